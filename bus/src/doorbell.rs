@@ -1,0 +1,96 @@
+//! Waking the reader: a futex word that producers touch only when the reader said that it sleeps.
+//!
+//! The argument that no wake-up is lost is Dekker's: the producer stores its tail, then loads the
+//! word; the reader sets SLEEPING, then loads the tails; full fences stand between both pairs, so
+//! at least one of the two sees the other. A producer that dies between its store and its wake
+//! delays the record until the reader's time limit.
+
+use crate::atomic::{AtomicU32, Ordering, fence};
+use crate::sys;
+
+/// The reader sleeps, or is about to, and wants to be woken.
+pub const SLEEPING: u32 = 1;
+/// The ring is being replaced: producers leave it after their publish.
+pub const RETIRED: u32 = 2;
+
+/// To be called after a publish: wakes the reader if it sleeps. Says whether the ring is retired.
+#[inline]
+pub fn ring(word: &AtomicU32) -> bool {
+    // Pairs with the fence in `wait`: either this load sees SLEEPING, or the reader's check after
+    // its announcement sees the tail that was stored before this fence.
+    fence(Ordering::SeqCst);
+    let seen = word.load(Ordering::Relaxed);
+    if seen & SLEEPING != 0 {
+        wake(word);
+    }
+    seen & RETIRED != 0
+}
+
+#[cold]
+fn wake(word: &AtomicU32) {
+    // One of several producers clears the bit and makes the system call for all.
+    if word.fetch_and(!SLEEPING, Ordering::AcqRel) & SLEEPING != 0 {
+        sys::futex_wake(word.as_ptr());
+    }
+}
+
+/// Sleeps until a producer rings one of the words or `timeout_ns` have passed, unless `has_work` finds
+/// something after the announcement. For the one reader of these rings.
+#[cfg(feature = "std")]
+pub fn wait(words: &[&AtomicU32], timeout_ns: u64, has_work: impl FnOnce() -> bool) {
+    let announce = |word: &AtomicU32| word.fetch_or(SLEEPING, Ordering::AcqRel) | SLEEPING;
+    let announced: Vec<_> = words.iter().map(|word| (*word, announce(word))).collect();
+    // Pairs with the fence in `ring`.
+    fence(Ordering::SeqCst);
+    if !has_work() {
+        sys::futex_wait_any(&announced, timeout_ns);
+    }
+    for word in words {
+        word.fetch_and(!SLEEPING, Ordering::AcqRel);
+    }
+}
+
+/// Tells every producer to leave the ring after its next publish. For the reader.
+pub fn retire(word: &AtomicU32) {
+    word.fetch_or(RETIRED, Ordering::AcqRel);
+}
+
+/// Whether the ring is retired.
+pub fn is_retired(word: &AtomicU32) -> bool {
+    word.load(Ordering::Relaxed) & RETIRED != 0
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_sleeper_is_woken_by_a_ring() {
+        let word = AtomicU32::new(0);
+        std::thread::scope(|scope| {
+            // Ten minutes: the test ends because the ring wakes it, or hangs.
+            let sleeper = scope.spawn(|| wait(&[&word], 600_000_000_000, || false));
+            while !sleeper.is_finished() {
+                ring(&word);
+                std::thread::yield_now();
+            }
+        });
+        assert_eq!(word.load(Ordering::Relaxed), 0);
+    }
+
+    #[test]
+    fn work_found_after_the_announcement_prevents_sleep() {
+        let word = AtomicU32::new(0);
+        wait(&[&word], u64::MAX / 2, || true);
+        assert_eq!(word.load(Ordering::Relaxed), 0);
+    }
+
+    #[test]
+    fn retirement_is_seen_by_the_next_ring() {
+        let word = AtomicU32::new(0);
+        assert!(!ring(&word));
+        retire(&word);
+        assert!(ring(&word));
+        assert!(is_retired(&word));
+    }
+}

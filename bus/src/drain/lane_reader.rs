@@ -1,0 +1,366 @@
+//! The reader's side of one lane. It trusts nothing that it maps: it keeps its own position, copies
+//! a record out once, and validates the copy.
+
+use super::Counts;
+use super::batch::{Batch, LaneEnd, Origin};
+use crate::atomic::Ordering;
+use crate::control::Control;
+use crate::crc::Crc32c;
+use crate::record::{RECORD_ALIGN, RECORD_HEADER_BYTES, RecordHeader, flag, kind};
+use crate::region::Region;
+
+/// What a lane is read through.
+pub(super) struct Lane<'a> {
+    pub(super) control: &'a Control,
+    /// The data of all lanes.
+    pub(super) data: &'a Region,
+    pub(super) crc: Crc32c,
+}
+
+/// Where the reader stands in one lane.
+pub(super) struct LaneReader {
+    index: u32,
+    /// Where the lane's bytes begin in the data region.
+    base: usize,
+    lane_bytes: u64,
+    /// Everything before it is zeroed and may be overwritten; the head as the reader knows it.
+    released: u64,
+    /// Everything before it was looked at: given out, or a pad.
+    read: u64,
+    /// The end of the last record that was given out. Pads behind it stay until a record behind them
+    /// was given out, too: no journal knows of them, so a reader that died while it released one
+    /// would leave zeros where its successor begins.
+    given: u64,
+    /// The tail of this round.
+    tail: u64,
+    /// The record at `read`, once it was looked at.
+    next: Option<RecordHeader>,
+    /// Stamps never fall within a lane.
+    last_stamp_ns: u64,
+    /// A record at this position was stamped after the clock of this round.
+    deferred: Option<Deferred>,
+    /// Whether `released` can be trusted: a head that contradicts its tail says nothing.
+    is_position_known: bool,
+    state: State,
+}
+
+#[derive(Copy, Clone, PartialEq, Eq, Debug)]
+struct Deferred {
+    position: u64,
+    round_ns: u64,
+}
+
+#[derive(Copy, Clone, PartialEq, Eq, Debug)]
+enum State {
+    Sound,
+    /// Damage was found; waits for the lane's lock.
+    Condemned,
+    /// Its last records were given out; will be reset to this position when they are released.
+    Salvaged {
+        restart: u64,
+    },
+}
+
+impl LaneReader {
+    /// Starts where the lane's head stands, if head and tail agree; else the lane is condemned.
+    pub(super) fn new(lane: &Lane<'_>, index: u32, counts: &mut Counts) -> LaneReader {
+        let geometry = lane.control.geometry();
+        let head = lane.control.head(index).load(Ordering::Relaxed);
+        let tail = lane.control.tail(index).load(Ordering::Acquire);
+        let sane = head.is_multiple_of(RECORD_ALIGN)
+            && tail.is_multiple_of(RECORD_ALIGN)
+            && tail < u64::MAX / 2
+            && tail.checked_sub(head).is_some_and(|used| used <= geometry.lane_bytes);
+        let start = if sane { head } else { 0 };
+        let mut reader = LaneReader {
+            index,
+            base: index as usize * geometry.lane_bytes as usize,
+            lane_bytes: geometry.lane_bytes,
+            released: start,
+            read: start,
+            given: start,
+            tail: start,
+            next: None,
+            last_stamp_ns: 0,
+            deferred: None,
+            is_position_known: sane,
+            state: State::Sound,
+        };
+        if !sane || lane.control.is_condemned(index) {
+            reader.condemn(lane.control, counts);
+        }
+        reader
+    }
+
+    /// The lane's number.
+    pub(super) fn index(&self) -> u32 {
+        self.index
+    }
+
+    /// Everything before `end` was journaled by an earlier reader that died before it said so here.
+    pub(super) fn recover(&mut self, lane: &Lane<'_>, end: u64) {
+        let known = !self.is_position_known || end.saturating_sub(self.released) <= self.lane_bytes;
+        if end <= self.read || !end.is_multiple_of(RECORD_ALIGN) || !known {
+            return;
+        }
+        (self.read, self.given) = (end, end);
+        if self.is_position_known {
+            self.release(lane);
+        } else {
+            self.released = end;
+        }
+    }
+
+    /// Everything before it was released.
+    pub(super) fn end(&self, bus: [u8; 16]) -> LaneEnd {
+        LaneEnd { bus, lane: self.index as u16, end: self.released }
+    }
+
+    /// Whether something was given out that is not released.
+    pub(super) fn is_pending(&self) -> bool {
+        self.given != self.released || matches!(self.state, State::Salvaged { .. })
+    }
+
+    /// Whether the producer published something since the last round.
+    pub(super) fn has_work(&self, control: &Control) -> bool {
+        self.state == State::Sound && control.tail(self.index).load(Ordering::Relaxed) != self.read
+    }
+
+    /// Whether the lane waits for its lock to be salvaged.
+    pub(super) fn is_condemned(&self) -> bool {
+        self.state == State::Condemned
+    }
+
+    /// Reads the tail, once per round.
+    pub(super) fn load_tail(&mut self, control: &Control) {
+        // Acquire: pairs with the producer's release of the tail.
+        self.tail = control.tail(self.index).load(Ordering::Acquire);
+    }
+
+    fn is_tail_sane(&self) -> bool {
+        self.tail >= self.read
+            && self.tail - self.released <= self.lane_bytes
+            && self.tail.is_multiple_of(RECORD_ALIGN)
+    }
+
+    /// The stamp of the lane's next record, if it has one that may be given out in this round.
+    pub(super) fn peek(
+        &mut self,
+        lane: &Lane<'_>,
+        now_ns: u64,
+        counts: &mut Counts,
+    ) -> Option<u64> {
+        if self.state != State::Sound || (self.next.is_none() && self.tail == self.read) {
+            return None;
+        }
+        if self.next.is_none() && !self.look(lane) {
+            self.condemn(lane.control, counts);
+            return None;
+        }
+        let stamp_ns = self.next?.stamp_ns;
+        if stamp_ns <= now_ns {
+            return Some(stamp_ns.max(self.last_stamp_ns));
+        }
+        match self.deferred.filter(|deferred| deferred.position == self.read) {
+            // It was here in an earlier round, so it was published before this round's clock was read.
+            Some(deferred) if deferred.round_ns < now_ns => {
+                counts.clamped_stamps += 1;
+                let next = self.next.as_mut()?;
+                next.stamp_ns = now_ns;
+                Some(now_ns.max(self.last_stamp_ns))
+            }
+            Some(_) => None,
+            None => {
+                self.deferred = Some(Deferred { position: self.read, round_ns: now_ns });
+                None
+            }
+        }
+    }
+
+    /// Finds the next data record before the tail; `false`: damage.
+    fn look(&mut self, lane: &Lane<'_>) -> bool {
+        if !self.is_tail_sane() {
+            return false;
+        }
+        while self.read < self.tail {
+            let Some(header) = self.header_at(lane, self.read, self.tail) else { return false };
+            if header.kind == kind::DATA {
+                self.next = Some(header);
+                return true;
+            }
+            self.read += header.lane_bytes();
+        }
+        true
+    }
+
+    /// A plausible header at `position`, whose record ends at or before `end` and does not wrap.
+    fn header_at(&self, lane: &Lane<'_>, position: u64, end: u64) -> Option<RecordHeader> {
+        let offset = self.offset(position);
+        let mut bytes = [0; RECORD_HEADER_BYTES];
+        lane.data.read(self.base + offset, &mut bytes);
+        let header = RecordHeader::from_bytes(&bytes);
+        let available = (end - position).min(self.lane_bytes - offset as u64);
+        header.is_plausible(position, available).then_some(header)
+    }
+
+    fn offset(&self, position: u64) -> usize {
+        (position & (self.lane_bytes - 1)) as usize
+    }
+
+    /// Gives out the record that [`Self::peek`] found.
+    pub(super) fn take(&mut self, lane: &Lane<'_>, batch: &mut Batch, counts: &mut Counts) {
+        let Some(header) = self.next.take() else { return };
+        if self.copy(lane, self.read, &header, batch) {
+            self.read += header.lane_bytes();
+            self.given = self.read;
+            counts.lane_records += 1;
+        } else {
+            self.condemn(lane.control, counts);
+        }
+    }
+
+    /// Copies a record into the batch; `false`: its CRC does not fit.
+    fn copy(&mut self, lane: &Lane<'_>, at: u64, header: &RecordHeader, batch: &mut Batch) -> bool {
+        let buffer = batch.buffer();
+        let start = buffer.len();
+        let body = (header.meta_bytes + header.payload_bytes) as usize;
+        let from = self.base + self.offset(at) + RECORD_HEADER_BYTES;
+        lane.data.append_to(from, body, buffer);
+        if header.flags & flag::CRC != 0 && !self.is_crc_right(lane, at, header, &buffer[start..]) {
+            buffer.truncate(start);
+            return false;
+        }
+        self.last_stamp_ns = self.last_stamp_ns.max(header.stamp_ns);
+        let bus = lane.control.geometry().bus;
+        let end = at + header.lane_bytes();
+        let origin = Origin::Lane(LaneEnd { bus, lane: self.index as u16, end });
+        batch.push(*header, self.last_stamp_ns, start, origin);
+        true
+    }
+
+    /// The CRC over the header as it was published (a clamped stamp is the reader's) and the body.
+    fn is_crc_right(&self, lane: &Lane<'_>, at: u64, header: &RecordHeader, body: &[u8]) -> bool {
+        let mut published = *header;
+        if self.deferred.is_some_and(|deferred| deferred.position == at) {
+            let Some(original) = self.header_at(lane, at, at + header.lane_bytes()) else {
+                return false;
+            };
+            published.stamp_ns = original.stamp_ns;
+        }
+        let (meta, payload) = body.split_at(header.meta_bytes as usize);
+        published.compute_crc(lane.crc, meta, payload) == header.crc
+    }
+
+    /// Everything given out is safe elsewhere: zeroes it and moves the head.
+    pub(super) fn release(&mut self, lane: &Lane<'_>) {
+        if let State::Salvaged { restart } = self.state {
+            return self.reset(lane, restart);
+        }
+        if self.given == self.released {
+            return;
+        }
+        let (from, bytes) = (self.offset(self.released), (self.given - self.released) as usize);
+        let to_end = (self.lane_bytes as usize - from).min(bytes);
+        lane.data.zero(self.base + from, to_end);
+        lane.data.zero(self.base, bytes - to_end);
+        self.released = self.given;
+        // Release: pairs with the producer's acquire of the head; the zeroing comes first.
+        lane.control.head(self.index).store(self.released, Ordering::Release);
+    }
+
+    /// Marks the lane: its owner leaves at its next publish, nobody claims it.
+    pub(super) fn condemn(&mut self, control: &Control, counts: &mut Counts) {
+        self.next = None;
+        self.state = State::Condemned;
+        control.condemned(self.index).store(1, Ordering::Release);
+        counts.condemned_lanes += 1;
+    }
+
+    /// Gives out what can still be found in a condemned lane whose lock the reader holds.
+    ///
+    /// What was released is zeroed, so every whole record that still stands here is owed. A record
+    /// counts if it stands at its own position and its CRC fits; one without a CRC only before a
+    /// tail that can be, since otherwise nobody may have published it.
+    pub(super) fn salvage(
+        &mut self,
+        lane: &Lane<'_>,
+        now_ns: u64,
+        batch: &mut Batch,
+        counts: &mut Counts,
+    ) {
+        self.load_tail(lane.control);
+        let published = if self.is_position_known && self.is_tail_sane() { self.tail } else { 0 };
+        let mut end = self.read;
+        for mut header in self.candidates(lane, published, counts) {
+            if header.position < end {
+                continue;
+            }
+            let at = header.position;
+            if header.stamp_ns > now_ns {
+                self.deferred = Some(Deferred { position: at, round_ns: now_ns });
+                header.stamp_ns = now_ns;
+                counts.clamped_stamps += 1;
+            }
+            if self.copy(lane, at, &header, batch) {
+                counts.lane_records += 1;
+                end = at + header.lane_bytes();
+            } else {
+                counts.damaged_bytes += header.lane_bytes();
+            }
+        }
+        // Behind every position that was ever in use here, so that no stale record can have its own.
+        let used =
+            [end, published, self.released + self.lane_bytes].into_iter().max().unwrap_or(end);
+        let restart = (used + self.lane_bytes).next_multiple_of(self.lane_bytes);
+        self.read = end;
+        self.state = State::Salvaged { restart };
+    }
+
+    /// Headers of records that may be owed, by position; counts bytes that are not part of any.
+    fn candidates(
+        &self,
+        lane: &Lane<'_>,
+        published: u64,
+        counts: &mut Counts,
+    ) -> Vec<RecordHeader> {
+        let mut found = Vec::new();
+        let mut covered = 0;
+        for offset in (0..self.lane_bytes).step_by(RECORD_ALIGN as usize) {
+            let mut bytes = [0; RECORD_HEADER_BYTES];
+            lane.data.read(self.base + offset as usize, &mut bytes);
+            let header = RecordHeader::from_bytes(&bytes);
+            let end = header.position.saturating_add(header.lane_bytes());
+            let here = header.position % self.lane_bytes == offset
+                && header.position < u64::MAX / 2
+                && header.is_plausible(header.position, self.lane_bytes - offset);
+            let in_window = !self.is_position_known || end <= self.released + self.lane_bytes;
+            let owed = header.position >= self.read && in_window;
+            let whole = header.flags & flag::CRC != 0 || end <= published;
+            if here && owed && whole {
+                covered = covered.max(offset + header.lane_bytes());
+                if header.kind == kind::DATA {
+                    found.push(header);
+                }
+            } else if offset >= covered && bytes != [0; RECORD_HEADER_BYTES] {
+                counts.damaged_bytes += RECORD_ALIGN;
+            }
+        }
+        found.sort_by_key(|header| header.position);
+        found
+    }
+
+    fn reset(&mut self, lane: &Lane<'_>, restart: u64) {
+        lane.data.zero(self.base, self.lane_bytes as usize);
+        (self.released, self.given) = (restart, restart);
+        (self.read, self.tail) = (restart, restart);
+        (self.state, self.deferred, self.is_position_known) = (State::Sound, None, true);
+        lane.control.tail(self.index).store(restart, Ordering::Release);
+        lane.control.head(self.index).store(restart, Ordering::Release);
+        lane.control.condemned(self.index).store(0, Ordering::Release);
+    }
+
+    /// Whether a reset is due with the next release, after which the lane's lock is given back.
+    pub(super) fn is_salvaged(&self) -> bool {
+        matches!(self.state, State::Salvaged { .. })
+    }
+}

@@ -1,0 +1,185 @@
+//! The reader: one per machine and user. It merges the lanes of every ring and the entries of every
+//! spool into one order of time, and gives them out in batches.
+//!
+//! What was given out stays where it is until [`Drain::release`]: a reader that dies before that
+//! finds it again.
+
+mod batch;
+mod lane_reader;
+mod places;
+mod ring_reader;
+mod sigbus;
+mod spool_reader;
+
+pub use batch::{Batch, LaneEnd, Origin, Record};
+pub use places::{OpenError, Options, PlaceReport};
+
+use crate::atomic::{Ordering, fence};
+use crate::doorbell;
+use crate::place::Places;
+use crate::sys;
+use places::PlaceSet;
+use std::cmp::Reverse;
+use std::collections::BinaryHeap;
+use std::collections::HashSet;
+use std::time::Duration;
+
+/// A batch takes no further record when it holds this many bytes.
+pub const MAX_BATCH_BYTES: usize = 1024 * 1024;
+/// A batch takes no further record when it holds this many.
+pub const MAX_BATCH_RECORDS: usize = 4096;
+
+/// What the reader had to count; every field only grows.
+#[derive(Copy, Clone, Default, Debug, PartialEq, Eq)]
+pub struct Counts {
+    /// Records taken from lanes.
+    pub lane_records: u64,
+    /// Records taken from spools.
+    pub spool_records: u64,
+    /// Lanes condemned for damage.
+    pub condemned_lanes: u64,
+    /// Bytes of damaged lanes in which no record could be found.
+    pub damaged_bytes: u64,
+    /// Stamps from the future that were set to the time of their arrival.
+    pub clamped_stamps: u64,
+    /// Damaged spool entries that were set aside.
+    pub bad_spool_entries: u64,
+    /// Rings replaced.
+    pub retired_rings: u64,
+}
+
+/// The reader of all rings and spools of a user.
+pub struct Drain {
+    places: PlaceSet,
+    counts: Counts,
+    batch: Batch,
+    /// The clock when the round began.
+    round_ns: u64,
+    is_round_open: bool,
+}
+
+impl Drain {
+    /// Opens every place, creates the first where none exists, and its ring where that is missing.
+    pub fn open(places: &Places<'_>, options: Options) -> Result<Drain, OpenError> {
+        let mut counts = Counts::default();
+        let places = PlaceSet::open(places, options, &mut counts)?;
+        let (batch, round_ns, is_round_open) = (Batch::default(), 0, false);
+        Ok(Drain { places, counts, batch, round_ns, is_round_open })
+    }
+
+    /// Takes up what a journal knows of an earlier reader: no record before these ends, and none of
+    /// these spool entries, is given out again. To be called before the first batch.
+    pub fn recover(&mut self, ends: &[LaneEnd], spooled: &HashSet<String>) {
+        self.places.recover(ends, spooled);
+    }
+
+    /// Gathers the next batch, in the order of time; empty when there is nothing. The previous batch
+    /// must have been released.
+    pub fn next_batch(&mut self) -> &Batch {
+        self.batch.clear();
+        if !self.is_round_open {
+            self.begin_round();
+        }
+        self.batch.set_clocks(sys::boottime_ns(), sys::realtime_ns());
+        self.is_round_open = !self.merge(self.round_ns);
+        if !self.is_round_open {
+            self.places.salvage(self.round_ns, &mut self.batch, &mut self.counts);
+        }
+        &self.batch
+    }
+
+    /// A round takes one look at everything; it lasts as many batches as what it saw fills.
+    fn begin_round(&mut self) {
+        self.round_ns = sys::boottime_ns();
+        // The clock comes before the tails and the spool: whatever caused a record stamped at or
+        // before it was published before that, so this round or an earlier one sees it.
+        fence(Ordering::SeqCst);
+        self.places.list_spools();
+        self.places.load_tails();
+    }
+
+    /// The batch that [`Self::next_batch`] gathered last.
+    pub fn batch(&self) -> &Batch {
+        &self.batch
+    }
+
+    /// Whether everything that was published before `boottime_ns` was given out.
+    pub fn is_done_until(&self, boottime_ns: u64) -> bool {
+        !self.is_round_open && self.round_ns >= boottime_ns
+    }
+
+    /// The batch is safe elsewhere: zeroes its bytes, moves the heads, unlinks its spool entries.
+    pub fn release(&mut self) {
+        self.places.release();
+        self.batch.clear();
+    }
+
+    /// Up to where every lane of every ring was released, for the journal.
+    pub fn ends(&self) -> Vec<LaneEnd> {
+        self.places.ends()
+    }
+
+    /// Sleeps until a producer rings, or for the time limit.
+    pub fn wait(&mut self, limit: Duration) {
+        let limit_ns = u64::try_from(limit.as_nanos()).unwrap_or(u64::MAX);
+        let words = self.places.doorbells();
+        if words.is_empty() {
+            std::thread::sleep(limit);
+        } else {
+            doorbell::wait(&words, limit_ns, || self.is_round_open || self.places.has_work());
+        }
+    }
+
+    /// Whether a producer published something that was not given out yet. Does not look into the spool.
+    pub fn has_work(&self) -> bool {
+        self.places.has_lane_work()
+    }
+
+    /// Looks after the places, about once a second: rings that were removed, replaced or damaged,
+    /// directories that came or went, retired rings that are empty. The last batch must have been
+    /// released.
+    pub fn maintain(&mut self) {
+        self.places.maintain(&mut self.counts);
+    }
+
+    /// Changes sizes and limits, with the next [`Self::maintain`].
+    pub fn set_options(&mut self, options: Options) {
+        self.places.set_options(options);
+    }
+
+    /// What was counted so far.
+    pub fn counts(&self) -> Counts {
+        self.counts
+    }
+
+    /// What stands where, for people.
+    pub fn report(&self) -> Vec<PlaceReport> {
+        self.places.report()
+    }
+
+    /// Merges the lanes and the spools by stamp into the batch; `false`: it is full before they are empty.
+    fn merge(&mut self, now_ns: u64) -> bool {
+        let (batch, counts) = (&mut self.batch, &mut self.counts);
+        let mut heap = BinaryHeap::new();
+        for source in 0..self.places.sources() {
+            if let Some(stamp) = self.places.peek(source, now_ns, counts) {
+                heap.push(Reverse((stamp, source)));
+            }
+        }
+        while let Some(Reverse((_, source))) = heap.pop() {
+            let until = heap.peek().map_or((u64::MAX, usize::MAX), |Reverse(next)| *next);
+            loop {
+                if batch.is_full() {
+                    return false;
+                }
+                self.places.take(source, batch, counts);
+                match self.places.peek(source, now_ns, counts) {
+                    Some(stamp) if (stamp, source) < until => {}
+                    Some(stamp) => break heap.push(Reverse((stamp, source))),
+                    None => break,
+                }
+            }
+        }
+        true
+    }
+}

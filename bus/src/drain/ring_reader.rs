@@ -1,0 +1,221 @@
+//! The reader's side of one ring: its lanes, and its retirement.
+
+use super::Counts;
+use super::batch::{Batch, LaneEnd};
+use super::lane_reader::{Lane, LaneReader};
+use super::sigbus::Guard;
+use crate::atomic::{AtomicU32, Ordering};
+use crate::control::{Control, RingError};
+use crate::crc::Crc32c;
+use crate::doorbell;
+use crate::lane;
+use crate::layout::{LANE_LOCK, READER_LOCK};
+use crate::region::Region;
+use crate::sys::{self, Fd, Open, Stat};
+use std::ffi::CStr;
+
+/// Why a ring cannot be read.
+#[derive(Debug)]
+pub(super) enum ReadError {
+    /// Another reader holds it.
+    Busy,
+    /// It cannot be used.
+    Ring(RingError),
+}
+
+/// A ring that is read. Its reader's lock lives as long as this.
+pub(super) struct RingReader {
+    // The guards go before what they guard.
+    guards: [Guard; 2],
+    control: Control,
+    data: Region,
+    lanes: Vec<LaneReader>,
+    file: Fd,
+    stat: Stat,
+    crc: Crc32c,
+    retirement: Retirement,
+}
+
+#[derive(Copy, Clone, PartialEq, Eq)]
+enum Retirement {
+    InUse,
+    /// Told to leave; some lane may still be locked.
+    Leaving,
+    /// No lane was locked: one more round, and it is empty for good.
+    LastRound,
+}
+
+impl RingReader {
+    /// Opens the ring of this name as its reader.
+    pub(super) fn open(
+        place: &Fd,
+        name: &CStr,
+        uid: u32,
+        counts: &mut Counts,
+    ) -> Result<RingReader, ReadError> {
+        let ring = |errno| ReadError::Ring(RingError::System(errno));
+        let file = sys::open(Some(place), name, Open::ReadWrite).map_err(ring)?;
+        let control = Control::map(&file, uid).map_err(ReadError::Ring)?;
+        if !sys::lock_byte(&file, READER_LOCK).map_err(ring)? {
+            return Err(ReadError::Busy);
+        }
+        let stat = sys::fstat(&file).map_err(ring)?;
+        let geometry = *control.geometry();
+        let bytes = (geometry.file_bytes() - geometry.data_offset()) as usize;
+        let data = Region::map(&file, geometry.data_offset(), bytes).map_err(ring)?;
+        let guards = [Guard::new(control.region()), Guard::new(&data)];
+        let crc = Crc32c::fastest();
+        let view = Lane { control: &control, data: &data, crc };
+        let lanes = (0..geometry.lanes).map(|lane| LaneReader::new(&view, lane, counts)).collect();
+        let retirement = Retirement::InUse;
+        Ok(RingReader { guards, control, data, lanes, file, stat, crc, retirement })
+    }
+
+    pub(super) fn control(&self) -> &Control {
+        &self.control
+    }
+
+    pub(super) fn doorbell(&self) -> &AtomicU32 {
+        self.control.doorbell()
+    }
+
+    /// The file behind the mapping.
+    pub(super) fn stat(&self) -> &Stat {
+        &self.stat
+    }
+
+    pub(super) fn bus(&self) -> [u8; 16] {
+        self.control.geometry().bus
+    }
+
+    pub(super) fn lanes(&self) -> usize {
+        self.lanes.len()
+    }
+
+    /// How many lanes some producer holds right now.
+    pub(super) fn locked_lanes(&self) -> usize {
+        let lanes = u64::from(self.control.geometry().lanes);
+        let is_locked =
+            |first, lanes| sys::is_locked(&self.file, LANE_LOCK + first, lanes) == Ok(true);
+        // Mostly none is, and one question says so.
+        if !is_locked(0, lanes) {
+            return 0;
+        }
+        (0..lanes).filter(|lane| is_locked(*lane, 1)).count()
+    }
+
+    fn with_lane<T>(
+        &mut self,
+        lane: usize,
+        act: impl FnOnce(&mut LaneReader, &Lane<'_>) -> T,
+    ) -> T {
+        let view = Lane { control: &self.control, data: &self.data, crc: self.crc };
+        act(&mut self.lanes[lane], &view)
+    }
+
+    pub(super) fn recover(&mut self, ends: &[LaneEnd]) {
+        let bus = self.bus();
+        let lanes = self.lanes.len();
+        for end in ends.iter().filter(|end| end.bus == bus && usize::from(end.lane) < lanes) {
+            self.with_lane(usize::from(end.lane), |lane, view| lane.recover(view, end.end));
+        }
+    }
+
+    pub(super) fn load_tails(&mut self) {
+        for lane in &mut self.lanes {
+            lane.load_tail(&self.control);
+        }
+    }
+
+    pub(super) fn has_work(&self) -> bool {
+        self.lanes.iter().any(|lane| lane.has_work(&self.control))
+    }
+
+    pub(super) fn peek(&mut self, lane: usize, now_ns: u64, counts: &mut Counts) -> Option<u64> {
+        self.with_lane(lane, |lane, view| lane.peek(view, now_ns, counts))
+    }
+
+    pub(super) fn take(&mut self, lane: usize, batch: &mut Batch, counts: &mut Counts) {
+        self.with_lane(lane, |lane, view| lane.take(view, batch, counts));
+    }
+
+    /// Salvages condemned lanes whose owners are gone, as far as the batch has room.
+    pub(super) fn salvage(&mut self, now_ns: u64, batch: &mut Batch, counts: &mut Counts) {
+        for index in 0..self.lanes.len() {
+            if !self.lanes[index].is_condemned() || batch.is_full() {
+                continue;
+            }
+            if lane::try_lock(&self.file, index as u32) == Ok(true) {
+                self.with_lane(index, |lane, view| lane.salvage(view, now_ns, batch, counts));
+            }
+        }
+    }
+
+    pub(super) fn release(&mut self) {
+        for index in 0..self.lanes.len() {
+            if !self.lanes[index].is_pending() {
+                continue;
+            }
+            let reset = self.lanes[index].is_salvaged();
+            self.with_lane(index, LaneReader::release);
+            if reset {
+                // Held by this description only while the lane is salvaged and reset.
+                let _ =
+                    sys::unlock_byte(&self.file, LANE_LOCK + u64::from(self.lanes[index].index()));
+            }
+        }
+    }
+
+    pub(super) fn ends(&self) -> impl Iterator<Item = LaneEnd> {
+        let bus = self.bus();
+        self.lanes.iter().map(move |lane| lane.end(bus)).filter(|end| end.end > 0)
+    }
+
+    /// Bytes published and not yet released, over all lanes.
+    pub(super) fn used_bytes(&self) -> u64 {
+        let used = |lane: u32| {
+            let tail = self.control.tail(lane).load(Ordering::Relaxed);
+            let head = self.control.head(lane).load(Ordering::Relaxed);
+            tail.saturating_sub(head).min(self.control.geometry().lane_bytes)
+        };
+        (0..self.control.geometry().lanes).map(used).sum()
+    }
+
+    /// Whether the mapped file was cut off, or its header changed.
+    pub(super) fn is_damaged(&self) -> bool {
+        self.guards.iter().any(Guard::is_hit)
+            || !self.control.is_header_intact()
+            || sys::fstat(&self.file).is_ok_and(|stat| {
+                stat.bytes != self.stat.bytes || !stat.is_private_file(self.stat.uid)
+            })
+    }
+
+    /// Tells its producers to leave.
+    pub(super) fn retire(&mut self) {
+        if self.retirement == Retirement::InUse {
+            doorbell::retire(self.control.doorbell());
+            self.retirement = Retirement::Leaving;
+        }
+    }
+
+    /// Moves a retired ring on, between two rounds; `true`: it is empty for good.
+    pub(super) fn is_finished(&mut self) -> bool {
+        match self.retirement {
+            Retirement::InUse => false,
+            Retirement::Leaving => {
+                // Producers look at the retired bit after they took a lane's lock, so a lane that is
+                // free now gets no further record.
+                let locked =
+                    sys::is_locked(&self.file, LANE_LOCK, u64::from(self.control.geometry().lanes));
+                if locked == Ok(false) {
+                    self.retirement = Retirement::LastRound;
+                }
+                false
+            }
+            Retirement::LastRound => {
+                let open = |lane: &LaneReader| lane.is_condemned() || lane.is_pending();
+                !self.has_work() && !self.lanes.iter().any(open)
+            }
+        }
+    }
+}

@@ -1,0 +1,177 @@
+//! The system calls that the bus makes.
+//!
+//! On Linux (x86_64 and aarch64) they are made directly, so that a hook process needs no C runtime
+//! and a std program gets the same code. Elsewhere the C library makes them; `--cfg hookring_portable`
+//! chooses that on Linux as well, so that its tests run there.
+
+#[cfg(all(
+    target_os = "linux",
+    any(target_arch = "x86_64", target_arch = "aarch64"),
+    not(hookring_portable)
+))]
+#[path = "linux.rs"]
+mod backend;
+#[cfg(not(all(
+    target_os = "linux",
+    any(target_arch = "x86_64", target_arch = "aarch64"),
+    not(hookring_portable)
+)))]
+#[path = "portable.rs"]
+mod backend;
+
+pub use backend::*;
+
+/// A system call's error number, as `errno` names it.
+#[derive(Copy, Clone, PartialEq, Eq, Debug)]
+pub struct Errno(pub i32);
+
+impl Errno {
+    /// No such file or directory.
+    pub const NOENT: Errno = Errno(2);
+    /// Interrupted by a signal.
+    pub const INTR: Errno = Errno(4);
+    /// The file exists.
+    pub const EXIST: Errno = Errno(17);
+    /// Nothing is there yet, or somebody else holds the lock.
+    pub const AGAIN: Errno = Errno(if cfg!(target_vendor = "apple") { 35 } else { 11 });
+    /// A symbolic link where none is followed.
+    pub const LOOP: Errno = Errno(if cfg!(target_vendor = "apple") { 62 } else { 40 });
+    /// An argument was not valid; also: this kernel or file system lacks the feature.
+    pub const INVAL: Errno = Errno(22);
+    /// No space is left.
+    pub const NOSPC: Errno = Errno(28);
+}
+
+#[cfg(feature = "std")]
+impl From<Errno> for std::io::Error {
+    fn from(errno: Errno) -> Self {
+        std::io::Error::from_raw_os_error(errno.0)
+    }
+}
+
+/// What `fstat` says, as far as the bus asks.
+#[derive(Copy, Clone, PartialEq, Eq, Debug)]
+pub struct Stat {
+    /// The device of the file.
+    pub device: u64,
+    /// The inode of the file.
+    pub inode: u64,
+    /// Type and permission bits.
+    pub mode: u32,
+    /// The owner.
+    pub uid: u32,
+    /// Length in bytes.
+    pub bytes: u64,
+    /// When its content last changed, in seconds since 1970.
+    pub modified_s: i64,
+}
+
+const TYPE_BITS: u32 = 0o170_000;
+
+impl Stat {
+    /// A regular file of `uid` that nobody else may open.
+    pub fn is_private_file(&self, uid: u32) -> bool {
+        self.mode & TYPE_BITS == 0o100_000 && self.mode & 0o077 == 0 && self.uid == uid
+    }
+
+    /// A directory of `uid` that nobody else may enter.
+    pub fn is_private_dir(&self, uid: u32) -> bool {
+        self.is_dir() && self.mode & 0o077 == 0 && self.uid == uid
+    }
+
+    /// A directory.
+    pub fn is_dir(&self) -> bool {
+        self.mode & TYPE_BITS == 0o040_000
+    }
+
+    /// The same file as `other`, whatever its name is now.
+    pub fn is_same_file(&self, other: &Stat) -> bool {
+        self.device == other.device && self.inode == other.inode
+    }
+}
+
+/// How to open a file; symbolic links are never followed in the last component.
+#[derive(Copy, Clone)]
+pub enum Open {
+    /// A directory, to look up names in.
+    Dir,
+    /// An existing file, to read.
+    Read,
+    /// An existing file, to read and write.
+    ReadWrite,
+    /// A file that is created if it is not there, to read and write, mode 0600.
+    Create,
+    /// A file that must not be there yet, to read and write, mode 0600.
+    CreateNew,
+    /// A file without a name in this directory, mode 0600.
+    Unnamed,
+}
+
+/// What to tell the kernel of a mapping; the numbers are Linux's.
+#[derive(Copy, Clone)]
+pub enum Advice {
+    /// A forked child does not get it.
+    DontFork = 10,
+    /// A forked child finds it zeroed. Not everywhere: where it fails, compare the process id.
+    WipeOnFork = 18,
+    /// Fault every page in now, for writing (Linux 5.14).
+    PopulateWrite = 23,
+}
+
+/// A handler that gets the signal, the `siginfo_t` and the machine context.
+pub type SignalHandler = extern "C" fn(i32, *const u8, *mut u8);
+
+/// Keeps the lock on a lane that is mapped through `file`; to be dropped after the mapping.
+///
+/// On Linux the mapping keeps it, so the descriptor is closed at once: no host can close it by
+/// mistake. Elsewhere a lock goes with the last descriptor, which therefore stays open.
+pub struct MappedLock {
+    _file: Option<Fd>,
+}
+
+impl MappedLock {
+    /// Takes over the descriptor that took the lock, once everything is mapped through it.
+    pub fn new(file: Fd) -> MappedLock {
+        MappedLock { _file: (!backend::MAPPING_KEEPS_LOCK).then_some(file) }
+    }
+}
+
+/// An open file descriptor, closed when dropped.
+#[derive(Debug)]
+pub struct Fd(i32);
+
+impl Fd {
+    /// Takes over a descriptor that nothing else closes.
+    pub(crate) fn new(raw: i32) -> Fd {
+        Fd(raw)
+    }
+
+    /// Gives the descriptor away: it is no longer closed by itself.
+    pub fn into_raw(self) -> i32 {
+        let raw = self.0;
+        core::mem::forget(self);
+        raw
+    }
+
+    /// The number of the descriptor.
+    pub fn raw(&self) -> i32 {
+        self.0
+    }
+}
+
+/// Lends a descriptor that may be anything by now, if its host closed it: check it before use.
+pub fn borrow<T>(raw: i32, use_it: impl FnOnce(&Fd) -> T) -> T {
+    let fd = core::mem::ManuallyDrop::new(Fd(raw));
+    use_it(&fd)
+}
+
+/// Closes a descriptor that was given away.
+pub fn close_raw(raw: i32) {
+    close(raw);
+}
+
+impl Drop for Fd {
+    fn drop(&mut self) {
+        close(self.0);
+    }
+}

@@ -1,0 +1,165 @@
+//! The command line's definition: what `hookring --help` shows.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand};
+use jiff::{Span, SpanRelativeTo, Timestamp};
+
+use super::style;
+
+/// The event bus for coding agents' hooks: one durable JSON line per event.
+#[derive(Debug, Parser)]
+#[command(name = "hookring", version, styles = style::HELP)]
+#[command(after_help = "Example:\n  hookring demo        see it work, from hook to journal")]
+pub struct Cli {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// The commands.
+#[derive(Debug, PartialEq, Eq, Subcommand)]
+pub enum Command {
+    /// Run the daemon in the foreground: collect events, write the journal, feed the sinks
+    ///
+    /// SIGTERM and SIGINT finish what was begun and exit 0. SIGHUP reads the configuration again.
+    #[command(after_help = "Example:\n  hookring run --config /etc/hookring.toml")]
+    Run(RunArgs),
+    /// Show what the daemon, the journal and each sink are doing
+    #[command(after_help = "Example:\n  hookring status --json | jq .journal")]
+    Status(JsonArgs),
+    /// Show the latest events, and with -f each new one as it arrives
+    #[command(after_help = "Example:\n  hookring tail -f -n 20")]
+    Tail(TailArgs),
+    /// Check, repair or export the journal
+    #[command(subcommand)]
+    #[command(after_help = "Example:\n  hookring journal verify")]
+    Journal(JournalCommand),
+    /// Play a recorded agent session through real hooks and show where each event arrives
+    ///
+    /// Everything happens in a temporary directory.
+    #[command(after_help = "Example:\n  hookring demo")]
+    Demo(JsonArgs),
+    /// Check or show the configuration
+    #[command(subcommand)]
+    #[command(after_help = "Example:\n  hookring config check")]
+    Config(ConfigCommand),
+}
+
+/// What can be done with the journal.
+#[derive(Debug, PartialEq, Eq, Subcommand)]
+pub enum JournalCommand {
+    /// Check every line of the journal; changes nothing, works while the daemon runs
+    #[command(after_help = "Example:\n  hookring journal verify --json")]
+    Verify(JsonArgs),
+    /// Move damaged lines out of the journal into files beside it; the daemon must not be running
+    #[command(after_help = "Example:\n  hookring journal repair")]
+    Repair(JsonArgs),
+    /// Write events as JSON lines, oldest first
+    #[command(
+        after_help = "Example:\n  hookring journal export --since 2h --session 3f1c -o session.jsonl"
+    )]
+    Export(ExportArgs),
+}
+
+/// What can be done with the configuration.
+#[derive(Debug, PartialEq, Eq, Subcommand)]
+pub enum ConfigCommand {
+    /// Check a configuration and list everything that is wrong with it; exits 78 if anything is
+    #[command(after_help = "Example:\n  hookring config check ~/.config/hookring/hookring.toml")]
+    Check(ConfigCheckArgs),
+    /// Show the configuration with its defaults filled in
+    ///
+    /// Where a value comes from an environment variable, the variable is shown, never its content.
+    #[command(after_help = "Example:\n  hookring config show > hookring.toml")]
+    Show(ConfigShowArgs),
+}
+
+/// For commands with two forms of output.
+#[derive(Debug, PartialEq, Eq, Args)]
+pub struct JsonArgs {
+    /// Print JSON, for programs
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// `hookring run`.
+#[derive(Debug, PartialEq, Eq, Args)]
+pub struct RunArgs {
+    /// The configuration to use [default: ~/.config/hookring/hookring.toml, if it is there]
+    #[arg(long, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+}
+
+/// `hookring tail`.
+#[derive(Debug, PartialEq, Eq, Args)]
+pub struct TailArgs {
+    /// Go on with each new event until interrupted
+    #[arg(short, long)]
+    pub follow: bool,
+    /// How many of the latest events to begin with
+    #[arg(short = 'n', long = "lines", value_name = "N", default_value_t = 10)]
+    pub lines: usize,
+    /// Print each event's whole line of JSON, for programs
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// `hookring journal export`.
+#[derive(Debug, PartialEq, Eq, Args)]
+pub struct ExportArgs {
+    /// Only events from this time on: RFC 3339, or a span ago such as 30m, 2h, 7d
+    #[arg(long, value_name = "TIME", value_parser = parse_time)]
+    pub since: Option<Timestamp>,
+    /// Only events before this time: RFC 3339, or a span ago such as 30m, 2h, 7d
+    #[arg(long, value_name = "TIME", value_parser = parse_time)]
+    pub until: Option<Timestamp>,
+    /// Only events of this agent session
+    #[arg(long, value_name = "ID")]
+    pub session: Option<String>,
+    /// Write to this file instead of standard output
+    #[arg(short, long, value_name = "FILE")]
+    pub output: Option<PathBuf>,
+}
+
+/// `hookring config check`.
+#[derive(Debug, PartialEq, Eq, Args)]
+pub struct ConfigCheckArgs {
+    /// The configuration to check [default: ~/.config/hookring/hookring.toml]
+    #[arg(value_name = "FILE")]
+    pub file: Option<PathBuf>,
+    /// Print JSON, for programs
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// `hookring config show`.
+#[derive(Debug, PartialEq, Eq, Args)]
+pub struct ConfigShowArgs {
+    /// The configuration to show [default: ~/.config/hookring/hookring.toml]
+    #[arg(value_name = "FILE")]
+    pub file: Option<PathBuf>,
+}
+
+fn parse_time(text: &str) -> Result<Timestamp, String> {
+    time_before(text, Timestamp::now())
+}
+
+/// A moment from an RFC 3339 time or from a span before `now`. A day has 24 hours here.
+fn time_before(text: &str, now: Timestamp) -> Result<Timestamp, String> {
+    // A span begins with its number and ends with its unit; "2026-01-02" does neither as a whole,
+    // so whichever form parses is the one that was meant.
+    if let Ok(time) = text.parse::<Timestamp>() {
+        return Ok(time);
+    }
+    let wrong = || {
+        "give a time such as 2026-01-31T09:30:00Z, with its offset, or a span ago such as 30m, 2h, 7d"
+            .to_owned()
+    };
+    let span: Span = text.parse().map_err(|_| wrong())?;
+    let span = span.abs().to_duration(SpanRelativeTo::days_are_24_hours()).map_err(|_| wrong())?;
+    now.checked_sub(span).map_err(|_| format!("{text} ago is before time began"))
+}
+
+#[cfg(test)]
+mod tests;

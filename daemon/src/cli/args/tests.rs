@@ -1,0 +1,124 @@
+//! Every command as it is typed, every help text, and what wrong usage gets.
+
+use clap::CommandFactory;
+use clap::error::ErrorKind;
+
+use super::*;
+
+fn parse(line: &str) -> Result<Command, clap::Error> {
+    Cli::try_parse_from(line.split(' ')).map(|cli| cli.command)
+}
+
+#[test]
+fn the_definition_is_sound() {
+    Cli::command().debug_assert();
+}
+
+#[test]
+fn every_command_parses_as_its_own_example_shows() {
+    fn visit(command: &clap::Command) {
+        for sub in command.get_subcommands().filter(|sub| sub.get_name() != "help") {
+            let help = sub.get_after_help().expect("an example").to_string();
+            let example = help.strip_prefix("Example:\n  ").expect("an example");
+            let line = example.split([' ']).take_while(|word| !matches!(*word, "|" | ">"));
+            let parsed = Cli::try_parse_from(line);
+            assert!(parsed.is_ok(), "{example}: {parsed:?}");
+            visit(sub);
+        }
+    }
+    visit(&Cli::command());
+}
+
+#[test]
+fn commands_with_all_their_options() {
+    assert_eq!(
+        parse("hookring run --config a.toml").unwrap(),
+        Command::Run(RunArgs { config: Some("a.toml".into()) })
+    );
+    assert_eq!(
+        parse("hookring tail -f --json -n 3").unwrap(),
+        Command::Tail(TailArgs { follow: true, lines: 3, json: true })
+    );
+    assert_eq!(
+        parse("hookring tail").unwrap(),
+        Command::Tail(TailArgs { follow: false, lines: 10, json: false })
+    );
+    assert_eq!(
+        parse("hookring journal repair --json").unwrap(),
+        Command::Journal(JournalCommand::Repair(JsonArgs { json: true }))
+    );
+    assert_eq!(
+        parse("hookring journal export --until 2026-01-31T09:30:00+01:00 --session s -o f")
+            .unwrap(),
+        Command::Journal(JournalCommand::Export(ExportArgs {
+            since: None,
+            until: Some("2026-01-31T08:30:00Z".parse().unwrap()),
+            session: Some("s".into()),
+            output: Some("f".into()),
+        }))
+    );
+    assert_eq!(
+        parse("hookring config check x.toml --json").unwrap(),
+        Command::Config(ConfigCommand::Check(ConfigCheckArgs {
+            file: Some("x.toml".into()),
+            json: true
+        }))
+    );
+}
+
+#[test]
+fn wrong_usage_exits_with_2_and_help_with_0() {
+    for line in [
+        "hookring",
+        "hookring stauts",
+        "hookring status --jsn",
+        "hookring tail -n many",
+        "hookring journal",
+        "hookring journal export --since yesterday",
+    ] {
+        assert_eq!(parse(line).unwrap_err().exit_code(), 2, "{line}");
+    }
+    for line in ["hookring --help", "hookring help journal export", "hookring --version"] {
+        assert_eq!(parse(line).unwrap_err().exit_code(), 0, "{line}");
+    }
+    let error = parse("hookring stauts").unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::InvalidSubcommand);
+    assert!(error.to_string().contains("'status'"), "{error}");
+}
+
+#[test]
+fn the_top_level_help() {
+    insta::assert_snapshot!(Cli::command().render_help().to_string());
+}
+
+#[test]
+fn the_help_of_export() {
+    let error = parse("hookring journal export --help").unwrap_err();
+    insta::assert_snapshot!(error.render().to_string());
+}
+
+#[test]
+fn times_are_absolute_or_a_span_ago() {
+    let now: Timestamp = "2026-03-10T12:00:00Z".parse().unwrap();
+    let cases = [
+        ("2026-03-09T00:00:00Z", "2026-03-09T00:00:00Z"),
+        ("2026-03-09T00:00:00.5-02:00", "2026-03-09T02:00:00.5Z"),
+        ("30m", "2026-03-10T11:30:00Z"),
+        ("2h", "2026-03-10T10:00:00Z"),
+        ("7d", "2026-03-03T12:00:00Z"),
+        ("1d 12h", "2026-03-09T00:00:00Z"),
+        ("90s ago", "2026-03-10T11:58:30Z"),
+    ];
+    for (text, expected) in cases {
+        assert_eq!(time_before(text, now).unwrap(), expected.parse().unwrap(), "{text}");
+    }
+    for text in ["", "soon", "2026-03-09", "2026-03-09T00:00:00", "5", "3 months"] {
+        let message = time_before(text, now).unwrap_err();
+        assert!(message.starts_with("give a time such as"), "{text}: {message}");
+    }
+    assert_eq!(
+        time_before("9000000d", now).unwrap_err(),
+        "give a time such as 2026-01-31T09:30:00Z, with its offset, or a span ago such as 30m, 2h, 7d"
+    );
+    assert_eq!(time_before("7000000d", now).unwrap_err(), "7000000d ago is before time began");
+}

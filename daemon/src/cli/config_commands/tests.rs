@@ -1,0 +1,135 @@
+//! Both commands in both forms: what they print where, and how they end.
+
+use std::fs;
+use std::path::PathBuf;
+
+use super::*;
+
+/// A directory with a configuration, and what a command printed.
+struct Run {
+    dir: tempfile::TempDir,
+    out: String,
+    err: String,
+    exit: Exit,
+}
+
+impl Run {
+    /// Runs `command` where the default configuration has this `content`, if any.
+    fn new(
+        content: Option<&str>,
+        command: impl FnOnce(&Paths, &mut dyn Write, &mut dyn Write) -> io::Result<Exit>,
+    ) -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        let root = dir.path().as_os_str().to_owned();
+        let env = move |name: &str| (name == "HOOKRING_DIR").then(|| root.clone());
+        let paths = Paths::resolve(&env, None).unwrap();
+        if let Some(content) = content {
+            fs::write(&paths.config_file, content).unwrap();
+        }
+        let mut out = anstream::AutoStream::never(Vec::new());
+        let mut err = anstream::AutoStream::never(Vec::new());
+        let exit = command(&paths, &mut out, &mut err).unwrap();
+        let text = |stream: anstream::AutoStream<Vec<u8>>| {
+            let text = String::from_utf8(stream.into_inner()).unwrap();
+            text.replace(paths.state.to_str().unwrap(), "DIR")
+        };
+        Self { out: text(out), err: text(err), exit, dir }
+    }
+
+    fn check(content: Option<&str>, json: bool, file: Option<PathBuf>) -> Self {
+        let args = ConfigCheckArgs { file, json };
+        Self::new(content, |paths, out, err| check(&args, paths, &env, out, err))
+    }
+
+    fn show(content: Option<&str>) -> Self {
+        let args = ConfigShowArgs { file: None };
+        Self::new(content, |paths, out, err| show(&args, paths, &env, out, err))
+    }
+}
+
+fn env(name: &str) -> Option<String> {
+    (name == "LEVEL").then(|| "trace".to_owned())
+}
+
+#[test]
+fn a_good_configuration() {
+    let run = Run::check(Some("[bus]\nlanes = 4\n"), false, None);
+    assert_eq!((run.out.as_str(), run.err.as_str()), ("fine: DIR/hookring.toml\n", ""));
+    assert_eq!(run.exit, Exit::Fine);
+    let run = Run::check(None, false, None);
+    assert_eq!(run.out, "fine: there is no DIR/hookring.toml, the defaults apply\n");
+    assert_eq!(run.exit, Exit::Fine);
+}
+
+#[test]
+fn a_bad_configuration() {
+    let run = Run::check(Some("[bus]\nlane = 4\n"), false, None);
+    assert_eq!((run.out.as_str(), run.exit), ("", Exit::BadConfig));
+    assert!(run.err.starts_with("error: bus.lane: unknown key\n --> DIR/hookring.toml:2:1\n"));
+    let run = Run::check(None, false, Some("/nonexistent.toml".into()));
+    assert_eq!(run.exit, Exit::BadConfig);
+    assert!(run.err.starts_with("error: cannot open the file"), "{}", run.err);
+}
+
+#[test]
+fn the_result_of_a_check_for_programs() {
+    let run = Run::check(Some("[bus]\nlanes = 4\n"), true, None);
+    let found: serde_json::Value = serde_json::from_str(&run.out).unwrap();
+    assert_eq!(
+        found,
+        serde_json::json!({
+            "file": "DIR/hookring.toml",
+            "valid": true,
+            "errors": [],
+            "errors_left_out": 0,
+            "warnings": [],
+        })
+    );
+    let run = Run::check(Some("[bus]\nlane = 4\n"), true, None);
+    let found: serde_json::Value = serde_json::from_str(&run.out).unwrap();
+    assert_eq!(
+        found["errors"],
+        serde_json::json!([{
+            "key": "bus.lane",
+            "message": "unknown key",
+            "help": "did you mean `lanes`?",
+            "line": 2,
+            "column": 1,
+            "source": "lane = 4",
+        }])
+    );
+    assert_eq!((run.exit, run.err.as_str()), (Exit::BadConfig, ""));
+}
+
+#[test]
+fn warnings_are_said_and_do_not_fail_the_check() {
+    use std::os::unix::fs::PermissionsExt;
+    let args = ConfigCheckArgs { file: None, json: false };
+    let run = Run::new(Some(""), |paths, out, err| {
+        fs::set_permissions(&paths.config_file, fs::Permissions::from_mode(0o666))?;
+        check(&args, paths, &env, out, err)
+    });
+    assert_eq!(run.exit, Exit::Fine);
+    assert!(run.err.starts_with("warning: DIR/hookring.toml can be changed by others"));
+}
+
+#[test]
+fn what_is_shown_can_be_checked() {
+    let run = Run::show(Some("[log]\nlevel = \"${LEVEL}\"\n"));
+    assert_eq!((run.exit, run.err.as_str()), (Exit::Fine, ""));
+    assert!(run.out.starts_with("# DIR/hookring.toml\n\n[bus]\n"), "{}", run.out);
+    assert!(run.out.contains("level = \"${LEVEL}\"  # line 2\n"), "{}", run.out);
+    let file = run.dir.path().join("shown.toml");
+    fs::write(&file, &run.out).unwrap();
+    assert_eq!(Run::check(None, false, Some(file)).exit, Exit::Fine);
+    assert!(
+        Run::show(None).out.starts_with("# there is no DIR/hookring.toml, the defaults apply\n")
+    );
+}
+
+#[test]
+fn a_bad_configuration_is_not_shown() {
+    let run = Run::show(Some("lanes = 4\n"));
+    assert_eq!((run.out.as_str(), run.exit), ("", Exit::BadConfig));
+    assert!(run.err.contains("lanes: unknown key"), "{}", run.err);
+}

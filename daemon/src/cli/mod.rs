@@ -1,0 +1,88 @@
+//! The command line: its definition, how its text looks, and what each command does.
+
+pub mod args;
+pub mod config_commands;
+pub mod journal_commands;
+pub mod status_command;
+pub mod style;
+pub mod table;
+pub mod tail_command;
+pub mod view;
+
+use std::io::{self, Write};
+
+use anyhow::Result;
+
+use crate::paths::Paths;
+use args::{Command, ConfigCommand, JournalCommand};
+
+/// How a command ends, as the shell sees it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(u8)]
+pub enum Exit {
+    /// It did what it was asked to do.
+    Fine = 0,
+    /// It could not, or what it looked at is not in order.
+    Failed = 1,
+    /// It was not called as its help text says. The command line's parser ends with this by itself.
+    Usage = 2,
+    /// The configuration is wrong (`EX_CONFIG` of sysexits.h).
+    BadConfig = 78,
+}
+
+impl From<Exit> for std::process::ExitCode {
+    fn from(exit: Exit) -> Self {
+        Self::from(exit as u8)
+    }
+}
+
+/// Does what the command line says.
+pub fn dispatch(cli: &args::Cli) -> Exit {
+    // The daemon has its own way to say what is wrong, and needs no buffered output.
+    if let Command::Run(args) = &cli.command {
+        return crate::run::run(args);
+    }
+    match command(&cli.command) {
+        Ok(exit) => exit,
+        Err(error) if is_closed_pipe(&error) => Exit::Fine,
+        Err(error) => {
+            let _ = writeln!(anstream::stderr(), "{0}error{0:#}: {error:#}", style::ERROR);
+            Exit::Failed
+        }
+    }
+}
+
+fn command(command: &Command) -> Result<Exit> {
+    let paths = Paths::from_process()?;
+    let env = |name: &str| std::env::var(name).ok();
+    let (out, err) = (&mut anstream::stdout().lock(), &mut anstream::stderr().lock());
+    let exit = match command {
+        Command::Run(args) => crate::run::run(args),
+        Command::Status(args) => status_command::status(args, &paths, out)?,
+        Command::Tail(args) => tail_command::tail(args, &paths, out)?,
+        Command::Journal(JournalCommand::Verify(args)) => {
+            journal_commands::verify(args, &paths, out, err)?
+        }
+        Command::Journal(JournalCommand::Repair(args)) => {
+            journal_commands::repair(args, &paths, out, err)?
+        }
+        Command::Journal(JournalCommand::Export(args)) => {
+            journal_commands::export(args, &paths, out, err)?
+        }
+        Command::Demo(args) => crate::demo::demo(args, out)?,
+        Command::Config(ConfigCommand::Check(args)) => {
+            config_commands::check(args, &paths, &env, out, err)?
+        }
+        Command::Config(ConfigCommand::Show(args)) => {
+            config_commands::show(args, &paths, &env, out, err)?
+        }
+    };
+    out.flush()?;
+    Ok(exit)
+}
+
+/// Whoever reads our output has seen enough: `hookring journal export | head`.
+fn is_closed_pipe(error: &anyhow::Error) -> bool {
+    let io = error.chain().find_map(|cause| cause.downcast_ref::<io::Error>());
+    io.is_some_and(|error| error.kind() == io::ErrorKind::BrokenPipe)
+}

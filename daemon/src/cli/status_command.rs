@@ -1,0 +1,208 @@
+//! `hookring status`: what the daemon, the bus, the journal and each sink are doing.
+
+use std::io::{self, Write};
+use std::time::Duration;
+
+use super::Exit;
+use super::args::JsonArgs;
+use super::style::{ERROR, FAINT, GOOD, HEADING, WARNING, printable};
+use super::table::{Align, Cell, Table, human_bytes, human_duration};
+use crate::paths::Paths;
+use crate::run::status::{Latency, Status};
+use hookring_journal as journal;
+use jiff::Timestamp;
+
+/// Shows the status file, and whether the daemon that wrote it lives. A daemon that does not is
+/// exit code 1, so that a script can ask.
+///
+/// # Errors
+/// The result could not be written, or the status file could not be read.
+pub fn status(args: &JsonArgs, paths: &Paths, out: &mut dyn Write) -> io::Result<Exit> {
+    let running = journal::is_in_use(&paths.journal)?;
+    let status = Status::read(&paths.status_file)?;
+    let exit = if running { Exit::Fine } else { Exit::Failed };
+    if args.json {
+        let mut json = serde_json::to_value(&status)?;
+        if !json.is_object() {
+            json = serde_json::json!({});
+        }
+        json["running"] = running.into();
+        writeln!(out, "{}", serde_json::to_string_pretty(&json)?)?;
+        return Ok(exit);
+    }
+    show_daemon(running, status.as_ref(), out)?;
+    if let Some(status) = status {
+        show_places(&status, out)?;
+        show_journal(&status, out)?;
+        show_sinks(&status, out)?;
+        show_problems(&status, out)?;
+    }
+    Ok(exit)
+}
+
+fn show_daemon(running: bool, status: Option<&Status>, out: &mut dyn Write) -> io::Result<()> {
+    match (running, status) {
+        (true, Some(status)) => {
+            let age = human_duration(since(status.started));
+            writeln!(
+                out,
+                "{GOOD}running{GOOD:#}  hookring {}, pid {}, for {age}",
+                status.version, status.pid
+            )?;
+            let Latency { p50_ns, p99_ns, .. } = status.publish_to_journal;
+            let [p50, p99] = [p50_ns, p99_ns].map(|ns| human_duration(Duration::from_nanos(ns)));
+            writeln!(
+                out,
+                "{} events since then, from publish to journal {p50} (p50), {p99} (p99)",
+                status.events
+            )
+        }
+        (true, None) => writeln!(out, "{GOOD}running{GOOD:#}  it has not said anything yet"),
+        (false, None) => writeln!(out, "{ERROR}not running{ERROR:#}  start it with `hookring run`"),
+        (false, Some(status)) => {
+            let age = human_duration(since(status.updated));
+            writeln!(
+                out,
+                "{ERROR}not running{ERROR:#}  hooks' events wait in ring and spool; start it with `hookring run`"
+            )?;
+            writeln!(out, "{FAINT}what follows is from {age} ago{FAINT:#}")
+        }
+    }
+}
+
+fn since(time: Timestamp) -> Duration {
+    Duration::try_from(Timestamp::now().duration_since(time)).unwrap_or_default()
+}
+
+fn show_places(status: &Status, out: &mut dyn Write) -> io::Result<()> {
+    use Align::{Left, Right};
+    let titles = [
+        ("BUS", Left),
+        ("LANES", Right),
+        ("IN USE", Right),
+        ("WAITING", Right),
+        ("SPOOL", Right),
+        ("DROPPED", Right),
+    ];
+    let mut table = Table::with_titles(titles);
+    for place in &status.places {
+        if let Some(reason) = &place.refused {
+            // A place that is simply not there is no news.
+            if reason != "missing" {
+                let reason = Cell::styled(&format!("not used: {reason}"), WARNING);
+                table.row([
+                    Cell::from(&place.path),
+                    reason,
+                    "".into(),
+                    "".into(),
+                    "".into(),
+                    "".into(),
+                ]);
+            }
+            continue;
+        }
+        let dropped = if place.dropped_events > 0 { ERROR } else { FAINT };
+        table.row([
+            Cell::from(&place.path),
+            Cell::from(place.lanes),
+            Cell::from(place.locked_lanes),
+            Cell::from(human_bytes(place.used_bytes)),
+            Cell::from(human_bytes(place.spool_bytes)),
+            Cell::styled(&place.dropped_events.to_string(), dropped),
+        ]);
+    }
+    write!(out, "\n{table}")
+}
+
+fn show_journal(status: &Status, out: &mut dyn Write) -> io::Result<()> {
+    use Align::{Left, Right};
+    let journal = &status.journal;
+    let titles = [
+        ("JOURNAL", Left),
+        ("LAST", Right),
+        ("SYNCED", Right),
+        ("SEGMENTS", Right),
+        ("SIZE", Right),
+    ];
+    let mut table = Table::with_titles(titles);
+    table.row([
+        Cell::from(&journal.path),
+        Cell::from(journal.written_seq),
+        Cell::from(journal.synced_seq),
+        Cell::from(journal.segments),
+        Cell::from(human_bytes(journal.bytes)),
+    ]);
+    write!(out, "\n{table}")
+}
+
+fn show_sinks(status: &Status, out: &mut dyn Write) -> io::Result<()> {
+    use Align::{Left, Right};
+    if status.sinks.is_empty() {
+        return writeln!(out, "\n{HEADING}SINKS{HEADING:#}\nnone configured");
+    }
+    let titles = [
+        ("SINK", Left),
+        ("STATE", Left),
+        ("DELIVERED", Right),
+        ("BEHIND", Right),
+        ("RETRIES", Right),
+        ("LAST ERROR", Left),
+    ];
+    let mut table = Table::with_titles(titles);
+    for sink in &status.sinks {
+        let state = if sink.state == "running" { GOOD } else { WARNING };
+        table.row([
+            Cell::from(&sink.name),
+            Cell::styled(&sink.state, state),
+            Cell::from(sink.delivered_events),
+            Cell::from(sink.lag_events),
+            Cell::from(sink.retries),
+            Cell::from(sink.last_error.as_deref().unwrap_or("")),
+        ]);
+    }
+    write!(out, "\n{table}")
+}
+
+/// Everything that was dropped, cut, repaired or refused; nothing where there is nothing.
+fn show_problems(status: &Status, out: &mut dyn Write) -> io::Result<()> {
+    let counts = &status.counts;
+    let figures = [
+        (counts.not_json_events, "events whose payload is not JSON (kept as text or base64)"),
+        (
+            counts.truncated_events,
+            "events that are cut (a writer that did not finish, or too large)",
+        ),
+        (counts.condemned_lanes, "damaged lanes"),
+        (counts.damaged_bytes, "bytes of damaged lanes without an event"),
+        (counts.clamped_stamps, "time stamps from the future"),
+        (counts.bad_spool_entries, "damaged spool entries set aside"),
+        (counts.retired_rings, "rings replaced"),
+        (status.journal.bad_lines, "damaged journal lines (hookring journal verify)"),
+        (status.journal.cut_bytes, "bytes cut off behind the journal's last whole line"),
+        (status.journal.sync_errors, "failed syncs of the journal"),
+        (status.journal.pauses, "times the journal could take nothing"),
+        (
+            status.sinks.iter().map(|sink| sink.skipped_events).sum(),
+            "events gone before a sink had them",
+        ),
+    ];
+    let mut table = Table::new([Align::Right, Align::Left]);
+    for (count, what) in figures.into_iter().filter(|(count, _)| *count > 0) {
+        table.row([Cell::from(count), Cell::from(what)]);
+    }
+    let text = table.to_string();
+    if !text.is_empty() {
+        write!(out, "\n{HEADING}SINCE THE START{HEADING:#}\n{text}")?;
+    }
+    let lacks = status.places.iter().flat_map(|place| {
+        [("ring", &place.ring_error), ("spool", &place.spool_error)]
+            .map(|(what, error)| Some(format!("{} has no {what}: {}", place.path, error.as_ref()?)))
+    });
+    let said = [status.journal.paused.clone(), status.config_error.clone()];
+    for error in said.into_iter().chain(lacks).flatten() {
+        for line in error.lines() {
+            writeln!(out, "{WARNING}{}{WARNING:#}", printable(line))?;
+        }
+    }
+    Ok(())
+}

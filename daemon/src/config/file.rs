@@ -1,0 +1,90 @@
+//! Reading the configuration file, once it is clear that it may be trusted.
+
+use std::fmt;
+use std::fs::File;
+use std::io::{self, Read};
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+
+use rustix::fs::{Mode, OFlags};
+
+/// The largest configuration that is read, in bytes.
+pub const MAX_CONFIG_BYTES: u64 = 1 << 20;
+
+/// What may go wrong later, though the configuration is in force.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Warning {
+    /// Other users could change the file.
+    WritableByOthers {
+        /// The file.
+        file: PathBuf,
+        /// Its permission bits.
+        mode: u32,
+    },
+}
+
+impl fmt::Display for Warning {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self::WritableByOthers { file, mode } = self;
+        let file = file.display();
+        write!(f, "{file} can be changed by others (mode {mode:04o}): run `chmod go-w {file}`")
+    }
+}
+
+/// Why a file is not read, with a suggestion.
+#[derive(Debug)]
+pub(super) struct FileError {
+    pub(super) message: String,
+    pub(super) help: String,
+    /// It is not there.
+    pub(super) missing: bool,
+}
+
+/// The file's bytes and what is to be said about it. Links are followed, because what counts is
+/// checked on the file that was opened: that it is a regular one, of this user's or root's.
+pub(super) fn read(path: &Path) -> Result<(Vec<u8>, Vec<Warning>), FileError> {
+    // Without NONBLOCK, opening a named pipe would wait for somebody to write into it.
+    let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
+    let file = rustix::fs::open(path, flags, Mode::empty())
+        .map_err(|errno| cannot("open", &errno.into()))?;
+    let file = File::from(file);
+    let found = file.metadata().map_err(|error| cannot("read", &error))?;
+    if !found.is_file() {
+        return Err(refused("not a regular file", "name a file that holds the configuration"));
+    }
+    let user = rustix::process::geteuid().as_raw();
+    if found.uid() != user && found.uid() != 0 {
+        let message =
+            format!("the file belongs to user {}, not to user {user} or root", found.uid());
+        return Err(refused(&message, "use a copy that belongs to you"));
+    }
+    let mut bytes = Vec::new();
+    file.take(MAX_CONFIG_BYTES + 1)
+        .read_to_end(&mut bytes)
+        .map_err(|error| cannot("read", &error))?;
+    if bytes.len() as u64 > MAX_CONFIG_BYTES {
+        return Err(refused("the file is larger than 1 MiB", "is it the right file?"));
+    }
+    let mode = found.mode() & 0o7777;
+    let writable = mode & 0o022 != 0;
+    let warning = || Warning::WritableByOthers { file: path.to_owned(), mode };
+    Ok((bytes, writable.then(warning).into_iter().collect()))
+}
+
+fn refused(message: &str, help: &str) -> FileError {
+    FileError { message: message.to_owned(), help: help.to_owned(), missing: false }
+}
+
+fn cannot(action: &str, error: &io::Error) -> FileError {
+    let missing = error.kind() == io::ErrorKind::NotFound;
+    let help = if missing {
+        "check the name; without a configuration, the defaults apply"
+    } else {
+        "check the permissions of the file and of the directories above it"
+    };
+    FileError {
+        message: format!("cannot {action} the file: {error}"),
+        help: help.to_owned(),
+        missing,
+    }
+}

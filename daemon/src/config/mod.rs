@@ -1,0 +1,144 @@
+//! The configuration, `hookring.toml`: read, checked and shown.
+//!
+//! Every error is found at once. `schema` says what can be configured, `reader` how a value is
+//! read, `errors` how an error looks.
+
+use std::path::{Path, PathBuf};
+
+use toml::de::DeTable;
+
+use crate::paths::Paths;
+
+mod errors;
+mod expand;
+mod file;
+mod reader;
+mod schema;
+mod show;
+mod syntax;
+mod units;
+mod value;
+
+pub use errors::{ConfigErrors, MAX_PROBLEMS, Place, Problem};
+pub use file::{MAX_CONFIG_BYTES, Warning};
+pub use schema::{
+    BusConfig, Compress, JournalConfig, JsonlConfig, LogConfig, MAX_RING_BYTES,
+    MAX_SINK_NAME_BYTES, MAX_SINKS, SinkConfig, SinkKind, SinkStart, SyncPolicy,
+};
+pub use units::{GIB, KIB, MIB, TIB};
+
+/// Looks up an environment variable.
+pub type Env<'a> = &'a dyn Fn(&str) -> Option<String>;
+
+/// A whole configuration, all of it within its limits.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Config {
+    /// The file that it was read from; None if there is none and all values are defaults.
+    pub file: Option<PathBuf>,
+    /// The ring and the spool.
+    pub bus: BusConfig,
+    /// The journal.
+    pub journal: JournalConfig,
+    /// The daemon's own messages.
+    pub log: LogConfig,
+    /// The sinks in the order of their names, those that are switched off, too.
+    pub sinks: Vec<SinkConfig>,
+    shown: Vec<show::ShownSection>,
+}
+
+impl Config {
+    /// Reads the file that was `named`, or else the one that `paths` says, which need not be there.
+    /// `env` looks up the variables that the file names.
+    ///
+    /// # Errors
+    ///
+    /// The file cannot be read, is larger than [`MAX_CONFIG_BYTES`], belongs to a stranger, or
+    /// something in it is wrong: then each error that could be found is listed.
+    pub fn load(
+        named: Option<&Path>,
+        paths: &Paths,
+        env: Env<'_>,
+    ) -> Result<(Self, Vec<Warning>), ConfigErrors> {
+        let path = named.unwrap_or(&paths.config_file);
+        let (bytes, warnings) = match file::read(path) {
+            Ok(read) => read,
+            Err(error) if error.missing && named.is_none() => {
+                let config = Self::parse(path, b"", paths, env)?;
+                return Ok((Self { file: None, ..config }, Vec::new()));
+            }
+            Err(error) => return Err(ConfigErrors::about_file(path, error.message, error.help)),
+        };
+        Ok((Self::parse(path, &bytes, paths, env)?, warnings))
+    }
+
+    /// The configuration that the content of the file `path` stands for.
+    ///
+    /// # Errors
+    ///
+    /// Something in it is wrong: then each error that could be found is listed.
+    pub fn parse(
+        path: &Path,
+        content: &[u8],
+        paths: &Paths,
+        env: Env<'_>,
+    ) -> Result<Self, ConfigErrors> {
+        let content = content.strip_prefix("\u{feff}".as_bytes()).unwrap_or(content);
+        let text = match std::str::from_utf8(content) {
+            Ok(text) => text,
+            Err(error) => return Err(not_utf8(path, content, error.valid_up_to())),
+        };
+        let (document, errors) = DeTable::parse_recoverable(text);
+        let mut reader = reader::Reader::new(text, env, paths.home.as_deref());
+        let mut root = reader.root(document.get_ref());
+        let config = Self {
+            file: Some(path.to_owned()),
+            bus: schema::bus(root.section("bus")),
+            journal: schema::journal(root.section("journal")),
+            log: schema::log(root.section("log")),
+            sinks: schema::sinks(&mut root, &paths.sinks),
+            shown: Vec::new(),
+        };
+        root.finish();
+        let reader::Reader { mut faults, shown, .. } = reader;
+        let mut all = syntax::faults(&errors);
+        syntax::keep_believable(text, &all, &mut faults);
+        all.append(&mut faults);
+        if all.is_empty() { Ok(Self { shown, ..config }) } else { Err(listed(path, text, all)) }
+    }
+
+    /// The configuration as TOML with its defaults filled in. Where a value comes from is said in a
+    /// comment; what came from the environment is the expression that the file has, not its content.
+    pub fn to_toml(&self) -> String {
+        show::render(&self.shown)
+    }
+}
+
+fn not_utf8(path: &Path, content: &[u8], valid: usize) -> ConfigErrors {
+    let text = String::from_utf8_lossy(content);
+    let help = "save the file as UTF-8".to_owned();
+    let mut errors =
+        ConfigErrors::about_file(path, "the file is not UTF-8 from here on".into(), help);
+    errors.problems[0].place = Some(Place::new(&text, valid..valid + 1));
+    errors
+}
+
+fn listed(path: &Path, text: &str, mut faults: Vec<reader::Fault>) -> ConfigErrors {
+    faults.sort_by_key(|fault| (fault.span.start, fault.span.end));
+    let left_out = faults.len().saturating_sub(MAX_PROBLEMS);
+    faults.truncate(MAX_PROBLEMS);
+    let problem = |fault: reader::Fault| {
+        let is_syntax = fault.key.is_empty();
+        let key = if is_syntax { syntax::key_at(text, fault.span.start) } else { fault.key };
+        Problem {
+            key: Some(key).filter(|key| !key.is_empty()),
+            message: fault.message,
+            help: fault.help,
+            place: Some(Place::new(text, fault.span)),
+        }
+    };
+    let problems = faults.into_iter().map(problem).collect();
+    ConfigErrors { file: path.to_owned(), problems, left_out }
+}
+
+#[cfg(test)]
+mod tests;

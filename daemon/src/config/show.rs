@@ -1,0 +1,69 @@
+//! What `hookring config show` prints: every key with the value in force and where it comes from, as
+//! a configuration that means the same. What came from the environment stays the expression that it
+//! was in the file, so that no secret is shown.
+
+/// A table and what was read from it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct ShownSection {
+    pub(super) path: String,
+    pub(super) keys: Vec<ShownKey>,
+}
+
+/// A key with its value as TOML; None where it has neither a value nor a default.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct ShownKey {
+    pub(super) key: &'static str,
+    pub(super) value: Option<String>,
+    pub(super) origin: Origin,
+}
+
+/// Where a value comes from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Origin {
+    Default,
+    /// A line of the file, from 1.
+    Line(usize),
+}
+
+impl ShownSection {
+    /// A table of which nothing was read yet.
+    pub(super) fn new(path: &str) -> Self {
+        Self { path: path.to_owned(), keys: Vec::new() }
+    }
+}
+
+/// The sections as TOML, each value with a comment that says where it comes from.
+pub(super) fn render(sections: &[ShownSection]) -> String {
+    let sections: Vec<String> = sections.iter().map(render_section).collect();
+    sections.join("\n")
+}
+
+fn render_section(section: &ShownSection) -> String {
+    let line = |it: &ShownKey| match &it.value {
+        Some(value) => format!("{} = {value}", it.key),
+        None => format!("# {} is not set", it.key),
+    };
+    let lines: Vec<String> = section.keys.iter().map(line).collect();
+    let width = lines.iter().map(|line| line.chars().count()).max().unwrap_or(0);
+    let mut out = format!("[{}]\n", section.path);
+    for (line, it) in lines.iter().zip(&section.keys) {
+        let origin = match it.origin {
+            _ if it.value.is_none() => String::new(),
+            Origin::Default => "  # default".to_owned(),
+            Origin::Line(number) => format!("  # line {number}"),
+        };
+        let width = if origin.is_empty() { 0 } else { width };
+        out.push_str(&format!("{line:width$}{origin}\n"));
+    }
+    out
+}
+
+/// `text` as a TOML string that says exactly this.
+pub(super) fn quote_literal(text: &str) -> String {
+    toml::Value::from(text).to_string()
+}
+
+/// `text` as a TOML string that says this once its expressions are replaced.
+pub(super) fn quote_value(text: &str) -> String {
+    quote_literal(&text.replace('$', "$$"))
+}

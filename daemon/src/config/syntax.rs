@@ -1,0 +1,92 @@
+//! What the TOML parser has to say, in our words, and what of the rest can be believed beside it.
+
+use std::collections::BTreeSet;
+use std::ops::Range;
+
+use super::reader::Fault;
+
+/// The parser's errors as ours.
+pub(super) fn faults(errors: &[toml::de::Error]) -> Vec<Fault> {
+    let fault = |error: &toml::de::Error| {
+        let (message, help) = reworded(error.message());
+        Fault {
+            key: String::new(),
+            span: error.span().unwrap_or_default(),
+            message: message.to_owned(),
+            help: Some(help.to_owned()),
+            missing: false,
+        }
+    };
+    errors.iter().map(fault).collect()
+}
+
+/// Leaves out of `found` what may only be there because the parser had to guess: what is said to be
+/// missing, what touches a line with a syntax error, and what follows a broken `[header]`.
+pub(super) fn keep_believable(text: &str, syntax: &[Fault], found: &mut Vec<Fault>) {
+    if syntax.is_empty() {
+        return;
+    }
+    let starts: Vec<usize> =
+        std::iter::once(0).chain(text.match_indices('\n').map(|(at, _)| at + 1)).collect();
+    let line = |at: usize| starts.partition_point(|start| *start <= at) - 1;
+    let lines = |span: &Range<usize>| line(span.start)..=line(span.end.max(span.start));
+    // An error at the end of the text is about what its last words began.
+    let end = text.trim_end().len();
+    let bad: BTreeSet<usize> = syntax.iter().map(|it| line(it.span.start.min(end))).collect();
+    let is_header =
+        |line: &usize| text[starts[*line]..].trim_start_matches([' ', '\t']).starts_with('[');
+    let headers: Vec<usize> = (0..starts.len()).filter(is_header).collect();
+    found.retain(|fault| {
+        let lines = lines(&fault.span);
+        let above = headers.partition_point(|header| header <= lines.start());
+        let is_below_bad_header = above > 0 && bad.contains(&headers[above - 1]);
+        !fault.missing && !is_below_bad_header && bad.range(lines).next().is_none()
+    });
+}
+
+/// The full path of the key on the line of `at`, as far as the text shows it.
+pub(super) fn key_at(text: &str, at: usize) -> String {
+    let at = text.floor_char_boundary(at.min(text.trim_end().len()));
+    let line_end = text[at..].find('\n').map_or(text.len(), |length| at + length);
+    let mut lines = text[..line_end].lines().rev();
+    let is_name = |name: &&str| {
+        let fits = |char: char| char.is_ascii_alphanumeric() || "_-.\"' ".contains(char);
+        !name.is_empty() && name.chars().all(fits)
+    };
+    let line = lines.next().unwrap_or_default().trim();
+    let header = |line: &str| {
+        let name = line.trim().strip_prefix('[')?.trim_start_matches('[');
+        Some(name.split([']', '#']).next().unwrap_or_default().trim().to_owned())
+    };
+    if let Some(name) = header(line) {
+        return name;
+    }
+    let section = lines.find_map(header).unwrap_or_default();
+    let key = line.split_once('=').map(|(key, _)| key.trim()).filter(is_name).unwrap_or_default();
+    let dot = if section.is_empty() || key.is_empty() { "" } else { "." };
+    format!("{section}{dot}{key}")
+}
+
+/// What the parser says most often, in words for somebody who meant to write something else than it
+/// guessed, and a suggestion. What is not known here stays as it is.
+fn reworded(message: &str) -> (&str, &'static str) {
+    const QUOTES: &str = "write a number, or a string in double quotes";
+    const KNOWN: [(&str, &str, &str); 10] = [
+        ("string values must be quoted", "the value is missing or not in quotes", QUOTES),
+        ("invalid float, expected `inf`", "the value is not in quotes", QUOTES),
+        ("invalid float, expected `nan`", "the value is not in quotes", QUOTES),
+        ("duplicate key", "duplicate key", "remove one of the two"),
+        ("unclosed table", "the header is not closed", "end it with `]`"),
+        ("unclosed array", "the array is not closed", "end it with `]`"),
+        ("key with no value", "the key has no value", "write `key = value`"),
+        ("invalid basic string, expected `\"`", "the string is not closed", "end it with `\"`"),
+        (
+            "unexpected key or value, expected newline",
+            "the line should end here",
+            "begin a new line, or a comment with `#`",
+        ),
+        ("missing table open", "the header is not opened", "a line `[name]` begins a table"),
+    ];
+    let known = KNOWN.iter().find(|(begin, _, _)| message.starts_with(begin));
+    known.map_or((message, "see https://toml.io for the notation"), |it| (it.1, it.2))
+}

@@ -1,0 +1,272 @@
+//! The collector: one thread that moves events from the bus into the journal.
+//!
+//! A batch is drained, staged, written, and only then released: a daemon that dies in between finds
+//! it again on both sides.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::thread;
+use std::time::{Duration, Instant, SystemTime};
+
+use hdrhistogram::Histogram;
+use hookring_bus::drain::Drain;
+use hookring_bus::sys;
+use hookring_journal::{CommitError, Gap, Journal, Recovery};
+
+use super::shared::Shared;
+use super::status::{BusStatus, Latency};
+use crate::pipeline;
+
+/// How long the reader looks for new records before it sleeps: a session's hooks come in bursts.
+const SPIN: Duration = Duration::from_micros(50);
+/// The longest sleep. A hook that was killed between its publish and its wake, or that spooled
+/// without a ring to ring, is seen after this at the latest.
+const SLEEP_LIMIT: Duration = Duration::from_millis(200);
+/// How often places, retention and the figures are looked after.
+const HOUSEKEEPING: Duration = Duration::from_secs(1);
+/// How long a full disk is left alone before the next try.
+const RETRY: Duration = Duration::from_millis(200);
+
+/// Everything that the thread owns.
+pub(super) struct Collector {
+    drain: Drain,
+    journal: Journal,
+    shared: Arc<Shared>,
+    latency_ns: Histogram<u64>,
+    next_housekeeping: Instant,
+    /// Something was collected since the last spin.
+    may_spin: bool,
+    figures: Figures,
+    recovery: Recovery,
+}
+
+/// What this thread counts itself.
+#[derive(Default)]
+struct Figures {
+    events: u64,
+    truncated: u64,
+    /// Why the journal takes nothing now.
+    paused: Option<String>,
+    pauses: u64,
+}
+
+impl Collector {
+    pub(super) fn new(
+        drain: Drain,
+        (journal, recovery): (Journal, Recovery),
+        shared: Arc<Shared>,
+    ) -> anyhow::Result<Self> {
+        let mut latency_ns = Histogram::new(2)?;
+        latency_ns.auto(true);
+        let (next_housekeeping, figures) = (Instant::now(), Figures::default());
+        let may_spin = false;
+        let collector = Collector {
+            drain,
+            journal,
+            shared,
+            latency_ns,
+            next_housekeeping,
+            may_spin,
+            figures,
+            recovery,
+        };
+        collector.report();
+        Ok(collector)
+    }
+
+    /// Works until it is told to stop and everything published is journaled and synced.
+    ///
+    /// # Errors
+    /// The journal could not take or sync the last events; they stay in the ring and the spool.
+    pub(super) fn run(mut self) -> anyhow::Result<()> {
+        // A last segment that cannot be continued; what it holds of ring and spool is released.
+        self.rotate_if_wanted();
+        let mut stopped_ns = None;
+        loop {
+            if self.shared.is_stopping() {
+                stopped_ns.get_or_insert_with(sys::boottime_ns);
+            }
+            let collected = self.collect();
+            self.sync_if_due();
+            if Instant::now() >= self.next_housekeeping {
+                self.keep_house();
+            }
+            // Whoever goes on publishing must not keep a daemon alive that was told to stop.
+            let is_done = |stopped_ns| !collected || self.drain.is_done_until(stopped_ns);
+            match stopped_ns {
+                Some(stopped_ns) if is_done(stopped_ns) => break,
+                None if !collected => self.sleep(),
+                _ => {}
+            }
+        }
+        let paused = self.figures.paused.clone();
+        self.journal.sync()?;
+        self.report();
+        match paused {
+            Some(reason) => {
+                Err(anyhow::anyhow!("events are left in the ring and the spool: {reason}"))
+            }
+            None => Ok(()),
+        }
+    }
+
+    /// Moves one batch; `false`: there was none, or the journal does not take it.
+    fn collect(&mut self) -> bool {
+        if self.drain.next_batch().is_empty() {
+            // A damaged lane may be due for its reset all the same.
+            self.drain.release();
+            return false;
+        }
+        let batch = self.drain.batch();
+        for record in batch.records() {
+            pipeline::process(batch, &record, |origin, event| {
+                self.figures.truncated += u64::from(event.truncated);
+                self.journal.stage(origin, event)
+            });
+        }
+        if !self.write() {
+            return false;
+        }
+        self.note_latency();
+        self.figures.events += self.drain.batch().len() as u64;
+        self.may_spin = true;
+        self.drain.release();
+        self.rotate_if_wanted();
+        true
+    }
+
+    /// Writes what is staged, however long the disk stays full; `false`: told to stop meanwhile.
+    fn write(&mut self) -> bool {
+        while let Err(error) = self.journal.commit() {
+            self.pause(&error);
+            if self.shared.is_stopping() {
+                return false;
+            }
+            self.rotate_if_wanted();
+            // Only what a deletion can mend may cost old events.
+            if error.is_disk_full() {
+                self.make_room();
+            }
+            self.report();
+            thread::sleep(RETRY);
+        }
+        if self.figures.paused.take().is_some() {
+            tracing::info!("the journal takes events again");
+        }
+        true
+    }
+
+    /// Nothing is lost meanwhile: the ring and the spool take what hooks publish, and no hook waits.
+    fn pause(&mut self, error: &CommitError) {
+        if self.figures.paused.is_none() {
+            tracing::error!("{}; events wait in the ring and the spool", describe(error));
+            self.figures.pauses += 1;
+        }
+        self.figures.paused = Some(describe(error));
+    }
+
+    /// Sooner than the limits say, if that is what it takes; never what a sink still needs.
+    fn make_room(&mut self) {
+        match self.journal.relieve(self.shared.needed_seq.load(Ordering::Relaxed)) {
+            Ok(relieved) => relieved.deleted.iter().for_each(|deleted| {
+                let Gap { first, last } = deleted.numbers;
+                tracing::warn!(
+                    "the disk is full: deleted events {first} to {last}, which every sink has"
+                );
+            }),
+            Err(error) => tracing::error!("{}", describe(&error)),
+        }
+    }
+
+    fn note_latency(&mut self) {
+        let now_ns = sys::boottime_ns();
+        for record in self.drain.batch().records() {
+            let _ = self.latency_ns.record(now_ns.saturating_sub(record.header.stamp_ns));
+        }
+    }
+
+    fn sync_if_due(&mut self) {
+        if let Err(error) = self.journal.sync_if_due(Instant::now()) {
+            tracing::error!("{}", describe(&error));
+        }
+        self.rotate_if_wanted();
+    }
+
+    /// Everything written was released, so the lanes' ends are those of the journal's last line.
+    fn rotate_if_wanted(&mut self) {
+        if !self.journal.wants_rotation() {
+            return;
+        }
+        let ends: Vec<_> = self.drain.ends().iter().map(pipeline::lane_end).collect();
+        if let Err(error) = self.journal.rotate(&ends) {
+            // The next write says so again, and waits.
+            tracing::error!("{}", describe(&error));
+        }
+    }
+
+    fn keep_house(&mut self) {
+        self.next_housekeeping = Instant::now() + HOUSEKEEPING;
+        if let Some(settings) = self.shared.take_settings() {
+            self.drain.set_options(settings.bus);
+            self.journal.set_options(settings.journal);
+        }
+        self.drain.maintain();
+        let needed = self.shared.needed_seq.load(Ordering::Relaxed);
+        match self.journal.retain(needed, SystemTime::now()) {
+            Ok(retained) => retained.given_up.iter().for_each(|Gap { first, last }| {
+                tracing::error!("events {first} to {last} were deleted before every sink had them: the journal reached its hard limit");
+            }),
+            Err(error) => tracing::error!("{}", describe(&error)),
+        }
+        self.report();
+    }
+
+    fn report(&self) {
+        let latency = Latency::from(&self.latency_ns);
+        let status = BusStatus {
+            events: self.figures.events,
+            truncated_events: self.figures.truncated,
+            journal_paused: self.figures.paused.clone(),
+            journal_pauses: self.figures.pauses,
+            publish_to_journal: latency,
+            counts: self.drain.counts(),
+            places: self.drain.report(),
+            journal: self.journal.stats(),
+            found_bad_lines: self.recovery.bad_lines,
+            found_cut_bytes: self.recovery.cut_bytes,
+        };
+        self.shared.set_bus_status(status);
+    }
+
+    fn sleep(&mut self) {
+        let begin = Instant::now();
+        while self.may_spin && begin.elapsed() < SPIN {
+            if self.drain.has_work() {
+                return;
+            }
+            std::hint::spin_loop();
+        }
+        self.may_spin = false;
+        let now = Instant::now();
+        let due = self
+            .journal
+            .next_sync_due()
+            .map_or(self.next_housekeeping, |due| due.min(self.next_housekeeping));
+        let limit = due.saturating_duration_since(now).min(SLEEP_LIMIT);
+        if !limit.is_zero() {
+            self.drain.wait(limit);
+        }
+    }
+}
+
+/// An error with its causes, in one line.
+pub(super) fn describe(error: &(dyn std::error::Error + 'static)) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        text.push_str(": ");
+        text.push_str(&cause.to_string());
+        source = cause.source();
+    }
+    text
+}

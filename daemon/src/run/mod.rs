@@ -1,0 +1,286 @@
+//! `hookring run`: the daemon in the foreground.
+//!
+//! Three kinds of threads: the collector moves events from the bus into the journal, each sink has a
+//! worker of its own, and the main thread waits for signals and writes the status file.
+
+mod collector;
+mod shared;
+pub mod status;
+mod supervisor;
+
+use std::collections::HashSet;
+use std::io::Write as _;
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::sync::mpsc::{self, Receiver, RecvTimeoutError};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use anyhow::{Context as _, Result};
+use hookring_bus::drain::{self, Drain};
+use hookring_bus::{place::Places, sys};
+use hookring_journal::{self as journal, Journal};
+use jiff::Timestamp;
+use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
+use signal_hook::iterator::Signals;
+use tracing_subscriber::filter::LevelFilter;
+use tracing_subscriber::layer::SubscriberExt as _;
+use tracing_subscriber::reload;
+use tracing_subscriber::util::SubscriberInitExt as _;
+
+use crate::cli::Exit;
+use crate::cli::args::RunArgs;
+use crate::config::{Config, ConfigErrors, SyncPolicy, Warning};
+use crate::paths::{Paths, ensure_private_dir};
+use crate::pipeline;
+use collector::{Collector, describe};
+use shared::{Settings, Shared};
+use status::{SinkStatus, Status};
+use supervisor::Supervisor;
+
+/// How often the status file is brought up to date.
+const STATUS_INTERVAL: Duration = Duration::from_secs(1);
+
+type LevelHandle = reload::Handle<LevelFilter, tracing_subscriber::Registry>;
+
+/// Runs until SIGTERM or SIGINT.
+pub fn run(args: &RunArgs) -> Exit {
+    let paths = match Paths::from_process() {
+        Ok(paths) => paths,
+        Err(error) => return fail(&error.to_string()),
+    };
+    let (config, warnings) = match load(args.config.as_deref(), &paths) {
+        Ok(loaded) => loaded,
+        Err(errors) => {
+            let _ = write!(anstream::stderr(), "{errors}");
+            return Exit::BadConfig;
+        }
+    };
+    let level = start_log(config.log.level.into());
+    warnings.iter().for_each(|warning| tracing::warn!("{warning}"));
+    match Daemon::start(paths, args.config.clone(), &config, level) {
+        Ok(daemon) => daemon.serve(),
+        Err(error) => fail(&format!("{error:#}")),
+    }
+}
+
+fn fail(message: &str) -> Exit {
+    let error = crate::cli::style::ERROR;
+    let _ = writeln!(anstream::stderr(), "{error}error{error:#}: {message}");
+    Exit::Failed
+}
+
+fn load(named: Option<&Path>, paths: &Paths) -> Result<(Config, Vec<Warning>), ConfigErrors> {
+    Config::load(named, paths, &|name| std::env::var(name).ok())
+}
+
+/// The daemon's own messages go to stderr, one line each.
+fn start_log(level: LevelFilter) -> LevelHandle {
+    let (filter, handle) = reload::Layer::new(level);
+    let lines = tracing_subscriber::fmt::layer()
+        .with_writer(std::io::stderr)
+        .with_ansi(std::io::IsTerminal::is_terminal(&std::io::stderr()))
+        .with_target(false);
+    let _ = tracing_subscriber::registry().with(filter).with(lines).try_init();
+    handle
+}
+
+struct Daemon {
+    paths: Paths,
+    named_config: Option<PathBuf>,
+    level: LevelHandle,
+    shared: Arc<Shared>,
+    collector: JoinHandle<Result<()>>,
+    tail: Arc<journal::Tail>,
+    supervisor: Supervisor,
+    signals: Receiver<i32>,
+    status: Status,
+    written: Status,
+}
+
+impl Daemon {
+    fn start(
+        paths: Paths,
+        named: Option<PathBuf>,
+        config: &Config,
+        level: LevelHandle,
+    ) -> Result<Self> {
+        // A limit for the size of files is an error of the write, as a full disk is.
+        let _ = sys::ignore_sigxfsz();
+        // Signals first: one that comes during a long recovery must not be lost.
+        let signals = watch_signals()?;
+        for dir in [&paths.state, &paths.journal, &paths.cursors] {
+            ensure_private_dir(dir)?;
+        }
+        let floor = journal::highest_cursor(&paths.cursors)?;
+        let (journal, mut recovery) =
+            Journal::open(&paths.journal, journal_options(config), floor)?;
+        let tail = journal.tail();
+        let hookring_dir = paths.override_dir.as_ref().map(|dir| dir.as_os_str().as_bytes());
+        let places = Places::new(hookring_dir, sys::effective_uid());
+        let mut drain = Drain::open(&places, bus_options(config)).context("cannot read the bus")?;
+        let ends: Vec<_> = recovery.ends.iter().map(pipeline::bus_end).collect();
+        let spooled: HashSet<_> = std::mem::take(&mut recovery.spool_names).into_iter().collect();
+        drain.recover(&ends, &spooled);
+        let mut supervisor =
+            Supervisor::new(paths.journal.clone(), paths.cursors.clone(), Arc::clone(&tail));
+        supervisor.apply(&config.sinks);
+        let shared = Arc::new(Shared::default());
+        shared.needed_seq.store(supervisor.needed_seq(), Ordering::Relaxed);
+        let collector = Collector::new(drain, (journal, recovery), Arc::clone(&shared))?;
+        let collector =
+            std::thread::Builder::new().name("collector".to_owned()).spawn(|| collector.run())?;
+        let status = first_status(&paths, config);
+        tracing::info!(
+            "hookring {} is ready, journal in {}",
+            status.version,
+            paths.journal.display()
+        );
+        let written = Status::default();
+        Ok(Daemon {
+            paths,
+            named_config: named,
+            level,
+            shared,
+            collector,
+            tail,
+            supervisor,
+            signals,
+            status,
+            written,
+        })
+    }
+
+    fn serve(mut self) -> Exit {
+        // At once, so that whoever starts a daemon sees when it is there.
+        self.write_status();
+        loop {
+            match self.signals.recv_timeout(STATUS_INTERVAL) {
+                Ok(SIGHUP) => self.reload(),
+                Ok(_) => break,
+                Err(RecvTimeoutError::Timeout) if self.collector.is_finished() => break,
+                Err(RecvTimeoutError::Timeout) => {}
+                Err(RecvTimeoutError::Disconnected) => break,
+            }
+            self.shared.needed_seq.store(self.supervisor.needed_seq(), Ordering::Relaxed);
+            self.write_status();
+        }
+        self.finish()
+    }
+
+    /// Journals what is published, lets the sinks deliver it, and ends.
+    fn finish(mut self) -> Exit {
+        tracing::info!("stopping");
+        self.shared.stop();
+        let collected =
+            match std::mem::replace(&mut self.collector, std::thread::spawn(|| Ok(()))).join() {
+                Ok(result) => result,
+                Err(_) => Err(anyhow::anyhow!("the collector's thread panicked; this is a bug")),
+            };
+        // Everything is synced: the sinks may store their cursors up to its end.
+        self.tail.close();
+        self.supervisor.stop();
+        self.write_status();
+        match collected {
+            Ok(()) => {
+                tracing::info!("stopped");
+                Exit::Fine
+            }
+            Err(error) => fail(&format!("{error:#}")),
+        }
+    }
+
+    /// Reads the configuration again. An invalid one changes nothing.
+    fn reload(&mut self) {
+        let (config, warnings) = match load(self.named_config.as_deref(), &self.paths) {
+            Ok(loaded) => loaded,
+            Err(errors) => {
+                let text = anstream::adapter::strip_str(&errors.to_string()).to_string();
+                tracing::error!(
+                    "the new configuration is wrong, the earlier one stays in force:\n{text}"
+                );
+                self.status.config_error = Some(text);
+                return;
+            }
+        };
+        warnings.iter().for_each(|warning| tracing::warn!("{warning}"));
+        let _ = self.level.reload(LevelFilter::from(config.log.level));
+        self.shared.set_settings(Settings {
+            bus: bus_options(&config),
+            journal: journal_options(&config),
+        });
+        self.supervisor.apply(&config.sinks);
+        self.status.config = config.file.as_ref().map(|file| file.display().to_string());
+        self.status.config_error = None;
+        tracing::info!("the configuration was read again");
+    }
+
+    fn write_status(&mut self) {
+        self.status.set_bus(&self.shared.bus_status());
+        self.status.sinks = self.supervisor.stats().map(|stats| SinkStatus::from(&stats)).collect();
+        self.status.updated = self.written.updated;
+        if self.status == self.written {
+            return;
+        }
+        self.status.updated = Timestamp::now();
+        match self.status.write(&self.paths.status_file) {
+            Ok(()) => self.written = self.status.clone(),
+            // A full disk; the next second tries again.
+            Err(error) => tracing::debug!(
+                "cannot write {}: {}",
+                self.paths.status_file.display(),
+                describe(&error)
+            ),
+        }
+    }
+}
+
+/// Hands signals to the main thread's queue.
+fn watch_signals() -> Result<Receiver<i32>> {
+    let mut signals =
+        Signals::new([SIGTERM, SIGINT, SIGHUP]).context("cannot watch for signals")?;
+    let (sender, receiver) = mpsc::channel();
+    std::thread::Builder::new().name("signals".to_owned()).spawn(move || {
+        for signal in signals.forever() {
+            if sender.send(signal).is_err() {
+                return;
+            }
+        }
+    })?;
+    Ok(receiver)
+}
+
+fn first_status(paths: &Paths, config: &Config) -> Status {
+    let mut status = Status {
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+        pid: std::process::id(),
+        started: Timestamp::now(),
+        config: config.file.as_ref().map(|file| file.display().to_string()),
+        ..Status::default()
+    };
+    status.journal.path = paths.journal.display().to_string();
+    status
+}
+
+fn bus_options(config: &Config) -> drain::Options {
+    let bus = &config.bus;
+    drain::Options { lanes: bus.lanes, lane_bytes: bus.lane_bytes, spool_bytes: bus.spool_bytes }
+}
+
+fn journal_options(config: &Config) -> journal::Options {
+    let wanted = &config.journal;
+    journal::Options {
+        segment_bytes: wanted.segment_bytes,
+        sync: match wanted.sync {
+            SyncPolicy::Interval(interval) => journal::SyncPolicy::Interval(interval),
+            SyncPolicy::EveryBatch => journal::SyncPolicy::EveryBatch,
+            SyncPolicy::Never => journal::SyncPolicy::Never,
+        },
+        retention_bytes: Some(wanted.retention_bytes),
+        retention_age: Some(wanted.retention_age),
+        hard_limit_bytes: Some(wanted.hard_limit_bytes),
+        cache_bytes: wanted.cache_bytes as usize,
+    }
+}

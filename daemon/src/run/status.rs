@@ -1,0 +1,277 @@
+//! What the running daemon says about itself: one JSON file, replaced whole.
+//!
+//! `hookring status` reads it; it holds no payload and nothing from one.
+
+use std::fs::{self, OpenOptions};
+use std::io::{self, Write as _};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::Path;
+use std::time::SystemTime;
+
+use hdrhistogram::Histogram;
+use hookring_bus::drain::{Counts, PlaceReport};
+use hookring_sinks::{SinkState, SinkStats};
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+/// Figures of the collector's thread, before they are written.
+#[derive(Clone, Default)]
+pub(super) struct BusStatus {
+    pub(super) events: u64,
+    pub(super) truncated_events: u64,
+    pub(super) journal_paused: Option<String>,
+    pub(super) journal_pauses: u64,
+    pub(super) publish_to_journal: Latency,
+    pub(super) counts: Counts,
+    pub(super) places: Vec<PlaceReport>,
+    pub(super) journal: hookring_journal::Stats,
+    pub(super) found_bad_lines: u64,
+    pub(super) found_cut_bytes: u64,
+}
+
+/// The file's content. Fields are only ever added.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Status {
+    /// The daemon's version.
+    pub version: String,
+    /// Its process id.
+    pub pid: u32,
+    /// When it started.
+    pub started: Timestamp,
+    /// When something in here last changed.
+    pub updated: Timestamp,
+    /// The configuration file in force, if there is one.
+    pub config: Option<String>,
+    /// Why the last reload was refused; the earlier configuration stays in force.
+    pub config_error: Option<String>,
+    /// Events moved from the bus to the journal since the start.
+    pub events: u64,
+    /// How long they took from publish to journal.
+    pub publish_to_journal: Latency,
+    /// What had to be counted.
+    pub counts: CountsStatus,
+    /// Each place in which hooks and daemon meet.
+    pub places: Vec<PlaceStatus>,
+    /// The journal.
+    pub journal: JournalStatus,
+    /// Each sink.
+    pub sinks: Vec<SinkStatus>,
+}
+
+/// Percentiles, in nanoseconds.
+#[derive(Copy, Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Latency {
+    /// How many were measured.
+    pub count: u64,
+    /// Half took at most this long.
+    pub p50_ns: u64,
+    /// 99 of 100 took at most this long.
+    pub p99_ns: u64,
+    /// The longest.
+    pub max_ns: u64,
+}
+
+impl From<&Histogram<u64>> for Latency {
+    fn from(histogram: &Histogram<u64>) -> Self {
+        Latency {
+            count: histogram.len(),
+            p50_ns: histogram.value_at_quantile(0.5),
+            p99_ns: histogram.value_at_quantile(0.99),
+            max_ns: histogram.max(),
+        }
+    }
+}
+
+/// Everything that was dropped, cut, repaired or set aside since the start.
+#[derive(Copy, Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CountsStatus {
+    /// Events that came through the ring.
+    pub ring_events: u64,
+    /// Events that came through the spool.
+    pub spool_events: u64,
+    /// Events whose payload or arguments are not whole.
+    pub truncated_events: u64,
+    /// Events whose payload is not JSON; it is kept as text or base64.
+    pub not_json_events: u64,
+    /// Lanes found damaged.
+    pub condemned_lanes: u64,
+    /// Bytes of damaged lanes in which no event could be found.
+    pub damaged_bytes: u64,
+    /// Time stamps from the future.
+    pub clamped_stamps: u64,
+    /// Damaged spool entries, kept as `.bad-…` beside the spool's entries.
+    pub bad_spool_entries: u64,
+    /// Rings replaced.
+    pub retired_rings: u64,
+}
+
+/// One place.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PlaceStatus {
+    /// Its directory.
+    pub path: String,
+    /// Why it is not used, if it is not.
+    pub refused: Option<String>,
+    /// Why it has no ring, if it should have one.
+    pub ring_error: Option<String>,
+    /// Why it has no spool.
+    pub spool_error: Option<String>,
+    /// Lanes of its ring.
+    pub lanes: usize,
+    /// Lanes that a producer holds.
+    pub locked_lanes: usize,
+    /// Bytes published and not yet taken.
+    pub used_bytes: u64,
+    /// Bytes in its spool.
+    pub spool_bytes: u64,
+    /// Events that hooks dropped because neither ring nor spool took them, since the ring was made.
+    pub dropped_events: u64,
+    /// Retired rings that are being emptied.
+    pub retired_rings: usize,
+}
+
+/// The journal.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct JournalStatus {
+    /// Its directory.
+    pub path: String,
+    /// Number of the last event written.
+    pub written_seq: u64,
+    /// Number of the last event that survives the loss of power.
+    pub synced_seq: u64,
+    /// Segment files.
+    pub segments: u64,
+    /// Their bytes.
+    pub bytes: u64,
+    /// Lines that are damaged and passed over.
+    pub bad_lines: u64,
+    /// Bytes cut off behind the last whole line at the start.
+    pub cut_bytes: u64,
+    /// Failed syncs; each sealed a segment, and what was not synced was written again.
+    pub sync_errors: u64,
+    /// Why it takes nothing now; ring and spool take what hooks publish.
+    pub paused: Option<String>,
+    /// How often it could take nothing.
+    pub pauses: u64,
+}
+
+/// One sink.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SinkStatus {
+    /// Its name in the configuration.
+    pub name: String,
+    /// `opening`, `running`, `retrying` or `stopped`.
+    pub state: String,
+    /// Events delivered since the start.
+    pub delivered_events: u64,
+    /// Batches sent again.
+    pub retries: u64,
+    /// Events in the journal that it does not have yet.
+    pub lag_events: u64,
+    /// Events that were gone from the journal before it had them.
+    pub skipped_events: u64,
+    /// What went wrong last.
+    pub last_error: Option<String>,
+    /// When.
+    pub last_error_at: Option<Timestamp>,
+}
+
+impl From<&SinkStats> for SinkStatus {
+    fn from(stats: &SinkStats) -> Self {
+        let state = match stats.state {
+            SinkState::Opening => "opening",
+            SinkState::Running => "running",
+            SinkState::Retrying => "retrying",
+            SinkState::Stopped => "stopped",
+        };
+        let at = |time: SystemTime| Timestamp::try_from(time).ok();
+        SinkStatus {
+            name: stats.name.clone(),
+            state: state.to_owned(),
+            delivered_events: stats.delivered_events,
+            retries: stats.retries,
+            lag_events: stats.lag_events,
+            skipped_events: stats.skipped_events,
+            last_error: stats.last_error.as_ref().map(|error| error.message.clone()),
+            last_error_at: stats.last_error.as_ref().and_then(|error| at(error.at)),
+        }
+    }
+}
+
+impl From<&PlaceReport> for PlaceStatus {
+    fn from(report: &PlaceReport) -> Self {
+        PlaceStatus {
+            path: report.path.clone(),
+            refused: report.refused.clone(),
+            ring_error: report.ring_error.clone(),
+            spool_error: report.spool_error.clone(),
+            lanes: report.lanes,
+            locked_lanes: report.locked_lanes,
+            used_bytes: report.used_bytes,
+            spool_bytes: report.spool_bytes,
+            dropped_events: report.dropped_events + report.spool_dropped_events,
+            retired_rings: report.retired_rings,
+        }
+    }
+}
+
+impl Status {
+    /// Puts the collector's figures in.
+    pub(super) fn set_bus(&mut self, bus: &BusStatus) {
+        let counts = &bus.counts;
+        self.events = bus.events;
+        self.publish_to_journal = bus.publish_to_journal;
+        self.counts = CountsStatus {
+            ring_events: counts.lane_records,
+            spool_events: counts.spool_records,
+            truncated_events: bus.truncated_events,
+            not_json_events: bus.journal.not_json,
+            condemned_lanes: counts.condemned_lanes,
+            damaged_bytes: counts.damaged_bytes,
+            clamped_stamps: counts.clamped_stamps,
+            bad_spool_entries: counts.bad_spool_entries,
+            retired_rings: counts.retired_rings,
+        };
+        self.places = bus.places.iter().map(PlaceStatus::from).collect();
+        let path = std::mem::take(&mut self.journal.path);
+        self.journal = JournalStatus {
+            path,
+            written_seq: bus.journal.written_seq,
+            synced_seq: bus.journal.synced_seq,
+            segments: bus.journal.segments,
+            bytes: bus.journal.bytes,
+            bad_lines: bus.found_bad_lines,
+            cut_bytes: bus.found_cut_bytes,
+            sync_errors: bus.journal.sync_errors,
+            paused: bus.journal_paused.clone(),
+            pauses: bus.journal_pauses,
+        };
+    }
+
+    /// Reads the file; `None` where there is none.
+    ///
+    /// # Errors
+    /// It cannot be read, or is not a status file.
+    pub fn read(path: &Path) -> io::Result<Option<Status>> {
+        match fs::read(path) {
+            Ok(bytes) => serde_json::from_slice(&bytes).map(Some).map_err(io::Error::from),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Replaces the file in one step.
+    pub(super) fn write(&self, path: &Path) -> io::Result<()> {
+        let fresh = path.with_extension("json.new");
+        // A fresh file under a name of our own: whatever stands there is a leftover, or a trap.
+        match fs::remove_file(&fresh) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+            _ => {}
+        }
+        let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&fresh)?;
+        let mut bytes = serde_json::to_vec(self)?;
+        bytes.push(b'\n');
+        file.write_all(&bytes)?;
+        fs::rename(&fresh, path)
+    }
+}

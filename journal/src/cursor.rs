@@ -1,0 +1,298 @@
+//! How far a sink came: a small file that survives being killed, or losing power, at any moment.
+//!
+//! Two slots of 64 bytes, 4096 bytes apart so that they never share a disk block, are written in
+//! turn; the one with the higher generation counts. All numbers are little endian:
+//!
+//! | bytes | what |
+//! |---|---|
+//! | 0–7 | `hrcursor` |
+//! | 8–15 | generation, from 1 |
+//! | 16–23 | the number to deliver next |
+//! | 24–31, 32–39 | first and last number of the batch in flight; 0, 0: none |
+//! | 40–55 | UUID of that batch |
+//! | 56–59 | 0 |
+//! | 60–63 | CRC-32C of bytes 0–59 |
+//!
+//! Stores are not synced: after power loss an older position is found, and some events are delivered
+//! twice. They are never synced *before* the journal is, because a position beyond
+//! [`Tail::synced`](crate::tail::Tail::synced) must not be stored.
+
+use std::fs::{self, File};
+use std::io;
+use std::os::unix::fs::FileExt;
+use std::path::{Path, PathBuf};
+
+use crate::segment::MAX_SEQ;
+use crate::storage::{open_read, prepare_dir, private_file};
+use crate::{OLDEST, Seq};
+
+const SUFFIX: &str = ".cursor";
+const NAME_BYTES_MAX: usize = 64;
+const MAGIC: &[u8; 8] = b"hrcursor";
+const SLOT_BYTES: usize = 64;
+const SLOT_AT: [u64; 2] = [0, 4096];
+
+/// Why a cursor could not be opened or stored.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum CursorError {
+    /// A sink's name is part of a file name.
+    #[error(
+        "`{0}` cannot name a cursor; use 1 to 64 ASCII letters, digits, `-`, `_` or `.`, \
+         not beginning with `.`"
+    )]
+    Name(String),
+    /// The file could not be opened, created or read.
+    #[error("cannot open the cursor {}", path.display())]
+    Open {
+        /// The cursor's file, or the directory.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// The file could not be written. What was stored before is still there.
+    #[error("cannot store the cursor {}; free some space or check the disk", path.display())]
+    Store {
+        /// The cursor's file.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+}
+
+/// What [`Cursor::open`] found.
+#[derive(Copy, Clone, PartialEq, Eq, Debug)]
+pub enum CursorState {
+    /// There was none; it begins at the number that was asked for.
+    Fresh,
+    /// The last stored position.
+    Loaded,
+    /// One slot is damaged, perhaps the one stored last: some events may be delivered twice.
+    OlderSlot,
+    /// Both slots are damaged; it begins at [`OLDEST`]. The old file is kept as `….cursor.bad`.
+    Damaged,
+}
+
+/// A batch that was handed to the sink and not yet answered.
+#[derive(Copy, Clone, PartialEq, Eq, Debug)]
+pub struct InFlight {
+    /// Its first event.
+    pub first: Seq,
+    /// Its last event.
+    pub last: Seq,
+    /// A UUID that stays the same through retry and restart.
+    pub attempt: [u8; 16],
+}
+
+/// One sink's position. Belongs to one thread at a time; two for one sink would overwrite each
+/// other.
+#[derive(Debug)]
+pub struct Cursor {
+    file: File,
+    path: PathBuf,
+    /// What is stored.
+    slot: Slot,
+}
+
+#[derive(Copy, Clone, PartialEq, Eq, Debug)]
+struct Slot {
+    generation: u64,
+    next: Seq,
+    in_flight: Option<InFlight>,
+}
+
+impl Cursor {
+    /// Opens `<dir>/<sink>.cursor`, or creates it to begin at `start` ([`OLDEST`]: at the oldest
+    /// event that still exists).
+    ///
+    /// # Errors
+    ///
+    /// If the name cannot be a file's, or the file cannot be opened or created. Damage is no error.
+    pub fn open(dir: &Path, sink: &str, start: Seq) -> Result<(Cursor, CursorState), CursorError> {
+        if !is_name(sink) {
+            return Err(CursorError::Name(sink.to_owned()));
+        }
+        let path = dir.join(format!("{sink}{SUFFIX}"));
+        let failed = |source| CursorError::Open { path: path.clone(), source };
+        prepare_dir(dir).map_err(failed)?;
+        let file = match private_file().open(&path) {
+            Ok(file) => file,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                return Self::create(dir, path.clone(), start, CursorState::Fresh).map_err(failed);
+            }
+            Err(error) => return Err(failed(error)),
+        };
+        let (slots, used) = read_slots(&file).map_err(failed)?;
+        let Some(slot) = newest(&slots) else {
+            fs::rename(&path, path.with_added_extension("bad")).map_err(failed)?;
+            return Self::create(dir, path.clone(), OLDEST, CursorState::Damaged).map_err(failed);
+        };
+        // From the second store on, both slots have been written.
+        let written = |used: bool| used || slot.generation > 1;
+        let other_is_damaged =
+            used.iter().zip(&slots).any(|(&used, slot)| slot.is_none() && written(used));
+        let state = if other_is_damaged { CursorState::OlderSlot } else { CursorState::Loaded };
+        Ok((Cursor { file, path, slot }, state))
+    }
+
+    /// Made complete under another name first, so that there is never half a cursor.
+    fn create(
+        dir: &Path,
+        path: PathBuf,
+        start: Seq,
+        state: CursorState,
+    ) -> io::Result<(Cursor, CursorState)> {
+        let new = path.with_added_extension("new");
+        let file = private_file().create(true).truncate(true).open(&new)?;
+        let slot = Slot { generation: 1, next: start, in_flight: None };
+        file.write_all_at(&slot.to_bytes(), slot.offset())?;
+        file.sync_all()?;
+        fs::rename(&new, &path)?;
+        File::open(dir)?.sync_all()?;
+        Ok((Cursor { file, path, slot }, state))
+    }
+
+    /// The number to deliver next; [`OLDEST`]: whatever is oldest.
+    pub fn position(&self) -> Seq {
+        self.slot.next
+    }
+
+    /// The batch that was begun and not answered, also by a process before this one: deliver just
+    /// these events again under the same UUID.
+    pub fn in_flight(&self) -> Option<InFlight> {
+        self.slot.in_flight
+    }
+
+    /// Remembers a batch before it is delivered. The same numbers as those in flight stay the same
+    /// batch; others begin a new one.
+    ///
+    /// # Errors
+    ///
+    /// If it cannot be stored; nothing has changed then.
+    pub fn begin(&mut self, first: Seq, last: Seq) -> Result<InFlight, CursorError> {
+        if let Some(same) = self.slot.in_flight.filter(|it| (it.first, it.last) == (first, last)) {
+            return Ok(same);
+        }
+        let in_flight = InFlight { first, last, attempt: *uuid::Uuid::new_v4().as_bytes() };
+        self.write(self.slot.next, Some(in_flight))?;
+        Ok(in_flight)
+    }
+
+    /// Moves to `next` (back, too) and forgets the batch in flight. The caller never passes more
+    /// than one beyond [`Tail::synced`](crate::tail::Tail::synced).
+    ///
+    /// # Errors
+    ///
+    /// If it cannot be stored; nothing has changed then.
+    pub fn store(&mut self, next: Seq) -> Result<(), CursorError> {
+        self.write(next, None)
+    }
+
+    fn write(&mut self, next: Seq, in_flight: Option<InFlight>) -> Result<(), CursorError> {
+        let slot = Slot { generation: self.slot.generation + 1, next, in_flight };
+        let written = self.file.write_all_at(&slot.to_bytes(), slot.offset());
+        written.map_err(|source| CursorError::Store { path: self.path.clone(), source })?;
+        self.slot = slot;
+        Ok(())
+    }
+}
+
+/// The highest number that any cursor in `dir` speaks of: delivered, or in a batch in flight; 0 if
+/// there is none. Damaged cursors say nothing.
+///
+/// # Errors
+///
+/// If the directory or a cursor cannot be read. A missing directory holds no cursors.
+pub fn highest_cursor(dir: &Path) -> Result<Seq, CursorError> {
+    let failed = |path: &Path, source| CursorError::Open { path: path.to_owned(), source };
+    let entries = match fs::read_dir(dir) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(0),
+        entries => entries.map_err(|error| failed(dir, error))?,
+    };
+    let mut highest = 0;
+    for entry in entries {
+        let entry = entry.map_err(|error| failed(dir, error))?;
+        let name = entry.file_name();
+        let is_cursor =
+            name.to_str().and_then(|name| name.strip_suffix(SUFFIX)).is_some_and(is_name)
+                && entry.file_type().is_ok_and(|kind| kind.is_file());
+        if is_cursor {
+            let path = entry.path();
+            let slots = open_read(&path).and_then(|file| read_slots(&file));
+            let (slots, _) = slots.map_err(|error| failed(&path, error))?;
+            let highest_of = |slot: &Slot| {
+                slot.in_flight.map_or(0, |batch| batch.last).max(slot.next.saturating_sub(1))
+            };
+            highest = slots.iter().flatten().map(highest_of).fold(highest, Seq::max);
+        }
+    }
+    Ok(highest)
+}
+
+fn is_name(name: &str) -> bool {
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte);
+    (1..=NAME_BYTES_MAX).contains(&name.len()) && !name.starts_with('.') && name.bytes().all(plain)
+}
+
+/// Both slots as far as they are whole, and whether something was ever written there.
+fn read_slots(file: &File) -> io::Result<([Option<Slot>; 2], [bool; 2])> {
+    let (mut slots, mut used) = ([None; 2], [false; 2]);
+    for (at, offset) in SLOT_AT.into_iter().enumerate() {
+        let mut bytes = [0; SLOT_BYTES];
+        let mut len = 0;
+        while len < SLOT_BYTES {
+            match file.read_at(&mut bytes[len..], offset + len as u64)? {
+                0 => break,
+                read => len += read,
+            }
+        }
+        // The second slot is a hole until the first store.
+        used[at] = bytes != [0; SLOT_BYTES];
+        // A slot is only written to the place that its generation names.
+        slots[at] = Slot::from_bytes(&bytes).filter(|slot| slot.offset() == offset);
+    }
+    Ok((slots, used))
+}
+
+fn newest(slots: &[Option<Slot>; 2]) -> Option<Slot> {
+    slots.iter().flatten().max_by_key(|slot| slot.generation).copied()
+}
+
+impl Slot {
+    fn offset(&self) -> u64 {
+        SLOT_AT[(self.generation % 2) as usize]
+    }
+
+    fn to_bytes(self) -> [u8; SLOT_BYTES] {
+        let mut bytes = [0; SLOT_BYTES];
+        let in_flight = self.in_flight.unwrap_or(InFlight { first: 0, last: 0, attempt: [0; 16] });
+        bytes[0..8].copy_from_slice(MAGIC);
+        bytes[8..16].copy_from_slice(&self.generation.to_le_bytes());
+        bytes[16..24].copy_from_slice(&self.next.to_le_bytes());
+        bytes[24..32].copy_from_slice(&in_flight.first.to_le_bytes());
+        bytes[32..40].copy_from_slice(&in_flight.last.to_le_bytes());
+        bytes[40..56].copy_from_slice(&in_flight.attempt);
+        let crc = crc32c::crc32c(&bytes[..60]);
+        bytes[60..].copy_from_slice(&crc.to_le_bytes());
+        bytes
+    }
+
+    /// `None` if it is damaged, or says what cannot be.
+    fn from_bytes(bytes: &[u8; SLOT_BYTES]) -> Option<Slot> {
+        let number = |at: usize| bytes[at..at + 8].try_into().map(u64::from_le_bytes).ok();
+        let crc = bytes[60..].try_into().map(u32::from_le_bytes).ok()?;
+        if &bytes[..8] != MAGIC || crc32c::crc32c(&bytes[..60]) != crc {
+            return None;
+        }
+        let attempt = bytes[40..56].try_into().ok()?;
+        let (generation, next) = (number(8)?, number(16)?);
+        let batch = InFlight { first: number(24)?, last: number(32)?, attempt };
+        if next > MAX_SEQ || batch.last > MAX_SEQ || batch.first > batch.last || generation == 0 {
+            return None;
+        }
+        Some(Slot { generation, next, in_flight: (batch.last > 0).then_some(batch) })
+    }
+}
+
+#[cfg(test)]
+mod tests;

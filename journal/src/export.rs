@@ -1,0 +1,128 @@
+//! Copies events out of the journal, line by line as they stand there.
+
+use std::borrow::Cow;
+use std::io::{self, Write};
+use std::path::Path;
+
+use jiff::Timestamp;
+use serde::Deserialize;
+
+use crate::reader::{ReadError, Reader, Skipped};
+use crate::{OLDEST, Seq, segment};
+
+/// What is read at once.
+const BATCH_EVENTS: usize = 1024;
+const BATCH_BYTES: usize = 1 << 20;
+
+/// Which events are wanted; the default is all.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct Filter {
+    /// Published at this time or later.
+    pub since: Option<Timestamp>,
+    /// Published before this time.
+    pub until: Option<Timestamp>,
+    /// Of this session.
+    pub session: Option<String>,
+}
+
+/// What [`export`] did.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct Exported {
+    /// Events written.
+    pub events: u64,
+    /// What could not be read.
+    pub skipped: Skipped,
+}
+
+/// Why an export ended early. Whole lines were written up to there.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ExportError {
+    /// The journal could not be read.
+    #[error(transparent)]
+    Read(#[from] ReadError),
+    /// A whole line is not an event as this version knows it, so the filter cannot be applied.
+    #[error("cannot read event {seq}; export without a filter, or with the version that wrote it")]
+    Event {
+        /// The event's number.
+        seq: Seq,
+        /// What the JSON reader said.
+        source: serde_json::Error,
+    },
+    /// The output could not be written.
+    #[error("cannot write the exported events")]
+    Write(#[source] io::Error),
+}
+
+/// Writes the lines of all events that pass the filter to `out`, oldest first, up to the end that
+/// the journal has when it comes there. `progress` gets the bytes read and the bytes to read.
+///
+/// # Errors
+///
+/// See [`ExportError`].
+pub fn export(
+    dir: &Path,
+    filter: &Filter,
+    out: &mut impl Write,
+    mut progress: impl FnMut(u64, u64),
+) -> Result<Exported, ExportError> {
+    let total = total_bytes(dir)?;
+    let mut reader = Reader::open(dir, OLDEST)?;
+    let mut exported = Exported::default();
+    let mut done = 0;
+    loop {
+        let batch = reader.next_batch(BATCH_EVENTS, BATCH_BYTES)?;
+        if batch.is_empty() {
+            break;
+        }
+        for line in batch.lines() {
+            let passes = filter.passes(line.bytes);
+            if passes.map_err(|source| ExportError::Event { seq: line.seq, source })? {
+                out.write_all(line.bytes).map_err(ExportError::Write)?;
+                out.write_all(b"\n").map_err(ExportError::Write)?;
+                exported.events += 1;
+            }
+        }
+        done += batch.bytes().len() as u64;
+        progress(done, total.max(done));
+    }
+    out.flush().map_err(ExportError::Write)?;
+    exported.skipped = reader.take_skipped();
+    Ok(exported)
+}
+
+fn total_bytes(dir: &Path) -> Result<u64, ReadError> {
+    let segments = segment::list(dir).map_err(|source| ReadError::list(dir, source))?;
+    let len = |segment: &segment::SegmentPath| {
+        std::fs::metadata(&segment.path).map_or(0, |metadata| metadata.len())
+    };
+    Ok(segments.iter().map(len).sum())
+}
+
+/// What a filter asks about.
+#[derive(Deserialize)]
+struct Fields<'a> {
+    #[serde(deserialize_with = "timestamp")]
+    timestamp: Timestamp,
+    #[serde(borrow)]
+    session_id: Option<Cow<'a, str>>,
+}
+
+fn timestamp<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Timestamp, D::Error> {
+    <&str>::deserialize(deserializer)?.parse().map_err(serde::de::Error::custom)
+}
+
+impl Filter {
+    fn passes(&self, line: &[u8]) -> Result<bool, serde_json::Error> {
+        if *self == Filter::default() {
+            return Ok(true);
+        }
+        let fields: Fields<'_> = serde_json::from_slice(line)?;
+        Ok(self.since.is_none_or(|since| fields.timestamp >= since)
+            && self.until.is_none_or(|until| fields.timestamp < until)
+            && self.session.as_deref().is_none_or(|id| fields.session_id.as_deref() == Some(id)))
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,73 @@
+//! Filters, and lines as they stand.
+
+use super::*;
+use crate::line::Origin;
+use crate::testing::{damage_line, event, open, written};
+
+fn exported(dir: &Path, filter: &Filter) -> (Vec<u64>, Exported) {
+    let mut out = Vec::new();
+    let mut told = Vec::new();
+    let exported = export(dir, filter, &mut out, |done, total| told.push((done, total))).unwrap();
+    assert!(told.iter().all(|(done, total)| done <= total));
+    let lines = out.split(|byte| *byte == b'\n').filter(|line| !line.is_empty());
+    let seqs = lines.map(|line| {
+        serde_json::from_slice::<serde_json::Value>(line).unwrap()["seq"].as_u64().unwrap()
+    });
+    let seqs: Vec<u64> = seqs.collect();
+    assert_eq!(seqs.len() as u64, exported.events);
+    (seqs, exported)
+}
+
+#[test]
+fn lines_come_out_as_they_stand() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = written(dir.path(), 2500);
+    let mut out = Vec::new();
+    let exported = export(dir.path(), &Filter::default(), &mut out, |_, _| {}).unwrap();
+    assert_eq!(exported, Exported { events: 2500, skipped: Skipped::default() });
+    let segment = std::fs::read(path).unwrap();
+    let header = memchr::memchr(b'\n', &segment).unwrap() + 1;
+    assert_eq!(out, segment[header..]);
+}
+
+#[test]
+fn filters_by_time_and_session() {
+    let dir = tempfile::tempdir().unwrap();
+    let (mut journal, _) = open(dir.path());
+    for n in 1..=6_i64 {
+        let payload = if n % 2 == 0 { &br#"{"session_id":"a \"b\""}"#[..] } else { b"not json" };
+        let mut event = event(payload);
+        event.timestamp_ns = n * 1_000_000_000;
+        journal.stage(Origin::Daemon, &event);
+    }
+    journal.commit().unwrap();
+    let at = |second| Some(Timestamp::from_second(second).unwrap());
+    let session = |id: &str| Some(id.to_owned());
+    for (filter, expected) in [
+        (Filter { since: at(3), ..Filter::default() }, &[3, 4, 5, 6][..]),
+        (Filter { until: at(3), ..Filter::default() }, &[1, 2]),
+        (Filter { since: at(2), until: at(5), session: session("a \"b\"") }, &[2, 4]),
+        (Filter { session: session("none"), ..Filter::default() }, &[]),
+    ] {
+        assert_eq!(exported(dir.path(), &filter).0, expected, "{filter:?}");
+    }
+}
+
+#[test]
+fn what_could_not_be_read_is_told() {
+    let dir = tempfile::tempdir().unwrap();
+    damage_line(&written(dir.path(), 5), 2);
+    let (seqs, exported) = exported(dir.path(), &Filter::default());
+    assert_eq!(seqs, [1, 3, 4, 5]);
+    assert_eq!((exported.skipped.bad_lines, exported.skipped.missing), (1, 1));
+}
+
+#[test]
+fn an_output_that_fails_is_an_error() {
+    let dir = tempfile::tempdir().unwrap();
+    written(dir.path(), 5);
+    let mut full = &mut [0; 100][..];
+    let error = export(dir.path(), &Filter::default(), &mut full, |_, _| {}).unwrap_err();
+    assert!(matches!(error, ExportError::Write(_)));
+    assert_eq!(error.to_string(), "cannot write the exported events");
+}

@@ -1,0 +1,146 @@
+//! What a sink reads: the shared cache while it keeps up, the files when it lags.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use crate::reader::{Gap, ReadError, Reader, Skipped};
+use crate::tail::{Batch, Chunk, Tail};
+use crate::{OLDEST, Seq};
+
+/// One sink's way through the journal. Belongs to one thread at a time.
+#[derive(Debug)]
+pub struct Feed {
+    dir: PathBuf,
+    tail: Arc<Tail>,
+    next: Seq,
+    /// Open while it lags.
+    reader: Option<Reader>,
+    skipped: Skipped,
+}
+
+impl Feed {
+    /// A feed that begins at `from` ([`OLDEST`]: at the oldest event that still exists) of the
+    /// journal in `dir`, whose writer gave the `tail`.
+    pub fn new(dir: PathBuf, tail: Arc<Tail>, from: Seq) -> Feed {
+        Feed { dir, tail, next: from, reader: None, skipped: Skipped::default() }
+    }
+
+    /// The next events in order: at most `max_events` and `max_bytes`, but at least one line.
+    /// `None`: nothing came within `wait`, or the journal is closed and everything was read.
+    ///
+    /// # Errors
+    ///
+    /// If the files cannot be read; nothing is lost, the call may be repeated.
+    pub fn next(
+        &mut self,
+        max_events: usize,
+        max_bytes: usize,
+        wait: Duration,
+    ) -> Result<Option<Batch>, ReadError> {
+        let deadline = Instant::now().checked_add(wait);
+        loop {
+            // Asked first: what was written before the tail was closed is still found.
+            let closed = self.tail.is_closed();
+            let written = self.tail.written();
+            if self.next <= written {
+                if let Some(batch) = self.cached(max_events, max_bytes) {
+                    return Ok(Some(batch));
+                }
+                let batch = self.read(max_events, max_bytes)?;
+                if !batch.is_empty() {
+                    return Ok(Some(batch));
+                }
+            }
+            let left = deadline.map_or(wait, |end| end.saturating_duration_since(Instant::now()));
+            if closed || left.is_zero() {
+                return Ok(None);
+            }
+            // Also if the wanted number is written and cannot be found (its line is damaged): the
+            // next one is waited for.
+            self.tail.wait_beyond(written.max(self.next.saturating_sub(1)), left);
+        }
+    }
+
+    /// The number it wants next.
+    pub fn position(&self) -> Seq {
+        self.next
+    }
+
+    /// Goes on at `seq`, in either direction.
+    pub fn seek(&mut self, seq: Seq) {
+        self.keep_skipped();
+        self.reader = None;
+        self.next = seq;
+    }
+
+    /// What was passed over since this was last asked; it is then forgotten.
+    pub fn take_skipped(&mut self) -> Skipped {
+        self.keep_skipped();
+        std::mem::take(&mut self.skipped)
+    }
+
+    fn keep_skipped(&mut self) {
+        if let Some(reader) = &mut self.reader {
+            self.skipped.add(reader.take_skipped());
+        }
+    }
+
+    /// From the cache: without a copy if one chunk has enough, else gathered from several.
+    fn cached(&mut self, max_events: usize, max_bytes: usize) -> Option<Batch> {
+        let chunk = self.tail.chunk(self.next)?;
+        let mut batch = Batch::of(&chunk, self.next, max_events, max_bytes)?;
+        if batch.last() == chunk.last() {
+            batch = self.gather(batch, max_events, max_bytes);
+        }
+        self.keep_skipped();
+        self.reader = None;
+        if batch.first() > self.next && self.next != OLDEST {
+            self.skipped.add_gap(Gap { first: self.next, last: batch.first() - 1 });
+        }
+        self.next = batch.last() + 1;
+        Some(batch)
+    }
+
+    /// Adds lines of the following chunks as long as there is room: after many small commits a
+    /// sink still gets large batches.
+    fn gather(&self, batch: Batch, max_events: usize, max_bytes: usize) -> Batch {
+        let (mut events, mut last) = (batch.len(), batch.last());
+        let mut bytes = Vec::new();
+        loop {
+            let len = if bytes.is_empty() { batch.bytes().len() } else { bytes.len() };
+            if events >= max_events || len >= max_bytes {
+                break;
+            }
+            let Some(chunk) = self.tail.chunk(last + 1) else { break };
+            let more = Batch::of(&chunk, last + 1, max_events - events, max_bytes - len);
+            // The first line of a chunk comes however long it is.
+            let Some(more) = more.filter(|more| more.bytes().len() <= max_bytes - len) else {
+                break;
+            };
+            if bytes.is_empty() {
+                bytes.extend_from_slice(batch.bytes());
+            }
+            bytes.extend_from_slice(more.bytes());
+            events += more.len();
+            last = more.last();
+        }
+        if bytes.is_empty() {
+            return batch;
+        }
+        Batch::whole(Arc::new(Chunk::new(batch.first(), last, bytes)), events)
+    }
+
+    fn read(&mut self, max_events: usize, max_bytes: usize) -> Result<Batch, ReadError> {
+        let reader = match &mut self.reader {
+            Some(reader) => reader,
+            None => self.reader.insert(Reader::open(&self.dir, self.next)?),
+        };
+        let batch = reader.next_batch(max_events, max_bytes)?;
+        self.next = reader.position();
+        Ok(batch)
+    }
+}
+
+#[cfg(test)]
+mod tests;

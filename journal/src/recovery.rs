@@ -1,0 +1,179 @@
+//! What a start finds: where the numbers go on, what of the ring and the spool is in the journal, and
+//! what has to be cut off the last segment. Reads only.
+
+use std::collections::{BTreeMap, HashSet};
+use std::path::Path;
+
+use crate::Seq;
+use crate::line::{LaneEnd, Line, Origin};
+use crate::reader::ReadError;
+use crate::scan::{SegmentScan, Step};
+use crate::segment::{self, SegmentPath};
+
+/// What [`Journal::open`](crate::writer::Journal::open) found.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct Recovery {
+    /// The number that the next event gets.
+    pub next_seq: Seq,
+    /// The oldest number that still exists, by the name of the first segment.
+    pub oldest_seq: Option<Seq>,
+    /// Up to where each lane of each bus is in the journal, in order. Set every head to the larger
+    /// of itself and this.
+    pub ends: Vec<LaneEnd>,
+    /// Spool files that are in the journal: unlink them.
+    pub spool_names: Vec<String>,
+    /// Bytes after the last newline that were cut off: a line whose writing was never finished.
+    pub cut_bytes: u64,
+    /// Damaged lines in the segments that were read, usually the last one. They are skipped;
+    /// [`repair`](fn@crate::repair::repair) sets them aside.
+    pub bad_lines: u64,
+    /// Numbers that were left out to stay above every cursor: after power loss the end of the
+    /// journal may be gone, and a cursor must never lead.
+    pub skipped_numbers: u64,
+    /// The last segment cannot be continued (its first line is damaged, or it could not be cut or
+    /// synced): release what `ends` and `spool_names` say, then call
+    /// [`Journal::rotate`](crate::writer::Journal::rotate) before the first commit.
+    pub needs_rotation: bool,
+}
+
+/// A segment's file.
+#[derive(Clone, Debug)]
+pub(crate) struct FoundSegment {
+    pub(crate) first: Seq,
+    pub(crate) bytes: u64,
+    pub(crate) modified: std::time::SystemTime,
+}
+
+/// The result of reading the end of the journal.
+#[derive(Debug, Default)]
+pub(crate) struct Found {
+    pub(crate) segments: Vec<FoundSegment>,
+    pub(crate) recovery: Recovery,
+    /// Of the last segment: its length up to the last newline, and what its checksums continue from
+    /// if it can be continued.
+    pub(crate) good_bytes: u64,
+    pub(crate) seed: Option<u32>,
+}
+
+/// Reads the last segment, and the ones before it until one has a first line that is whole: that
+/// line says where every lane was when the segment was begun.
+pub(crate) fn find(dir: &Path, cursor_floor: Seq) -> Result<Found, ReadError> {
+    let paths = segment::list(dir).map_err(|source| ReadError::list(dir, source))?;
+    let mut found = Found::default();
+    for segment in &paths {
+        let metadata = std::fs::symlink_metadata(&segment.path);
+        let metadata = metadata.map_err(|source| ReadError::segment(&segment.path, source))?;
+        found.segments.push(FoundSegment {
+            first: segment.first,
+            bytes: metadata.len(),
+            modified: metadata.modified().unwrap_or(std::time::UNIX_EPOCH),
+        });
+    }
+    let mut journaled = Journaled::default();
+    let mut end: Option<Seq> = None;
+    for segment in paths.iter().rev() {
+        let read = journaled.read(segment, end);
+        let read = read.map_err(|source| ReadError::segment(&segment.path, source))?;
+        found.recovery.bad_lines += read.bad_lines;
+        if end.is_none() {
+            found.good_bytes = read.good_bytes;
+            found.seed = read.whole_header.then_some(read.seed).flatten();
+            found.recovery.cut_bytes = read.torn_bytes;
+            found.recovery.next_seq = read.after_last;
+        }
+        if read.whole_header {
+            break;
+        }
+        end = Some(segment.first);
+    }
+    let after_last = found.recovery.next_seq.max(1);
+    found.recovery.next_seq = after_last.max(cursor_floor.saturating_add(1));
+    found.recovery.skipped_numbers = found.recovery.next_seq - after_last;
+    found.recovery.oldest_seq = paths.first().map(|segment| segment.first);
+    found.recovery.needs_rotation = found.seed.is_none() && !paths.is_empty();
+    found.recovery.ends = journaled.ends.to_vec();
+    found.recovery.spool_names = journaled.spool_names.into_iter().collect();
+    found.recovery.spool_names.sort();
+    Ok(found)
+}
+
+/// What the lines that were read say about the ring and the spool.
+#[derive(Default)]
+struct Journaled {
+    ends: Ends,
+    spool_names: HashSet<String>,
+}
+
+/// Up to where each lane of each bus is in the journal.
+#[derive(Clone, Default)]
+pub(crate) struct Ends {
+    by_lane: BTreeMap<([u8; 16], u16), u64>,
+}
+
+impl Ends {
+    pub(crate) fn note(&mut self, end: &LaneEnd) {
+        let known = self.by_lane.entry((end.bus, end.lane)).or_default();
+        *known = end.end.max(*known);
+    }
+
+    /// In order of bus and lane.
+    pub(crate) fn to_vec(&self) -> Vec<LaneEnd> {
+        let ends = self.by_lane.iter();
+        ends.map(|(&(bus, lane), &end)| LaneEnd { bus, lane, end }).collect()
+    }
+}
+
+/// One segment's part.
+struct SegmentRead {
+    /// The number for an event after this segment. A damaged line may have had one, too, so one is
+    /// left out for every damaged line after the last whole one.
+    after_last: Seq,
+    good_bytes: u64,
+    torn_bytes: u64,
+    bad_lines: u64,
+    whole_header: bool,
+    seed: Option<u32>,
+}
+
+impl Journaled {
+    fn read(&mut self, segment: &SegmentPath, end: Option<Seq>) -> std::io::Result<SegmentRead> {
+        let mut scan = SegmentScan::open(&segment.path, segment.first)?;
+        for end in scan.header().map_or(&[][..], |header| &header.ends) {
+            self.ends.note(end);
+        }
+        let whole_header = scan.header().is_some();
+        let (mut after_last, mut bad_lines) = (segment.first, 0);
+        let torn_bytes = loop {
+            match scan.next()? {
+                Step::Line { seq, .. } if end.is_some_and(|end| seq >= end) => break 0,
+                Step::Line { seq, bytes } => {
+                    after_last = seq + 1;
+                    self.note_origin(Line { seq, bytes: scan.bytes(bytes) });
+                }
+                Step::Bad { .. } => {
+                    bad_lines += 1;
+                    after_last += 1;
+                }
+                Step::End { torn } => break torn,
+            }
+        };
+        let good_bytes = scan.offset();
+        let seed = scan.seed();
+        Ok(SegmentRead { after_last, good_bytes, torn_bytes, bad_lines, whole_header, seed })
+    }
+
+    fn note_origin(&mut self, line: Line<'_>) {
+        match line.origin() {
+            Some(Origin::Ring(end)) => self.ends.note(&end),
+            Some(Origin::Spool(escaped)) => {
+                // Only a name that needs no escapes is the same in JSON.
+                let name = serde_json::from_str(&format!("\"{escaped}\""));
+                self.spool_names.insert(name.unwrap_or_else(|_| escaped.to_owned()));
+            }
+            Some(Origin::Daemon) | None => {}
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

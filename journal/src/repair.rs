@@ -1,0 +1,355 @@
+//! Looks for damage in a whole journal, and sets it aside.
+
+use std::fs::{self, File};
+use std::io::{self, BufWriter, Read, Seek, SeekFrom, Write};
+use std::path::{Path, PathBuf};
+
+use crate::Seq;
+use crate::line::{BadLine, Line, Origin, restamp};
+use crate::reader::{Gap, ReadError, Skipped};
+use crate::recovery::Ends;
+use crate::scan::{SegmentScan, Step};
+use crate::segment::{self, Header, SegmentPath};
+use crate::storage::{WriterLock, open_read, private_file};
+
+/// How many damaged lines a [`SegmentReport`] lists one by one; further ones are only counted.
+pub const BAD_LINES_LISTED_MAX: usize = 1000;
+
+/// Progress is told each time this much was read.
+const PROGRESS_BYTES: u64 = 1 << 20;
+
+/// A segment is rewritten under this name and renamed when it is complete.
+const NEW_NAME: &str = "repair.new";
+
+/// What [`verify`] found.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct Report {
+    /// Every segment, in order.
+    pub segments: Vec<SegmentReport>,
+    /// Numbers missing between the first and the last line. (A restart may leave numbers out; a
+    /// missing number is then no lost event.)
+    pub missing: Skipped,
+}
+
+impl Report {
+    /// Whether no segment is damaged.
+    pub fn is_whole(&self) -> bool {
+        self.segments.iter().all(|segment| !segment.is_damaged())
+    }
+}
+
+/// One segment.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct SegmentReport {
+    /// Its file.
+    pub path: PathBuf,
+    /// The number in its name.
+    pub first_seq: Seq,
+    /// Its length.
+    pub bytes: u64,
+    /// Whole lines, without the first one.
+    pub lines: u64,
+    /// Whole lines that the next segment has, too: they were written again there.
+    pub superseded_lines: u64,
+    /// The first line.
+    pub header: HeaderState,
+    /// The first [`BAD_LINES_LISTED_MAX`] damaged lines.
+    pub bad: Vec<BadLineReport>,
+    /// All damaged lines, a damaged first line included.
+    pub bad_lines: u64,
+    /// Bytes after the last newline. In the last segment of a running daemon, a line that is just
+    /// being written.
+    pub torn_bytes: u64,
+}
+
+impl SegmentReport {
+    /// Whether [`repair`] would rewrite it.
+    pub fn is_damaged(&self) -> bool {
+        self.bad_lines > 0 || self.torn_bytes > 0 || self.header != HeaderState::Whole
+    }
+}
+
+/// A segment's first line, which names what its lines are checked with.
+#[derive(Copy, Clone, PartialEq, Eq, Debug)]
+pub enum HeaderState {
+    /// As it was written.
+    Whole,
+    /// Damaged or missing; the lines could be checked all the same.
+    Damaged,
+    /// Damaged or missing, and too few lines are whole to do without it: all lines count as bad.
+    Lost,
+}
+
+/// One damaged line.
+#[derive(Copy, Clone, PartialEq, Eq, Debug)]
+pub struct BadLineReport {
+    /// Where in the file it begins.
+    pub offset: u64,
+    /// Its length with the newline.
+    pub len: u64,
+    /// What is wrong with it.
+    pub why: BadLine,
+}
+
+/// Reads and checks every line, also while a daemon writes. Changes nothing.
+///
+/// `progress` gets the bytes read and the bytes to read, now and then.
+///
+/// # Errors
+///
+/// If a file cannot be read. Damage is what the report is for.
+pub fn verify(dir: &Path, mut progress: impl FnMut(u64, u64)) -> Result<Report, ReadError> {
+    let segments = segment::list(dir).map_err(|source| ReadError::list(dir, source))?;
+    let mut inspector = Inspector::new(&segments);
+    let mut report = Report::default();
+    for (at, segment) in segments.iter().enumerate() {
+        let end = segments.get(at + 1).map(|next| next.first);
+        let inspected = inspector.inspect(segment, end, &mut progress);
+        report.segments.push(inspected.map_err(|error| ReadError::segment(&segment.path, error))?);
+    }
+    report.missing = inspector.missing;
+    Ok(report)
+}
+
+/// Why a journal could not be repaired. What was repaired before stays so.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum RepairError {
+    /// A daemon or another repair has it.
+    #[error("the journal in {} is in use; stop the daemon first", path.display())]
+    Locked {
+        /// The journal's directory.
+        path: PathBuf,
+    },
+    /// It could not be read.
+    #[error(transparent)]
+    Read(#[from] ReadError),
+    /// A repaired segment could not be written. The damaged one is still there.
+    #[error("cannot rewrite the journal segment {}; free some space or check the disk", path.display())]
+    Write {
+        /// The segment's file.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+}
+
+/// What [`repair`] did.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct RepairReport {
+    /// Segments looked at.
+    pub segments: u64,
+    /// Segments that were damaged and are rewritten.
+    pub repaired: Vec<RepairedSegment>,
+}
+
+/// A segment that was rewritten.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct RepairedSegment {
+    /// As it was before.
+    pub before: SegmentReport,
+    /// Where the bytes went that were none of its lines; they are appended to what is there.
+    pub bad_path: PathBuf,
+    /// How many bytes that are.
+    pub bad_bytes: u64,
+}
+
+/// Rewrites every damaged segment with its whole lines. Damaged lines, and bytes after the last
+/// newline, go to `<first number>.bad` beside it: nothing is destroyed.
+///
+/// # Errors
+///
+/// If another process writes the journal, or a file cannot be read or written.
+pub fn repair(dir: &Path, mut progress: impl FnMut(u64, u64)) -> Result<RepairReport, RepairError> {
+    let lock = WriterLock::take(dir).map_err(|source| ReadError::list(dir, source))?;
+    let _lock = lock.ok_or_else(|| RepairError::Locked { path: dir.to_owned() })?;
+    let segments = segment::list(dir).map_err(|source| ReadError::list(dir, source))?;
+    let mut inspector = Inspector::new(&segments);
+    let mut report = RepairReport::default();
+    for (at, segment) in segments.iter().enumerate() {
+        let end = segments.get(at + 1).map(|next| next.first);
+        let ends_before = inspector.ends.clone();
+        let before = inspector.inspect(segment, end, &mut progress);
+        let before = before.map_err(|error| ReadError::segment(&segment.path, error))?;
+        report.segments += 1;
+        if before.is_damaged() {
+            let repaired = rewrite(dir, segment, before, &ends_before);
+            report.repaired.push(
+                repaired
+                    .map_err(|source| RepairError::Write { path: segment.path.clone(), source })?,
+            );
+        }
+    }
+    Ok(report)
+}
+
+/// Goes through all segments in order.
+struct Inspector {
+    total_bytes: u64,
+    done_bytes: u64,
+    /// The number expected next.
+    expected: Option<Seq>,
+    missing: Skipped,
+    /// Up to where the ring is in the segments inspected so far.
+    ends: Ends,
+}
+
+impl Inspector {
+    fn new(segments: &[SegmentPath]) -> Inspector {
+        let len = |segment: &SegmentPath| fs::metadata(&segment.path).map_or(0, |it| it.len());
+        Inspector {
+            total_bytes: segments.iter().map(len).sum(),
+            done_bytes: 0,
+            expected: None,
+            missing: Skipped::default(),
+            ends: Ends::default(),
+        }
+    }
+
+    fn inspect(
+        &mut self,
+        segment: &SegmentPath,
+        end: Option<Seq>,
+        progress: &mut impl FnMut(u64, u64),
+    ) -> io::Result<SegmentReport> {
+        let mut scan = SegmentScan::open(&segment.path, segment.first)?;
+        let mut report = SegmentReport {
+            path: segment.path.clone(),
+            first_seq: segment.first,
+            bytes: 0,
+            lines: 0,
+            superseded_lines: 0,
+            header: match (scan.header(), scan.seed()) {
+                (Some(_), _) => HeaderState::Whole,
+                (None, Some(_)) => HeaderState::Damaged,
+                (None, None) => HeaderState::Lost,
+            },
+            bad: Vec::new(),
+            bad_lines: 0,
+            torn_bytes: 0,
+        };
+        scan.header().iter().flat_map(|header| &header.ends).for_each(|end| self.ends.note(end));
+        self.expect(segment.first);
+        let mut told = 0;
+        loop {
+            if scan.offset() - told >= PROGRESS_BYTES {
+                told = scan.offset();
+                progress(self.done_bytes + told, self.total_bytes.max(self.done_bytes + told));
+            }
+            match scan.next()? {
+                Step::Line { seq, .. } if end.is_some_and(|end| seq >= end) => {
+                    report.lines += 1;
+                    report.superseded_lines += 1;
+                }
+                Step::Line { seq, bytes } => {
+                    report.lines += 1;
+                    self.expect(seq);
+                    self.expected = Some(seq + 1);
+                    if let Some(Origin::Ring(end)) =
+                        (Line { seq, bytes: scan.bytes(bytes) }).origin()
+                    {
+                        self.ends.note(&end);
+                    }
+                }
+                Step::Bad { offset, len, why, .. } => {
+                    report.bad_lines += 1;
+                    if report.bad.len() < BAD_LINES_LISTED_MAX {
+                        report.bad.push(BadLineReport { offset, len, why });
+                    }
+                }
+                Step::End { torn } => {
+                    report.torn_bytes = torn;
+                    break;
+                }
+            }
+        }
+        report.bytes = scan.offset() + report.torn_bytes;
+        self.done_bytes += report.bytes;
+        progress(self.done_bytes, self.total_bytes.max(self.done_bytes));
+        Ok(report)
+    }
+
+    /// Notes what is missing before `seq`.
+    fn expect(&mut self, seq: Seq) {
+        if let Some(expected) = self.expected.filter(|&expected| expected < seq) {
+            self.missing.add_gap(Gap { first: expected, last: seq - 1 });
+        }
+        self.expected = self.expected.max(Some(seq));
+    }
+}
+
+/// Writes the segment anew. First the bad bytes are safe in their own file, then the whole lines in
+/// theirs, then that takes the segment's name.
+fn rewrite(
+    dir: &Path,
+    segment: &SegmentPath,
+    before: SegmentReport,
+    ends_before: &Ends,
+) -> io::Result<RepairedSegment> {
+    let bad_path = segment.path.with_extension("bad");
+    let bad_bytes = set_bad_aside(segment, &bad_path)?;
+    let new_path = dir.join(NEW_NAME);
+    let new = private_file().create(true).truncate(true).open(&new_path)?;
+    copy_whole_lines(segment, &new, ends_before)?;
+    // Its age is that of its events.
+    new.set_modified(fs::metadata(&segment.path)?.modified()?)?;
+    new.sync_all()?;
+    fs::rename(&new_path, &segment.path)?;
+    File::open(dir)?.sync_all()?;
+    Ok(RepairedSegment { before, bad_path, bad_bytes })
+}
+
+/// Appends everything that is no line of the segment to `bad_path`; returns how many bytes.
+fn set_bad_aside(segment: &SegmentPath, bad_path: &Path) -> io::Result<u64> {
+    let mut scan = SegmentScan::open(&segment.path, segment.first)?;
+    let raw = open_read(&segment.path)?;
+    let mut bad = private_file();
+    let mut out = BufWriter::new(bad.write(false).append(true).create(true).open(bad_path)?);
+    let mut total = 0;
+    loop {
+        let (offset, len, ends) = match scan.next()? {
+            Step::Line { .. } => continue,
+            Step::Bad { offset, len, .. } => (offset, len, false),
+            Step::End { torn } => (scan.offset(), torn, true),
+        };
+        (&raw).seek(SeekFrom::Start(offset))?;
+        total += io::copy(&mut (&raw).take(len), &mut out)?;
+        if ends {
+            if len > 0 {
+                out.write_all(b"\n")?;
+            }
+            break;
+        }
+    }
+    out.into_inner()?.sync_all()?;
+    Ok(total)
+}
+
+fn copy_whole_lines(segment: &SegmentPath, new: &File, ends_before: &Ends) -> io::Result<()> {
+    let mut scan = SegmentScan::open(&segment.path, segment.first)?;
+    let mut out = BufWriter::new(new);
+    let is_whole = scan.header().is_some();
+    let header = scan.header().cloned().unwrap_or_else(|| Header::new(&ends_before.to_vec()));
+    let mut line = Vec::new();
+    header.write_to(&mut line, segment.first);
+    out.write_all(&line)?;
+    loop {
+        match scan.next()? {
+            Step::Line { bytes, .. } => {
+                line.clear();
+                line.extend_from_slice(scan.bytes(bytes));
+                line.push(b'\n');
+                if !is_whole {
+                    restamp(&mut line, header.seed());
+                }
+                out.write_all(&line)?;
+            }
+            Step::Bad { .. } => {}
+            Step::End { .. } => break,
+        }
+    }
+    out.flush()
+}
+
+#[cfg(test)]
+mod tests;

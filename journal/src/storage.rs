@@ -1,0 +1,169 @@
+//! Every change that the writer makes to the disk goes through here, so that tests can put a disk in
+//! its place that is full, fails, or forgets what was not synced.
+
+use std::fs::{self, DirBuilder, File, OpenOptions, TryLockError};
+use std::io;
+use std::os::unix::fs::{DirBuilderExt, FileExt, MetadataExt, OpenOptionsExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+
+use rustix::fs::OFlags;
+
+/// The journal's directory as its writer changes it. Names are file names, without a directory.
+pub trait Storage: Send {
+    /// Creates a file for writing, in place of one that is there.
+    ///
+    /// # Errors
+    ///
+    /// What the system says, here as in all other operations.
+    fn create(&self, name: &str) -> io::Result<Box<dyn SegmentFile>>;
+    /// Opens a file that is there for writing.
+    fn open(&self, name: &str) -> io::Result<Box<dyn SegmentFile>>;
+    /// Renames a file, over one that has the new name.
+    fn rename(&self, from: &str, to: &str) -> io::Result<()>;
+    /// Deletes a file.
+    fn remove(&self, name: &str) -> io::Result<()>;
+    /// Makes creations, renames and deletions survive power loss.
+    fn sync(&self) -> io::Result<()>;
+}
+
+/// A segment as its writer changes it.
+pub trait SegmentFile: Send {
+    /// Writes some of `bytes` at `offset`, returns how many.
+    fn write_at(&mut self, bytes: &[u8], offset: u64) -> io::Result<usize>;
+    /// Cuts the file to `len` bytes and releases what is reserved beyond.
+    fn set_len(&mut self, len: u64) -> io::Result<()>;
+    /// Sets disk space aside so that the file can grow to `len` bytes; its length stays.
+    fn reserve(&mut self, len: u64) -> io::Result<()>;
+    /// Makes the file's bytes survive power loss. After an error, what was written since the last
+    /// success may be lost, and asking again would not tell (the kernel reports it once).
+    fn sync(&mut self) -> io::Result<()>;
+}
+
+/// The real file system.
+#[derive(Debug)]
+pub struct RealStorage {
+    dir: PathBuf,
+}
+
+impl RealStorage {
+    /// Works in `dir`, which must exist.
+    pub fn new(dir: &Path) -> RealStorage {
+        RealStorage { dir: dir.to_owned() }
+    }
+}
+
+impl Storage for RealStorage {
+    fn create(&self, name: &str) -> io::Result<Box<dyn SegmentFile>> {
+        let file = private_file().create(true).truncate(true).open(self.dir.join(name))?;
+        Ok(Box::new(file))
+    }
+
+    fn open(&self, name: &str) -> io::Result<Box<dyn SegmentFile>> {
+        Ok(Box::new(private_file().open(self.dir.join(name))?))
+    }
+
+    fn rename(&self, from: &str, to: &str) -> io::Result<()> {
+        fs::rename(self.dir.join(from), self.dir.join(to))
+    }
+
+    fn remove(&self, name: &str) -> io::Result<()> {
+        fs::remove_file(self.dir.join(name))
+    }
+
+    fn sync(&self) -> io::Result<()> {
+        File::open(&self.dir)?.sync_all()
+    }
+}
+
+impl SegmentFile for File {
+    fn write_at(&mut self, bytes: &[u8], offset: u64) -> io::Result<usize> {
+        FileExt::write_at(self, bytes, offset)
+    }
+
+    fn set_len(&mut self, len: u64) -> io::Result<()> {
+        File::set_len(self, len)
+    }
+
+    #[cfg(target_os = "linux")]
+    fn reserve(&mut self, len: u64) -> io::Result<()> {
+        use rustix::fs::{FallocateFlags, fallocate};
+        match fallocate(&*self, FallocateFlags::KEEP_SIZE, 0, len) {
+            // This file system cannot: the disk may be found full later, no harm beyond that.
+            Err(rustix::io::Errno::OPNOTSUPP) => Ok(()),
+            result => Ok(result?),
+        }
+    }
+
+    #[cfg(not(target_os = "linux"))]
+    fn reserve(&mut self, _len: u64) -> io::Result<()> {
+        Ok(())
+    }
+
+    fn sync(&mut self) -> io::Result<()> {
+        self.sync_data()
+    }
+}
+
+/// Options for a file that only its owner may read and that is no symbolic link.
+pub(crate) fn private_file() -> OpenOptions {
+    let mut options = OpenOptions::new();
+    options.read(true).write(true).mode(0o600).custom_flags(OFlags::NOFOLLOW.bits().cast_signed());
+    options
+}
+
+/// Opens a file for reading that is no symbolic link.
+pub(crate) fn open_read(path: &Path) -> io::Result<File> {
+    OpenOptions::new()
+        .read(true)
+        .custom_flags((OFlags::NOFOLLOW | OFlags::NONBLOCK).bits().cast_signed())
+        .open(path)
+}
+
+/// Creates `dir` with mode 0700 if it is missing, and takes other people's rights away if not.
+///
+/// # Errors
+///
+/// If it cannot be created, is not a directory (a symbolic link to one is not), or is not ours.
+pub(crate) fn prepare_dir(dir: &Path) -> io::Result<()> {
+    DirBuilder::new().recursive(true).mode(0o700).create(dir)?;
+    let metadata = fs::symlink_metadata(dir)?;
+    if !metadata.is_dir() {
+        return Err(io::Error::new(io::ErrorKind::NotADirectory, "it is not a directory"));
+    }
+    if metadata.uid() != rustix::process::geteuid().as_raw() {
+        return Err(io::Error::new(io::ErrorKind::PermissionDenied, "it belongs to another user"));
+    }
+    if metadata.mode() & 0o077 != 0 {
+        fs::set_permissions(dir, fs::Permissions::from_mode(0o700))?;
+    }
+    Ok(())
+}
+
+/// The right to change the journal in a directory; ends when it is dropped or the process ends.
+#[derive(Debug)]
+pub(crate) struct WriterLock {
+    _file: File,
+}
+
+/// Name of the file that the writer's lock is on.
+pub(crate) const LOCK_NAME: &str = "lock";
+
+/// A lock that is still taken after these tries belongs to a writer.
+const LOCK_TRIES: u32 = 10;
+const LOCK_RETRY: std::time::Duration = std::time::Duration::from_millis(5);
+
+impl WriterLock {
+    /// `Ok(None)`: another process has it.
+    pub(crate) fn take(dir: &Path) -> io::Result<Option<WriterLock>> {
+        let file = private_file().create(true).open(dir.join(LOCK_NAME))?;
+        for _ in 0..LOCK_TRIES {
+            match file.try_lock() {
+                Ok(()) => return Ok(Some(WriterLock { _file: file })),
+                // Somebody may only be asking whether it is taken (`is_in_use`).
+                Err(TryLockError::WouldBlock) => std::thread::sleep(LOCK_RETRY),
+                Err(TryLockError::Error(error)) => return Err(error),
+            }
+        }
+        Ok(None)
+    }
+}

@@ -1,0 +1,252 @@
+//! The end of the journal in memory: what the writer shares with every sink that keeps up.
+
+use std::collections::VecDeque;
+use std::ops::Range;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use crate::Seq;
+use crate::line::{self, Line, Lines};
+
+/// The numbers written and synced, and a cache of the batches written last.
+///
+/// Shared by reference between the writer's thread and any number of readers' threads. Not usable
+/// across `fork`.
+#[derive(Debug)]
+pub struct Tail {
+    // Both are changed under `state`'s lock only; they are atomics so that they can be read without.
+    written: AtomicU64,
+    synced: AtomicU64,
+    cache_bytes: usize,
+    state: Mutex<State>,
+    grown: Condvar,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    chunks: VecDeque<Arc<Chunk>>,
+    bytes: usize,
+    closed: bool,
+}
+
+impl Tail {
+    pub(crate) fn new(last: Seq, cache_bytes: usize) -> Tail {
+        Tail {
+            written: AtomicU64::new(last),
+            synced: AtomicU64::new(last),
+            cache_bytes,
+            state: Mutex::default(),
+            grown: Condvar::new(),
+        }
+    }
+
+    /// The last number written: visible to readers, safe from the death of the process. 0: none.
+    pub fn written(&self) -> Seq {
+        // SYNC POINT: with the release in `publish`.
+        self.written.load(Ordering::Acquire)
+    }
+
+    /// The last number that survives power loss, too. A cursor is never stored beyond the one after
+    /// it. Under [`SyncPolicy::Never`](crate::writer::SyncPolicy::Never) the same as [`Self::written`].
+    pub fn synced(&self) -> Seq {
+        // SYNC POINT: with the release in `set_synced`.
+        self.synced.load(Ordering::Acquire)
+    }
+
+    /// Blocks until [`Self::written`] is beyond `seq`, `timeout` is over or the tail is closed;
+    /// returns [`Self::written`].
+    pub fn wait_beyond(&self, seq: Seq, timeout: Duration) -> Seq {
+        let deadline = Instant::now().checked_add(timeout);
+        let mut state = self.lock();
+        while self.written() <= seq && !state.closed {
+            let left = match deadline {
+                Some(deadline) => deadline.saturating_duration_since(Instant::now()),
+                None => timeout,
+            };
+            if left.is_zero() {
+                break;
+            }
+            state = self.grown.wait_timeout(state, left).unwrap_or_else(PoisonError::into_inner).0;
+        }
+        self.written()
+    }
+
+    /// Whether the writer is gone: nothing will be added.
+    pub fn is_closed(&self) -> bool {
+        self.lock().closed
+    }
+
+    /// Tells all readers that nothing will be added, and wakes them.
+    pub fn close(&self) {
+        self.lock().closed = true;
+        self.grown.notify_all();
+    }
+
+    /// The cached chunk that contains `seq`, if it is still cached.
+    pub fn chunk(&self, seq: Seq) -> Option<Arc<Chunk>> {
+        let state = self.lock();
+        let after = state.chunks.partition_point(|chunk| chunk.first <= seq);
+        let chunk = state.chunks.get(after.checked_sub(1)?)?;
+        (seq <= chunk.last).then(|| Arc::clone(chunk))
+    }
+
+    /// Bytes that the cache holds now.
+    pub fn cached_bytes(&self) -> usize {
+        self.lock().bytes
+    }
+
+    /// Adds a chunk that was written; the oldest ones make room for it. A chunk larger than the
+    /// whole cache is not kept: its readers find it in the file.
+    pub(crate) fn publish(&self, chunk: Arc<Chunk>) {
+        let mut evicted = Vec::new();
+        let mut state = self.lock();
+        let last = chunk.last;
+        state.bytes += chunk.cost_bytes();
+        state.chunks.push_back(chunk);
+        while state.bytes > self.cache_bytes
+            && let Some(oldest) = state.chunks.pop_front()
+        {
+            state.bytes -= oldest.cost_bytes();
+            evicted.push(oldest);
+        }
+        // SYNC POINT: with the acquire in `written`.
+        self.written.store(last, Ordering::Release);
+        drop(state);
+        self.grown.notify_all();
+    }
+
+    pub(crate) fn set_synced(&self, seq: Seq) {
+        // SYNC POINT: with the acquire in `synced`.
+        self.synced.store(seq, Ordering::Release);
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        // Nothing under the lock can panic half way, so a poisoned state is still whole.
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Whole lines in rising order, without a segment's header line. Immutable, cheap to share.
+#[derive(Debug)]
+pub struct Chunk {
+    first: Seq,
+    last: Seq,
+    bytes: Vec<u8>,
+}
+
+impl Chunk {
+    /// `bytes`: at least one line, each ending in a newline, `first` to `last` their numbers.
+    pub(crate) fn new(first: Seq, last: Seq, bytes: Vec<u8>) -> Chunk {
+        debug_assert!(bytes.last() == Some(&b'\n') && first <= last);
+        Chunk { first, last, bytes }
+    }
+
+    /// The number of its first line.
+    pub fn first(&self) -> Seq {
+        self.first
+    }
+
+    /// The number of its last line.
+    pub fn last(&self) -> Seq {
+        self.last
+    }
+
+    /// All lines, each with its newline.
+    pub fn bytes(&self) -> &[u8] {
+        &self.bytes
+    }
+
+    /// Its lines, one by one.
+    pub fn lines(&self) -> Lines<'_> {
+        Lines::new(&self.bytes)
+    }
+
+    /// What it costs to keep: unused capacity counts, too.
+    pub(crate) fn cost_bytes(&self) -> usize {
+        self.bytes.capacity() + size_of::<Chunk>()
+    }
+}
+
+/// Some lines of a chunk, in order: what a reader or a feed hands out. Cheap to clone.
+#[derive(Clone, Debug)]
+pub struct Batch {
+    chunk: Option<Arc<Chunk>>,
+    range: Range<usize>,
+    first: Seq,
+    last: Seq,
+    events: usize,
+}
+
+impl Batch {
+    /// No lines.
+    pub(crate) fn empty() -> Batch {
+        Batch { chunk: None, range: 0..0, first: 0, last: 0, events: 0 }
+    }
+
+    /// All lines of a chunk.
+    pub(crate) fn whole(chunk: Arc<Chunk>, events: usize) -> Batch {
+        let (range, first, last) = (0..chunk.bytes.len(), chunk.first, chunk.last);
+        Batch { chunk: Some(chunk), range, first, last, events }
+    }
+
+    /// The lines of `chunk` from number `from` on, as many as the limits allow, at least one;
+    /// `None` if there is none.
+    pub(crate) fn of(
+        chunk: &Arc<Chunk>,
+        from: Seq,
+        max_events: usize,
+        max_bytes: usize,
+    ) -> Option<Batch> {
+        let mut batch = Batch::empty();
+        let mut at = if from <= chunk.first { 0 } else { line::find_seq(&chunk.bytes, from) };
+        for line in Lines::new(&chunk.bytes[at..]) {
+            let end = at + line.bytes.len() + 1;
+            if batch.events == 0 {
+                batch.first = line.seq;
+                batch.range = at..at;
+            } else if batch.events >= max_events || end - batch.range.start > max_bytes {
+                break;
+            }
+            batch.last = line.seq;
+            batch.range.end = end;
+            batch.events += 1;
+            at = end;
+        }
+        batch.chunk = Some(Arc::clone(chunk));
+        (batch.events > 0).then_some(batch)
+    }
+
+    /// The number of the first event; 0 if the batch is empty.
+    pub fn first(&self) -> Seq {
+        self.first
+    }
+
+    /// The number of the last event; 0 if the batch is empty.
+    pub fn last(&self) -> Seq {
+        self.last
+    }
+
+    /// How many events it holds. Numbers may be missing, so this can be less than their distance.
+    pub fn len(&self) -> usize {
+        self.events
+    }
+
+    /// Whether it holds no event.
+    pub fn is_empty(&self) -> bool {
+        self.events == 0
+    }
+
+    /// All lines, each with its newline.
+    pub fn bytes(&self) -> &[u8] {
+        self.chunk.as_ref().map_or(&[], |chunk| &chunk.bytes[self.range.clone()])
+    }
+
+    /// Its lines, one by one.
+    pub fn lines(&self) -> impl Iterator<Item = Line<'_>> {
+        Lines::new(self.bytes())
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,100 @@
+//! Which segments are kept.
+
+use std::time::SystemTime;
+
+use super::{Journal, RetainError};
+use crate::Seq;
+use crate::reader::Gap;
+use crate::segment::file_name;
+
+/// What retention did.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct Retained {
+    /// The segments that are gone, oldest first.
+    pub deleted: Vec<Deleted>,
+    /// Numbers among them that some sink still needed.
+    pub given_up: Option<Gap>,
+}
+
+/// A deleted segment.
+#[derive(Copy, Clone, PartialEq, Eq, Debug)]
+pub struct Deleted {
+    /// Its numbers.
+    pub numbers: Gap,
+    /// Its length.
+    pub bytes: u64,
+}
+
+impl Journal {
+    /// Deletes whole segments, oldest first, that are beyond the limits for bytes or age. What is
+    /// needed (`needed` is the lowest number that some sink still needs, `Seq::MAX` if none does)
+    /// is deleted only beyond the hard limit. The current segment always stays.
+    ///
+    /// # Errors
+    ///
+    /// If a segment cannot be deleted; the error holds what was deleted before it.
+    pub fn retain(&mut self, needed: Seq, now: SystemTime) -> Result<Retained, RetainError> {
+        let mut retained = Retained::default();
+        let mut bytes = self.stats().bytes;
+        while let Some(oldest) = self.older.front() {
+            let age = now.duration_since(oldest.modified).unwrap_or_default();
+            let beyond = |limit: Option<u64>| limit.is_some_and(|limit| bytes > limit);
+            let unwanted = beyond(self.options.retention_bytes)
+                || self.options.retention_age.is_some_and(|limit| age > limit);
+            let is_needed = self.numbers_of_oldest().last >= needed;
+            if !(beyond(self.options.hard_limit_bytes) || unwanted && !is_needed) {
+                break;
+            }
+            bytes -= oldest.bytes;
+            self.delete_oldest(needed, &mut retained)?;
+        }
+        Ok(retained)
+    }
+
+    /// For a full disk: deletes the oldest segment that no sink needs, within all limits, too.
+    /// Nothing is deleted if all are needed.
+    ///
+    /// # Errors
+    ///
+    /// If the segment cannot be deleted.
+    pub fn relieve(&mut self, needed: Seq) -> Result<Retained, RetainError> {
+        let mut retained = Retained::default();
+        if !self.older.is_empty() && self.numbers_of_oldest().last < needed {
+            self.delete_oldest(needed, &mut retained)?;
+        }
+        Ok(retained)
+    }
+
+    fn numbers_of_oldest(&self) -> Gap {
+        let first = self.older.front().map_or(self.current.first, |segment| segment.first);
+        let next = self.older.get(1).map_or(self.current.first, |segment| segment.first);
+        Gap { first, last: next - 1 }
+    }
+
+    fn delete_oldest(&mut self, needed: Seq, retained: &mut Retained) -> Result<(), RetainError> {
+        let numbers = self.numbers_of_oldest();
+        let name = file_name(numbers.first);
+        match self.storage.remove(&name) {
+            // Somebody was faster; it is gone all the same.
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+                let before = std::mem::take(retained);
+                return Err(RetainError { path: self.dir.join(name), before, source: error });
+            }
+            _ => {}
+        }
+        let bytes = self.older.pop_front().map_or(0, |segment| segment.bytes);
+        retained.deleted.push(Deleted { numbers, bytes });
+        self.counters.deleted_segments += 1;
+        self.counters.deleted_bytes += bytes;
+        if numbers.last >= needed {
+            let first = numbers.first.max(needed);
+            self.counters.given_up_events += numbers.last - first + 1;
+            let given_up = retained.given_up.get_or_insert(Gap { first, last: numbers.last });
+            given_up.last = numbers.last;
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,147 @@
+//! From one segment to the next.
+
+use std::io;
+use std::time::SystemTime;
+
+use super::{
+    CommitError, CurrentSegment, Journal, OlderSegment, SyncPolicy, Unsynced, write_all_at,
+};
+use crate::Seq;
+use crate::line::{self, LaneEnd};
+use crate::segment::{Header, file_name};
+use crate::storage::SegmentFile;
+
+/// A segment is made under this name and renamed when its first line is complete.
+const NEW_NAME: &str = "segment.new";
+
+impl Journal {
+    /// Begins a new segment. `ends` says where every lane of every bus is in the journal now; it is
+    /// all that a restart knows of the lanes that are silent from here on.
+    ///
+    /// Before the call, release the ring up to the last commit and unlink the spool files that are
+    /// journaled: a restart looks for them in the last segment only.
+    ///
+    /// If the current segment is sealed, the new one begins with the lines that were not synced.
+    /// Staged lines stay staged.
+    ///
+    /// # Errors
+    ///
+    /// If the segment cannot be begun. The old one stays as it is, and the call may be repeated.
+    pub fn rotate(&mut self, ends: &[LaneEnd]) -> Result<(), CommitError> {
+        if !self.current.is_sealed() && self.options.sync != SyncPolicy::Never {
+            // The new segment must not survive power loss without the old one's last lines. If
+            // this seals the segment, they go into the new one.
+            if let Err(error) = self.sync() {
+                tracing::warn!(
+                    error = &error as &dyn std::error::Error,
+                    "the journal could not be synced before a new segment was begun",
+                );
+            }
+        }
+        let first = self.unsynced.chunks.front().map_or(self.staged_first, |chunk| chunk.first());
+        self.begin_segment(first, ends)
+    }
+
+    /// Creates the segment that begins with `first`, with the unsynced lines, and makes it current.
+    pub(super) fn begin_segment(
+        &mut self,
+        first: Seq,
+        ends: &[LaneEnd],
+    ) -> Result<(), CommitError> {
+        let header = Header::new(ends);
+        let begun = self.create_segment(&header, first);
+        let (file, bytes) = begun.map_err(|source| {
+            self.counters.commit_errors += 1;
+            CommitError::Begin { path: self.dir.join(file_name(first)), source }
+        })?;
+        self.release();
+        // With the same first number the new file has taken the old one's name, and its lines.
+        if self.current.first != first {
+            self.older.push_back(OlderSegment {
+                first: self.current.first,
+                bytes: self.current.bytes,
+                modified: SystemTime::now(),
+            });
+        }
+        let seed = header.seed();
+        self.current = CurrentSegment { file: Some(file), first, bytes, seed, reserved_bytes: 0 };
+        line::restamp(&mut self.staged, seed);
+        self.counters.rotations += 1;
+        self.reserve();
+        if self.options.sync != SyncPolicy::Never {
+            self.sync_directory();
+        }
+        Ok(())
+    }
+
+    /// Makes the new segment's name survive power loss. If that fails, its lines count as unsynced
+    /// until the next sync, which tries again.
+    fn sync_directory(&mut self) {
+        match self.storage.sync() {
+            Ok(()) => {
+                self.directory_unsynced = false;
+                self.unsynced = Unsynced::default();
+                self.tail.set_synced(self.tail.written());
+            }
+            Err(error) => {
+                self.directory_unsynced = true;
+                self.counters.sync_errors += 1;
+                tracing::warn!(
+                    path = %self.dir.display(), error = &error as &dyn std::error::Error,
+                    "cannot sync the journal directory",
+                );
+            }
+        }
+    }
+
+    /// The file, complete and synced under its name, and its length.
+    fn create_segment(
+        &mut self,
+        header: &Header,
+        first: Seq,
+    ) -> io::Result<(Box<dyn SegmentFile>, u64)> {
+        let mut file = self.storage.create(NEW_NAME)?;
+        let mut bytes = Vec::new();
+        header.write_to(&mut bytes, first);
+        let mut len = 0;
+        let mut chunks = self.unsynced.chunks.iter();
+        loop {
+            write_all_at(file.as_mut(), &bytes, len)?;
+            len += bytes.len() as u64;
+            let Some(chunk) = chunks.next() else { break };
+            bytes.clear();
+            bytes.extend_from_slice(chunk.bytes());
+            line::restamp(&mut bytes, header.seed());
+        }
+        if self.options.sync != SyncPolicy::Never {
+            file.sync()?;
+        }
+        self.storage.rename(NEW_NAME, &file_name(first))?;
+        Ok((file, len))
+    }
+
+    /// Sets disk space aside for the whole segment, so that a full disk is met at its beginning and
+    /// not in its middle. Only a precaution: if it cannot be had, writing tells.
+    pub(super) fn reserve(&mut self) {
+        let Some(file) = &mut self.current.file else { return };
+        let bytes = self.options.segment_bytes;
+        if bytes > self.current.bytes && file.reserve(bytes).is_ok() {
+            self.current.reserved_bytes = bytes;
+        }
+    }
+
+    /// Gives back what was set aside and not used.
+    pub(super) fn release(&mut self) {
+        let Some(file) = &mut self.current.file else { return };
+        if self.current.reserved_bytes > self.current.bytes
+            && let Err(error) = file.set_len(self.current.bytes)
+        {
+            let path = self.current_path();
+            tracing::warn!(
+                path = %path.display(), error = &error as &dyn std::error::Error,
+                "cannot give back the space set aside for a journal segment",
+            );
+        }
+        self.current.reserved_bytes = 0;
+    }
+}

@@ -1,0 +1,86 @@
+//! A bus in a directory of its own, and what its reader finds there.
+
+use hookring_bus::drain::{Drain, Options, Origin};
+use hookring_bus::place::Places;
+use hookring_bus::record::{RecordHeader, meta_entries};
+use hookring_bus::sys;
+use hookring_producer::Producer;
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+
+/// The directory; it goes with this value.
+pub(crate) struct Bus {
+    temp: tempfile::TempDir,
+}
+
+/// A drained record.
+#[allow(dead_code, reason = "not every test looks at everything")]
+pub(crate) struct Event {
+    pub(crate) header: RecordHeader,
+    pub(crate) meta: Vec<(u16, String)>,
+    pub(crate) payload: Vec<u8>,
+    pub(crate) is_spooled: bool,
+}
+
+#[allow(dead_code, reason = "not every test needs everything")]
+impl Bus {
+    /// Without a ring, which a reader or a producer makes.
+    pub(crate) fn new() -> Bus {
+        let temp = tempfile::tempdir().unwrap();
+        std::fs::set_permissions(temp.path(), PermissionsExt::from_mode(0o700)).unwrap();
+        Bus { temp }
+    }
+
+    pub(crate) fn path(&self) -> &Path {
+        self.temp.path()
+    }
+
+    pub(crate) fn ring(&self) -> PathBuf {
+        self.path().join("ring")
+    }
+
+    pub(crate) fn drain(&self) -> Drain {
+        let dir = self.path().as_os_str().as_bytes();
+        Drain::open(&Places::new(Some(dir), sys::effective_uid()), Options::default()).unwrap()
+    }
+
+    pub(crate) fn producer(&self) -> Producer {
+        let producer = Producer::open_in(self.path()).unwrap();
+        assert!(producer.has_lane());
+        producer
+    }
+
+    /// Everything that a new reader finds.
+    pub(crate) fn events(&self) -> Vec<Event> {
+        drain_all(&mut self.drain())
+    }
+}
+
+/// Everything that can be drained, in order.
+pub(crate) fn drain_all(drain: &mut Drain) -> Vec<Event> {
+    let mut all = Vec::new();
+    // Two empty rounds: a record stamped during one waits for the next.
+    let mut empty = 0;
+    while empty < 2 {
+        let batch = drain.next_batch();
+        empty = if batch.is_empty() { empty + 1 } else { 0 };
+        all.extend(batch.records().map(|record| {
+            let text = |bytes| String::from_utf8_lossy(bytes).into_owned();
+            Event {
+                header: *record.header,
+                meta: meta_entries(record.meta).map(|(tag, value)| (tag, text(value))).collect(),
+                payload: record.payload.to_vec(),
+                is_spooled: matches!(record.origin, Origin::Spool(_)),
+            }
+        }));
+        drain.release();
+    }
+    all
+}
+
+/// The payloads, as text.
+#[allow(dead_code, reason = "not every test looks at everything")]
+pub(crate) fn payloads(events: &[Event]) -> Vec<String> {
+    events.iter().map(|event| String::from_utf8_lossy(&event.payload).into_owned()).collect()
+}

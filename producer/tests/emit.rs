@@ -1,0 +1,273 @@
+//! `hookring-emit` as a process, in its ordinary form: what it makes of its command line, its
+//! environment and its stdin. Whatever these are it exits with 0, and says nothing unless told to.
+
+mod bus;
+
+use bus::{Bus, Event};
+use hookring_bus::names::{AGENTS, EVENTS, code};
+use hookring_bus::record::{MAX_PAYLOAD_BYTES, flag, tag};
+use std::fs::File;
+use std::io::{Read as _, Write as _};
+use std::process::{Command, Stdio};
+use std::time::Duration;
+
+/// The command, for a bus.
+fn emit(bus: &Bus, args: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_hookring-emit"));
+    command.env_clear().env("HOOKRING_DIR", bus.path()).args(args);
+    command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    command
+}
+
+/// Runs it with `payload` on its stdin; what it said on stdout.
+fn run(mut command: Command, payload: &[u8]) -> String {
+    let mut child = command.stdin(Stdio::piped()).spawn().unwrap();
+    let mut stdin = child.stdin.take().unwrap();
+    // A hook that does not read its stdin to the end breaks the pipe, which fails the test here.
+    let written =
+        std::thread::scope(|scope| scope.spawn(move || stdin.write_all(payload)).join().unwrap());
+    written.unwrap();
+    finish(child.wait_with_output().unwrap())
+}
+
+fn finish(output: std::process::Output) -> String {
+    assert_eq!(output.status.code(), Some(0));
+    assert!(output.stderr.is_empty(), "{output:?}");
+    String::from_utf8(output.stdout).unwrap()
+}
+
+/// The one event that `command` publishes when it is given `payload`. It says nothing.
+fn event(bus: &Bus, command: Command, payload: &[u8]) -> Event {
+    assert_eq!(run(command, payload), "");
+    let mut events = bus.events();
+    assert_eq!(events.len(), 1);
+    events.remove(0)
+}
+
+fn is_cut(event: &Event) -> bool {
+    event.header.flags & flag::TRUNCATED != 0
+}
+
+#[test]
+fn a_payload_arrives_with_pid_id_stamp_and_crc_and_no_metadata() {
+    let bus = Bus::new();
+    drop(bus.drain());
+    let event = event(&bus, emit(&bus, &[]), b"{\"a\": 1}");
+    assert_eq!(event.payload, b"{\"a\": 1}");
+    assert!(!event.is_spooled && event.meta.is_empty());
+    assert_eq!(event.header.flags, flag::CRC);
+    assert!(event.header.pid != 0 && event.header.stamp_ns != 0 && event.header.elapsed_us != 0);
+    assert_eq!(event.header.id[6] >> 4, 7, "a UUID of version 7");
+}
+
+#[test]
+fn without_a_ring_it_goes_to_the_spool() {
+    let bus = Bus::new();
+    assert!(event(&bus, emit(&bus, &[]), b"early").is_spooled);
+}
+
+#[test]
+fn names_with_a_code_go_into_the_header_and_others_into_the_metadata() {
+    let directory = (tag::DIRECTORY, "/".to_owned());
+    let with = |args: &[&str]| {
+        let bus = Bus::new();
+        let mut command = emit(&bus, args);
+        command.current_dir("/");
+        event(&bus, command, b"x")
+    };
+    let known = with(&["--agent", "codex", "--event=Stop"]);
+    assert_eq!(known.header.agent, code(AGENTS, b"codex"));
+    assert_eq!(known.header.event, code(EVENTS, b"Stop"));
+    assert_eq!(known.meta, std::slice::from_ref(&directory));
+    let unknown = with(&["--agent=mine", "--event", "Odd"]);
+    assert_eq!((unknown.header.agent, unknown.header.event), (0, 0));
+    let names = [(tag::AGENT, "mine".to_owned()), (tag::EVENT, "Odd".to_owned())];
+    assert_eq!(unknown.meta[..2], names);
+    assert_eq!(unknown.meta[2..], [directory]);
+}
+
+#[test]
+fn what_is_no_option_is_an_argument_of_the_hook() {
+    let bus = Bus::new();
+    let args = ["main", "--odd", "--event", "post-checkout", "--", "--agent", "codex", "--"];
+    let event = event(&bus, emit(&bus, &args), b"");
+    assert_eq!(event.header.agent, 0);
+    let arguments: Vec<_> = event.meta.iter().filter(|(tag, _)| *tag == tag::ARGUMENT).collect();
+    let expected = ["main", "--odd", "--agent", "codex", "--"];
+    assert!(arguments.iter().map(|(_, value)| value.as_str()).eq(expected), "{arguments:?}");
+}
+
+#[test]
+fn metadata_that_does_not_fit_is_left_out_and_flagged() {
+    let bus = Bus::new();
+    let long = "x".repeat(10_000);
+    let event = event(&bus, emit(&bus, &[&long, &long, "short"]), b"");
+    assert!(event.header.flags & flag::META_CUT != 0);
+    let arguments = event.meta.iter().filter(|(tag, _)| *tag == tag::ARGUMENT);
+    assert!(arguments.map(|(_, value)| value).eq([&long, "short"]));
+}
+
+#[test]
+fn a_payload_on_the_command_line_leaves_stdin_alone() {
+    let bus = Bus::new();
+    let (reader, writer) = std::io::pipe().unwrap();
+    let mut command = emit(&bus, &["--arg", "{\"b\": 2}"]);
+    // Nobody writes and nobody closes: reading would wait for the deadline, and flag the event.
+    finish(command.stdin(reader).output().unwrap());
+    drop(writer);
+    let events = bus.events();
+    assert_eq!(events[0].payload, b"{\"b\": 2}");
+    assert!(!is_cut(&events[0]));
+}
+
+#[test]
+fn a_reply_is_all_that_is_said() {
+    let bus = Bus::new();
+    assert_eq!(run(emit(&bus, &["--reply", "{\"ok\":true}\n"]), b"x"), "{\"ok\":true}\n");
+    let mut off = emit(&bus, &["--reply", "{}"]);
+    assert_eq!(
+        run(
+            {
+                off.env("HOOKRING_OFF", "1");
+                off
+            },
+            b"y"
+        ),
+        "{}"
+    );
+    assert_eq!(bus.events().len(), 1);
+}
+
+#[test]
+fn a_reply_that_nobody_reads_is_no_failure() {
+    let bus = Bus::new();
+    let (reader, writer) = std::io::pipe().unwrap();
+    drop(reader);
+    let mut command = emit(&bus, &["--reply", "text"]);
+    finish(command.stdout(writer).output().unwrap());
+    assert_eq!(bus.events().len(), 1);
+}
+
+#[test]
+fn switched_off_it_reads_its_stdin_and_does_nothing_else() {
+    let bus = Bus::new();
+    for (value, published) in [("1", 0), ("yes", 0), ("0", 1), ("", 1)] {
+        let mut command = emit(&bus, &[]);
+        command.env("HOOKRING_OFF", value);
+        assert_eq!(run(command, &vec![b'x'; 1 << 20]), "");
+        assert_eq!(bus.events().len(), published, "HOOKRING_OFF={value}");
+    }
+}
+
+#[test]
+fn events_to_skip_are_known_by_the_command_line_or_the_payload() {
+    let list = "PreToolUse, MessageDisplay";
+    let cases: [(&[&str], &str, bool); 9] = [
+        (&[], r#"{"hook_event_name":"PreToolUse"}"#, true),
+        (
+            &[],
+            r#" { "a" : {"x":["]",{}]}, "s":"\"}", "hook_event_name" : "MessageDisplay" }"#,
+            true,
+        ),
+        (&[], r#"{"agent_action_name":"MessageDisplay"}"#, true),
+        (&["--event", "PreToolUse"], "{}", true),
+        (&["--event", "Stop"], r#"{"hook_event_name":"PreToolUse"}"#, false),
+        (&[], r#"{"hook_event_name":"Pre"}"#, false),
+        (&[], r#"{"tool_input":{"hook_event_name":"PreToolUse"}}"#, false),
+        (&[], r#"{"hook_event_name":"PreToolUse"#, false),
+        (&[], "PreToolUse", false),
+    ];
+    for (args, payload, is_skipped) in cases {
+        let bus = Bus::new();
+        let mut command = emit(&bus, args);
+        command.env("HOOKRING_SKIP", list);
+        assert_eq!(run(command, payload.as_bytes()), "");
+        assert_eq!(bus.events().is_empty(), is_skipped, "{args:?} {payload}");
+    }
+}
+
+#[test]
+fn a_stdin_that_is_empty_closed_or_a_directory_is_an_empty_payload() {
+    let bus = Bus::new();
+    run(emit(&bus, &[]), b"");
+    let mut directory = emit(&bus, &[]);
+    finish(directory.stdin(File::open("/").unwrap()).output().unwrap());
+    let mut shell = Command::new("sh");
+    shell.args(["-c", "exec \"$0\" <&-", env!("CARGO_BIN_EXE_hookring-emit")]);
+    shell.env_clear().env("HOOKRING_DIR", bus.path());
+    finish(shell.output().unwrap());
+    let events = bus.events();
+    assert_eq!(events.len(), 3);
+    assert!(events.iter().all(|event| event.payload.is_empty() && !is_cut(event)));
+}
+
+#[test]
+fn payloads_of_every_size_arrive_whole() {
+    let bus = Bus::new();
+    // Around the first buffer, the first mapping and half a lane, and a large one.
+    for bytes in [1, 1536, 4096, 65_535, 65_536, 65_537, 131_008, 131_072, 1 << 20, 20_000_000] {
+        let payload: Vec<u8> = (0..bytes).map(|i: usize| ((i * i) >> 7) as u8).collect();
+        let event = event(&bus, emit(&bus, &[]), &payload);
+        assert!(event.payload == payload && !is_cut(&event), "{bytes} bytes");
+    }
+}
+
+#[test]
+fn what_is_beyond_the_limit_is_read_and_forgotten() {
+    let bus = Bus::new();
+    let mut payload = vec![b'x'; MAX_PAYLOAD_BYTES + 300_000];
+    payload[MAX_PAYLOAD_BYTES - 1] = b'y';
+    let event = event(&bus, emit(&bus, &[]), &payload);
+    assert!(is_cut(&event));
+    assert!(event.payload == payload[..MAX_PAYLOAD_BYTES]);
+}
+
+#[test]
+fn a_slow_writer_is_waited_for() {
+    let bus = Bus::new();
+    let mut child = emit(&bus, &[]).stdin(Stdio::piped()).spawn().unwrap();
+    let mut stdin = child.stdin.take().unwrap();
+    for piece in ["in ", "three ", "pieces"] {
+        stdin.write_all(piece.as_bytes()).unwrap();
+        // Long enough that it has to wait for the next one; if not, nothing is lost.
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    drop(stdin);
+    finish(child.wait_with_output().unwrap());
+    let events = bus.events();
+    assert_eq!(events[0].payload, b"in three pieces");
+    assert!(!is_cut(&events[0]));
+}
+
+/// Takes the 5 s of the deadline, with both kinds of writer at once.
+#[test]
+fn a_writer_that_never_ends_gets_what_came_so_far_published_and_flagged() {
+    let (silent, endless) = (Bus::new(), Bus::new());
+    let mut waiting = emit(&silent, &[]).stdin(Stdio::piped()).spawn().unwrap();
+    let mut stdin = waiting.stdin.take().unwrap();
+    stdin.write_all(b"half of it").unwrap();
+    let mut reading = emit(&endless, &[]).stdin(Stdio::piped()).spawn().unwrap();
+    let mut flood = reading.stdin.take().unwrap();
+    // Until the hook ends, which breaks the pipe.
+    while flood.write_all(&[b'x'; 65_536]).is_ok() {}
+    assert!(reading.wait().unwrap().success());
+    assert!(waiting.wait().unwrap().success());
+    drop(stdin);
+    let mut said = String::new();
+    waiting.stdout.take().unwrap().read_to_string(&mut said).unwrap();
+    assert_eq!(said, "");
+    let half = silent.events().remove(0);
+    assert!(is_cut(&half) && half.payload == b"half of it");
+    let all = endless.events().remove(0);
+    assert!(is_cut(&all) && all.payload.iter().all(|byte| *byte == b'x'));
+}
+
+#[test]
+fn help_and_version_are_said_when_they_are_all_that_is_asked() {
+    let bus = Bus::new();
+    assert!(run(emit(&bus, &["--help"]), b"").contains("Usage: hookring-emit"));
+    assert!(run(emit(&bus, &["--version"]), b"").starts_with("hookring-emit "));
+    assert!(bus.events().is_empty());
+    assert_eq!(run(emit(&bus, &["--help", "me"]), b"x"), "");
+    assert_eq!(bus.events().len(), 1);
+}

@@ -1,0 +1,218 @@
+//! A producer that has to move: out of a full lane, out of a ring that is replaced or removed, into a
+//! forked child, and on without its descriptors.
+
+mod bus;
+
+use bus::{Bus, drain_all, payloads};
+use hookring_bus::record::{MAX_PAYLOAD_BYTES, flag};
+use hookring_producer::{Event, OpenError, Producer, PublishError, Published};
+use std::process::exit;
+use std::time::Duration;
+
+fn texts(count: usize) -> Vec<String> {
+    (0..count).map(|i| format!("event {i}")).collect()
+}
+
+/// Runs `child` in a forked child, and waits for it to end well.
+fn in_child(child: impl FnOnce()) {
+    // SAFETY: the C library makes its allocator usable in the child of a process with threads; the
+    // child takes no other lock of its parent's and leaves without running destructors.
+    let pid = unsafe { libc::fork() };
+    assert!(pid >= 0);
+    if pid == 0 {
+        let done = std::panic::catch_unwind(std::panic::AssertUnwindSafe(child));
+        // SAFETY: ends the child.
+        unsafe { libc::_exit(i32::from(done.is_err())) };
+    }
+    let mut status = 0;
+    // SAFETY: `status` is a live integer.
+    let reaped = unsafe { libc::waitpid(pid, &raw mut status, 0) };
+    assert_eq!((reaped, status), (pid, 0), "the child failed");
+}
+
+#[test]
+fn a_full_lane_overflows_into_the_spool_and_order_is_kept() {
+    let bus = Bus::new();
+    let mut drain = bus.drain();
+    let mut producer = bus.producer();
+    let payload = |i: usize| format!("{i} {}", "x".repeat(4000));
+    let mut sent = 0;
+    let mut spooled = 0;
+    while spooled < 20 {
+        let published = producer.publish(payload(sent).as_bytes()).unwrap();
+        spooled += usize::from(published == Published::Spool);
+        sent += 1;
+    }
+    let events = drain_all(&mut drain);
+    assert_eq!(payloads(&events), (0..sent).map(payload).collect::<Vec<_>>());
+    assert_eq!(events.iter().filter(|event| event.is_spooled).count(), spooled);
+    assert_eq!(producer.publish(b"again".as_slice()).unwrap(), Published::Ring);
+}
+
+#[test]
+fn two_producers_have_a_lane_each_and_their_events_come_out_by_time() {
+    let bus = Bus::new();
+    let mut drain = bus.drain();
+    let mut producers = [bus.producer(), bus.producer()];
+    let texts = texts(200);
+    for (i, text) in texts.iter().enumerate() {
+        producers[i % 2].publish(text.as_bytes()).unwrap();
+    }
+    let events = drain_all(&mut drain);
+    assert_eq!(payloads(&events), texts);
+    assert!(events.iter().all(|event| !event.is_spooled));
+}
+
+#[test]
+fn a_retired_ring_is_left_for_the_new_one() {
+    let bus = Bus::new();
+    let mut drain = bus.drain();
+    let mut producer = bus.producer();
+    let texts = texts(4);
+    producer.publish(texts[0].as_bytes()).unwrap();
+    let mut options = hookring_bus::drain::Options::default();
+    options.lanes /= 2;
+    drain.set_options(options);
+    drain.maintain();
+    // The first goes to the old ring, whose retirement the producer sees then.
+    for text in &texts[1..] {
+        assert_eq!(producer.publish(text.as_bytes()).unwrap(), Published::Ring);
+    }
+    assert_eq!(payloads(&drain_all(&mut drain)), texts);
+    while drain.report()[0].retired_rings > 0 {
+        drain.maintain();
+        assert!(drain_all(&mut drain).is_empty());
+    }
+}
+
+#[test]
+fn without_a_daemon_a_removed_ring_is_noticed_within_a_second_or_so() {
+    let bus = Bus::new();
+    let mut producer = bus.producer();
+    let mut sent = vec!["in the removed ring".to_owned()];
+    producer.publish(sent[0].as_bytes()).unwrap();
+    std::fs::remove_file(bus.ring()).unwrap();
+    // The producer looks once a second, and makes a new ring.
+    while !bus.ring().exists() {
+        let text = format!("event {}", sent.len());
+        producer.publish(text.as_bytes()).unwrap();
+        sent.push(text);
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    let events = bus.events();
+    assert_eq!(payloads(&events), sent);
+    assert!(events[0].is_spooled);
+    assert!(!events.last().unwrap().is_spooled, "the event that made the new ring is in it");
+}
+
+#[test]
+fn a_forked_child_gets_a_lane_and_ids_of_its_own() {
+    let bus = Bus::new();
+    let mut drain = bus.drain();
+    let mut producer = bus.producer();
+    producer.publish(b"before".as_slice()).unwrap();
+    in_child(|| {
+        for text in ["child 1", "child 2"] {
+            assert_eq!(producer.publish(text.as_bytes()).unwrap(), Published::Ring);
+        }
+    });
+    // One that never publishes leaves the parent's lane alone, too.
+    in_child(|| {});
+    producer.publish(b"after".as_slice()).unwrap();
+    let events = drain_all(&mut drain);
+    assert_eq!(payloads(&events), ["before", "child 1", "child 2", "after"]);
+    assert_eq!(events[0].header.pid, events[3].header.pid);
+    assert_ne!(events[0].header.pid, events[1].header.pid);
+    let mut ids: Vec<_> = events.iter().map(|event| event.header.id).collect();
+    ids.sort_unstable();
+    ids.dedup();
+    assert_eq!(ids.len(), 4);
+}
+
+#[test]
+fn a_host_that_closes_all_descriptors_does_no_harm() {
+    let bus = Bus::new();
+    let mut drain = bus.drain();
+    in_child(|| {
+        let mut producer = bus.producer();
+        // SAFETY: the child uses none of its parent's descriptors.
+        if unsafe { libc::syscall(libc::SYS_close_range, 3u32, u32::MAX, 0u32) } != 0 {
+            exit(1);
+        }
+        assert_eq!(producer.publish(b"in the lane".as_slice()).unwrap(), Published::Ring);
+        let large = vec![b'x'; 200_000];
+        assert_eq!(producer.publish(large.as_slice()).unwrap(), Published::Spool);
+        drop(producer);
+    });
+    let events = drain_all(&mut drain);
+    assert_eq!(events[0].payload, b"in the lane");
+    assert_eq!(events[1].payload, vec![b'x'; 200_000]);
+}
+
+#[test]
+fn a_slot_is_published_as_filled_or_not_at_all() {
+    let bus = Bus::new();
+    let mut drain = bus.drain();
+    let mut producer = bus.producer().with_crc();
+    let mut slot = producer.reserve(100).unwrap();
+    assert!(slot.put(b"in "));
+    assert!(slot.put(b"place"));
+    assert!(!slot.put(&[0; 100]));
+    slot.commit();
+    // Not committed, so not published.
+    let mut dropped = producer.reserve(100).unwrap();
+    assert!(dropped.put(b"never"));
+    assert!(producer.reserve(1 << 20).is_none(), "larger than the lane takes");
+    producer.publish(b"after".as_slice()).unwrap();
+    let events = drain_all(&mut drain);
+    assert_eq!(payloads(&events), ["in place", "after"]);
+    assert!(events.iter().all(|event| event.header.flags & flag::CRC != 0));
+}
+
+#[test]
+fn names_without_a_code_travel_as_text() {
+    use hookring_bus::names::{AGENTS, EVENTS, code};
+    use hookring_bus::record::tag;
+    let bus = Bus::new();
+    let mut producer = bus.producer();
+    producer.publish(Event { agent: "codex", name: "Stop", payload: b"known" }).unwrap();
+    producer.publish(Event { agent: "mine", name: "Odd", payload: b"unknown" }).unwrap();
+    let events = bus.events();
+    assert_eq!(events[0].header.agent, code(AGENTS, b"codex"));
+    assert_eq!(events[0].header.event, code(EVENTS, b"Stop"));
+    assert!(events[0].meta.is_empty());
+    assert_eq!((events[1].header.agent, events[1].header.event), (0, 0));
+    assert_eq!(events[1].meta, [(tag::AGENT, "mine".into()), (tag::EVENT, "Odd".into())]);
+}
+
+#[test]
+fn what_is_too_large_is_refused_with_its_size() {
+    let bus = Bus::new();
+    let mut producer = bus.producer();
+    let too_large = vec![0; MAX_PAYLOAD_BYTES + 1];
+    let error = producer.publish(too_large.as_slice()).unwrap_err();
+    assert!(matches!(error, PublishError::TooLarge { bytes } if bytes == MAX_PAYLOAD_BYTES + 1));
+    assert!(error.to_string().contains(&format!("{} bytes", MAX_PAYLOAD_BYTES + 1)), "{error}");
+    let largest = &too_large[..MAX_PAYLOAD_BYTES];
+    assert_eq!(producer.publish(largest).unwrap(), Published::Spool);
+    assert_eq!(bus.events()[0].payload.len(), MAX_PAYLOAD_BYTES);
+}
+
+#[test]
+fn errors_name_the_directory_and_the_reason() {
+    let bus = Bus::new();
+    let dir = bus.path().join("place");
+    std::fs::write(&dir, "a file").unwrap();
+    let Err(error) = Producer::open_in(&dir) else { panic!("a file is no place") };
+    assert!(matches!(error, OpenError::NoPlace(_)));
+    let text = error.to_string();
+    assert!(text.contains(dir.to_str().unwrap()) && text.contains("not a directory"), "{text}");
+
+    std::fs::remove_file(&dir).unwrap();
+    let mut producer = Producer::open_in(&dir).unwrap();
+    std::fs::remove_dir_all(&dir).unwrap();
+    std::fs::write(&dir, "a file").unwrap();
+    let error = producer.publish(vec![0; 200_000].as_slice()).unwrap_err();
+    assert!(error.to_string().contains(dir.to_str().unwrap()), "{error}");
+    assert!(std::error::Error::source(&error).is_some());
+}

@@ -1,0 +1,24 @@
+//! Delivery: everything between the journal and the places that events go to.
+//!
+//! Each sink has one worker thread ([`Pump`]) that reads the journal through a cursor of its own, so
+//! a sink that is slow, down or wrong holds up no other sink and no producer. What a place needs to
+//! know about is in its folder ([`jsonl`], [`stdout`]) behind one trait ([`Sink`]) whose answers are
+//! a type ([`Outcome`]).
+
+pub mod backoff;
+pub mod jsonl;
+pub mod pump;
+pub mod sink;
+pub mod stats;
+pub mod stdout;
+
+#[cfg(test)]
+mod conformance;
+#[cfg(test)]
+mod testing;
+
+pub use jsonl::{Compression, JsonlConfig, JsonlSink};
+pub use pump::{Pump, PumpHandle, Start, StartError, Stopped};
+pub use sink::{Outcome, Sink, SinkError};
+pub use stats::{LastError, SinkState, SinkStats};
+pub use stdout::StdoutSink;

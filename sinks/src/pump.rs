@@ -1,0 +1,194 @@
+//! One worker thread per sink, and the handle by which the daemon sees and stops it.
+//!
+//! The worker reads the journal through a cursor of its own; the cursor is all that it remembers.
+
+mod shared;
+mod worker;
+
+#[cfg(test)]
+mod tests;
+
+use std::io;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::thread;
+use std::time::Instant;
+
+use hookring_journal::{Cursor, CursorError, CursorState, Feed, OLDEST, Seq, Tail};
+
+use crate::backoff::{Backoff, Jitter, full_jitter};
+use crate::sink::Sink;
+use crate::stats::SinkStats;
+use shared::Shared;
+use worker::Worker;
+
+/// Events in one batch at most.
+pub const BATCH_EVENTS: usize = 1000;
+/// Bytes of journal lines in one batch at most; a single larger event is a batch of its own.
+pub const BATCH_BYTES: usize = 1 << 20;
+
+/// Where a sink without a cursor begins.
+#[derive(Copy, Clone, Debug, PartialEq, Eq)]
+pub enum Start {
+    /// With the oldest event that the journal still has.
+    Oldest,
+    /// With the next event to be written.
+    Now,
+}
+
+/// A sink's worker before it is started.
+pub struct Pump {
+    /// The sink's name in the config; names its cursor file, too.
+    pub name: String,
+    /// Where the segments are.
+    pub journal_dir: PathBuf,
+    /// Where the cursors are; created with mode 0700 if it is missing.
+    pub cursor_dir: PathBuf,
+    /// Where to begin if there is no cursor yet.
+    pub start: Start,
+    /// Events in one batch at most.
+    pub batch_events: usize,
+    /// Bytes in one batch at most.
+    pub batch_bytes: usize,
+    /// How the waits after failures are drawn.
+    pub jitter: Jitter,
+}
+
+/// Why a worker could not be started.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// Its cursor cannot be opened.
+    #[error("cannot start sink `{sink}`")]
+    Cursor {
+        /// The sink's name.
+        sink: String,
+        /// What is wrong with the cursor.
+        source: CursorError,
+    },
+    /// The system refused a thread.
+    #[error("cannot start a thread for sink `{sink}`")]
+    Thread {
+        /// The sink's name.
+        sink: String,
+        /// The system's answer.
+        source: io::Error,
+    },
+}
+
+impl Pump {
+    /// A worker with the default limits, [`BATCH_EVENTS`] and [`BATCH_BYTES`], and full jitter.
+    pub fn new(
+        name: impl Into<String>,
+        journal_dir: impl Into<PathBuf>,
+        cursor_dir: impl Into<PathBuf>,
+        start: Start,
+    ) -> Pump {
+        Pump {
+            name: name.into(),
+            journal_dir: journal_dir.into(),
+            cursor_dir: cursor_dir.into(),
+            start,
+            batch_events: BATCH_EVENTS,
+            batch_bytes: BATCH_BYTES,
+            jitter: full_jitter(),
+        }
+    }
+
+    /// Opens the cursor and starts the thread. A sink of the same name must not be running: its
+    /// [`Stopped::worker_ended`] says so.
+    ///
+    /// # Errors
+    /// The cursor cannot be opened, or there is no thread to be had. What the sink itself lacks is
+    /// no error here: it is tried again, and shown in the stats.
+    pub fn start(self, sink: Box<dyn Sink>, tail: Arc<Tail>) -> Result<PumpHandle, StartError> {
+        let from = match self.start {
+            Start::Oldest => OLDEST,
+            Start::Now => tail.written() + 1,
+        };
+        let (cursor, found) = Cursor::open(&self.cursor_dir, &self.name, from)
+            .map_err(|source| StartError::Cursor { sink: self.name.clone(), source })?;
+        let shared = Arc::new(Shared::new(&self.name, cursor.position()));
+        report_cursor(found, &shared);
+        let worker = Worker {
+            next: cursor.position(),
+            feed: Feed::new(self.journal_dir, Arc::clone(&tail), cursor.position()),
+            cursor,
+            tail: Arc::clone(&tail),
+            sink,
+            opened: false,
+            batch: None,
+            drained: false,
+            batch_events: self.batch_events,
+            batch_bytes: self.batch_bytes,
+            backoff: Backoff::new(self.jitter),
+            shared: Arc::clone(&shared),
+        };
+        thread::Builder::new()
+            .name(format!("sink-{}", self.name))
+            .spawn(move || worker.run())
+            .map_err(|source| StartError::Thread { sink: self.name, source })?;
+        Ok(PumpHandle { shared, tail })
+    }
+}
+
+/// A running worker. Dropping the handle tells it to end at once, without waiting for it.
+pub struct PumpHandle {
+    shared: Arc<Shared>,
+    tail: Arc<Tail>,
+}
+
+/// How a worker ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Stopped {
+    /// False if it was still within a call to its sink when the time was over. It ends when that
+    /// call returns; until then, no sink of the same name may be started.
+    pub worker_ended: bool,
+    /// The last stats; `lag_events` is what was left undelivered.
+    pub stats: SinkStats,
+}
+
+impl PumpHandle {
+    /// What the worker is doing, now.
+    pub fn stats(&self) -> SinkStats {
+        self.shared.stats(self.tail.written())
+    }
+
+    /// The oldest number that this sink would ask for after a restart: the journal must keep it.
+    pub fn lowest_needed_seq(&self) -> Seq {
+        self.shared.stored_seq()
+    }
+
+    /// Tells the worker to deliver what is written by now, flush, store its cursor and end; it does
+    /// not begin another batch after `deadline`, and it gives up at the first failure. Does not
+    /// wait, so that several workers can be stopped at the same time.
+    ///
+    /// The cursor is not stored beyond what the journal has synced: sync it first.
+    pub fn begin_stop(&self, deadline: Instant) {
+        self.shared.stop(deadline, self.tail.written());
+    }
+
+    /// [`begin_stop`](Self::begin_stop), then waits for the worker, until `deadline` at most.
+    pub fn stop(self, deadline: Instant) -> Stopped {
+        self.begin_stop(deadline);
+        let worker_ended = self.shared.wait_for_end(deadline);
+        Stopped { worker_ended, stats: self.stats() }
+    }
+}
+
+impl Drop for PumpHandle {
+    fn drop(&mut self) {
+        self.shared.stop(Instant::now(), 0);
+    }
+}
+
+fn report_cursor(found: CursorState, shared: &Shared) {
+    match found {
+        CursorState::Fresh | CursorState::Loaded => {}
+        CursorState::OlderSlot => {
+            shared.warn("the cursor was damaged; its older copy is used, some events are repeated");
+        }
+        CursorState::Damaged => {
+            shared.warn("the cursor was damaged; all events that the journal keeps are repeated");
+        }
+    }
+}

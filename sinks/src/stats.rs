@@ -1,0 +1,71 @@
+//! What a pump shows of itself: a snapshot for `hookring status` and the metrics.
+
+use std::error::Error;
+use std::fmt::Write as _;
+use std::time::SystemTime;
+
+use hookring_journal::Seq;
+
+/// The causes of one error that are spelled out at most.
+const CAUSES_SHOWN: usize = 8;
+
+/// What a sink is doing.
+#[derive(Copy, Clone, Debug, PartialEq, Eq)]
+pub enum SinkState {
+    /// Getting ready: no batch was sent yet.
+    Opening,
+    /// Delivering, or waiting for the next event.
+    Running,
+    /// The last attempt failed; the same will be tried again.
+    Retrying,
+    /// The worker has ended.
+    Stopped,
+}
+
+/// One sink at one moment. Counts are of this run of the daemon; positions outlive it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SinkStats {
+    /// The sink's name in the config.
+    pub name: String,
+    /// What it is doing.
+    pub state: SinkState,
+    /// Events accepted by the sink.
+    pub delivered_events: u64,
+    /// Attempts that were repeats of a failed one.
+    pub retries: u64,
+    /// Next sequence number to deliver.
+    pub next_seq: Seq,
+    /// The cursor as stored: where a restart would begin. Never above `next_seq`.
+    pub stored_seq: Seq,
+    /// Events that are in the journal and not yet delivered.
+    pub lag_events: u64,
+    /// The oldest event not yet delivered; `None` when there is none.
+    pub oldest_undelivered: Option<Seq>,
+    /// Events that could not be read from the journal, because their line is damaged or because
+    /// retention deleted them before this sink took them.
+    pub skipped_events: u64,
+    /// The last thing that went wrong, kept after it is over.
+    pub last_error: Option<LastError>,
+}
+
+/// An error in words, and when it happened.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LastError {
+    /// The error and its causes, on one line.
+    pub message: String,
+    /// Wall-clock time.
+    pub at: SystemTime,
+}
+
+/// An error followed by its causes: `cannot open /x: Permission denied (os error 13)`.
+pub(crate) fn in_words(error: &(dyn Error + 'static)) -> String {
+    let mut words = error.to_string();
+    let mut cause = error.source();
+    for _ in 0..CAUSES_SHOWN {
+        let Some(inner) = cause else { break };
+        // Writing to a String cannot fail.
+        let _ = write!(words, ": {inner}");
+        cause = inner.source();
+    }
+    words
+}

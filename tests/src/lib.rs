@@ -1,0 +1,419 @@
+//! What the whole-system tests share: the real programs, a place of their own to run in, and ways to
+//! wait for conditions.
+
+mod disk;
+
+use std::collections::BTreeMap;
+use std::ffi::OsStr;
+use std::fs;
+use std::io::{Read as _, Write as _};
+use std::ops::Range;
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::{Path, PathBuf};
+use std::process::{Child, ChildStdout, Command, Output, Stdio};
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use base64::prelude::{BASE64_STANDARD, Engine as _};
+use disk::PrivateMount;
+use serde_json::Value;
+use serde_json::value::RawValue;
+
+/// How long a condition may take before its test fails. Nothing is measured by it.
+pub const PATIENCE: Duration = Duration::from_secs(60);
+
+/// The folder with `hookring` and `hookring-emit` as users get them: named by `cargo xtask test`, or
+/// built now.
+pub fn programs() -> &'static Path {
+    static DIR: OnceLock<PathBuf> = OnceLock::new();
+    DIR.get_or_init(|| match std::env::var_os("HOOKRING_TEST_BIN_DIR") {
+        Some(dir) => PathBuf::from(dir),
+        None => build_programs(),
+    })
+}
+
+fn build_programs() -> PathBuf {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("the workspace");
+    let output = Command::new(env!("CARGO"))
+        .args(["run", "--quiet", "--package", "xtask", "--", "build"])
+        .current_dir(root)
+        .stderr(Stdio::inherit())
+        .output()
+        .expect("cargo runs");
+    assert!(output.status.success(), "cargo xtask build failed");
+    PathBuf::from(String::from_utf8(output.stdout).expect("a path").trim())
+}
+
+/// Waits until `check` gives something.
+///
+/// # Panics
+/// If it does not within [`PATIENCE`].
+pub fn wait_for<T>(what: &str, mut check: impl FnMut() -> Option<T>) -> T {
+    let begin = Instant::now();
+    loop {
+        if let Some(found) = check() {
+            return found;
+        }
+        assert!(begin.elapsed() < PATIENCE, "gave up waiting for {what}");
+        thread::sleep(Duration::from_millis(2));
+    }
+}
+
+/// A directory of its own for ring, spool, journal and configuration, on tmpfs where there is one.
+/// Removed when dropped.
+pub struct Bed {
+    path: PathBuf,
+    // Dropped in this order: what is mounted on the directory goes before it.
+    _mount: Option<PrivateMount>,
+    _dir: tempfile::TempDir,
+}
+
+impl Default for Bed {
+    fn default() -> Self {
+        Bed::new()
+    }
+}
+
+impl Bed {
+    /// An empty directory.
+    pub fn new() -> Bed {
+        let shm = Path::new("/dev/shm");
+        let base = if shm.is_dir() { shm.to_owned() } else { std::env::temp_dir() };
+        let dir = tempfile::Builder::new()
+            .prefix("hookring-test-")
+            .tempdir_in(base)
+            .expect("a directory");
+        fs::set_permissions(dir.path(), fs::Permissions::from_mode(0o700)).expect("its mode");
+        Bed { path: dir.path().to_owned(), _mount: None, _dir: dir }
+    }
+
+    /// An empty directory on whose folder `folder` (all of it: `""`) a tmpfs is mounted with these
+    /// options, such as `size=1m,mode=0700`. `None`, said on stdout, where this user cannot mount.
+    pub fn with_tmpfs(folder: &str, options: &str) -> Option<Bed> {
+        let mut bed = Bed::new();
+        let folder = bed.path.join(folder);
+        make_private_dir(&folder);
+        let Some(mount) = PrivateMount::tmpfs(&folder, options) else {
+            println!("left out: this user cannot mount a tmpfs (unshare -m)");
+            return None;
+        };
+        bed.path = mount.path(&bed.path);
+        bed._mount = Some(mount);
+        Some(bed)
+    }
+
+    /// Its path, the value of `HOOKRING_DIR`.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Writes the configuration.
+    pub fn configure(&self, toml: &str) {
+        let path = self.path().join("hookring.toml");
+        fs::write(&path, toml).expect("the configuration");
+        fs::set_permissions(path, fs::Permissions::from_mode(0o600)).expect("its mode");
+    }
+
+    /// One of the programs, in this bed's environment and none of the user's.
+    pub fn command(&self, program: &str) -> Command {
+        let mut command = Command::new(programs().join(program));
+        command.env("HOOKRING_DIR", self.path());
+        for variable in ["HOOKRING_OFF", "HOOKRING_SKIP", "NO_COLOR", "CLICOLOR_FORCE"] {
+            command.env_remove(variable);
+        }
+        command
+    }
+
+    /// `hookring` with these arguments, to its end.
+    pub fn hookring<S: AsRef<OsStr>>(&self, args: &[S]) -> Output {
+        self.command("hookring").args(args).stdin(Stdio::null()).output().expect("hookring runs")
+    }
+
+    /// A hook with this payload, to its end; it must exit 0 and say nothing.
+    pub fn emit(&self, payload: &[u8]) {
+        self.emit_with(&[] as &[&str], payload);
+    }
+
+    /// The same, with arguments.
+    pub fn emit_with<S: AsRef<OsStr>>(&self, args: &[S], payload: &[u8]) {
+        let output = self.run_hook(self.command("hookring-emit").args(args), payload);
+        assert!(output.status.success(), "hookring-emit ended with {}", output.status);
+        assert!(
+            output.stdout.is_empty() && output.stderr.is_empty(),
+            "hookring-emit said something"
+        );
+    }
+
+    /// A hook for each number, one after the other, with the payload `{"n":NUMBER}`.
+    pub fn emit_numbers(&self, numbers: Range<u64>) {
+        numbers.for_each(|number| self.emit(format!("{{\"n\":{number}}}").as_bytes()));
+    }
+
+    /// Lets so many agents run hooks with the payloads `{"n":0}`, `{"n":1}` … while `act` runs, which
+    /// is told how many there were so far. Returns what it does, and how many hooks there were.
+    pub fn while_hooks_run<T>(&self, agents: usize, act: impl FnOnce(&AtomicU64) -> T) -> (T, u64) {
+        /// Ends the agents in a panic of `act`, too: the scope waits for them.
+        struct Stop<'a>(&'a AtomicBool);
+        impl Drop for Stop<'_> {
+            fn drop(&mut self) {
+                self.0.store(true, Ordering::Relaxed);
+            }
+        }
+        let (stop, next) = (AtomicBool::new(false), AtomicU64::new(0));
+        let acted = thread::scope(|scope| {
+            for _ in 0..agents {
+                scope.spawn(|| {
+                    while !stop.load(Ordering::Relaxed) {
+                        let number = next.fetch_add(1, Ordering::Relaxed);
+                        self.emit_numbers(number..number + 1);
+                    }
+                });
+            }
+            let _stop = Stop(&stop);
+            act(&next)
+        });
+        (acted, next.into_inner())
+    }
+
+    /// The numbers of the journaled events, all of which must have one.
+    pub fn numbers(&self) -> Vec<u64> {
+        self.lines().iter().map(|line| number(line)).collect()
+    }
+
+    /// Runs a command with this on its stdin.
+    pub fn run_hook(&self, command: &mut Command, payload: &[u8]) -> Output {
+        let command = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut child = command.spawn().expect("the hook starts");
+        let mut stdin = child.stdin.take().expect("its stdin");
+        // A hook that does not read its input is what the tests look for, not a panic here.
+        let written = stdin.write_all(payload);
+        drop(stdin);
+        let output = child.wait_with_output().expect("the hook ends");
+        written.expect("the hook reads its whole input");
+        output
+    }
+
+    /// Starts the daemon and waits until it collects.
+    pub fn start(&self) -> Daemon {
+        self.start_with(&mut self.command("hookring"))
+    }
+
+    /// The same with a command of the test's own, to which `run` is added.
+    pub fn start_with(&self, command: &mut Command) -> Daemon {
+        let _ = fs::remove_file(self.path().join("status.json"));
+        let log =
+            fs::OpenOptions::new().create(true).append(true).open(self.path().join("daemon.log"));
+        let log = log.expect("a log");
+        let command = command.arg("run").stdin(Stdio::null()).stdout(Stdio::null()).stderr(log);
+        let mut child = command.spawn().expect("the daemon starts");
+        wait_for("the daemon to start", || {
+            let ended = child.try_wait().expect("its state");
+            assert!(ended.is_none(), "the daemon ended with {ended:?}: {}", self.log());
+            self.path().join("status.json").exists().then_some(())
+        });
+        Daemon { child }
+    }
+
+    /// A daemon that the test started itself, to be killed when dropped.
+    pub fn adopt(&self, child: Child) -> Daemon {
+        Daemon { child }
+    }
+
+    /// Runs the daemon, which must refuse to start; its exit code, and what it said.
+    pub fn start_refused(&self) -> (i32, String) {
+        self.start_refused_with(&mut self.command("hookring"))
+    }
+
+    /// The same with a command of the test's own, to which `run` is added.
+    pub fn start_refused_with(&self, command: &mut Command) -> (i32, String) {
+        let command =
+            command.arg("run").stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut daemon = Daemon { child: command.spawn().expect("the daemon starts") };
+        let code = daemon.wait();
+        let mut said = String::new();
+        daemon.child.stderr.take().expect("its stderr").read_to_string(&mut said).expect("text");
+        (code, said)
+    }
+
+    /// What daemons in this bed said.
+    pub fn log(&self) -> String {
+        fs::read_to_string(self.path().join("daemon.log")).unwrap_or_default()
+    }
+
+    /// `hookring status --json`.
+    pub fn status(&self) -> Value {
+        let output = self.hookring(&["status", "--json"]);
+        serde_json::from_slice(&output.stdout).expect("status is JSON")
+    }
+
+    /// Every journaled event, as the lines of the segment files hold it, without the segments' own
+    /// first lines. Reads the files as any program would.
+    pub fn lines(&self) -> Vec<Vec<u8>> {
+        let mut segments: Vec<_> = fs::read_dir(self.path().join("journal"))
+            .map(|entries| entries.map(|entry| entry.expect("an entry").path()).collect())
+            .unwrap_or_default();
+        segments.retain(|path: &PathBuf| path.extension() == Some(OsStr::new("jsonl")));
+        segments.sort();
+        let mut lines = Vec::new();
+        for segment in segments {
+            let bytes = fs::read(segment).expect("a segment");
+            let whole =
+                bytes.split_inclusive(|byte| *byte == b'\n').filter(|line| line.ends_with(b"\n"));
+            lines.extend(whole.map(|line| line[..line.len() - 1].to_vec()));
+        }
+        lines
+            .retain(|line| !line.windows(17).take(60).any(|part| part == b"\"from\":\"segment\","));
+        lines
+    }
+
+    /// The journaled events, parsed.
+    pub fn events(&self) -> Vec<Value> {
+        self.lines()
+            .iter()
+            .map(|line| serde_json::from_slice(line).expect("a line is JSON"))
+            .collect()
+    }
+
+    /// Waits until so many events are journaled, and gives them.
+    pub fn wait_for_events(&self, count: usize) -> Vec<Value> {
+        wait_for(&format!("{count} events"), || (self.lines().len() >= count).then_some(()));
+        self.events()
+    }
+}
+
+/// A running daemon; killed when dropped.
+pub struct Daemon {
+    child: Child,
+}
+
+impl Daemon {
+    /// Its process id.
+    pub fn id(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// Sends a signal, by its name: `TERM`, `HUP`.
+    pub fn signal(&self, name: &str) {
+        let status =
+            Command::new("kill").arg(format!("-{name}")).arg(self.id().to_string()).status();
+        assert!(status.expect("kill runs").success());
+        if name == "STOP" {
+            // The kernel stops each thread when it next looks; what follows relies on all of them.
+            wait_for("the daemon to stop", || self.is_stopped().then_some(()));
+        }
+    }
+
+    /// Whether every thread is stopped by a signal, as far as the system tells.
+    fn is_stopped(&self) -> bool {
+        let Ok(tasks) = fs::read_dir(format!("/proc/{}/task", self.id())) else { return true };
+        tasks.flatten().all(|task| {
+            let stat = fs::read_to_string(task.path().join("stat")).unwrap_or_default();
+            stat.rsplit_once(") ").is_none_or(|(_, rest)| rest.starts_with('T'))
+        })
+    }
+
+    /// The same, where it may have ended already.
+    pub fn signal_if_alive(&mut self, name: &str) {
+        if self.is_alive() {
+            self.signal(name);
+        }
+    }
+
+    /// Its stdout, where it was started with a pipe for that.
+    pub fn take_stdout(&mut self) -> ChildStdout {
+        self.child.stdout.take().expect("its stdout")
+    }
+
+    /// SIGTERM, and its exit code.
+    pub fn stop(mut self) -> i32 {
+        self.signal("TERM");
+        self.wait()
+    }
+
+    /// Waits for its end; its exit code.
+    pub fn wait(&mut self) -> i32 {
+        let status = wait_for("the daemon to end", || self.child.try_wait().expect("its state"));
+        status.code().expect("an exit code")
+    }
+
+    /// Whether it runs.
+    pub fn is_alive(&mut self) -> bool {
+        self.child.try_wait().expect("its state").is_none()
+    }
+
+    /// SIGKILL.
+    pub fn kill(mut self) {
+        self.child.kill().expect("it can be killed");
+        self.child.wait().expect("its end");
+    }
+}
+
+impl Drop for Daemon {
+    fn drop(&mut self) {
+        if matches!(self.child.try_wait(), Ok(None)) {
+            let _ = self.child.kill();
+            let _ = self.child.wait();
+        }
+    }
+}
+
+/// Creates a directory that only its owner may enter, unless it is there.
+pub fn make_private_dir(path: &Path) {
+    fs::create_dir_all(path).expect("a directory");
+    fs::set_permissions(path, fs::Permissions::from_mode(0o700)).expect("its mode");
+}
+
+/// The number in the payload `{"n":NUMBER}` of a journal line, or of any line with that payload.
+pub fn number(line: &[u8]) -> u64 {
+    let event: Value = serde_json::from_slice(line).expect("a line is JSON");
+    event["payload"]["n"].as_u64().expect("a number in its payload")
+}
+
+/// The members of a journal line by their names, each byte for byte as it stands in the line.
+pub fn members(line: &[u8]) -> BTreeMap<String, Box<RawValue>> {
+    serde_json::from_slice(line).expect("a line is a JSON object")
+}
+
+/// Checks that a journal line holds this payload: token for token where that is JSON, and else byte
+/// for byte.
+///
+/// # Panics
+/// If it does not.
+pub fn assert_holds(line: &[u8], payload: &[u8]) {
+    let members = members(line);
+    let text = |name: &str| -> Option<String> {
+        members.get(name).map(|raw| serde_json::from_str(raw.get()).expect("a string"))
+    };
+    if let Some(journaled) = members.get("payload") {
+        let is_same = journaled.get().as_bytes() == without_whitespace(payload);
+        assert!(is_same, "{}\nis not\n{}", journaled.get(), payload.escape_ascii());
+        return;
+    }
+    assert!(members.contains_key("parse_error"), "no reason why it is not JSON");
+    let kept = match (text("payload_text"), text("payload_base64")) {
+        (Some(text), None) => text.into_bytes(),
+        (None, Some(text)) => BASE64_STANDARD.decode(text).expect("base64"),
+        found => panic!("neither text nor base64: {found:?}"),
+    };
+    assert!(kept == payload, "{}\nis not\n{}", kept.escape_ascii(), payload.escape_ascii());
+}
+
+/// Removes the whitespace between the tokens of a JSON text, and nothing else: what the journal does.
+/// Written apart from the journal's own, to check it.
+pub fn without_whitespace(json: &[u8]) -> Vec<u8> {
+    let mut out = Vec::with_capacity(json.len());
+    let (mut in_string, mut escaped) = (false, false);
+    for byte in json {
+        if in_string {
+            (in_string, escaped) = (escaped || *byte != b'"', !escaped && *byte == b'\\');
+        } else if matches!(byte, b' ' | b'\t' | b'\r' | b'\n') {
+            continue;
+        } else {
+            in_string = *byte == b'"';
+        }
+        out.push(*byte);
+    }
+    out
+}

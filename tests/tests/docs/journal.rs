@@ -1,0 +1,91 @@
+//! The form of the journal's lines, as `docs/journal.md` has it.
+
+use std::collections::BTreeSet;
+use std::ffi::OsStr;
+use std::fs;
+use std::os::unix::ffi::OsStrExt as _;
+
+use hookring_bus::crc::Crc32c;
+use hookring_tests::{Bed, members};
+use serde_json::Value;
+
+use crate::Document;
+
+/// Events with every member that there can be.
+fn bed_with_all_members() -> Bed {
+    let bed = Bed::new();
+    let daemon = bed.start();
+    bed.emit_with(
+        &["--agent", "a", "--", "argument"],
+        br#"{"session_id":"3f1c","hook_event_name":"Stop","cwd":"/home/ada"}"#,
+    );
+    bed.emit(b"text");
+    bed.emit(b"\xff");
+    let odd = bed.path().join(OsStr::from_bytes(b"\xff\xfe"));
+    fs::create_dir(&odd).expect("a directory");
+    let mut command = bed.command("hookring-emit");
+    let command = command.current_dir(&odd).arg("--").arg(OsStr::from_bytes(b"\xff"));
+    bed.run_hook(command.args(["x".repeat(100_000)]), b"{}");
+    assert_eq!(daemon.stop(), 0);
+    bed
+}
+
+#[test]
+fn every_member_is_listed() {
+    let lines = bed_with_all_members().lines();
+    let lines: Vec<BTreeSet<String>> =
+        lines.iter().map(|line| members(line).into_keys().collect()).collect();
+    let all = lines.iter().flatten().cloned().collect::<BTreeSet<_>>();
+    let document = Document::read("docs/journal.md");
+    let rows = document.rows();
+    let listed: BTreeSet<_> = rows.iter().map(|row| row[0].trim_matches('`').to_owned()).collect();
+    assert_eq!(all, listed);
+    let always =
+        rows.iter().filter(|row| row[1] == "yes").map(|row| row[0].trim_matches('`').to_owned());
+    let in_each = |name: &String| lines.iter().all(|members| members.contains(name));
+    assert_eq!(
+        always.collect::<BTreeSet<_>>(),
+        all.iter().filter(|name| in_each(name)).cloned().collect()
+    );
+}
+
+#[test]
+fn the_first_members_stand_at_their_places_and_the_checksum_is_what_is_said() {
+    let bed = bed_with_all_members();
+    let segment =
+        fs::read(bed.path().join("journal/00000000000000000001.jsonl")).expect("the first segment");
+    let mut lines = segment.split(|byte| *byte == b'\n').filter(|line| !line.is_empty());
+    let header: Value =
+        serde_json::from_slice(lines.next().expect("its first line")).expect("JSON");
+    assert_eq!(header["from"], "segment");
+    let uuid: String = header["segment"]["uuid"].as_str().expect("a UUID").replace('-', "");
+    let uuid = u128::from_str_radix(&uuid, 16).expect("hex").to_be_bytes();
+    let mut seen = 0;
+    for line in lines {
+        let event: Value = serde_json::from_slice(line).expect("JSON");
+        let text = |range: std::ops::Range<usize>| std::str::from_utf8(&line[range]).expect("text");
+        let crc = Crc32c::portable().update(&uuid).update(&line[18..]).value();
+        assert_eq!(text(8..16), format!("{crc:08x}"));
+        assert_eq!(text(24..44).trim().parse(), Ok(event["seq"].as_u64().expect("a number")));
+        assert!(line[53..].starts_with(event["from"].as_str().expect("text").as_bytes()));
+        seen += 1;
+    }
+    assert_eq!(seen, bed.lines().len());
+}
+
+#[test]
+fn the_example_is_a_line_as_the_program_writes_it() {
+    let document = Document::read("docs/journal.md");
+    let example: Value = serde_json::from_str(document.blocks("json")[0]).expect("JSON");
+    let bed = Bed::new();
+    let daemon = bed.start();
+    bed.emit_with(&["--agent", "claude-code"], example["payload"].to_string().as_bytes());
+    assert_eq!(daemon.stop(), 0);
+    let written = bed.events().remove(0);
+    let keys =
+        |value: &Value| value.as_object().expect("an object").keys().cloned().collect::<Vec<_>>();
+    assert_eq!(keys(&written), keys(&example));
+    for same in ["version", "source", "payload", "event", "session_id"] {
+        assert_eq!(written[same], example[same], "{same}");
+    }
+}

@@ -1,0 +1,188 @@
+//! Tables: each is complete, and says what the programs do.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
+use std::process::Output;
+
+use hookring_bus::names::AGENTS;
+use hookring_tests::Bed;
+use serde_json::Value;
+
+use crate::Document;
+use crate::commands::emit_help;
+
+/// One setting as the documentation has it.
+#[derive(Debug)]
+struct Setting {
+    /// `bus`, `journal`, `log`, `sinks`.
+    section: String,
+    key: String,
+    default: String,
+    range: String,
+}
+
+fn without_ticks(text: &str) -> &str {
+    text.trim_matches('`')
+}
+
+/// The rows with a default and a range, under the heading that names their table.
+fn settings(document: &Document) -> Vec<Setting> {
+    let mut settings = Vec::new();
+    let mut section = String::new();
+    for line in document.text.lines() {
+        if let Some(heading) = line.strip_prefix("## `[") {
+            section = heading.split([']', '.']).next().expect("a name").to_owned();
+        }
+        let cells: Vec<_> = line.trim_matches('|').split('|').map(str::trim).collect();
+        if let [key, default, range, _] = cells[..]
+            && key.starts_with('`')
+        {
+            let [key, default] = [key, default].map(without_ticks).map(str::to_owned);
+            settings.push(Setting {
+                section: section.clone(),
+                key,
+                default,
+                range: range.to_owned(),
+            });
+        }
+    }
+    settings
+}
+
+fn config(bed: &Bed, command: &[&str], toml: &str) -> Output {
+    let path = bed.path().join("some.toml");
+    fs::write(&path, toml).expect("a configuration");
+    fs::set_permissions(&path, fs::Permissions::from_mode(0o600)).expect("its mode");
+    bed.hookring(&[&["config"], command, &[path.to_str().expect("text")]].concat())
+}
+
+/// What `config show` says of a configuration: section and key to value.
+fn shown(bed: &Bed, toml: &str) -> BTreeMap<(String, String), String> {
+    let output = config(bed, &["show"], toml);
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let mut section = String::new();
+    let mut values = BTreeMap::new();
+    for line in std::str::from_utf8(&output.stdout).expect("text").lines() {
+        if let Some(name) = line.strip_prefix('[') {
+            section = name.split([']', '.']).next().expect("a name").to_owned();
+        } else if let Some(key) =
+            line.strip_prefix("# ").and_then(|it| it.strip_suffix(" is not set"))
+        {
+            values.insert((section.clone(), key.to_owned()), "not set".to_owned());
+        } else if let Some((key, value)) = line.split_once(" = ") {
+            let value = value.split("  #").next().expect("a value").trim();
+            values.insert((section.clone(), key.to_owned()), value.to_owned());
+        }
+    }
+    values
+}
+
+#[test]
+fn every_setting_is_listed_with_its_default() {
+    let bed = Bed::new();
+    let shown = shown(&bed, "[sinks.name]\ntype = \"jsonl\"\n");
+    let listed: BTreeMap<_, _> = settings(&Document::read("docs/configuration.md"))
+        .into_iter()
+        .map(|it| ((it.section, it.key), it.default))
+        .collect();
+    let keys =
+        |map: &BTreeMap<(String, String), String>| map.keys().cloned().collect::<BTreeSet<_>>();
+    assert_eq!(keys(&listed), keys(&shown));
+    for (key, default) in &listed {
+        let default =
+            default.replace("<state>", &bed.path().display().to_string()).replace("NAME", "name");
+        // There is no default for the type.
+        assert!(key.1 == "type" || default == shown[key], "{key:?}: {default} or {}?", shown[key]);
+    }
+}
+
+/// The programs say what is allowed when they are given what is not.
+#[test]
+fn every_setting_is_listed_with_its_range() {
+    let bed = Bed::new();
+    for setting in settings(&Document::read("docs/configuration.md")) {
+        let Setting { section, key, default, range } = &setting;
+        let is_text = default.starts_with('"') || range.contains(", ") || range.contains('m');
+        let wrong = match (key.as_str(), is_text) {
+            ("enabled", _) => "7",
+            ("path", _) => "\"relative\"",
+            (key, _) if key.ends_with("_age") || key.ends_with("_interval") => "\"0ms\"",
+            (_, true) if !range.contains(" to ") => "\"unheard of\"",
+            _ => "0",
+        };
+        let section = if section == "sinks" { "sinks.a" } else { section };
+        let sink_type =
+            if section == "sinks.a" && key != "type" { "type = \"jsonl\"\n" } else { "" };
+        let toml = format!("[{section}]\n{sink_type}{key} = {wrong}\n");
+        let output = config(&bed, &["check", "--json"], &toml);
+        let report: Value = serde_json::from_slice(&output.stdout).expect("JSON");
+        let message =
+            report["errors"][0]["message"].as_str().unwrap_or_else(|| panic!("{toml} is taken"));
+        let said =
+            message.strip_prefix("this must be between ").map(|said| said.replace(" and ", " to "));
+        let choices =
+            message.strip_prefix("this must be one of ").map(|said| said.replace('"', ""));
+        match said.or(choices) {
+            Some(said) => assert_eq!(&said, range, "{section}.{key}"),
+            None if key == "enabled" => assert_eq!(range, "true, false"),
+            None => {
+                assert!(
+                    key == "path" && message.contains("absolute"),
+                    "{section}.{key}: {message}"
+                );
+            }
+        }
+    }
+}
+
+#[test]
+fn configurations_are_valid() {
+    let bed = Bed::new();
+    let document = Document::read("docs/configuration.md");
+    let blocks = document.blocks("toml");
+    assert!(!blocks.is_empty());
+    for block in blocks {
+        let output = config(&bed, &["check"], block);
+        assert!(output.status.success(), "{}\n{block}", String::from_utf8_lossy(&output.stderr));
+    }
+}
+
+#[test]
+fn the_hooks_options_variables_and_agents_are_listed() {
+    let bed = Bed::new();
+    let help = emit_help(&bed);
+    let document = Document::read("docs/emit.md");
+    let words = |text: &str, start: &str| -> BTreeSet<String> {
+        let words = text.split(|c: char| !(c.is_alphanumeric() || "-_".contains(c)));
+        words
+            .filter(|word| word.starts_with(start) && word.len() > start.len())
+            .map(str::to_owned)
+            .collect()
+    };
+    let first_cells =
+        || document.rows().into_iter().map(|row| row[0].clone()).collect::<Vec<_>>().join(" ");
+    let mut options = words(&help, "--");
+    options.extend(["--help", "--version"].map(str::to_owned));
+    assert_eq!(words(&first_cells(), "--"), options);
+    assert_eq!(words(&first_cells(), "HOOKRING_"), words(&help, "HOOKRING_"));
+    let code: BTreeSet<_> = document.code().into_iter().collect();
+    for agent in AGENTS.iter().filter(|agent| !agent.is_empty()) {
+        assert!(code.contains(*agent), "{agent} is not listed");
+    }
+}
+
+#[test]
+fn no_variable_is_named_that_nothing_reads() {
+    let bed = Bed::new();
+    let known = format!("{} HOOKRING_TEST_BIN_DIR", emit_help(&bed));
+    for document in Document::all() {
+        for word in document.text.split(|c: char| !(c.is_ascii_uppercase() || c == '_')) {
+            assert!(
+                !word.starts_with("HOOKRING_") || known.contains(word),
+                "{}: {word}",
+                document.name()
+            );
+        }
+    }
+}

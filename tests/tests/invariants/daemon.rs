@@ -1,0 +1,93 @@
+//! One daemon at a time; it ends when told to, with everything journaled and delivered.
+
+use std::fs;
+use std::io::Read as _;
+use std::process::Stdio;
+use std::thread;
+
+use hookring_tests::{Bed, number, wait_for};
+
+#[test]
+fn a_second_daemon_says_so_and_ends_and_the_first_goes_on() {
+    let bed = Bed::new();
+    let mut daemon = bed.start();
+    bed.emit_numbers(0..10);
+    let (code, said) = bed.start_refused();
+    assert_eq!(code, 1);
+    assert!(said.contains("in use") || said.contains("another"), "{said}");
+    assert!(said.contains(&bed.path().display().to_string()), "it names the place: {said}");
+    assert!(daemon.is_alive());
+    let status = bed.status();
+    assert_eq!(status["pid"], daemon.id());
+    bed.emit_numbers(10..20);
+    assert_eq!(daemon.stop(), 0);
+    assert_eq!(bed.numbers(), Vec::from_iter(0..20));
+}
+
+#[test]
+fn sigterm_and_sigint_finish_what_was_published() {
+    for signal in ["TERM", "INT"] {
+        let bed = Bed::new();
+        bed.configure("[sinks.file]\ntype = \"jsonl\"\n");
+        let mut daemon = bed.start();
+        bed.emit_numbers(0..200);
+        daemon.signal(signal);
+        assert_eq!(daemon.wait(), 0, "SIG{signal}");
+        assert_eq!(bed.numbers(), Vec::from_iter(0..200));
+        let status = bed.status();
+        assert_eq!(
+            (&status["running"], &status["journal"]["synced_seq"]),
+            (&false.into(), &200.into())
+        );
+        let delivered =
+            fs::read_to_string(bed.path().join("sinks/file.jsonl")).expect("the sink's file");
+        let delivered: Vec<_> = delivered.lines().map(|line| number(line.as_bytes())).collect();
+        assert_eq!(delivered, Vec::from_iter(0..200));
+    }
+}
+
+#[test]
+fn told_twice_it_still_ends_well() {
+    let bed = Bed::new();
+    let mut daemon = bed.start();
+    bed.emit_numbers(0..100);
+    ["TERM", "INT", "HUP", "TERM"].into_iter().for_each(|name| daemon.signal_if_alive(name));
+    assert_eq!(daemon.wait(), 0);
+    assert_eq!(bed.numbers(), Vec::from_iter(0..100));
+}
+
+#[test]
+fn a_sink_that_takes_nothing_slows_nobody() {
+    let bed = Bed::new();
+    bed.configure(
+        "[sinks.screen]\ntype = \"stdout\"\nstart = \"oldest\"\n[sinks.file]\ntype = \"jsonl\"\n",
+    );
+    let mut command = bed.command("hookring");
+    let command =
+        command.arg("run").stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null());
+    let mut daemon = bed.adopt(command.spawn().expect("the daemon starts"));
+    let mut stdout = daemon.take_stdout();
+    // Far more than a pipe holds.
+    let events = 1000;
+    let padding = "x".repeat(1000);
+    (0..events).for_each(|n| bed.emit(format!("{{\"n\":{n},\"pad\":\"{padding}\"}}").as_bytes()));
+    wait_for("the other sink", || {
+        let sinks = &bed.status()["sinks"];
+        let delivered = |name: &str| {
+            let sink = sinks.as_array()?.iter().find(|sink| sink["name"] == name)?;
+            sink["delivered_events"].as_u64()
+        };
+        (delivered("file") == Some(events) && delivered("screen") < Some(events)).then_some(())
+    });
+    let reader = thread::spawn(move || {
+        let mut text = String::new();
+        stdout.read_to_string(&mut text).expect("text");
+        text
+    });
+    daemon.signal("TERM");
+    assert_eq!(daemon.wait(), 0);
+    let text = reader.join().expect("the reader");
+    let numbers: Vec<_> = text.lines().map(|line| number(line.as_bytes())).collect();
+    assert_eq!(numbers, Vec::from_iter(0..events));
+    assert_eq!(bed.numbers(), Vec::from_iter(0..events));
+}

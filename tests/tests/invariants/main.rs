@@ -1,0 +1,8 @@
+//! What always holds, as far as it can be seen from outside (ARCHITECTURE.md names the invariants).
+//! That it holds when processes are killed is tested in `crash`.
+
+mod daemon;
+mod hook;
+mod limits;
+mod places;
+mod privacy;

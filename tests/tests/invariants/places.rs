@@ -1,0 +1,141 @@
+//! Without `HOOKRING_DIR` a hook and the daemon meet in places that depend on the user alone, whatever
+//! their environments say. Needs root, to be a user that nobody is.
+
+use std::fs;
+use std::os::unix::fs::{PermissionsExt as _, chown};
+use std::os::unix::process::CommandExt as _;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use hookring_tests::{Bed, Daemon, programs, wait_for};
+use serde_json::Value;
+
+/// A user that nobody is, with a home directory and the programs in it.
+struct Nobody {
+    uid: u32,
+    bed: Bed,
+    home: PathBuf,
+}
+
+impl Nobody {
+    /// `None`, said on stdout, where only root could do that. `number` tells tests of this process
+    /// apart.
+    fn new(number: u32) -> Option<Nobody> {
+        let uid = 4_000_000_000 - 4 * std::process::id() - number;
+        let bed = Bed::new();
+        let home = bed.path().join("home");
+        fs::create_dir(&home).expect("a home");
+        if !Path::new("/dev/shm").is_dir() || chown(&home, Some(uid), Some(uid)).is_err() {
+            println!("left out: only root can be another user");
+            return None;
+        }
+        // The bed is root's; another user must be able to walk through it.
+        fs::set_permissions(bed.path(), fs::Permissions::from_mode(0o755)).expect("its mode");
+        for program in ["hookring", "hookring-emit"] {
+            fs::copy(programs().join(program), bed.path().join(program)).expect("a program");
+        }
+        Some(Nobody { uid, bed, home })
+    }
+
+    /// Its standard place: there is no `/run/user` for it.
+    fn place(&self) -> PathBuf {
+        PathBuf::from(format!("/dev/shm/hookring-{}", self.uid))
+    }
+
+    /// A program with nothing in its environment.
+    fn command(&self, program: &str) -> Command {
+        let mut command = Command::new(self.bed.path().join(program));
+        command.env_clear().current_dir("/").uid(self.uid).gid(self.uid);
+        command
+    }
+
+    fn emit(&self, variables: &[(&str, &str)], payload: &str) {
+        let mut command = self.command("hookring-emit");
+        let output = self.bed.run_hook(command.envs(variables.iter().copied()), payload.as_bytes());
+        assert!(output.status.success() && output.stdout.is_empty() && output.stderr.is_empty());
+    }
+
+    fn start(&self) -> Daemon {
+        let mut command = self.command("hookring");
+        let command =
+            command.env("HOME", &self.home).arg("run").stdin(Stdio::null()).stderr(Stdio::null());
+        let daemon = self.bed.adopt(command.spawn().expect("the daemon starts"));
+        wait_for("the daemon to start", || self.state().join("status.json").exists().then_some(()));
+        daemon
+    }
+
+    fn state(&self) -> PathBuf {
+        self.home.join(".local/state/hookring")
+    }
+
+    fn status(&self) -> Value {
+        let output =
+            self.command("hookring").env("HOME", &self.home).args(["status", "--json"]).output();
+        serde_json::from_slice(&output.expect("status").stdout).expect("JSON")
+    }
+
+    fn exported(&self) -> Vec<u64> {
+        let output =
+            self.command("hookring").env("HOME", &self.home).args(["journal", "export"]).output();
+        let text = String::from_utf8(output.expect("the export").stdout).expect("text");
+        text.lines().map(|line| hookring_tests::number(line.as_bytes())).collect()
+    }
+}
+
+impl Drop for Nobody {
+    fn drop(&mut self) {
+        let _ = fs::remove_dir_all(self.place());
+    }
+}
+
+#[test]
+fn a_hook_and_a_daemon_with_different_environments_meet() {
+    let Some(nobody) = Nobody::new(0) else { return };
+    // A hook that cron starts, before there is a daemon.
+    nobody.emit(&[], r#"{"n":0}"#);
+    let daemon = nobody.start();
+    nobody.emit(
+        &[("HOME", "/nowhere"), ("XDG_RUNTIME_DIR", "/nowhere"), ("XDG_STATE_HOME", "/tmp")],
+        r#"{"n":1}"#,
+    );
+    // What does not name a directory in full does not count.
+    nobody.emit(&[("HOOKRING_DIR", "")], r#"{"n":2}"#);
+    nobody.emit(&[("HOOKRING_DIR", "relative/path")], r#"{"n":3}"#);
+    assert_eq!(daemon.stop(), 0);
+    assert_eq!(nobody.exported(), [0, 1, 2, 3]);
+    let status = nobody.status();
+    let paths: Vec<_> =
+        status["places"].as_array().expect("places").iter().map(|place| &place["path"]).collect();
+    assert!(paths.contains(&&nobody.place().display().to_string().into()), "{paths:?}");
+    assert!(nobody.place().join("ring").exists());
+    assert!(nobody.state().join("journal").is_dir() && nobody.state().join("cursors").is_dir());
+}
+
+#[test]
+fn a_daemon_with_another_journal_does_not_take_the_ring_from_the_first() {
+    let Some(nobody) = Nobody::new(1) else { return };
+    let daemon = nobody.start();
+    let mut second = nobody.command("hookring");
+    let second = second.env("HOME", &nobody.home).env("XDG_STATE_HOME", nobody.home.join("other"));
+    let (code, said) = nobody.bed.start_refused_with(second);
+    assert_eq!(code, 1);
+    assert!(said.contains("another hookring daemon reads the ring"), "{said}");
+    nobody.emit(&[], r#"{"n":0}"#);
+    assert_eq!(daemon.stop(), 0);
+    assert_eq!(nobody.exported(), [0]);
+}
+
+#[test]
+fn somebody_elses_directory_under_the_standard_name_is_not_used_and_reported() {
+    let Some(nobody) = Nobody::new(2) else { return };
+    fs::create_dir(nobody.place()).expect("root's directory");
+    nobody.emit(&[], r#"{"n":0}"#);
+    let mut command = nobody.command("hookring");
+    let (code, said) = nobody.bed.start_refused_with(command.env("HOME", &nobody.home));
+    assert_eq!(code, 1);
+    assert!(
+        said.contains(&nobody.place().display().to_string()) && said.contains("belongs to uid 0"),
+        "{said}"
+    );
+    assert_eq!(fs::read_dir(nobody.place()).expect("the directory").count(), 0);
+}

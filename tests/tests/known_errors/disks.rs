@@ -1,0 +1,167 @@
+//! Disks that are full or cannot be written: no hook waits, what is lost is counted, and everything
+//! goes on by itself once there is room.
+
+use std::fs::{self, File};
+use std::io::Write as _;
+use std::path::{Path, PathBuf};
+
+use hookring_tests::{Bed, wait_for};
+
+/// Fills a file system to its last byte; removing the file makes room again.
+fn fill(folder: &Path) -> PathBuf {
+    let path = folder.join("filler");
+    let mut file = File::create(&path).expect("the filler");
+    for size in [65536, 4096, 1] {
+        while file.write_all(&vec![0x55; size]).is_ok() {}
+    }
+    path
+}
+
+/// Hooks with a payload that fills a disk sooner than `{"n":1}` alone.
+fn emit(bed: &Bed, numbers: std::ops::Range<u64>) {
+    let padding = "x".repeat(300);
+    numbers.for_each(|number| {
+        bed.emit(format!("{{\"n\":{number},\"pad\":\"{padding}\"}}").as_bytes());
+    });
+}
+
+fn dropped(bed: &Bed) -> u64 {
+    bed.status()["places"][0]["dropped_events"].as_u64().expect("a number")
+}
+
+/// A ring that has room for about a hundred of the events above.
+const SMALL_RING: &str = "[bus]\nlanes = 4\nlane_bytes = \"16KiB\"\n";
+
+#[test]
+fn a_full_disk_pauses_the_journal_and_no_hook() {
+    let Some(bed) = Bed::with_tmpfs("journal", "size=1m,mode=0700") else { return };
+    bed.configure("[journal]\nsegment_bytes = \"64KiB\"\nretention_bytes = \"64MiB\"\n");
+    let daemon = bed.start();
+    emit(&bed, 0..10);
+    bed.wait_for_events(10);
+    let filler = fill(&bed.path().join("journal"));
+    // More than the space that was reserved ahead.
+    emit(&bed, 10..1000);
+    let status = wait_for("the pause", || {
+        Some(bed.status()).filter(|it| it["journal"]["paused"].is_string())
+    });
+    assert!(
+        status["running"] == true && status["journal"]["pauses"].as_u64() >= Some(1),
+        "{status}"
+    );
+    emit(&bed, 1000..1100);
+    fs::remove_file(filler).expect("room is made");
+    wait_for("the journal to go on", || bed.status()["journal"]["paused"].is_null().then_some(()));
+    emit(&bed, 1100..1110);
+    assert_eq!(daemon.stop(), 0);
+    assert_eq!(bed.numbers(), Vec::from_iter(0..1110));
+    assert_eq!(dropped(&bed), 0);
+    assert!(bed.log().contains("events wait in the ring and the spool"), "{}", bed.log());
+    assert!(bed.log().contains("the journal takes events again"), "{}", bed.log());
+    assert_eq!(bed.hookring(&["journal", "verify"]).status.code(), Some(0));
+}
+
+#[test]
+fn a_daemon_stopped_while_the_disk_is_full_says_so_and_the_next_one_has_everything() {
+    let Some(bed) = Bed::with_tmpfs("journal", "size=1m,mode=0700") else { return };
+    bed.configure("[journal]\nsegment_bytes = \"64KiB\"\nretention_bytes = \"64MiB\"\n");
+    let daemon = bed.start();
+    let filler = fill(&bed.path().join("journal"));
+    emit(&bed, 0..1000);
+    wait_for("the pause", || bed.status()["journal"]["paused"].is_string().then_some(()));
+    assert_eq!(daemon.stop(), 1);
+    assert!(bed.log().contains("events are left in the ring and the spool"), "{}", bed.log());
+    fs::remove_file(filler).expect("room is made");
+    let daemon = bed.start();
+    emit(&bed, 1000..1010);
+    assert_eq!(daemon.stop(), 0);
+    assert_eq!(bed.numbers(), Vec::from_iter(0..1010));
+}
+
+#[test]
+fn on_a_full_tmpfs_the_ring_takes_what_it_has_room_for_and_the_rest_is_counted() {
+    let Some(bed) = Bed::with_tmpfs("", "size=2m,mode=0700") else { return };
+    bed.configure(&format!(
+        "{SMALL_RING}[journal]\nsegment_bytes = \"64KiB\"\nretention_bytes = \"64MiB\"\n"
+    ));
+    assert_eq!(bed.start().stop(), 0);
+    let filler = fill(bed.path());
+    // The ring's pages were reserved when it was made; the spool has none.
+    let sent = 400;
+    emit(&bed, 0..sent);
+    fs::remove_file(filler).expect("room is made");
+    let daemon = bed.start();
+    emit(&bed, sent..sent + 10);
+    assert_eq!(daemon.stop(), 0);
+    let journaled = bed.numbers();
+    println!(
+        "{} of {} events journaled, {} counted as dropped",
+        journaled.len(),
+        sent + 10,
+        dropped(&bed)
+    );
+    assert!(journaled.len() > 50 && journaled.ends_with(&Vec::from_iter(sent..sent + 10)));
+    assert!(journaled.is_sorted_by(|a, b| a < b));
+    assert_eq!(journaled.len() as u64 + dropped(&bed), sent + 10);
+}
+
+#[test]
+fn what_a_full_tmpfs_without_a_ring_cannot_take_is_counted() {
+    let Some(bed) = Bed::with_tmpfs("", "size=2m,mode=0700") else { return };
+    bed.configure(SMALL_RING);
+    emit(&bed, 0..1);
+    let filler = fill(bed.path());
+    // A small file's last page may have room left; this one has not.
+    let lost = 5;
+    (0..lost).for_each(|_| bed.emit(&vec![b'1'; 100_000]));
+    fs::remove_file(filler).expect("room is made");
+    let daemon = bed.start();
+    bed.wait_for_events(1);
+    assert_eq!(dropped(&bed), lost);
+    assert_eq!(daemon.stop(), 0);
+    assert_eq!(bed.numbers(), [0]);
+}
+
+#[test]
+fn without_room_for_a_ring_the_daemon_serves_the_spool_and_makes_one_later() {
+    let Some(bed) = Bed::with_tmpfs("", "size=4m,mode=0700") else { return };
+    // The default ring has 8 MiB.
+    bed.configure("[journal]\nsegment_bytes = \"64KiB\"\nretention_bytes = \"64MiB\"\n");
+    let daemon = bed.start();
+    emit(&bed, 0..20);
+    bed.wait_for_events(20);
+    let place = bed.status()["places"][0].clone();
+    assert!(place["ring_error"].is_string() && place["lanes"] == 0, "{place}");
+    bed.configure(SMALL_RING);
+    daemon.signal("HUP");
+    wait_for("a ring", || (bed.status()["places"][0]["lanes"] == 4).then_some(()));
+    emit(&bed, 20..40);
+    assert_eq!(daemon.stop(), 0);
+    assert_eq!(bed.numbers(), Vec::from_iter(0..40));
+    let status = bed.status();
+    assert!(status["places"][0]["ring_error"].is_null(), "{status}");
+    assert!(status["counts"]["ring_events"].as_u64() >= Some(1), "{status}");
+}
+
+#[test]
+fn an_unwritable_directory_stops_the_daemon_with_a_reason_and_no_hook() {
+    let Some(bed) = Bed::with_tmpfs("", "ro,mode=0700") else { return };
+    emit(&bed, 0..3);
+    let (code, said) = bed.start_refused();
+    assert_eq!(code, 1, "{said}");
+    let directory = bed.path().join("journal");
+    assert!(said.contains(&directory.display().to_string()), "{said}");
+    assert!(said.contains("Read-only file system"), "{said}");
+}
+
+#[test]
+fn a_directory_that_cannot_be_made_stops_the_daemon_with_a_reason_and_no_hook() {
+    let bed = Bed::new();
+    // Nobody can make a directory there, not even root.
+    let place = "/proc/hookring";
+    let output = bed.run_hook(bed.command("hookring-emit").env("HOOKRING_DIR", place), b"{}");
+    assert!(output.status.success() && output.stdout.is_empty() && output.stderr.is_empty());
+    let (code, said) = bed.start_refused_with(bed.command("hookring").env("HOOKRING_DIR", place));
+    assert_eq!(code, 1, "{said}");
+    assert!(said.starts_with("error: ") && said.contains(place), "{said}");
+}

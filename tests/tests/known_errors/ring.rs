@@ -1,0 +1,145 @@
+//! A ring that is damaged or of another version, found by hooks and by the next daemon.
+
+use std::fs::{self, OpenOptions};
+use std::os::unix::fs::FileExt as _;
+use std::path::PathBuf;
+
+use hookring_tests::{Bed, wait_for};
+
+/// Where the layout (docs/ring-format.md) has the major version, and where lane 0's words begin.
+const MAJOR_AT: u64 = 8;
+const CONTROL_AT: u64 = 4096;
+const CONTROL_BYTES: u64 = 256;
+
+fn ring(bed: &Bed) -> PathBuf {
+    bed.path().join("ring")
+}
+
+/// Writes over part of the ring.
+fn overwrite(bed: &Bed, offset: u64, bytes: &[u8]) {
+    let file = OpenOptions::new().write(true).open(ring(bed)).expect("the ring");
+    file.write_all_at(bytes, offset).expect("the damage");
+}
+
+/// Bytes that look like nothing in particular; the same every time.
+fn noise(len: usize) -> Vec<u8> {
+    let mut state = 0x9e37_79b9_7f4a_7c15_u64;
+    let next = || {
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        state as u8
+    };
+    std::iter::repeat_with(next).take(len).collect()
+}
+
+/// A bed whose ring nobody reads, with nothing in it.
+fn bed_with_a_ring() -> Bed {
+    let bed = Bed::new();
+    assert_eq!(bed.start().stop(), 0);
+    bed
+}
+
+#[test]
+fn a_ring_with_a_damaged_header_is_set_aside_and_hooks_spool_meanwhile() {
+    for bytes in [noise(4096), vec![0; 4096]] {
+        let bed = bed_with_a_ring();
+        overwrite(&bed, 0, &bytes);
+        bed.emit_numbers(0..20);
+        let daemon = bed.start();
+        bed.emit_numbers(20..40);
+        assert_eq!(daemon.stop(), 0);
+        assert_eq!(bed.numbers(), Vec::from_iter(0..40));
+        assert_eq!(bed.status()["counts"]["retired_rings"], 1);
+        assert!(bed.path().join("ring.bad").exists());
+    }
+}
+
+#[test]
+fn a_ring_damaged_under_a_running_daemon_is_replaced_and_nothing_is_lost() {
+    let bed = Bed::new();
+    let daemon = bed.start();
+    bed.emit_numbers(0..20);
+    bed.wait_for_events(20);
+    overwrite(&bed, 0, &noise(64));
+    bed.emit_numbers(20..40);
+    wait_for("the ring to be replaced", || {
+        (bed.status()["counts"]["retired_rings"] == 1).then_some(())
+    });
+    bed.emit_numbers(40..60);
+    assert_eq!(daemon.stop(), 0);
+    assert_eq!(bed.numbers(), Vec::from_iter(0..60));
+}
+
+#[test]
+fn lanes_with_damaged_words_are_condemned_and_the_others_go_on() {
+    let bed = bed_with_a_ring();
+    for lane in 0..4 {
+        overwrite(&bed, CONTROL_AT + lane * CONTROL_BYTES, &noise(CONTROL_BYTES as usize));
+    }
+    bed.emit_numbers(0..100);
+    let daemon = bed.start();
+    bed.emit_numbers(100..200);
+    assert_eq!(daemon.stop(), 0);
+    assert_eq!(bed.numbers(), Vec::from_iter(0..200));
+    assert!(bed.status()["counts"]["condemned_lanes"].as_u64() >= Some(1));
+}
+
+#[test]
+fn a_damaged_record_costs_itself_and_is_counted() {
+    let bed = bed_with_a_ring();
+    bed.emit_numbers(0..1);
+    let victim = br#"{"n":1}"#;
+    bed.emit(victim);
+    bed.emit_numbers(2..3);
+    let bytes = fs::read(ring(&bed)).expect("the ring");
+    let at = bytes.windows(victim.len()).position(|it| it == victim).expect("the record");
+    overwrite(&bed, at as u64, b"{\"n\":7}");
+    let daemon = bed.start();
+    bed.emit_numbers(3..6);
+    assert_eq!(daemon.stop(), 0);
+    assert_eq!(bed.numbers(), [0, 2, 3, 4, 5]);
+    let counts = &bed.status()["counts"];
+    assert_eq!(counts["condemned_lanes"], 1);
+    assert!(counts["damaged_bytes"].as_u64() >= Some(1), "{counts}");
+}
+
+#[test]
+fn a_ring_of_another_version_is_left_alone_by_hooks_and_kept_for_the_daemon_that_knows_it() {
+    let bed = bed_with_a_ring();
+    let theirs = fs::read(ring(&bed)).map(|mut bytes| {
+        bytes[MAJOR_AT as usize..][..2].copy_from_slice(&2_u16.to_le_bytes());
+        bytes
+    });
+    let theirs = theirs.expect("the ring");
+    overwrite(&bed, 0, &theirs);
+    bed.emit_numbers(0..20);
+    assert!(fs::read(ring(&bed)).expect("the ring") == theirs, "a hook wrote into it");
+    let daemon = bed.start();
+    bed.emit_numbers(20..40);
+    assert_eq!(daemon.stop(), 0);
+    assert_eq!(bed.numbers(), Vec::from_iter(0..40));
+    let kept = fs::read(bed.path().join("ring.other-version")).expect("the other version's ring");
+    assert!(kept == theirs, "the other version's ring was changed");
+}
+
+#[test]
+fn damaged_spool_entries_are_kept_and_counted() {
+    let bed = Bed::new();
+    bed.emit_numbers(0..3);
+    let mut entries: Vec<_> = fs::read_dir(bed.path().join("spool"))
+        .expect("the spool")
+        .map(|entry| entry.expect("an entry").path())
+        .filter(|path| path.file_name().is_some_and(|name| name != "usage"))
+        .collect();
+    entries.sort();
+    assert_eq!(entries.len(), 3);
+    let entry = OpenOptions::new().write(true).open(&entries[1]).expect("an entry");
+    entry.write_all_at(b"7", 64 + 5).expect("the damage");
+    let daemon = bed.start();
+    assert_eq!(daemon.stop(), 0);
+    assert_eq!(bed.numbers(), [0, 2]);
+    assert_eq!(bed.status()["counts"]["bad_spool_entries"], 1);
+    let name = entries[1].file_name().expect("a name").to_str().expect("text");
+    assert!(bed.path().join("spool").join(format!(".bad-{name}")).exists());
+}

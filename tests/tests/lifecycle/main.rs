@@ -1,0 +1,33 @@
+//! What people do with a running hookring: change its configuration, restart it, tidy its files, and
+//! ask it questions.
+
+mod commands;
+mod reload;
+mod restart;
+mod ring;
+mod sinks;
+
+use std::fs;
+use std::path::Path;
+
+use hookring_tests::{Bed, number, wait_for};
+use serde_json::Value;
+
+/// The numbers in a file of events; none if it is not there.
+fn numbers_in(path: &Path) -> Vec<u64> {
+    let text = fs::read_to_string(path).unwrap_or_default();
+    text.lines().map(|line| number(line.as_bytes())).collect()
+}
+
+/// A sink in `hookring status --json`.
+fn sink(bed: &Bed, name: &str) -> Option<Value> {
+    let status = bed.status();
+    status["sinks"].as_array()?.iter().find(|sink| sink["name"] == name).cloned()
+}
+
+/// Waits until a sink has so many events.
+fn wait_for_delivery(bed: &Bed, name: &str, events: u64) {
+    wait_for(&format!("{name} to have {events} events"), || {
+        (sink(bed, name)?["delivered_events"] == events).then_some(())
+    });
+}

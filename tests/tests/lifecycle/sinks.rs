@@ -1,0 +1,109 @@
+//! Sinks from outside: rotated and compressed files, and the daemon's own stdout.
+
+use std::fs::{self, File};
+use std::io::{BufReader, Read};
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+
+use flate2::read::MultiGzDecoder;
+use hookring_tests::{Bed, number, wait_for};
+use ruzstd::decoding::StreamingDecoder;
+
+use crate::wait_for_delivery;
+
+/// The rotated files of a sink, oldest first, then the one that is written.
+fn files(bed: &Bed) -> Vec<PathBuf> {
+    let entries = fs::read_dir(bed.path().join("sinks")).expect("the folder");
+    let mut files: Vec<_> = entries.map(|entry| entry.expect("an entry").path()).collect();
+    let active = bed.path().join("sinks/file.jsonl");
+    files.retain(|path| *path != active);
+    files.sort_by_key(|path| first_seq(path));
+    files.push(active);
+    files
+}
+
+/// From `file-<time>-<first seq>.jsonl[.gz|.zst]`.
+fn first_seq(path: &Path) -> u64 {
+    let name = path.file_name().and_then(|name| name.to_str()).expect("a name");
+    let stem = name.split('.').next().expect("a stem");
+    stem.rsplit('-').next().expect("a number").parse().unwrap_or_else(|_| panic!("{name}"))
+}
+
+fn read(path: &Path) -> String {
+    let mut text = String::new();
+    let file = BufReader::new(File::open(path).expect("a file"));
+    let mut reader: Box<dyn Read> = match path.extension().and_then(|it| it.to_str()) {
+        Some("gz") => Box::new(MultiGzDecoder::new(file)),
+        Some("zst") => Box::new(StreamingDecoder::new(file).expect("a zstd frame")),
+        _ => Box::new(file),
+    };
+    reader.read_to_string(&mut text).expect("text");
+    text
+}
+
+#[test]
+fn rotated_files_hold_every_event_once_whatever_they_are_compressed_with() {
+    for (compress, extension) in [("none", "jsonl"), ("gzip", "gz"), ("zstd", "zst")] {
+        let bed = Bed::new();
+        bed.configure(&format!(
+            "[sinks.file]\ntype = \"jsonl\"\nrotate_bytes = \"4KiB\"\ncompress = \"{compress}\"\nbatch_events = 10\n"
+        ));
+        // A stop and a kill in between: nothing of a rotation is left half done.
+        for (first, killed) in [(0, false), (100, true), (200, false)] {
+            let daemon = bed.start();
+            bed.emit_numbers(first..first + 100);
+            if killed {
+                bed.wait_for_events(first as usize + 100);
+                daemon.kill();
+            } else {
+                assert_eq!(daemon.stop(), 0);
+            }
+        }
+        let daemon = bed.start();
+        let done = |path: &PathBuf| path.extension().is_some_and(|it| it == extension);
+        wait_for("the last file to be compressed", || {
+            let files = files(&bed);
+            files[..files.len() - 1].iter().all(done).then_some(())
+        });
+        assert_eq!(daemon.stop(), 0);
+        let files = files(&bed);
+        assert!(files.len() > 5, "{files:?}");
+        let texts: Vec<_> = files.iter().map(|path| read(path)).collect();
+        let numbers: Vec<_> = texts
+            .iter()
+            .flat_map(|text| text.lines())
+            .map(|line| number(line.as_bytes()))
+            .collect();
+        assert_eq!(numbers, Vec::from_iter(0..300), "{compress}");
+        assert!(
+            texts.iter().all(|text| text.len() <= 4096),
+            "{compress}: a file is larger than its limit"
+        );
+    }
+}
+
+#[test]
+fn the_stdout_sink_says_each_event_from_now_on() {
+    let bed = Bed::new();
+    bed.configure("[sinks.screen]\ntype = \"stdout\"\n");
+    bed.emit_numbers(0..5);
+    let daemon = bed.start();
+    bed.wait_for_events(5);
+    assert_eq!(daemon.stop(), 0);
+    let mut command = bed.command("hookring");
+    let command =
+        command.arg("run").stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null());
+    let _ = fs::remove_file(bed.path().join("status.json"));
+    let mut daemon = bed.adopt(command.spawn().expect("the daemon starts"));
+    let mut stdout = daemon.take_stdout();
+    wait_for("the daemon", || bed.path().join("status.json").exists().then_some(()));
+    bed.emit_numbers(5..10);
+    wait_for_delivery(&bed, "screen", 5);
+    daemon.signal("TERM");
+    assert_eq!(daemon.wait(), 0);
+    let mut text = String::new();
+    stdout.read_to_string(&mut text).expect("text");
+    let numbers: Vec<_> = text.lines().map(|line| number(line.as_bytes())).collect();
+    // Its cursor was made by the first daemon, whose stdout nobody read.
+    assert_eq!(numbers, Vec::from_iter(5..10));
+}
