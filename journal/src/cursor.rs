@@ -19,7 +19,7 @@
 
 use std::fs::{self, File};
 use std::io;
-use std::os::unix::fs::FileExt;
+use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::{Path, PathBuf};
 
 use crate::segment::MAX_SEQ;
@@ -135,20 +135,14 @@ impl Cursor {
         Ok((Cursor { file, path, slot }, state))
     }
 
-    /// Made complete under another name first, so that there is never half a cursor.
     fn create(
         dir: &Path,
         path: PathBuf,
         start: Seq,
         state: CursorState,
     ) -> io::Result<(Cursor, CursorState)> {
-        let new = path.with_added_extension("new");
-        let file = private_file().create(true).truncate(true).open(&new)?;
         let slot = Slot { generation: 1, next: start, in_flight: None };
-        file.write_all_at(&slot.to_bytes(), slot.offset())?;
-        file.sync_all()?;
-        fs::rename(&new, &path)?;
-        File::open(dir)?.sync_all()?;
+        let file = make(dir, &path, &slot)?;
         Ok((Cursor { file, path, slot }, state))
     }
 
@@ -190,11 +184,35 @@ impl Cursor {
 
     fn write(&mut self, next: Seq, in_flight: Option<InFlight>) -> Result<(), CursorError> {
         let slot = Slot { generation: self.slot.generation + 1, next, in_flight };
-        let written = self.file.write_all_at(&slot.to_bytes(), slot.offset());
-        written.map_err(|source| CursorError::Store { path: self.path.clone(), source })?;
-        self.slot = slot;
+        let written = self.write_slot(slot);
+        self.slot =
+            written.map_err(|source| CursorError::Store { path: self.path.clone(), source })?;
         Ok(())
     }
+
+    fn write_slot(&mut self, slot: Slot) -> io::Result<Slot> {
+        if self.file.metadata()?.nlink() > 0 {
+            self.file.write_all_at(&slot.to_bytes(), slot.offset())?;
+            return Ok(slot);
+        }
+        // Removed while the sink ran: without it, a restart would begin where the sink once began.
+        let first = Slot { generation: 1, ..slot };
+        let dir = self.path.parent().unwrap_or(Path::new(""));
+        prepare_dir(dir)?;
+        self.file = make(dir, &self.path, &first)?;
+        Ok(first)
+    }
+}
+
+/// Made complete under another name first, so that there is never half a cursor.
+fn make(dir: &Path, path: &Path, slot: &Slot) -> io::Result<File> {
+    let new = path.with_added_extension("new");
+    let file = private_file().create(true).truncate(true).open(&new)?;
+    file.write_all_at(&slot.to_bytes(), slot.offset())?;
+    file.sync_all()?;
+    fs::rename(&new, path)?;
+    File::open(dir)?.sync_all()?;
+    Ok(file)
 }
 
 /// The highest number that any cursor in `dir` speaks of: delivered, or in a batch in flight; 0 if

@@ -24,6 +24,21 @@ pub trait Storage: Send {
     fn remove(&self, name: &str) -> io::Result<()>;
     /// Makes creations, renames and deletions survive power loss.
     fn sync(&self) -> io::Result<()>;
+    /// Which file has this name.
+    fn id(&self, name: &str) -> io::Result<FileId>;
+}
+
+/// Tells a file from any other: its device and its inode.
+#[derive(Copy, Clone, PartialEq, Eq, Debug)]
+pub struct FileId {
+    device: u64,
+    inode: u64,
+}
+
+impl FileId {
+    fn of(metadata: &fs::Metadata) -> FileId {
+        FileId { device: metadata.dev(), inode: metadata.ino() }
+    }
 }
 
 /// A segment as its writer changes it.
@@ -37,6 +52,8 @@ pub trait SegmentFile: Send {
     /// Makes the file's bytes survive power loss. After an error, what was written since the last
     /// success may be lost, and asking again would not tell (the kernel reports it once).
     fn sync(&mut self) -> io::Result<()>;
+    /// Which file this is, whatever its name is by now.
+    fn id(&self) -> io::Result<FileId>;
 }
 
 /// The real file system.
@@ -73,6 +90,10 @@ impl Storage for RealStorage {
     fn sync(&self) -> io::Result<()> {
         File::open(&self.dir)?.sync_all()
     }
+
+    fn id(&self, name: &str) -> io::Result<FileId> {
+        Ok(FileId::of(&fs::symlink_metadata(self.dir.join(name))?))
+    }
 }
 
 impl SegmentFile for File {
@@ -101,6 +122,10 @@ impl SegmentFile for File {
 
     fn sync(&mut self) -> io::Result<()> {
         self.sync_data()
+    }
+
+    fn id(&self) -> io::Result<FileId> {
+        Ok(FileId::of(&self.metadata()?))
     }
 }
 
@@ -142,7 +167,7 @@ pub(crate) fn prepare_dir(dir: &Path) -> io::Result<()> {
 /// The right to change the journal in a directory; ends when it is dropped or the process ends.
 #[derive(Debug)]
 pub(crate) struct WriterLock {
-    _file: File,
+    file: File,
 }
 
 /// Name of the file that the writer's lock is on.
@@ -158,12 +183,19 @@ impl WriterLock {
         let file = private_file().create(true).open(dir.join(LOCK_NAME))?;
         for _ in 0..LOCK_TRIES {
             match file.try_lock() {
-                Ok(()) => return Ok(Some(WriterLock { _file: file })),
+                Ok(()) => return Ok(Some(WriterLock { file })),
                 // Somebody may only be asking whether it is taken (`is_in_use`).
                 Err(TryLockError::WouldBlock) => std::thread::sleep(LOCK_RETRY),
                 Err(TryLockError::Error(error)) => return Err(error),
             }
         }
         Ok(None)
+    }
+
+    /// Whether the lock is still on the file that others would ask for it; they find no other one.
+    pub(crate) fn is_in_place(&self, dir: &Path) -> bool {
+        let named = fs::symlink_metadata(dir.join(LOCK_NAME));
+        let ours = self.file.metadata();
+        matches!((named, ours), (Ok(named), Ok(ours)) if FileId::of(&named) == FileId::of(&ours))
     }
 }

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard};
 
 use crate::line::{LaneEnd, Origin};
-use crate::storage::{RealStorage, SegmentFile, Storage};
+use crate::storage::{FileId, RealStorage, SegmentFile, Storage};
 use crate::writer::{Journal, Options, SyncPolicy};
 use crate::{Event, Payload, Reader, Recovery, Seq, segment};
 
@@ -176,6 +176,10 @@ impl Storage for FaultyStorage {
         fail(&mut self.disk().failing_directory_syncs)?;
         self.real.sync()
     }
+
+    fn id(&self, name: &str) -> io::Result<FileId> {
+        self.real.id(name)
+    }
 }
 
 struct FaultyFile {
@@ -220,6 +224,10 @@ impl SegmentFile for FaultyFile {
         }
         result?;
         self.file.sync()
+    }
+
+    fn id(&self) -> io::Result<FileId> {
+        self.file.id()
     }
 }
 

@@ -3,6 +3,7 @@
 mod error;
 mod open;
 mod options;
+mod removed;
 mod retention;
 mod rotation;
 mod stats;
@@ -54,7 +55,7 @@ pub struct Journal {
     /// A segment was created or renamed and the directory is not synced.
     directory_unsynced: bool,
     counters: Counters,
-    _lock: WriterLock,
+    lock: WriterLock,
 }
 
 /// A segment that is not written any more. It ends where the next one begins.

@@ -167,8 +167,13 @@ impl PumpHandle {
         self.shared.stop(deadline, self.tail.written());
     }
 
+    /// Whether the worker has ended, by an order to stop.
+    pub fn has_ended(&self) -> bool {
+        self.shared.has_ended()
+    }
+
     /// [`begin_stop`](Self::begin_stop), then waits for the worker, until `deadline` at most.
-    pub fn stop(self, deadline: Instant) -> Stopped {
+    pub fn stop(&self, deadline: Instant) -> Stopped {
         self.begin_stop(deadline);
         let worker_ended = self.shared.wait_for_end(deadline);
         Stopped { worker_ended, stats: self.stats() }

@@ -4,7 +4,7 @@ use std::error::Error;
 use std::fmt::Write as _;
 use std::time::SystemTime;
 
-use hookring_journal::Seq;
+use hookring_journal::{OLDEST, Seq};
 
 /// The causes of one error that are spelled out at most.
 const CAUSES_SHOWN: usize = 8;
@@ -46,6 +46,35 @@ pub struct SinkStats {
     pub skipped_events: u64,
     /// The last thing that went wrong, kept after it is over.
     pub last_error: Option<LastError>,
+}
+
+impl SinkStats {
+    /// A sink that is about to begin.
+    pub(crate) fn at(name: &str, position: Seq) -> SinkStats {
+        SinkStats {
+            name: name.to_owned(),
+            state: SinkState::Opening,
+            delivered_events: 0,
+            retries: 0,
+            next_seq: position,
+            stored_seq: position,
+            lag_events: 0,
+            oldest_undelivered: None,
+            skipped_events: 0,
+            last_error: None,
+        }
+    }
+
+    /// A sink whose worker could not be started. Where it stands is not known, so all that is
+    /// written counts as not delivered.
+    pub fn not_started(name: &str, last_error: Option<LastError>, written: Seq) -> SinkStats {
+        SinkStats {
+            state: SinkState::Retrying,
+            lag_events: written,
+            last_error,
+            ..SinkStats::at(name, OLDEST)
+        }
+    }
 }
 
 /// An error in words, and when it happened.

@@ -3,6 +3,8 @@
 use std::io::{self, Write};
 use std::time::Duration;
 
+use anyhow::{Context as _, Result};
+
 use super::Exit;
 use super::args::JsonArgs;
 use super::style::{ERROR, FAINT, GOOD, HEADING, WARNING, printable};
@@ -16,21 +18,35 @@ use jiff::Timestamp;
 /// exit code 1, so that a script can ask.
 ///
 /// # Errors
-/// The result could not be written, or the status file could not be read.
-pub fn status(args: &JsonArgs, paths: &Paths, out: &mut dyn Write) -> io::Result<Exit> {
-    let running = journal::is_in_use(&paths.journal)?;
-    let status = Status::read(&paths.status_file)?;
+/// The result could not be written, or it cannot be found out whether a daemon runs.
+pub fn status(args: &JsonArgs, paths: &Paths, out: &mut dyn Write) -> Result<Exit> {
+    let journal = &paths.journal;
+    let running = journal::is_in_use(journal).with_context(|| {
+        format!("cannot ask for the lock of the journal in {}", journal.display())
+    })?;
+    let file = &paths.status_file;
+    let (status, unreadable) = match Status::read(file) {
+        Ok(status) => (status, None),
+        // Whether a daemon runs is known all the same.
+        Err(error) => (None, Some(format!("cannot read {}: {error}; remove it", file.display()))),
+    };
     let exit = if running { Exit::Fine } else { Exit::Failed };
     if args.json {
-        let mut json = serde_json::to_value(&status)?;
-        if !json.is_object() {
-            json = serde_json::json!({});
-        }
+        let mut json = match &status {
+            Some(status) => serde_json::to_value(status)?,
+            None => serde_json::json!({}),
+        };
         json["running"] = running.into();
+        if let Some(error) = unreadable {
+            json["error"] = error.into();
+        }
         writeln!(out, "{}", serde_json::to_string_pretty(&json)?)?;
         return Ok(exit);
     }
     show_daemon(running, status.as_ref(), out)?;
+    if let Some(error) = unreadable {
+        writeln!(out, "{WARNING}{}{WARNING:#}", printable(&error))?;
+    }
     if let Some(status) = status {
         show_places(&status, out)?;
         show_journal(&status, out)?;
@@ -181,6 +197,7 @@ fn show_problems(status: &Status, out: &mut dyn Write) -> io::Result<()> {
         (status.journal.cut_bytes, "bytes cut off behind the journal's last whole line"),
         (status.journal.sync_errors, "failed syncs of the journal"),
         (status.journal.pauses, "times the journal could take nothing"),
+        (status.journal.removed_segments, "journal segments that somebody removed"),
         (
             status.sinks.iter().map(|sink| sink.skipped_events).sum(),
             "events gone before a sink had them",
@@ -198,7 +215,9 @@ fn show_problems(status: &Status, out: &mut dyn Write) -> io::Result<()> {
         [("ring", &place.ring_error), ("spool", &place.spool_error)]
             .map(|(what, error)| Some(format!("{} has no {what}: {}", place.path, error.as_ref()?)))
     });
-    let said = [status.journal.paused.clone(), status.config_error.clone()];
+    let journal = &status.journal;
+    let rotation_error = journal.rotation_error.clone().filter(|_| journal.paused.is_none());
+    let said = [journal.paused.clone(), rotation_error, status.config_error.clone()];
     for error in said.into_iter().chain(lacks).flatten() {
         for line in error.lines() {
             writeln!(out, "{WARNING}{}{WARNING:#}", printable(line))?;

@@ -11,6 +11,8 @@ use super::style::{ERROR, FAINT, GOOD, HEADING, WARNING, printable};
 
 /// The longest summary that is shown, in characters.
 const SUMMARY_CHARS: usize = 90;
+/// The longest name of an event or an agent that is shown, in characters; known ones are shorter.
+const NAME_CHARS: usize = 40;
 
 /// The members of a journal line that are shown. Strings that a reader of JSON refuses (lone
 /// surrogates) make the line unreadable here; the journal still has it.
@@ -52,8 +54,8 @@ pub fn event_line(line: &[u8]) -> String {
     };
     let cut = if event.truncated { " (cut)" } else { "" };
     let colour = colour(name);
-    let [name, session, summary] = [name, &session, &summary].map(printable);
-    let agent = printable(agent.unwrap_or(""));
+    let [name, agent] = [name, agent.unwrap_or("")].map(|name| shortened(name, NAME_CHARS));
+    let [name, agent, session, summary] = [&*name, &*agent, &session, &summary].map(printable);
     let gap = if agent.is_empty() { "" } else { " " };
     format!(
         "{FAINT}{time}{FAINT:#}  {FAINT}{session:<8}{FAINT:#}  {agent}{gap}{colour}{name:<20}{colour:#}  {summary}{cut}"
@@ -97,12 +99,16 @@ fn summary(payload: &str) -> String {
     } else {
         parts.extend(text(&payload, "error"));
     }
-    let mut line = parts.join("  ").split_whitespace().collect::<Vec<_>>().join(" ");
-    if let Some((end, _)) = line.char_indices().nth(SUMMARY_CHARS) {
-        line.truncate(end);
-        line.push('…');
+    let line = parts.join("  ").split_whitespace().collect::<Vec<_>>().join(" ");
+    shortened(&line, SUMMARY_CHARS).into_owned()
+}
+
+/// The beginning of a text that is too long, marked as such.
+fn shortened(text: &str, chars: usize) -> Cow<'_, str> {
+    match text.char_indices().nth(chars) {
+        Some((end, _)) => Cow::Owned(format!("{}…", &text[..end])),
+        None => Cow::Borrowed(text),
     }
-    line
 }
 
 #[cfg(test)]
@@ -120,6 +126,15 @@ mod tests {
             plain(line),
             r"05:10:11.123  01234567  claude-code PreToolUse            Bash printf '\u{1b}[31m' ls"
         );
+    }
+
+    #[test]
+    fn no_name_fills_the_terminal() {
+        let long = "n".repeat(5000);
+        let line = format!(
+            r#"{{"timestamp":"2026-11-21T05:10:11.123456789Z","source":{{"agent":"{long}"}},"event":"{long}","payload":{{"prompt":"{long}"}}}}"#
+        );
+        assert!(plain(&line).chars().count() < 250);
     }
 
     #[test]

@@ -48,6 +48,8 @@ struct Figures {
     /// Why the journal takes nothing now.
     paused: Option<String>,
     pauses: u64,
+    /// Why no new segment can be begun now.
+    rotation_error: Option<String>,
 }
 
 impl Collector {
@@ -198,9 +200,16 @@ impl Collector {
             return;
         }
         let ends: Vec<_> = self.drain.ends().iter().map(pipeline::lane_end).collect();
-        if let Err(error) = self.journal.rotate(&ends) {
-            // The next write says so again, and waits.
-            tracing::error!("{}", describe(&error));
+        match self.journal.rotate(&ends) {
+            Ok(()) => self.figures.rotation_error = None,
+            // Tried again and again, and said once. While the old segment takes lines, none waits.
+            Err(error) => {
+                let error = Some(describe(&error));
+                if self.figures.rotation_error != error {
+                    error.iter().for_each(|error| tracing::error!("{error}"));
+                    self.figures.rotation_error = error;
+                }
+            }
         }
     }
 
@@ -211,6 +220,13 @@ impl Collector {
             self.journal.set_options(settings.journal);
         }
         self.drain.maintain();
+        if self.journal.find_removed() {
+            tracing::error!(
+                "files of the journal {} were removed while it was written; a new segment is begun",
+                self.journal.dir().display()
+            );
+        }
+        self.rotate_if_wanted();
         let needed = self.shared.needed_seq.load(Ordering::Relaxed);
         match self.journal.retain(needed, SystemTime::now()) {
             Ok(retained) => retained.given_up.iter().for_each(|Gap { first, last }| {
@@ -227,6 +243,7 @@ impl Collector {
             events: self.figures.events,
             truncated_events: self.figures.truncated,
             journal_paused: self.figures.paused.clone(),
+            rotation_error: self.figures.rotation_error.clone(),
             journal_pauses: self.figures.pauses,
             publish_to_journal: latency,
             counts: self.drain.counts(),

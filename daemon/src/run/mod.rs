@@ -35,7 +35,7 @@ use crate::cli::args::RunArgs;
 use crate::config::{Config, ConfigErrors, SyncPolicy, Warning};
 use crate::paths::{Paths, ensure_private_dir};
 use crate::pipeline;
-use collector::{Collector, describe};
+use collector::Collector;
 use shared::{Settings, Shared};
 use status::{SinkStatus, Status};
 use supervisor::Supervisor;
@@ -98,6 +98,8 @@ struct Daemon {
     signals: Receiver<i32>,
     status: Status,
     written: Status,
+    /// Why the status file cannot be written now.
+    status_error: Option<String>,
 }
 
 impl Daemon {
@@ -150,6 +152,7 @@ impl Daemon {
             signals,
             status,
             written,
+            status_error: None,
         })
     }
 
@@ -164,6 +167,7 @@ impl Daemon {
                 Err(RecvTimeoutError::Timeout) => {}
                 Err(RecvTimeoutError::Disconnected) => break,
             }
+            self.supervisor.start_waiting();
             self.shared.needed_seq.store(self.supervisor.needed_seq(), Ordering::Relaxed);
             self.write_status();
         }
@@ -221,19 +225,32 @@ impl Daemon {
         self.status.set_bus(&self.shared.bus_status());
         self.status.sinks = self.supervisor.stats().map(|stats| SinkStatus::from(&stats)).collect();
         self.status.updated = self.written.updated;
-        if self.status == self.written {
+        if self.status == self.written && self.paths.status_file.exists() {
             return;
         }
         self.status.updated = Timestamp::now();
-        match self.status.write(&self.paths.status_file) {
-            Ok(()) => self.written = self.status.clone(),
-            // A full disk; the next second tries again.
-            Err(error) => tracing::debug!(
-                "cannot write {}: {}",
-                self.paths.status_file.display(),
-                describe(&error)
-            ),
+        match self.replace_status_file() {
+            Ok(()) => {
+                self.written = self.status.clone();
+                self.status_error = None;
+            }
+            // A full disk, say. The next second tries again; said once.
+            Err(error) => {
+                let error = Some(format!("{error:#}"));
+                if self.status_error != error {
+                    error.iter().for_each(|error| tracing::error!("{error}"));
+                    self.status_error = error;
+                }
+            }
         }
+    }
+
+    fn replace_status_file(&self) -> Result<()> {
+        // Somebody may have removed it, with all that is in it.
+        ensure_private_dir(&self.paths.state)?;
+        let file = &self.paths.status_file;
+        let written = self.status.write(file);
+        written.with_context(|| format!("cannot write {}; it is tried again", file.display()))
     }
 }
 

@@ -20,6 +20,7 @@ pub(super) struct BusStatus {
     pub(super) events: u64,
     pub(super) truncated_events: u64,
     pub(super) journal_paused: Option<String>,
+    pub(super) rotation_error: Option<String>,
     pub(super) journal_pauses: u64,
     pub(super) publish_to_journal: Latency,
     pub(super) counts: Counts,
@@ -31,6 +32,7 @@ pub(super) struct BusStatus {
 
 /// The file's content. Fields are only ever added.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
 pub struct Status {
     /// The daemon's version.
     pub version: String,
@@ -60,6 +62,7 @@ pub struct Status {
 
 /// Percentiles, in nanoseconds.
 #[derive(Copy, Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
 pub struct Latency {
     /// How many were measured.
     pub count: u64,
@@ -84,6 +87,7 @@ impl From<&Histogram<u64>> for Latency {
 
 /// Everything that was dropped, cut, repaired or set aside since the start.
 #[derive(Copy, Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
 pub struct CountsStatus {
     /// Events that came through the ring.
     pub ring_events: u64,
@@ -107,6 +111,7 @@ pub struct CountsStatus {
 
 /// One place.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
 pub struct PlaceStatus {
     /// Its directory.
     pub path: String,
@@ -132,6 +137,7 @@ pub struct PlaceStatus {
 
 /// The journal.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
 pub struct JournalStatus {
     /// Its directory.
     pub path: String,
@@ -153,10 +159,15 @@ pub struct JournalStatus {
     pub paused: Option<String>,
     /// How often it could take nothing.
     pub pauses: u64,
+    /// Why no new segment can be begun; the current one grows meanwhile.
+    pub rotation_error: Option<String>,
+    /// Segments that somebody removed while the daemon ran.
+    pub removed_segments: u64,
 }
 
 /// One sink.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
 pub struct SinkStatus {
     /// Its name in the configuration.
     pub name: String,
@@ -245,6 +256,8 @@ impl Status {
             sync_errors: bus.journal.sync_errors,
             paused: bus.journal_paused.clone(),
             pauses: bus.journal_pauses,
+            rotation_error: bus.rotation_error.clone(),
+            removed_segments: bus.journal.removed_segments,
         };
     }
 

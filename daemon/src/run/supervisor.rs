@@ -2,11 +2,12 @@
 
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
-use hookring_journal::{Seq, Tail};
+use hookring_journal::{OLDEST, Seq, Tail};
 use hookring_sinks::{
-    Compression, JsonlConfig, JsonlSink, Pump, PumpHandle, Sink, SinkStats, Start, StdoutSink,
+    Compression, JsonlConfig, JsonlSink, LastError, Pump, PumpHandle, Sink, SinkStats, Start,
+    StdoutSink,
 };
 
 use super::collector::describe;
@@ -15,22 +16,30 @@ use crate::config::{Compress, SinkConfig, SinkKind, SinkStart};
 /// How long sinks may take to finish when they are stopped.
 const STOP_LIMIT: Duration = Duration::from_secs(10);
 
-/// The running sinks.
+/// The configured sinks.
 pub(super) struct Supervisor {
     journal_dir: PathBuf,
     cursor_dir: PathBuf,
     tail: Arc<Tail>,
-    sinks: Vec<Running>,
+    sinks: Vec<Entry>,
+    /// Stopped workers within a call to their sink, by name. Until it ends, no other may begin.
+    ending: Vec<(String, PumpHandle)>,
 }
 
-struct Running {
+struct Entry {
     config: SinkConfig,
-    handle: PumpHandle,
+    worker: Worker,
+}
+
+enum Worker {
+    Running(PumpHandle),
+    /// It could not be started yet; the next look tries again.
+    Waiting(Option<LastError>),
 }
 
 impl Supervisor {
     pub(super) fn new(journal_dir: PathBuf, cursor_dir: PathBuf, tail: Arc<Tail>) -> Supervisor {
-        Supervisor { journal_dir, cursor_dir, tail, sinks: Vec::new() }
+        Supervisor { journal_dir, cursor_dir, tail, sinks: Vec::new(), ending: Vec::new() }
     }
 
     /// Stops the sinks that are gone or changed, and starts those that are new or changed. A sink
@@ -38,26 +47,42 @@ impl Supervisor {
     pub(super) fn apply(&mut self, wanted: &[SinkConfig]) {
         let wanted: Vec<_> = wanted.iter().filter(|sink| sink.enabled).collect();
         let (stay, go): (Vec<_>, Vec<_>) =
-            self.sinks.drain(..).partition(|running| wanted.contains(&&running.config));
-        let busy = stop(go);
+            self.sinks.drain(..).partition(|entry| wanted.contains(&&entry.config));
+        self.ending.extend(stop(go));
         self.sinks = stay;
         for config in wanted {
-            let runs = self.sinks.iter().any(|running| running.config.name == config.name);
-            if runs {
-                continue;
+            if !self.sinks.iter().any(|entry| entry.config.name == config.name) {
+                let (config, worker) = (config.clone(), Worker::Waiting(None));
+                self.sinks.push(Entry { config, worker });
             }
-            if busy.contains(&config.name) {
-                tracing::error!(
-                    "sink {} is still busy with its last batch; send SIGHUP again to start it",
-                    config.name
-                );
-                continue;
-            }
-            self.start(config);
         }
+        self.start_waiting();
     }
 
-    fn start(&mut self, config: &SinkConfig) {
+    /// Starts what could not be started before, as far as that is possible now.
+    pub(super) fn start_waiting(&mut self) {
+        self.ending.retain(|(_, handle)| !handle.has_ended());
+        let mut sinks = std::mem::take(&mut self.sinks);
+        for Entry { config, worker } in &mut sinks {
+            let Worker::Waiting(said) = worker else { continue };
+            match self.start(config) {
+                Ok(handle) => *worker = Worker::Running(handle),
+                // Tried each second, said once.
+                Err(message) if said.as_ref().is_some_and(|said| said.message == message) => {}
+                Err(message) => {
+                    tracing::error!("{message}; it is tried again");
+                    *said = Some(LastError { message, at: SystemTime::now() });
+                }
+            }
+        }
+        self.sinks = sinks;
+    }
+
+    fn start(&self, config: &SinkConfig) -> Result<PumpHandle, String> {
+        let name = &config.name;
+        if self.ending.iter().any(|(ending, _)| ending == name) {
+            return Err(format!("sink {name} is still busy with its last batch"));
+        }
         let sink: Box<dyn Sink> = match &config.kind {
             SinkKind::Jsonl(jsonl) => Box::new(JsonlSink::new(JsonlConfig {
                 path: jsonl.path.clone(),
@@ -65,34 +90,38 @@ impl Supervisor {
                 rotate_age: jsonl.rotate_age,
                 compression: compression(jsonl.compress),
             })),
-            SinkKind::Stdout => match StdoutSink::new() {
-                Ok(sink) => Box::new(sink),
-                Err(error) => return tracing::error!("sink {}: {}", config.name, describe(&error)),
-            },
+            SinkKind::Stdout => {
+                let sink = StdoutSink::new();
+                Box::new(sink.map_err(|error| format!("sink {name}: {}", describe(&error)))?)
+            }
         };
         let start = match config.start {
             SinkStart::Oldest => Start::Oldest,
             SinkStart::Now => Start::Now,
         };
-        let mut pump = Pump::new(&config.name, &self.journal_dir, &self.cursor_dir, start);
+        let mut pump = Pump::new(name, &self.journal_dir, &self.cursor_dir, start);
         (pump.batch_events, pump.batch_bytes) = (config.batch_events, config.batch_bytes);
-        match pump.start(sink, Arc::clone(&self.tail)) {
-            Ok(handle) => self.sinks.push(Running { config: config.clone(), handle }),
-            Err(error) => tracing::error!("{}", describe(&error)),
-        }
+        pump.start(sink, Arc::clone(&self.tail)).map_err(|error| describe(&error))
     }
 
-    /// The lowest number that some sink still needs.
+    /// The lowest number that some sink still needs. Where a sink that has not started is, nobody
+    /// knows: it may need everything.
     pub(super) fn needed_seq(&self) -> Seq {
-        self.sinks
-            .iter()
-            .map(|running| running.handle.lowest_needed_seq())
-            .min()
-            .unwrap_or(Seq::MAX)
+        let needed = self.sinks.iter().map(|entry| match &entry.worker {
+            Worker::Running(handle) => handle.lowest_needed_seq(),
+            Worker::Waiting(_) => OLDEST,
+        });
+        let ending = self.ending.iter().map(|(_, handle)| handle.lowest_needed_seq());
+        needed.chain(ending).min().unwrap_or(Seq::MAX)
     }
 
     pub(super) fn stats(&self) -> impl Iterator<Item = SinkStats> {
-        self.sinks.iter().map(|running| running.handle.stats())
+        self.sinks.iter().map(|entry| match &entry.worker {
+            Worker::Running(handle) => handle.stats(),
+            Worker::Waiting(said) => {
+                SinkStats::not_started(&entry.config.name, said.clone(), self.tail.written())
+            }
+        })
     }
 
     /// Lets every sink deliver what is written, and ends them.
@@ -101,22 +130,24 @@ impl Supervisor {
     }
 }
 
-/// Stops sinks at the same time. Names of those that were still busy when the time was over.
-fn stop(sinks: Vec<Running>) -> Vec<String> {
+/// Stops sinks at the same time. Those that are still busy when the time is over are returned.
+fn stop(sinks: Vec<Entry>) -> Vec<(String, PumpHandle)> {
     let deadline = Instant::now() + STOP_LIMIT;
-    sinks.iter().for_each(|running| running.handle.begin_stop(deadline));
+    let running = sinks.into_iter().filter_map(|entry| match entry.worker {
+        Worker::Running(handle) => Some((entry.config.name, handle)),
+        Worker::Waiting(_) => None,
+    });
+    let running: Vec<_> = running.collect();
+    running.iter().for_each(|(_, handle)| handle.begin_stop(deadline));
     let mut busy = Vec::new();
-    for Running { config, handle } in sinks {
+    for (name, handle) in running {
         let stopped = handle.stop(deadline);
         let left = stopped.stats.lag_events;
         if left > 0 {
-            tracing::warn!(
-                "sink {} stopped with {left} events to go; it goes on from there",
-                config.name
-            );
+            tracing::warn!("sink {name} stopped with {left} events to go; it goes on from there");
         }
         if !stopped.worker_ended {
-            busy.push(config.name);
+            busy.push((name, handle));
         }
     }
     busy

@@ -185,3 +185,17 @@ proptest! {
         prop_assert!(open(dir.path()).0.position() <= 2);
     }
 }
+
+#[test]
+fn a_cursor_that_was_removed_is_made_anew_with_the_next_store() {
+    let temp = tempfile::tempdir().unwrap();
+    let dir = temp.path().join("cursors");
+    let (mut cursor, _) = Cursor::open(&dir, "s", OLDEST).unwrap();
+    cursor.store(5).unwrap();
+    std::fs::remove_dir_all(&dir).unwrap();
+    for next in [7, 8] {
+        cursor.store(next).unwrap();
+        let (stored, found) = Cursor::open(&dir, "s", OLDEST).unwrap();
+        assert_eq!((stored.position(), found), (next, CursorState::Loaded));
+    }
+}

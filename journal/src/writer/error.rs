@@ -52,6 +52,20 @@ pub enum CommitError {
         /// What the system said.
         source: io::Error,
     },
+    /// The journal's directory was removed and cannot be made anew; the lines are still staged.
+    #[error("cannot use the journal directory {}; it must be a directory of your own, it is tried again", path.display())]
+    Directory {
+        /// The journal's directory.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// Somebody else took the journal after its files were removed.
+    #[error("the journal in {} was taken by another process; stop it, it is tried again", path.display())]
+    Locked {
+        /// The journal's directory.
+        path: PathBuf,
+    },
     /// The segment takes no more lines after an earlier error: a rotation is due.
     #[error("the journal segment {} is sealed after an error; the next rotation begins a new one", path.display())]
     Sealed {
@@ -68,10 +82,12 @@ impl CommitError {
     pub fn is_disk_full(&self) -> bool {
         use io::ErrorKind::{FileTooLarge, QuotaExceeded, StorageFull};
         match self {
-            CommitError::Write { source, .. } | CommitError::Begin { source, .. } => {
+            CommitError::Write { source, .. }
+            | CommitError::Begin { source, .. }
+            | CommitError::Directory { source, .. } => {
                 matches!(source.kind(), StorageFull | QuotaExceeded | FileTooLarge)
             }
-            CommitError::Sealed { .. } | CommitError::Sync(_) => false,
+            CommitError::Locked { .. } | CommitError::Sealed { .. } | CommitError::Sync(_) => false,
         }
     }
 }

@@ -69,7 +69,7 @@ impl Journal {
             unsynced: Unsynced::default(),
             directory_unsynced: false,
             counters: Counters::default(),
-            _lock: lock,
+            lock,
         };
         if found.segments.is_empty() {
             journal.begin_segment(recovery.next_seq, &[]).map_err(OpenError::Begin)?;

@@ -48,6 +48,7 @@ impl Journal {
         first: Seq,
         ends: &[LaneEnd],
     ) -> Result<(), CommitError> {
+        self.hold_directory()?;
         let header = Header::new(ends);
         let begun = self.create_segment(&header, first);
         let (file, bytes) = begun.map_err(|source| {
@@ -56,7 +57,7 @@ impl Journal {
         })?;
         self.release();
         // With the same first number the new file has taken the old one's name, and its lines.
-        if self.current.first != first {
+        if self.current.first != first && self.exists(self.current.first) {
             self.older.push_back(OlderSegment {
                 first: self.current.first,
                 bytes: self.current.bytes,

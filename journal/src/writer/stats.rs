@@ -52,6 +52,8 @@ pub struct Stats {
     pub deleted_segments: u64,
     /// Their bytes.
     pub deleted_bytes: u64,
+    /// Segments that somebody else removed while the journal was open.
+    pub removed_segments: u64,
     /// Numbers deleted by retention although a sink still needed them.
     pub given_up_events: u64,
 }
@@ -84,6 +86,7 @@ impl Journal {
             cut_bytes: counters.cut_bytes,
             deleted_segments: counters.deleted_segments,
             deleted_bytes: counters.deleted_bytes,
+            removed_segments: counters.removed_segments,
             given_up_events: counters.given_up_events,
         }
     }
@@ -104,5 +107,6 @@ pub(super) struct Counters {
     pub(super) cut_bytes: u64,
     pub(super) deleted_segments: u64,
     pub(super) deleted_bytes: u64,
+    pub(super) removed_segments: u64,
     pub(super) given_up_events: u64,
 }

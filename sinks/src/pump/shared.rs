@@ -31,18 +31,7 @@ struct State {
 
 impl Shared {
     pub(super) fn new(name: &str, position: Seq) -> Shared {
-        let stats = SinkStats {
-            name: name.to_owned(),
-            state: SinkState::Opening,
-            delivered_events: 0,
-            retries: 0,
-            next_seq: position,
-            stored_seq: position,
-            lag_events: 0,
-            oldest_undelivered: None,
-            skipped_events: 0,
-            last_error: None,
-        };
+        let stats = SinkStats::at(name, position);
         Shared {
             state: Mutex::new(State { stats, stop: None, ended: false }),
             changed: Condvar::new(),
@@ -110,6 +99,10 @@ impl Shared {
         state.ended = true;
         state.stats.state = SinkState::Stopped;
         self.changed.notify_all();
+    }
+
+    pub(super) fn has_ended(&self) -> bool {
+        self.lock().ended
     }
 
     /// True if the worker ended in time.

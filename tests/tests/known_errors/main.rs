@@ -4,4 +4,5 @@
 mod disks;
 mod input;
 mod journal;
+mod removed;
 mod ring;

@@ -5,7 +5,7 @@ use std::io::{BufRead as _, BufReader};
 use std::os::unix::fs::PermissionsExt as _;
 use std::process::{Output, Stdio};
 
-use hookring_tests::{Bed, number};
+use hookring_tests::{Bed, number, wait_for};
 use serde_json::Value;
 
 fn text(bytes: &[u8]) -> &str {
@@ -118,6 +118,29 @@ fn status_says_whether_the_daemon_lives() {
     daemon.kill();
     assert_eq!(code(&bed, &["status", "--json"]), Some(1));
     assert_eq!(bed.status()["running"], false);
+}
+
+#[test]
+fn a_status_file_that_cannot_be_read_hides_nothing_but_itself() {
+    let bed = Bed::new();
+    let daemon = bed.start();
+    let file = bed.path().join("status.json");
+    daemon.signal("STOP");
+    fs::write(&file, "{\"version\": 1}").expect("garbage");
+    let shown = bed.hookring(&["status"]);
+    assert_eq!(shown.status.code(), Some(0));
+    let said = text(&shown.stdout);
+    assert!(said.starts_with("running") && said.contains("status.json"), "{said}");
+    assert!(bed.status()["error"].as_str().is_some_and(|it| it.contains("status.json")));
+    fs::remove_file(&file).expect("the removal");
+    fs::create_dir(&file).expect("a directory in its place");
+    assert_eq!(bed.status()["running"], true);
+    daemon.signal("CONT");
+    bed.emit_numbers(0..1);
+    wait_for("the daemon's complaint", || bed.log().contains("status.json").then_some(()));
+    fs::remove_dir(&file).expect("the removal");
+    wait_for("a whole file", || bed.status()["events"].is_u64().then_some(()));
+    assert_eq!(daemon.stop(), 0);
 }
 
 #[test]

@@ -2,6 +2,7 @@
 
 use std::fs::{self, File};
 use std::io::{BufReader, Read};
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 
@@ -9,7 +10,7 @@ use flate2::read::MultiGzDecoder;
 use hookring_tests::{Bed, number, wait_for};
 use ruzstd::decoding::StreamingDecoder;
 
-use crate::wait_for_delivery;
+use crate::{numbers_in, wait_for_delivery};
 
 /// The rotated files of a sink, oldest first, then the one that is written.
 fn files(bed: &Bed) -> Vec<PathBuf> {
@@ -106,4 +107,28 @@ fn the_stdout_sink_says_each_event_from_now_on() {
     let numbers: Vec<_> = text.lines().map(|line| number(line.as_bytes())).collect();
     // Its cursor was made by the first daemon, whose stdout nobody read.
     assert_eq!(numbers, Vec::from_iter(5..10));
+}
+
+#[test]
+fn a_sink_that_cannot_start_is_shown_keeps_its_events_and_starts_when_it_can() {
+    let bed = Bed::new();
+    bed.configure("[journal]\nsegment_bytes = \"64KiB\"\nretention_bytes = \"64KiB\"\nhard_limit_bytes = \"64MiB\"\n[sinks.file]\ntype = \"jsonl\"\n");
+    let cursor = bed.path().join("cursors/file.cursor");
+    fs::create_dir_all(&cursor).expect("a directory in the cursor's place");
+    for dir in [bed.path().join("cursors"), cursor.clone()] {
+        fs::set_permissions(dir, fs::Permissions::from_mode(0o700)).expect("its mode");
+    }
+    let daemon = bed.start();
+    bed.emit_numbers(0..1000);
+    bed.wait_for_events(1000);
+    let sink = wait_for("the sink's state", || {
+        crate::sink(&bed, "file").filter(|sink| sink["lag_events"] == 1000)
+    });
+    assert_eq!(sink["state"], "retrying");
+    assert!(sink["last_error"].as_str().expect("an error").contains("file.cursor"), "{sink}");
+    fs::remove_dir(&cursor).expect("the removal");
+    wait_for_delivery(&bed, "file", 1000);
+    assert_eq!(daemon.stop(), 0);
+    assert_eq!(numbers_in(&bed.path().join("sinks/file.jsonl")), Vec::from_iter(0..1000));
+    assert_eq!(bed.log().matches("cannot start sink").count(), 1, "said once: {}", bed.log());
 }

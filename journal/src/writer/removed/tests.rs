@@ -1,0 +1,125 @@
+//! Files that go away under the writer.
+
+use std::fs;
+use std::path::Path;
+
+use super::*;
+use crate::Reader;
+use crate::testing::{calm, drain, names, open, pairs, read_from, stage};
+use crate::writer::{CommitError, Options};
+
+fn commit(journal: &mut Journal, numbers: impl IntoIterator<Item = u64>) {
+    for n in numbers {
+        stage(journal, n);
+    }
+    journal.commit().unwrap();
+}
+
+/// What the collector does about once a second.
+fn keep_house(journal: &mut Journal) -> bool {
+    let found = journal.find_removed();
+    if journal.wants_rotation() {
+        journal.rotate(&[]).unwrap();
+    }
+    found
+}
+
+#[test]
+fn nothing_is_found_where_nothing_was_removed() {
+    let dir = tempfile::tempdir().unwrap();
+    let (mut journal, _) = open(dir.path());
+    commit(&mut journal, 1..=3);
+    assert!(!keep_house(&mut journal));
+    journal.rotate(&[]).unwrap();
+    assert!(!keep_house(&mut journal));
+    assert_eq!((journal.stats().removed_segments, names(dir.path())), (0, vec![1, 4]));
+}
+
+#[test]
+fn a_removed_segment_is_followed_by_one_with_what_was_not_synced() {
+    let dir = tempfile::tempdir().unwrap();
+    let (mut journal, _) = open(dir.path());
+    let mut reader = Reader::open(dir.path(), 1).unwrap();
+    commit(&mut journal, 1..=3);
+    journal.sync().unwrap();
+    commit(&mut journal, 4..=6);
+    assert_eq!(drain(&mut reader), pairs(1..=6));
+    fs::remove_file(dir.path().join(file_name(1))).unwrap();
+    assert!(keep_house(&mut journal));
+    commit(&mut journal, 7..=8);
+    assert_eq!(read_from(dir.path(), 1), pairs(4..=8));
+    assert_eq!(drain(&mut reader), pairs(7..=8), "a reader that was there misses nothing");
+    let stats = journal.stats();
+    assert_eq!((stats.removed_segments, stats.segments, stats.sealed), (1, 1, false));
+    assert!(!keep_house(&mut journal));
+}
+
+#[test]
+fn a_removed_directory_is_made_anew_with_its_lock() {
+    let temp = tempfile::tempdir().unwrap();
+    let dir = temp.path().join("journal");
+    let (mut journal, _) = open(&dir);
+    commit(&mut journal, 1..=3);
+    journal.rotate(&[]).unwrap();
+    commit(&mut journal, 4..=5);
+    fs::remove_dir_all(&dir).unwrap();
+    assert!(keep_house(&mut journal));
+    commit(&mut journal, 6..=7);
+    assert_eq!(read_from(&dir, 1), pairs(4..=7));
+    assert_eq!(journal.stats().removed_segments, 2);
+    let second = Journal::open(&dir, calm(), 0).map(drop).unwrap_err();
+    assert!(matches!(second, crate::writer::OpenError::Locked { .. }), "{second}");
+}
+
+#[test]
+fn a_directory_that_was_moved_away_keeps_what_it_had() {
+    let temp = tempfile::tempdir().unwrap();
+    let (dir, moved) = (temp.path().join("journal"), temp.path().join("moved"));
+    let (mut journal, _) = open(&dir);
+    commit(&mut journal, 1..=3);
+    fs::rename(&dir, &moved).unwrap();
+    assert!(keep_house(&mut journal));
+    commit(&mut journal, 4..=5);
+    assert_eq!(read_from(&moved, 1), pairs(1..=3));
+    assert_eq!(read_from(&dir, 1), pairs(1..=5), "the first three were not synced yet");
+}
+
+#[test]
+fn a_journal_that_somebody_else_took_is_left_alone_until_it_is_free() {
+    let temp = tempfile::tempdir().unwrap();
+    let dir = temp.path().join("journal");
+    let (mut journal, _) = open(&dir);
+    commit(&mut journal, 1..=3);
+    fs::remove_dir_all(&dir).unwrap();
+    let (other, _) = Journal::open(&dir, calm(), 0).unwrap();
+    assert!(journal.find_removed());
+    let refused = journal.rotate(&[]).unwrap_err();
+    assert!(matches!(refused, CommitError::Locked { .. }), "{refused}");
+    assert!(!refused.is_disk_full());
+    stage(&mut journal, 4);
+    assert!(matches!(journal.commit().unwrap_err(), CommitError::Sealed { .. }));
+    drop(other);
+    journal.rotate(&[]).unwrap();
+    journal.commit().unwrap();
+    assert_eq!(read_from(&dir, 1), pairs(1..=4));
+}
+
+#[test]
+fn removed_old_segments_leave_the_figures() {
+    let dir = tempfile::tempdir().unwrap();
+    let (mut journal, _) = Journal::open(dir.path(), Options::default(), 0).unwrap();
+    for n in 1..=4 {
+        commit(&mut journal, [n]);
+        journal.rotate(&[]).unwrap();
+    }
+    remove(dir.path(), [1, 2]);
+    assert!(!keep_house(&mut journal), "the writer's own segment is there");
+    let stats = journal.stats();
+    assert_eq!((stats.removed_segments, stats.segments, stats.oldest_seq), (2, 3, 3));
+}
+
+fn remove(dir: &Path, firsts: impl IntoIterator<Item = u64>) {
+    for first in firsts {
+        fs::remove_file(dir.join(file_name(first))).unwrap();
+    }
+}

@@ -1,0 +1,48 @@
+//! Directories removed under a running daemon: what comes afterwards is kept, and it is said.
+
+use std::fs;
+
+use hookring_tests::{Bed, wait_for};
+
+#[test]
+fn a_removed_journal_is_begun_anew_and_sinks_go_on() {
+    let bed = Bed::new();
+    bed.configure("[sinks.file]\ntype = \"jsonl\"\n");
+    let daemon = bed.start();
+    bed.emit_numbers(0..20);
+    bed.wait_for_events(20);
+    fs::remove_dir_all(bed.path().join("journal")).expect("the removal");
+    wait_for("the daemon to notice", || {
+        (bed.status()["journal"]["removed_segments"] == 1).then_some(())
+    });
+    bed.emit_numbers(20..40);
+    wait_for("what came afterwards", || (bed.numbers().last() == Some(&39)).then_some(()));
+    let (code, said) = bed.start_refused();
+    assert_eq!(code, 1, "the lock is held again: {said}");
+    assert_eq!(daemon.stop(), 0);
+    let kept = bed.numbers();
+    assert_eq!(kept[kept.len() - 20..], Vec::from_iter(20..40));
+    let delivered = fs::read_to_string(bed.path().join("sinks/file.jsonl")).expect("the file");
+    assert_eq!(delivered.lines().count(), 40, "a sink had them before, or has them now");
+    assert!(bed.log().contains("removed"), "{}", bed.log());
+    assert_eq!(bed.hookring(&["journal", "verify"]).status.code(), Some(0));
+}
+
+#[test]
+fn removed_cursors_and_a_removed_status_file_come_back() {
+    let bed = Bed::new();
+    bed.configure("[sinks.file]\ntype = \"jsonl\"\nstart = \"now\"\n");
+    let daemon = bed.start();
+    bed.emit_numbers(0..5);
+    bed.wait_for_events(5);
+    fs::remove_dir_all(bed.path().join("cursors")).expect("the removal");
+    fs::remove_file(bed.path().join("status.json")).expect("the removal");
+    bed.emit_numbers(5..10);
+    wait_for("the status", || bed.path().join("status.json").exists().then_some(()));
+    assert_eq!(daemon.stop(), 0);
+    // Without its cursor, a sink that begins with "now" would miss what comes meanwhile.
+    bed.emit_numbers(10..15);
+    assert_eq!(bed.start().stop(), 0);
+    let delivered = fs::read_to_string(bed.path().join("sinks/file.jsonl")).expect("the file");
+    assert_eq!(delivered.lines().count(), 15, "{delivered}");
+}
