@@ -1,0 +1,243 @@
+//! A hook process and a library's publish, stopped after every single instruction: killed there, or
+//! held there while others publish. What was published is found once and whole, nobody waits for the
+//! one that stands still, and no lane is lost.
+//!
+//! Each run begins anew and goes further than the one before. The short form stops after some of the
+//! instructions, spread over the whole; `HOOKRING_TEST_LONG=1` (tests/long.sh sets it) after each, which
+//! takes an hour. `HOOKRING_TEST_SEED` repeats the choice of an earlier run.
+#![cfg(target_os = "linux")]
+
+mod tracee;
+
+use std::fs::{self, File};
+use std::io::{Seek as _, SeekFrom};
+use std::os::unix::ffi::OsStrExt as _;
+use std::process::Command;
+use std::sync::atomic::Ordering;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use hookring_bus::drain::{Drain, Options};
+use hookring_bus::oneshot::OneShot;
+use hookring_bus::place::Places;
+use hookring_bus::{doorbell, spool, sys};
+use hookring_producer::Producer;
+use hookring_tests::Bed;
+use tracee::Tracee;
+
+/// The event of the process that is stopped.
+const PAYLOAD: &str =
+    r#"{"session_id":"s","hook_event_name":"PreToolUse","tool_input":{"command":"ls"}}"#;
+/// The event of the others.
+const OTHER: &[u8] = b"{\"other\":true}";
+/// What the library's process publishes before it is stopped.
+const WARM: &[u8] = b"{\"warm\":true}";
+/// Events that others publish while it stands still.
+const OTHERS: usize = 1000;
+/// Runs in the short form.
+const SHORT_RUNS: usize = 60;
+
+#[test]
+fn a_hook_is_killed_after_each_instruction() {
+    each_instruction(Yard::new(), Victim::Hook, What::Killed);
+}
+
+#[test]
+fn a_hook_is_held_after_each_instruction() {
+    each_instruction(Yard::new(), Victim::Hook, What::Held);
+}
+
+#[test]
+fn a_hook_without_a_ring_is_killed_after_each_instruction() {
+    each_instruction(Yard::without_a_ring(), Victim::Hook, What::Killed);
+}
+
+#[test]
+fn a_library_publish_is_killed_after_each_instruction() {
+    each_instruction(Yard::new(), Victim::Library, What::Killed);
+}
+
+#[test]
+fn a_library_publish_is_held_after_each_instruction() {
+    each_instruction(Yard::new(), Victim::Library, What::Held);
+}
+
+#[derive(Copy, Clone)]
+enum Victim {
+    Hook,
+    Library,
+}
+
+#[derive(Copy, Clone, PartialEq, Eq)]
+enum What {
+    Killed,
+    Held,
+}
+
+fn each_instruction(mut yard: Yard, victim: Victim, what: What) {
+    let Some(mut whole) = yard.start(victim) else { return };
+    let instructions = whole.step(usize::MAX);
+    drop(whole);
+    assert_eq!(yard.take_all().victims, 1, "nothing was published by {instructions} instructions");
+    let chosen = chosen(instructions);
+    println!("{} of {instructions} instructions", chosen.len());
+    let (mut visible, mut invisible) = (0, 0);
+    for step in chosen {
+        let mut process = yard.start(victim).expect("it started before");
+        let before = yard.published_bytes();
+        process.step(step);
+        let is_visible = yard.published_bytes() > before;
+        *(if is_visible { &mut visible } else { &mut invisible }) += 1;
+        let place = format!("instruction {step} of {instructions}");
+        match what {
+            What::Killed => {
+                process.kill();
+                let found = yard.take_all();
+                assert_eq!(found.victims, usize::from(is_visible), "{place}");
+            }
+            What::Held => {
+                yard.publish_others();
+                let found = yard.take_all();
+                assert_eq!(found.others, OTHERS, "{place}: others wait for it");
+                assert_eq!(process.finish(), 0, "{place}");
+                assert_eq!(found.victims + yard.take_all().victims, 1, "{place}");
+            }
+        }
+    }
+    assert!(visible > 0 && invisible > 0, "{visible} and {invisible}");
+    yard.check();
+}
+
+/// Where victims and others publish, and the reader of it all.
+struct Yard {
+    bed: Bed,
+    /// The control area, to see what is published without the reader.
+    ring: OneShot,
+    drain: Drain,
+    others: Producer,
+    payload: File,
+}
+
+/// What the reader gave out.
+#[derive(Default)]
+struct Taken {
+    victims: usize,
+    others: usize,
+}
+
+impl Yard {
+    fn new() -> Yard {
+        let bed = Bed::new();
+        let uid = sys::effective_uid();
+        let places = Places::new(Some(bed.path().as_os_str().as_bytes()), uid);
+        let drain = Drain::open(&places, Options::default()).expect("a reader");
+        let ring = OneShot::open(&places.open(0).expect("the place"), uid).expect("the ring");
+        let others = Producer::open_in(bed.path()).expect("a producer");
+        let path = bed.path().join("payload");
+        fs::write(&path, PAYLOAD).expect("the payload");
+        let payload = File::open(path).expect("the payload");
+        Yard { bed, ring, drain, others, payload }
+    }
+
+    /// A ring that producers must leave, and no other: what they publish goes to the spool.
+    fn without_a_ring() -> Yard {
+        let yard = Yard::new();
+        doorbell::retire(yard.ring.control().doorbell());
+        yard
+    }
+
+    /// A process before its first instruction; a library's, before its publish. `None`, said on
+    /// stdout, where processes cannot be traced.
+    fn start(&mut self, victim: Victim) -> Option<Tracee> {
+        let mut command = match victim {
+            Victim::Hook => {
+                self.payload.seek(SeekFrom::Start(0)).expect("its start");
+                let mut command = self.bed.command("hookring-emit");
+                command.stdin(self.payload.try_clone().expect("a descriptor"));
+                command
+            }
+            Victim::Library => {
+                let mut command = Command::new(env!("CARGO_BIN_EXE_publish_once"));
+                command.arg(PAYLOAD).env("HOOKRING_DIR", self.bed.path());
+                command
+            }
+        };
+        let mut tracee = match Tracee::start(&mut command) {
+            Ok(tracee) => tracee,
+            Err(error) => {
+                println!("left out: processes cannot be traced here ({error})");
+                return None;
+            }
+        };
+        if matches!(victim, Victim::Library) {
+            tracee.run_to_its_stop();
+            self.take_all();
+        }
+        Some(tracee)
+    }
+
+    /// All bytes ever published into lanes, and those in the spool now.
+    fn published_bytes(&self) -> u64 {
+        let control = self.ring.control();
+        let tails = (0..control.geometry().lanes)
+            .map(|lane| control.tail(lane).load(Ordering::Acquire))
+            .sum::<u64>();
+        let spooled = fs::read_dir(self.bed.path().join("spool")).expect("the spool");
+        let entries = spooled.map(|entry| entry.expect("an entry"));
+        let entries = entries.filter(|entry| entry.file_name().len() == spool::NAME_BYTES);
+        tails + entries.map(|entry| entry.metadata().expect("its length").len()).sum::<u64>()
+    }
+
+    fn publish_others(&mut self) {
+        for _ in 0..OTHERS {
+            self.others.publish(OTHER).expect("published");
+        }
+    }
+
+    /// Everything that can be read now.
+    fn take_all(&mut self) -> Taken {
+        let mut taken = Taken::default();
+        loop {
+            // Twice empty: a stamp of this very moment waits one round.
+            if self.drain.next_batch().is_empty() && self.drain.next_batch().is_empty() {
+                self.drain.release();
+                return taken;
+            }
+            for record in self.drain.batch().records() {
+                match record.payload {
+                    OTHER => taken.others += 1,
+                    WARM => {}
+                    payload => {
+                        assert_eq!(payload, PAYLOAD.as_bytes());
+                        taken.victims += 1;
+                    }
+                }
+            }
+            self.drain.release();
+        }
+    }
+
+    /// Nothing was damaged or dropped, and every lane is free again.
+    fn check(self) {
+        drop(self.others);
+        let counts = self.drain.counts();
+        let damaged = (counts.condemned_lanes, counts.damaged_bytes, counts.bad_spool_entries);
+        assert_eq!(damaged, (0, 0, 0));
+        let place = &self.drain.report()[0];
+        assert_eq!((place.locked_lanes, place.dropped_events), (0, 0));
+    }
+}
+
+/// The instructions after which a process is stopped: all, or some spread over the whole.
+fn chosen(instructions: usize) -> Vec<usize> {
+    let step = match std::env::var_os("HOOKRING_TEST_LONG") {
+        Some(_) => 1,
+        None => (instructions / SHORT_RUNS).max(1),
+    };
+    let seed = std::env::var("HOOKRING_TEST_SEED").ok().and_then(|seed| seed.parse().ok());
+    let seed = seed.unwrap_or_else(|| {
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).expect("after 1970");
+        now.subsec_nanos() as usize
+    });
+    println!("HOOKRING_TEST_SEED={seed}");
+    (seed % step..=instructions).step_by(step).collect()
+}

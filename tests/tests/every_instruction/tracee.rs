@@ -1,0 +1,110 @@
+//! A process that runs one instruction at a time (Linux, ptrace).
+
+use std::io;
+use std::os::unix::process::CommandExt as _;
+use std::process::Command;
+use std::ptr;
+
+/// A traced process; killed when dropped. All calls come from the thread that started it.
+pub(crate) struct Tracee {
+    pid: libc::pid_t,
+    has_ended: bool,
+}
+
+/// Why a process stands still, or that it does not any more.
+#[derive(Copy, Clone, PartialEq, Eq, Debug)]
+enum Event {
+    Stopped(libc::c_int),
+    Exited(libc::c_int),
+    Killed(libc::c_int),
+}
+
+impl Tracee {
+    /// Starts a program; it stands before its first instruction.
+    ///
+    /// # Errors
+    /// It cannot be started, or this machine does not let it be traced.
+    pub(crate) fn start(command: &mut Command) -> io::Result<Tracee> {
+        // SAFETY: the closure makes one system call, which is allowed between fork and exec.
+        unsafe { command.pre_exec(|| ptrace(libc::PTRACE_TRACEME, 0)) };
+        let child = command.spawn()?;
+        let mut tracee = Tracee { pid: child.id().cast_signed(), has_ended: false };
+        assert_eq!(tracee.wait(), Event::Stopped(libc::SIGTRAP), "the stop after exec");
+        Ok(tracee)
+    }
+
+    /// Runs until it stops itself with SIGSTOP.
+    pub(crate) fn run_to_its_stop(&mut self) {
+        self.resume(libc::PTRACE_CONT);
+        assert_eq!(self.wait(), Event::Stopped(libc::SIGSTOP), "the program's own stop");
+    }
+
+    /// Runs so many instructions, fewer if it ends or stops itself before. Says how many it ran.
+    pub(crate) fn step(&mut self, instructions: usize) -> usize {
+        for done in 0..instructions {
+            self.resume(libc::PTRACE_SINGLESTEP);
+            if self.wait() != Event::Stopped(libc::SIGTRAP) {
+                return done;
+            }
+        }
+        instructions
+    }
+
+    /// Lets it run to its end and says its exit code.
+    pub(crate) fn finish(mut self) -> i32 {
+        while !self.has_ended {
+            self.resume(libc::PTRACE_CONT);
+            if let Event::Exited(code) = self.wait() {
+                return code;
+            }
+        }
+        panic!("it was killed");
+    }
+
+    /// Ends it where it stands.
+    pub(crate) fn kill(mut self) {
+        self.end();
+    }
+
+    fn end(&mut self) {
+        if !self.has_ended {
+            // SAFETY: a process of ours that was not waited for yet.
+            unsafe { libc::kill(self.pid, libc::SIGKILL) };
+            while !self.has_ended {
+                self.wait();
+            }
+        }
+    }
+
+    fn resume(&self, how: libc::c_uint) {
+        ptrace(how, self.pid).expect("it stands still and is ours");
+    }
+
+    fn wait(&mut self) -> Event {
+        let mut status = 0;
+        // SAFETY: a child of ours; the status is a local.
+        let waited = unsafe { libc::waitpid(self.pid, &raw mut status, libc::__WALL) };
+        assert_eq!(waited, self.pid, "{}", io::Error::last_os_error());
+        let event = match status {
+            _ if libc::WIFSTOPPED(status) => Event::Stopped(libc::WSTOPSIG(status)),
+            _ if libc::WIFEXITED(status) => Event::Exited(libc::WEXITSTATUS(status)),
+            _ => Event::Killed(libc::WTERMSIG(status)),
+        };
+        self.has_ended = !matches!(event, Event::Stopped(_));
+        event
+    }
+}
+
+impl Drop for Tracee {
+    fn drop(&mut self) {
+        self.end();
+    }
+}
+
+/// The requests that need neither address nor data.
+fn ptrace(request: libc::c_uint, pid: libc::pid_t) -> io::Result<()> {
+    let nothing = ptr::null_mut::<libc::c_void>();
+    // SAFETY: these requests read and write no memory of this process.
+    let result = unsafe { libc::ptrace(request, pid, nothing, nothing) };
+    if result == -1 { Err(io::Error::last_os_error()) } else { Ok(()) }
+}
