@@ -91,6 +91,19 @@ impl Tail {
         (seq <= chunk.last).then(|| Arc::clone(chunk))
     }
 
+    /// Empties the cache of what comes before `seq`: every reader has it.
+    pub fn forget_before(&self, seq: Seq) {
+        let mut state = self.lock();
+        let done = state.chunks.partition_point(|chunk| chunk.last < seq);
+        let forgotten: Vec<_> = state.chunks.drain(..done).collect();
+        state.bytes -= forgotten.iter().map(|chunk| chunk.cost_bytes()).sum::<usize>();
+        if state.chunks.is_empty() {
+            state.chunks.shrink_to_fit();
+        }
+        // The memory goes when nobody waits for the lock.
+        drop(state);
+    }
+
     /// Bytes that the cache holds now.
     pub fn cached_bytes(&self) -> usize {
         self.lock().bytes

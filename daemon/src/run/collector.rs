@@ -13,6 +13,7 @@ use hookring_bus::drain::Drain;
 use hookring_bus::sys;
 use hookring_journal::{CommitError, Gap, Journal, Recovery};
 
+use super::memory::Memory;
 use super::shared::Shared;
 use super::status::{BusStatus, Latency};
 use crate::pipeline;
@@ -37,6 +38,7 @@ pub(super) struct Collector {
     /// Something was collected since the last spin.
     may_spin: bool,
     figures: Figures,
+    memory: Memory,
     recovery: Recovery,
 }
 
@@ -70,6 +72,7 @@ impl Collector {
             next_housekeeping,
             may_spin,
             figures,
+            memory: Memory::default(),
             recovery,
         };
         collector.report();
@@ -234,6 +237,8 @@ impl Collector {
             }),
             Err(error) => tracing::error!("{}", describe(&error)),
         }
+        self.journal.tail().forget_before(needed);
+        self.memory.give_back_when_quiet();
         self.report();
     }
 

@@ -4,6 +4,7 @@
 //! worker of its own, and the main thread waits for signals and writes the status file.
 
 mod collector;
+mod memory;
 mod shared;
 pub mod status;
 mod supervisor;

@@ -77,3 +77,17 @@ fn a_waiting_reader_is_woken_by_a_chunk_and_by_the_end() {
     });
     assert!(tail.is_closed());
 }
+
+#[test]
+fn what_every_reader_has_leaves_the_cache() {
+    let tail = Tail::new(0, 10_000);
+    for first in [1, 3, 5] {
+        tail.publish(chunk(first, first + 1));
+    }
+    let all = tail.cached_bytes();
+    tail.forget_before(4);
+    assert!(tail.chunk(2).is_none() && tail.chunk(3).is_some());
+    assert!(0 < tail.cached_bytes() && tail.cached_bytes() < all);
+    tail.forget_before(Seq::MAX);
+    assert_eq!((tail.cached_bytes(), tail.written()), (0, 6));
+}
