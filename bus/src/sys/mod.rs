@@ -9,14 +9,14 @@
     any(target_arch = "x86_64", target_arch = "aarch64"),
     not(hookring_portable)
 ))]
-#[path = "linux.rs"]
+#[path = "linux/mod.rs"]
 mod backend;
 #[cfg(not(all(
     target_os = "linux",
     any(target_arch = "x86_64", target_arch = "aarch64"),
     not(hookring_portable)
 )))]
-#[path = "portable.rs"]
+#[path = "portable/mod.rs"]
 mod backend;
 
 pub use backend::*;
