@@ -19,7 +19,12 @@ mod backend;
 #[path = "portable/mod.rs"]
 mod backend;
 
+#[cfg(feature = "std")]
+mod idle;
+
 pub use backend::*;
+#[cfg(feature = "std")]
+pub use idle::{IdleFd, MappedLock};
 
 /// A system call's error number, as `errno` names it.
 #[derive(Copy, Clone, PartialEq, Eq, Debug)]
@@ -121,21 +126,6 @@ pub enum Advice {
 /// A handler that gets the signal, the `siginfo_t` and the machine context.
 pub type SignalHandler = extern "C" fn(i32, *const u8, *mut u8);
 
-/// Keeps the lock on a lane that is mapped through `file`; to be dropped after the mapping.
-///
-/// On Linux the mapping keeps it, so the descriptor is closed at once: no host can close it by
-/// mistake. Elsewhere a lock goes with the last descriptor, which therefore stays open.
-pub struct MappedLock {
-    _file: Option<Fd>,
-}
-
-impl MappedLock {
-    /// Takes over the descriptor that took the lock, once everything is mapped through it.
-    pub fn new(file: Fd) -> MappedLock {
-        MappedLock { _file: (!backend::MAPPING_KEEPS_LOCK).then_some(file) }
-    }
-}
-
 /// An open file descriptor, closed when dropped.
 #[derive(Debug)]
 pub struct Fd(i32);
@@ -146,28 +136,10 @@ impl Fd {
         Fd(raw)
     }
 
-    /// Gives the descriptor away: it is no longer closed by itself.
-    pub fn into_raw(self) -> i32 {
-        let raw = self.0;
-        core::mem::forget(self);
-        raw
-    }
-
     /// The number of the descriptor.
     pub fn raw(&self) -> i32 {
         self.0
     }
-}
-
-/// Lends a descriptor that may be anything by now, if its host closed it: check it before use.
-pub fn borrow<T>(raw: i32, use_it: impl FnOnce(&Fd) -> T) -> T {
-    let fd = core::mem::ManuallyDrop::new(Fd(raw));
-    use_it(&fd)
-}
-
-/// Closes a descriptor that was given away.
-pub fn close_raw(raw: i32) {
-    close(raw);
 }
 
 impl Drop for Fd {

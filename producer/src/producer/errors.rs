@@ -33,14 +33,19 @@ pub enum PublishError {
         "cannot publish the event: ring and spool are full; start the daemon (`hookring run`) or raise bus.spool_bytes"
     )]
     Dropped,
-    /// Neither ring nor spool could be written.
-    #[error("cannot write the event to the spool in {dir}")]
+    /// Neither ring nor spool could be written; the event is lost.
+    #[error(
+        "cannot write the event to the spool in {dir}, and the loss {}; free space there, or make it a directory of this user with mode 0700",
+        if *.is_counted { "is counted where `hookring status` shows it" } else { "is not counted anywhere" }
+    )]
     Spool {
         /// The place's directory.
         dir: PathBuf,
         /// What the system said.
         #[source]
         source: std::io::Error,
+        /// Whether there was a ring or a spool to count the loss in.
+        is_counted: bool,
     },
 }
 

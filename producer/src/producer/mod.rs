@@ -4,7 +4,6 @@ mod claimed;
 mod errors;
 mod fork;
 mod slot;
-mod spare;
 mod spool;
 
 pub use errors::{BatchError, OpenError, PublishError};
@@ -21,6 +20,7 @@ use hookring_bus::record::{
     MAX_META_BYTES, MAX_PAYLOAD_BYTES, MetaWriter, RecordHeader, flag, kind, tag,
 };
 use hookring_bus::sys;
+use spool::places;
 use std::path::{Path, PathBuf};
 
 /// How often the ring's path is compared with the ring that is mapped, in ns.

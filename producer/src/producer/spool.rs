@@ -58,39 +58,52 @@ impl Producer {
                 Err(errno) => failed = Some((place, errno.into())),
             }
         }
-        self.count_dropped();
+        let is_counted = self.count_dropped(header.bytes());
         let (place, source) = failed.unwrap_or((0, Errno::NOENT.into()));
-        Err(PublishError::Spool { dir: place_path(&places, place), source })
+        Err(PublishError::Spool { dir: place_path(&places, place), source, is_counted })
     }
 
-    fn count_dropped(&self) {
+    /// Counts an event of so many bytes as dropped: in the ring, or else in the first spool that has
+    /// counters. `false`: there is nowhere to count it.
+    pub(super) fn count_dropped(&self, bytes: u64) -> bool {
         if let Some(claimed) = &self.lane {
             let dropped = claimed.lane.control().dropped();
             dropped.fetch_add(1, hookring_bus::atomic::Ordering::Relaxed);
+            return true;
         }
+        let places = self.places();
+        (0..places.count()).any(|place| {
+            let dir = places.open(place);
+            dir.is_ok_and(|dir| spool::count_dropped(&dir, self.uid, bytes).is_ok())
+        })
     }
 
-    fn places(&self) -> Places<'_> {
-        Places::new(self.dir.as_ref().map(|dir| dir.as_os_str().as_bytes()), self.uid)
+    pub(super) fn places(&self) -> Places<'_> {
+        places(&self.dir, self.uid)
     }
 
     /// The first place that is this user's own, made if there is none.
-    pub(super) fn open_place(&self) -> Result<(Fd, bool), Vec<String>> {
+    pub(super) fn open_place(&self) -> Result<(usize, Fd), Vec<String>> {
         let places = self.places();
         let mut reasons = Vec::new();
         for place in 0..places.count() {
             if let Ok(dir) = places.open(place) {
-                return Ok((dir, places.has_ring(place)));
+                return Ok((place, dir));
             }
         }
         for place in 0..places.count() {
             match places.create(place) {
-                Ok(dir) => return Ok((dir, places.has_ring(place))),
+                Ok(dir) => return Ok((place, dir)),
                 Err(reason) => reasons.push(describe(&places, place, reason)),
             }
         }
         Err(reasons)
     }
+}
+
+/// The places of a user, under the directory that was chosen, if one was.
+pub(super) fn places(dir: &Option<PathBuf>, uid: u32) -> Places<'_> {
+    Places::new(dir.as_ref().map(|dir| dir.as_os_str().as_bytes()), uid)
 }
 
 fn place_path(places: &Places<'_>, place: usize) -> PathBuf {

@@ -181,7 +181,7 @@ pub fn for_each_name(dir: Fd, mut each: impl FnMut(&[u8]) -> bool) -> Result<(),
     if stream.is_null() {
         return Err(last_error());
     }
-    dir.into_raw();
+    core::mem::forget(dir);
     loop {
         // SAFETY: an open stream.
         let entry = unsafe { libc::readdir(stream) };
