@@ -31,6 +31,8 @@ pub use idle::{IdleFd, MappedLock};
 pub struct Errno(pub i32);
 
 impl Errno {
+    /// The system does not allow it; also: this file system lacks the feature.
+    pub const PERM: Errno = Errno(1);
     /// No such file or directory.
     pub const NOENT: Errno = Errno(2);
     /// Interrupted by a signal.
@@ -45,6 +47,10 @@ impl Errno {
     pub const INVAL: Errno = Errno(22);
     /// No space is left.
     pub const NOSPC: Errno = Errno(28);
+    /// There is no such system call.
+    pub const NOSYS: Errno = Errno(if cfg!(target_vendor = "apple") { 78 } else { 38 });
+    /// This file system lacks the feature.
+    pub const NOTSUP: Errno = Errno(if cfg!(target_vendor = "apple") { 45 } else { 95 });
 }
 
 #[cfg(feature = "std")]
