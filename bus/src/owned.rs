@@ -75,7 +75,7 @@ impl OwnedLane {
             data.advise(Advice::DontFork)?;
             control.region().advise(Advice::DontFork)?;
             data.prefault();
-            let _lock = MappedLock::new(file);
+            let _lock = MappedLock::new(file)?;
             return Ok(OwnedLane { data, control, _lock, lane, position, crc });
         }
         Err(ClaimError::NoneFree)
@@ -189,8 +189,9 @@ impl OwnedLane {
     }
 
     /// Calls `each` with every record of this lane that the reader has not released. For a producer
-    /// that holds the reader's lock, because no daemon lives.
-    pub fn for_each_unread(&mut self, mut each: impl FnMut(RecordHeader, &[u8], &[u8])) {
+    /// that holds the reader's lock, because no daemon lives. `false`: it ended at a damaged record,
+    /// behind which nothing can be found.
+    pub fn for_each_unread(&mut self, mut each: impl FnMut(RecordHeader, &[u8], &[u8])) -> bool {
         let mut at = self.control.head(self.lane).load(Ordering::Acquire);
         let tail = self.position.tail();
         while at < tail {
@@ -200,7 +201,7 @@ impl OwnedLane {
             let header = RecordHeader::from_bytes(&bytes);
             let available = (tail - at).min((self.data.len() - offset) as u64);
             if !header.is_plausible(at, available) {
-                break;
+                return false;
             }
             if header.kind == kind::DATA {
                 let (meta, payload) = (header.meta_bytes as usize, header.payload_bytes as usize);
@@ -212,6 +213,7 @@ impl OwnedLane {
             // Release: pairs with a later owner's acquire of the head.
             self.control.head(self.lane).store(at, Ordering::Release);
         }
+        true
     }
 
     fn copy(&self, offset: usize, bytes: usize) -> Vec<u8> {

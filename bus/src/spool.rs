@@ -1,15 +1,20 @@
 //! The spool's writing side: one file per event, for what the ring cannot take.
 //!
 //! The file is written without a name and then linked under one that begins with its stamp: the
-//! link is the commit, so there are no torn entries, no litter and no locks.
+//! link is the commit, so there are no torn entries, no litter and no locks. A link never overwrites.
+
+mod entry;
+
+pub use entry::{EntryName, NAME_BYTES, TEMPORARY_PREFIX, entry_name};
 
 use crate::atomic::{AtomicU64, Ordering};
 use crate::crc::Crc32c;
 use crate::place::{self, Refused, SPOOL};
-use crate::record::{RecordHeader, SPOOL_POSITION, flag};
+use crate::record::RecordHeader;
 use crate::region::Region;
 use crate::sys::{self, Errno, Fd, Open, Stat};
 use core::ffi::CStr;
+use entry::{Added, add_entry};
 
 /// The limit while no daemon has set one, in bytes.
 pub const DEFAULT_LIMIT_BYTES: u64 = 256 * 1024 * 1024;
@@ -17,11 +22,6 @@ pub const DEFAULT_LIMIT_BYTES: u64 = 256 * 1024 * 1024;
 pub const USAGE: &CStr = c"usage";
 /// Length of the counters' file, in bytes.
 pub const USAGE_BYTES: usize = 4096;
-/// Length of an entry's name: 20 digits of the stamp, a dash, 32 hex digits of the event id.
-pub const NAME_BYTES: usize = 20 + 1 + 32;
-/// Entries that are still being written, where unnamed files are not available, begin with this.
-pub const TEMPORARY_PREFIX: &str = ".tmp-";
-
 /// What became of a record that was handed to the spool.
 #[derive(Copy, Clone, PartialEq, Eq, Debug)]
 pub enum Spooled {
@@ -114,19 +114,11 @@ impl Usage {
 pub fn store_uncounted(
     place: &Fd,
     uid: u32,
-    mut header: RecordHeader,
+    header: RecordHeader,
     meta: &[u8],
     payload: &[u8],
 ) -> Result<(), Errno> {
-    seal(&mut header, meta, payload, Crc32c::portable());
-    let name = entry_name(header.stamp_ns, &header.id);
-    write_entry(&open(place, uid)?, &name, [&header.to_bytes(), meta, payload])
-}
-
-fn seal(header: &mut RecordHeader, meta: &[u8], payload: &[u8], crc: Crc32c) {
-    header.position = SPOOL_POSITION;
-    header.flags |= flag::CRC;
-    header.crc = header.compute_crc(crc, meta, payload);
+    add_entry(&open(place, uid)?, header, meta, payload, Crc32c::portable()).map(drop)
 }
 
 /// Opens the spool directory in a place, and creates it where it is missing.
@@ -158,12 +150,11 @@ impl From<Refused> for Errno {
 pub fn store(
     place: &Fd,
     uid: u32,
-    mut header: RecordHeader,
+    header: RecordHeader,
     meta: &[u8],
     payload: &[u8],
     crc: Crc32c,
 ) -> Result<Spooled, Errno> {
-    seal(&mut header, meta, payload, crc);
     let spool = open(place, uid)?;
     // Without counters (a full disk has no room for them) an entry is still better than none.
     let usage = Usage::open(&spool, uid).ok();
@@ -174,12 +165,11 @@ pub fn store(
         usage.count_dropped(bytes);
         return Ok(Spooled::Dropped);
     }
-    let name = entry_name(header.stamp_ns, &header.id);
-    let stored = write_entry(&spool, &name, [&header.to_bytes(), meta, payload]);
-    if let (Err(_), Some(usage)) = (&stored, &usage) {
+    let added = add_entry(&spool, header, meta, payload, crc);
+    if let (Err(_) | Ok(Added::Before), Some(usage)) = (&added, &usage) {
         usage.give_back(bytes);
     }
-    stored.map(|()| Spooled::Stored)
+    added.map(|_| Spooled::Stored)
 }
 
 /// Counts an event that no place took, where this place has counters.
@@ -188,77 +178,10 @@ pub fn count_dropped(place: &Fd, uid: u32, bytes: u64) -> Result<(), Errno> {
     Ok(())
 }
 
-/// An entry's name with its closing zero.
-pub type EntryName = [u8; NAME_BYTES + 1];
-
-/// The name of an entry.
-pub fn entry_name(stamp_ns: u64, id: &[u8; 16]) -> EntryName {
-    let mut name = [0; NAME_BYTES + 1];
-    let mut rest = stamp_ns;
-    for digit in name[..20].iter_mut().rev() {
-        *digit = b'0' + (rest % 10) as u8;
-        rest /= 10;
-    }
-    name[20] = b'-';
-    for (at, byte) in id.iter().enumerate() {
-        let hex = b"0123456789abcdef";
-        name[21 + 2 * at] = hex[usize::from(byte >> 4)];
-        name[22 + 2 * at] = hex[usize::from(byte & 15)];
-    }
-    name
-}
-
-fn c_str(name: &[u8]) -> &CStr {
-    CStr::from_bytes_until_nul(name).unwrap_or(c"")
-}
-
-fn write_entry(spool: &Fd, name: &EntryName, pieces: [&[u8]; 3]) -> Result<(), Errno> {
-    if let Ok(file) = sys::open(Some(spool), c".", Open::Unnamed) {
-        write_all(&file, pieces)?;
-        if sys::link_unnamed(&file, spool, c_str(name)).is_ok() {
-            return Ok(());
-        }
-    }
-    write_renamed(spool, name, pieces)
-}
-
-/// Where a file system has no unnamed files: a temporary name, then a rename.
-fn write_renamed(spool: &Fd, name: &EntryName, pieces: [&[u8]; 3]) -> Result<(), Errno> {
-    let mut temporary = [0; TEMPORARY_PREFIX.len() + NAME_BYTES + 1];
-    temporary[..TEMPORARY_PREFIX.len()].copy_from_slice(TEMPORARY_PREFIX.as_bytes());
-    temporary[TEMPORARY_PREFIX.len()..].copy_from_slice(name);
-    let temporary = c_str(&temporary);
-    let file = sys::open(Some(spool), temporary, Open::CreateNew)?;
-    let stored = write_all(&file, pieces).and_then(|()| sys::rename(spool, temporary, c_str(name)));
-    if stored.is_err() {
-        let _ = sys::unlink(spool, temporary);
-    }
-    stored
-}
-
-/// Writes three pieces from the start of a file, however often the kernel stops short.
-fn write_all(file: &Fd, mut pieces: [&[u8]; 3]) -> Result<(), Errno> {
-    let mut offset = 0;
-    while pieces.iter().any(|piece| !piece.is_empty()) {
-        let mut written = match sys::pwrite_pieces(file, pieces, offset) {
-            Ok(0) => return Err(Errno::NOSPC),
-            Ok(written) => written,
-            Err(Errno::INTR) => continue,
-            Err(errno) => return Err(errno),
-        };
-        offset += written as u64;
-        for piece in &mut pieces {
-            let done = written.min(piece.len());
-            *piece = &piece[done..];
-            written -= done;
-        }
-    }
-    Ok(())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::record::SPOOL_POSITION;
     use std::os::unix::fs::PermissionsExt;
 
     fn place() -> (tempfile::TempDir, Fd) {
@@ -322,22 +245,37 @@ mod tests {
     }
 
     #[test]
-    fn a_name_taken_already_is_not_overwritten_by_an_unnamed_file() {
+    fn the_same_record_is_stored_once() {
         let (temp, place) = place();
-        let name = entry_name(1, &[1; 16]);
-        let spool = open(&place, sys::effective_uid()).unwrap();
-        write_entry(&spool, &name, [b"a", b"b", b"c"]).unwrap();
-        assert_eq!(std::fs::read(&entries(&temp)[0]).unwrap(), b"abc");
+        for _ in 0..2 {
+            assert_eq!(store_in(&place, &[7; 3000]), Ok(Spooled::Stored));
+        }
+        assert_eq!(entries(&temp).len(), 1);
+        let uid = sys::effective_uid();
+        let usage = Usage::open(&open(&place, uid).unwrap(), uid).unwrap();
+        assert_eq!(usage.used_bytes().load(Ordering::Relaxed), 3064);
     }
 
     #[test]
-    fn without_unnamed_files_a_rename_commits_and_leaves_no_litter() {
-        let (temp, place) = place();
-        let spool = open(&place, sys::effective_uid()).unwrap();
-        write_renamed(&spool, &entry_name(7, &[2; 16]), [b"a", b"", b"c"]).unwrap();
-        let entries = entries(&temp);
-        assert_eq!(entries.len(), 1);
-        assert_eq!(std::fs::read(&entries[0]).unwrap(), b"ac");
+    fn a_name_that_something_else_has_costs_neither_of_them() {
+        let strangers: [fn(&std::path::Path); 3] = [
+            |path| std::fs::write(path, "litter").unwrap(),
+            |path| std::fs::create_dir(path).unwrap(),
+            |path| std::os::unix::fs::symlink("nowhere", path).unwrap(),
+        ];
+        for stranger in strangers {
+            let (temp, place) = place();
+            drop(open(&place, sys::effective_uid()).unwrap());
+            let taken = format!("{:020}-{}", 42, "ab".repeat(16));
+            stranger(&temp.path().join("spool").join(&taken));
+            assert_eq!(store_in(&place, b"payload"), Ok(Spooled::Stored));
+            let ours = temp.path().join(format!("spool/{:020}-{}ac", 42, "ab".repeat(15)));
+            let bytes = std::fs::read(ours).unwrap();
+            let read = RecordHeader::from_bytes(bytes[..64].try_into().unwrap());
+            assert_eq!((read.id[14], read.id[15]), (0xab, 0xac));
+            assert_eq!(read.compute_crc(Crc32c::fastest(), b"", b"payload"), read.crc);
+            assert_eq!(entries(&temp).len(), 2);
+        }
     }
 
     #[test]

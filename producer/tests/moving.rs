@@ -215,4 +215,139 @@ fn errors_name_the_directory_and_the_reason() {
     let error = producer.publish(vec![0; 200_000].as_slice()).unwrap_err();
     assert!(error.to_string().contains(dir.to_str().unwrap()), "{error}");
     assert!(std::error::Error::source(&error).is_some());
+    assert!(matches!(error, PublishError::Spool { is_counted: true, .. }), "in the ring");
+    assert!(error.to_string().contains("hookring status"), "{error}");
+}
+
+/// Files and a directory of a host's own, under every number that was free below `limit`.
+fn occupy_descriptors(limit: i32) -> Vec<std::fs::File> {
+    use std::os::fd::AsRawFd;
+    let mut own = Vec::new();
+    loop {
+        let file = tempfile::tempfile().unwrap();
+        if file.as_raw_fd() >= limit {
+            return own;
+        }
+        own.push(file);
+    }
+}
+
+fn close_all_descriptors() {
+    // SAFETY: whoever calls this uses none of the descriptors that are open now.
+    assert_eq!(unsafe { libc::syscall(libc::SYS_close_range, 3u32, u32::MAX, 0u32) }, 0);
+}
+
+#[test]
+fn a_host_that_opens_files_under_the_closed_numbers_keeps_them() {
+    use std::io::{Read, Seek, SeekFrom, Write};
+    let bus = Bus::new();
+    let mut drain = bus.drain();
+    in_child(|| {
+        let mut producer = bus.producer();
+        assert_eq!(producer.publish(b"before".as_slice()).unwrap(), Published::Ring);
+        close_all_descriptors();
+        let mut own = occupy_descriptors(200);
+        for (i, file) in own.iter_mut().enumerate() {
+            write!(file, "{i}").unwrap();
+        }
+        assert_eq!(producer.publish(b"after".as_slice()).unwrap(), Published::Ring);
+        assert_eq!(producer.publish(vec![b'x'; 200_000].as_slice()).unwrap(), Published::Spool);
+        drop(producer);
+        for (i, file) in own.iter_mut().enumerate() {
+            let mut text = String::new();
+            file.seek(SeekFrom::Start(0)).unwrap();
+            file.read_to_string(&mut text).unwrap();
+            assert_eq!(text, i.to_string());
+        }
+    });
+    let events = drain_all(&mut drain);
+    assert_eq!(payloads(&events)[..2], ["before", "after"]);
+    assert_eq!(events[2].payload, vec![b'x'; 200_000]);
+}
+
+#[test]
+fn what_a_host_closed_is_opened_again_before_it_is_needed() {
+    let bus = Bus::new();
+    let sent = bus.path().join("sent");
+    in_child(|| {
+        let mut producer = bus.producer();
+        close_all_descriptors();
+        let mut texts = Vec::new();
+        let mut publish = || {
+            texts.push(format!("event {}", texts.len()));
+            producer.publish(texts.last().unwrap().as_bytes()).unwrap();
+            std::thread::sleep(Duration::from_millis(5));
+        };
+        // SAFETY: a number only.
+        while unsafe { libc::fcntl(3, libc::F_GETFD) } < 0 {
+            publish();
+        }
+        // Without the descriptor nobody could tell whether a daemon still reads the removed ring.
+        std::fs::remove_file(bus.ring()).unwrap();
+        while !bus.ring().exists() {
+            publish();
+        }
+        std::fs::write(&sent, texts.join("\n")).unwrap();
+    });
+    let sent = std::fs::read_to_string(&sent).unwrap();
+    assert_eq!(payloads(&bus.events()), sent.lines().collect::<Vec<_>>());
+}
+
+#[test]
+fn a_slot_that_was_reserved_before_a_fork_is_the_parents() {
+    let bus = Bus::new();
+    let mut drain = bus.drain();
+    let mut producer = bus.producer();
+    let mut slot = producer.reserve(100);
+    assert!(slot.as_mut().unwrap().put(b"the parent's"));
+    in_child(|| {
+        let mut slot = slot.take().unwrap();
+        assert!(!slot.put(b" child"));
+        assert_eq!(slot.commit(), None);
+    });
+    assert_eq!(slot.unwrap().commit(), Some(Published::Ring));
+    assert_eq!(payloads(&drain_all(&mut drain)), ["the parent's"]);
+}
+
+#[test]
+fn what_is_lost_in_moving_is_counted_in_the_spool() {
+    use hookring_bus::{place::Places, spool, sys};
+    use std::os::unix::ffi::OsStrExt;
+    let bus = Bus::new();
+    in_child(|| {
+        let mut producer = bus.producer();
+        // Nothing is in the spool yet but its counters.
+        producer.publish(vec![b'x'; 200_000].as_slice()).unwrap();
+        assert_eq!(bus.events().len(), 1);
+        producer.publish(vec![b'x'; 8_000].as_slice()).unwrap();
+        std::fs::remove_file(bus.ring()).unwrap();
+        let limit = libc::rlimit { rlim_cur: 4096, rlim_max: 4096 };
+        // SAFETY: no handler, only what a write beyond the limit does.
+        unsafe { libc::signal(libc::SIGXFSZ, libc::SIG_IGN) };
+        // SAFETY: a live limit, for this child alone.
+        assert_eq!(unsafe { libc::setrlimit(libc::RLIMIT_FSIZE, &raw const limit) }, 0);
+        drop(producer);
+    });
+    let uid = sys::effective_uid();
+    let place = Places::new(Some(bus.path().as_os_str().as_bytes()), uid).open(0).unwrap();
+    let usage = spool::Usage::open(&spool::open(&place, uid).unwrap(), uid).unwrap();
+    assert_eq!(usage.dropped_events().load(std::sync::atomic::Ordering::Relaxed), 1);
+    assert!(bus.events().is_empty());
+}
+
+#[test]
+fn an_event_that_is_lost_where_nothing_counts_says_so() {
+    let bus = Bus::new();
+    let dir = bus.path().join("place");
+    let mut producer = Producer::open_in(&dir).unwrap();
+    std::fs::remove_dir_all(&dir).unwrap();
+    std::fs::write(&dir, "a file").unwrap();
+    // Until it has noticed that its ring is gone.
+    while producer.has_lane() {
+        let _ = producer.publish(b"x".as_slice());
+        std::thread::sleep(std::time::Duration::from_millis(5));
+    }
+    let error = producer.publish(b"lost".as_slice()).unwrap_err();
+    assert!(matches!(error, PublishError::Spool { is_counted: false, .. }));
+    assert!(error.to_string().contains("not counted"), "{error}");
 }

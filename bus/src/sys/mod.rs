@@ -9,23 +9,30 @@
     any(target_arch = "x86_64", target_arch = "aarch64"),
     not(hookring_portable)
 ))]
-#[path = "linux.rs"]
+#[path = "linux/mod.rs"]
 mod backend;
 #[cfg(not(all(
     target_os = "linux",
     any(target_arch = "x86_64", target_arch = "aarch64"),
     not(hookring_portable)
 )))]
-#[path = "portable.rs"]
+#[path = "portable/mod.rs"]
 mod backend;
 
+#[cfg(feature = "std")]
+mod idle;
+
 pub use backend::*;
+#[cfg(feature = "std")]
+pub use idle::{IdleFd, MappedLock};
 
 /// A system call's error number, as `errno` names it.
 #[derive(Copy, Clone, PartialEq, Eq, Debug)]
 pub struct Errno(pub i32);
 
 impl Errno {
+    /// The system does not allow it; also: this file system lacks the feature.
+    pub const PERM: Errno = Errno(1);
     /// No such file or directory.
     pub const NOENT: Errno = Errno(2);
     /// Interrupted by a signal.
@@ -40,6 +47,10 @@ impl Errno {
     pub const INVAL: Errno = Errno(22);
     /// No space is left.
     pub const NOSPC: Errno = Errno(28);
+    /// There is no such system call.
+    pub const NOSYS: Errno = Errno(if cfg!(target_vendor = "apple") { 78 } else { 38 });
+    /// This file system lacks the feature.
+    pub const NOTSUP: Errno = Errno(if cfg!(target_vendor = "apple") { 45 } else { 95 });
 }
 
 #[cfg(feature = "std")]
@@ -121,21 +132,6 @@ pub enum Advice {
 /// A handler that gets the signal, the `siginfo_t` and the machine context.
 pub type SignalHandler = extern "C" fn(i32, *const u8, *mut u8);
 
-/// Keeps the lock on a lane that is mapped through `file`; to be dropped after the mapping.
-///
-/// On Linux the mapping keeps it, so the descriptor is closed at once: no host can close it by
-/// mistake. Elsewhere a lock goes with the last descriptor, which therefore stays open.
-pub struct MappedLock {
-    _file: Option<Fd>,
-}
-
-impl MappedLock {
-    /// Takes over the descriptor that took the lock, once everything is mapped through it.
-    pub fn new(file: Fd) -> MappedLock {
-        MappedLock { _file: (!backend::MAPPING_KEEPS_LOCK).then_some(file) }
-    }
-}
-
 /// An open file descriptor, closed when dropped.
 #[derive(Debug)]
 pub struct Fd(i32);
@@ -146,28 +142,10 @@ impl Fd {
         Fd(raw)
     }
 
-    /// Gives the descriptor away: it is no longer closed by itself.
-    pub fn into_raw(self) -> i32 {
-        let raw = self.0;
-        core::mem::forget(self);
-        raw
-    }
-
     /// The number of the descriptor.
     pub fn raw(&self) -> i32 {
         self.0
     }
-}
-
-/// Lends a descriptor that may be anything by now, if its host closed it: check it before use.
-pub fn borrow<T>(raw: i32, use_it: impl FnOnce(&Fd) -> T) -> T {
-    let fd = core::mem::ManuallyDrop::new(Fd(raw));
-    use_it(&fd)
-}
-
-/// Closes a descriptor that was given away.
-pub fn close_raw(raw: i32) {
-    close(raw);
 }
 
 impl Drop for Fd {

@@ -1,0 +1,74 @@
+//! Signals: SIGBUS handled, others ignored.
+
+use super::calls::check;
+use crate::atomic::Ordering;
+use crate::sys::{Errno, SignalHandler};
+use core::ffi::{c_int, c_void};
+use core::mem::MaybeUninit;
+use core::ptr;
+use core::sync::atomic::AtomicPtr;
+
+/// Handles SIGBUS, which the kernel sends for a mapped page whose file was cut off.
+///
+/// # Safety
+/// The handler must do only what a signal handler may.
+pub unsafe fn catch_sigbus(handler: SignalHandler) -> Result<(), Errno> {
+    set_action(libc::SIGBUS, handler as libc::sighandler_t, libc::SA_SIGINFO | libc::SA_NODEFER)
+}
+
+static KEEPSAKE: AtomicPtr<c_void> = AtomicPtr::new(ptr::null_mut());
+
+/// As [`catch_sigbus`], for a handler that needs something: [`kept_for_handler`] finds it.
+///
+/// # Safety
+/// As for [`catch_sigbus`], and `keepsake` must outlive every use of the handler. Once per process.
+pub unsafe fn catch_sigbus_with<T>(
+    keepsake: *const T,
+    handler: SignalHandler,
+) -> Result<(), Errno> {
+    KEEPSAKE.store(keepsake.cast_mut().cast(), Ordering::Release);
+    // SAFETY: the caller vouches for the handler.
+    unsafe { catch_sigbus(handler) }
+}
+
+/// What [`catch_sigbus_with`] was given.
+///
+/// # Safety
+/// `T` must be the same type.
+pub unsafe fn kept_for_handler<T>(_context: *const u8) -> *const T {
+    KEEPSAKE.load(Ordering::Acquire).cast_const().cast()
+}
+
+/// Gives SIGBUS its default effect back: the process ends.
+pub fn default_sigbus() -> Result<(), Errno> {
+    set_action(libc::SIGBUS, libc::SIG_DFL, 0)
+}
+
+/// Has a write to a closed pipe fail instead of ending the process.
+pub fn ignore_sigpipe() -> Result<(), Errno> {
+    set_action(libc::SIGPIPE, libc::SIG_IGN, 0)
+}
+
+/// Has a write beyond the limit for a file's size fail instead of ending the process.
+pub fn ignore_sigxfsz() -> Result<(), Errno> {
+    set_action(libc::SIGXFSZ, libc::SIG_IGN, 0)
+}
+
+fn set_action(signal: c_int, handler: libc::sighandler_t, flags: c_int) -> Result<(), Errno> {
+    // SAFETY: integers, an empty set and a null pointer, for which zeros are fine.
+    let mut action: libc::sigaction = unsafe { MaybeUninit::zeroed().assume_init() };
+    (action.sa_sigaction, action.sa_flags) = (handler, flags);
+    // SAFETY: a live action; whoever gave the handler vouches for it.
+    check(unsafe { libc::sigaction(signal, &raw const action, ptr::null_mut()) }).map(drop)
+}
+
+/// The address that a fault hit, from the `siginfo_t` that a handler was given.
+///
+/// # Safety
+/// `info` must be the pointer that the kernel gave to the handler.
+pub unsafe fn fault_address(info: *const u8) -> usize {
+    // SAFETY: the caller vouches for it.
+    let info = unsafe { &*info.cast::<libc::siginfo_t>() };
+    // SAFETY: SIGBUS carries an address.
+    unsafe { info.si_addr() as usize }
+}
