@@ -582,3 +582,48 @@ fn a_ring_opened_late_is_recovered_as_one_opened_at_the_start() {
     drain.maintain();
     assert_eq!(drain_all(&mut drain), ["owed"]);
 }
+
+impl Bus {
+    fn cut(&self, bytes: u64) {
+        let file = std::fs::OpenOptions::new().write(true).open(self.ring_path()).unwrap();
+        file.set_len(bytes).unwrap();
+    }
+}
+
+#[test]
+fn a_cut_through_a_lane_costs_what_stood_behind_it_and_that_is_counted() {
+    let crcs = [Some(Crc32c::fastest()), None];
+    for (crc, rest) in crcs.into_iter().flat_map(|crc| [(crc, 0), (crc, 100)]) {
+        let bus = Bus::new(1);
+        let mut drain = bus.drain();
+        let mut lane = bus.try_lane(crc).unwrap();
+        // 1088 bytes each.
+        for i in 0..12 {
+            publish(&mut lane, &[b'a' + i; 1000]);
+        }
+        // Seven records end before it, the eighth is cut.
+        bus.cut(bus.geometry().lane_offset(0) + 2 * 4096 + rest);
+        let taken: Vec<_> = drain_all(&mut drain).iter().map(|text| text.as_bytes()[0]).collect();
+        assert_eq!(taken, *b"abcdefg");
+        drop(lane);
+        assert_eq!(drain_all(&mut drain), Vec::<String>::new());
+        assert_eq!(drain.counts().damaged_bytes, 5 * 1088);
+        drain.maintain();
+        bus.hook(b"after").unwrap();
+        assert_eq!(drain_all(&mut drain), ["after"]);
+    }
+}
+
+#[test]
+fn a_cut_spares_other_lanes_in_front_of_it() {
+    let bus = Bus::new(4);
+    let mut drain = bus.drain();
+    let mut lanes = [bus.lane(), bus.lane()];
+    publish(&mut lanes[0], b"in front");
+    publish(&mut lanes[1], b"behind");
+    bus.cut(bus.geometry().lane_offset(1));
+    assert_eq!(drain_all(&mut drain), ["in front"]);
+    drop(lanes);
+    assert_eq!(drain_all(&mut drain), Vec::<String>::new());
+    assert_eq!(drain.counts().damaged_bytes, 128);
+}

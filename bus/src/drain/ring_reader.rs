@@ -34,6 +34,8 @@ pub(super) struct RingReader {
     stat: Stat,
     crc: Crc32c,
     retirement: Retirement,
+    /// Its file was too short when the round began.
+    is_cut: bool,
 }
 
 #[derive(Copy, Clone, PartialEq, Eq)]
@@ -65,10 +67,12 @@ impl RingReader {
         let data = Region::map(&file, geometry.data_offset(), bytes).map_err(ring)?;
         let guards = [Guard::new(control.region()), Guard::new(&data)];
         let crc = Crc32c::fastest();
-        let view = Lane { control: &control, data: &data, crc };
+        let is_cut = false;
+        let guard = &guards[1];
+        let view = Lane { control: &control, data: &data, guard, file: &file, is_cut, crc };
         let lanes = (0..geometry.lanes).map(|lane| LaneReader::new(&view, lane, counts)).collect();
         let retirement = Retirement::InUse;
-        Ok(RingReader { guards, control, data, lanes, file, stat, crc, retirement })
+        Ok(RingReader { guards, control, data, lanes, file, stat, crc, retirement, is_cut })
     }
 
     pub(super) fn control(&self) -> &Control {
@@ -109,7 +113,14 @@ impl RingReader {
         lane: usize,
         act: impl FnOnce(&mut LaneReader, &Lane<'_>) -> T,
     ) -> T {
-        let view = Lane { control: &self.control, data: &self.data, crc: self.crc };
+        let view = Lane {
+            control: &self.control,
+            data: &self.data,
+            guard: &self.guards[1],
+            file: &self.file,
+            is_cut: self.is_cut,
+            crc: self.crc,
+        };
         act(&mut self.lanes[lane], &view)
     }
 
@@ -122,6 +133,7 @@ impl RingReader {
     }
 
     pub(super) fn load_tails(&mut self) {
+        self.is_cut = sys::fstat(&self.file).is_ok_and(|stat| stat.bytes < self.stat.bytes);
         for lane in &mut self.lanes {
             lane.load_tail(&self.control);
         }
