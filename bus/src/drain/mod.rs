@@ -8,6 +8,7 @@ mod batch;
 mod lane_reader;
 mod places;
 mod ring_reader;
+mod salvage_reader;
 mod sigbus;
 mod spool_reader;
 
@@ -95,7 +96,7 @@ impl Drain {
         // before it was published before that, so this round or an earlier one sees it.
         fence(Ordering::SeqCst);
         self.places.list_spools();
-        self.places.load_tails();
+        self.places.load_tails(&mut self.counts);
     }
 
     /// The batch that [`Self::next_batch`] gathered last.

@@ -4,20 +4,19 @@
 use super::Counts;
 use super::batch::{Batch, LaneEnd};
 use super::ring_reader::{ReadError, RingReader};
+use super::salvage_reader::SalvageReader;
 use super::spool_reader::SpoolReader;
 use crate::atomic::{AtomicU32, Ordering};
 use crate::control::RingError;
 use crate::create;
 use crate::doorbell;
 use crate::layout::LayoutError;
-use crate::place::{Path, Places, RING, Refused};
+use crate::place::{Path, Places, RING, RING_BAD, Refused};
+use crate::record::RecordHeader;
 use crate::spool;
 use crate::sys::{self, Errno, Fd, Stat};
 use std::collections::HashSet;
 use std::ffi::{CStr, CString};
-
-/// A ring file that cannot be read is kept under this name; only the newest one is.
-const BAD_NAME: &CStr = c"ring.bad";
 
 /// What the daemon decides about rings and spools.
 #[derive(Copy, Clone, Debug, PartialEq, Eq)]
@@ -91,6 +90,8 @@ pub struct PlaceReport {
     pub refused: Option<String>,
     /// Why it has no ring, if it should have one.
     pub ring_error: Option<String>,
+    /// What was wrong with the last ring that was replaced for damage.
+    pub ring_damage: Option<String>,
     /// Why it has no spool.
     pub spool_error: Option<String>,
     /// Lanes of its ring, and how many a producer holds now.
@@ -105,7 +106,7 @@ pub struct PlaceReport {
     pub spool_bytes: u64,
     /// Events dropped at the spool's limit.
     pub spool_dropped_events: u64,
-    /// Rings that are being emptied before they go.
+    /// Rings that are being emptied before they go, damaged ones that were set aside included.
     pub retired_rings: usize,
 }
 
@@ -117,11 +118,16 @@ struct PlaceReader {
     refused: Option<Refused>,
     ring: Option<RingReader>,
     ring_error: Option<String>,
+    ring_damage: Option<String>,
+    /// Events that producers of rings that are gone dropped.
+    dropped_before: u64,
     spool: Option<SpoolReader>,
     /// Events dropped at the limit of spools that are gone.
     spool_dropped_before: u64,
     spool_error: Option<Refused>,
     retired: Vec<RingReader>,
+    /// Ring files with a damaged header.
+    salvaged: Vec<SalvageReader>,
 }
 
 /// All places of the user.
@@ -175,7 +181,7 @@ impl PlaceSet {
         self.journaled_ends = ends.to_vec();
         self.journaled_names.clone_from(spooled);
         for place in &mut self.places {
-            place.rings().for_each(|ring| ring.recover(ends));
+            place.recover(ends);
             if let Some(spool) = &mut place.spool {
                 spool.recover(spooled);
             }
@@ -186,21 +192,35 @@ impl PlaceSet {
         self.places.iter_mut().filter_map(|place| place.spool.as_mut()).for_each(SpoolReader::list);
     }
 
-    pub(super) fn load_tails(&mut self) {
+    pub(super) fn load_tails(&mut self, counts: &mut Counts) {
         self.places.iter_mut().flat_map(PlaceReader::rings).for_each(RingReader::load_tails);
+        let names = &self.journaled_names;
+        let is_journaled = |header: &RecordHeader| {
+            let name = spool::entry_name(header.stamp_ns, &header.id);
+            std::str::from_utf8(&name[..spool::NAME_BYTES]).is_ok_and(|name| names.contains(name))
+        };
+        for salvaged in self.places.iter_mut().flat_map(|place| &mut place.salvaged) {
+            salvaged.look(&is_journaled, counts);
+        }
     }
 
-    /// Sources of the merge: every lane of every ring first, then the spools.
+    fn lanes(&mut self) -> usize {
+        self.places.iter_mut().flat_map(PlaceReader::rings).map(|ring| ring.lanes()).sum()
+    }
+
+    /// Sources of the merge: every lane of every ring first, then the spools, then the damaged rings.
     pub(super) fn sources(&mut self) -> usize {
-        let lanes: usize =
-            self.places.iter_mut().flat_map(PlaceReader::rings).map(|ring| ring.lanes()).sum();
-        lanes + self.places.len()
+        let salvaged: usize = self.places.iter().map(|place| place.salvaged.len()).sum();
+        self.lanes() + self.places.len() + salvaged
     }
 
-    /// Finds a source: a lane of a ring, or a spool.
+    /// Finds a source: a lane of a ring, a spool, or a damaged ring.
     fn source(&mut self, mut source: usize) -> Option<Source<'_>> {
-        let lanes: usize =
-            self.places.iter_mut().flat_map(PlaceReader::rings).map(|ring| ring.lanes()).sum();
+        let (lanes, places) = (self.lanes(), self.places.len());
+        if source >= lanes + places {
+            let mut salvaged = self.places.iter_mut().flat_map(|place| &mut place.salvaged);
+            return salvaged.nth(source - lanes - places).map(Source::Salvaged);
+        }
         if source >= lanes {
             return self.places.get_mut(source - lanes)?.spool.as_mut().map(Source::Spool);
         }
@@ -217,6 +237,7 @@ impl PlaceSet {
         match self.source(source)? {
             Source::Lane(ring, lane) => ring.peek(lane, now_ns, counts),
             Source::Spool(spool) => spool.peek(now_ns, counts),
+            Source::Salvaged(salvaged) => salvaged.peek(now_ns, counts),
         }
     }
 
@@ -224,6 +245,7 @@ impl PlaceSet {
         match self.source(source) {
             Some(Source::Lane(ring, lane)) => ring.take(lane, batch, counts),
             Some(Source::Spool(spool)) => spool.take(batch, counts),
+            Some(Source::Salvaged(salvaged)) => salvaged.take(batch, counts),
             None => {}
         }
     }
@@ -237,6 +259,7 @@ impl PlaceSet {
     pub(super) fn release(&mut self) {
         for place in &mut self.places {
             place.rings().for_each(RingReader::release);
+            place.salvaged.iter_mut().for_each(SalvageReader::release);
             if let Some(spool) = &mut place.spool {
                 spool.release();
             }
@@ -245,7 +268,8 @@ impl PlaceSet {
 
     pub(super) fn ends(&self) -> Vec<LaneEnd> {
         let rings = self.places.iter().flat_map(|place| place.ring.iter().chain(&place.retired));
-        rings.flat_map(RingReader::ends).collect()
+        let salvaged = self.places.iter().flat_map(|place| &place.salvaged);
+        rings.flat_map(RingReader::ends).chain(salvaged.filter_map(SalvageReader::end)).collect()
     }
 
     pub(super) fn doorbells(&self) -> Vec<&AtomicU32> {
@@ -253,9 +277,10 @@ impl PlaceSet {
     }
 
     pub(super) fn has_lane_work(&self) -> bool {
-        let rings =
-            |place: &PlaceReader| place.ring.iter().chain(&place.retired).any(RingReader::has_work);
-        self.places.iter().any(rings)
+        self.places.iter().any(|place| {
+            place.ring.iter().chain(&place.retired).any(RingReader::has_work)
+                || place.salvaged.iter().any(SalvageReader::has_work)
+        })
     }
 
     pub(super) fn has_work(&self) -> bool {
@@ -272,8 +297,8 @@ impl PlaceSet {
             let (had_ring, had_spool) = (place.ring.is_some(), place.spool.is_some());
             // A ring that another daemon holds is left alone; the error shows in the report.
             let _ = place.open_all(uid, &options, counts);
-            if let Some(ring) = place.ring.as_mut().filter(|_| !had_ring) {
-                ring.recover(&self.journaled_ends);
+            if !had_ring {
+                place.recover(&self.journaled_ends);
             }
             if let Some(spool) = place.spool.as_mut().filter(|_| !had_spool) {
                 spool.recover(&self.journaled_names);
@@ -298,6 +323,7 @@ impl PlaceSet {
 enum Source<'a> {
     Lane(&'a mut RingReader, usize),
     Spool(&'a mut SpoolReader),
+    Salvaged(&'a mut SalvageReader),
 }
 
 impl PlaceReader {
@@ -309,10 +335,13 @@ impl PlaceReader {
             refused: None,
             ring: None,
             ring_error: None,
+            ring_damage: None,
+            dropped_before: 0,
             spool: None,
             spool_dropped_before: 0,
             spool_error: None,
             retired: Vec::new(),
+            salvaged: Vec::new(),
         }
     }
 
@@ -322,6 +351,12 @@ impl PlaceReader {
 
     fn rings(&mut self) -> impl Iterator<Item = &mut RingReader> {
         self.ring.iter_mut().chain(&mut self.retired)
+    }
+
+    /// Takes up what a journal knows; what was taken up before, or read since, stays as it is.
+    fn recover(&mut self, ends: &[LaneEnd]) {
+        self.rings().for_each(|ring| ring.recover(ends));
+        self.salvaged.iter_mut().for_each(|salvaged| salvaged.recover(ends));
     }
 
     fn open_dir(&mut self, uid: u32) {
@@ -388,21 +423,45 @@ impl PlaceReader {
         self.open_ring(uid, options, counts)
     }
 
-    /// Rings that an earlier daemon had replaced and not emptied.
+    /// Rings that an earlier daemon had replaced and not emptied. One that is held or cannot be opened
+    /// now is tried again when a ring is missing.
     fn open_old_rings(&mut self, uid: u32, counts: &mut Counts) {
-        let Some((dir, _)) = &self.dir else { return };
         let Ok(names) = std::fs::read_dir(self.name()) else { return };
         for name in names.flatten().filter_map(|entry| entry.file_name().into_string().ok()) {
-            let Some(bus) = name.strip_prefix(create::OLD_PREFIX) else { continue };
-            let known = self.retired.iter().any(|ring| create::hex(&ring.bus()) == bus);
-            let Some(c_name) = CString::new(name.as_str()).ok().filter(|_| !known) else {
-                continue;
-            };
-            if let Ok(mut ring) = RingReader::open(dir, &c_name, uid, counts) {
-                ring.retire();
-                self.retired.push(ring);
+            if let Err(ReadError::Ring(error)) = self.open_old_ring(&name, uid, counts) {
+                self.ring_damage = Some(format!("{name} cannot be emptied: {error}"));
             }
         }
+    }
+
+    fn open_old_ring(
+        &mut self,
+        name: &str,
+        uid: u32,
+        counts: &mut Counts,
+    ) -> Result<(), ReadError> {
+        let uuid = |prefix| name.strip_prefix(prefix).and_then(create::from_hex);
+        let (Some((dir, _)), Ok(file)) = (&self.dir, CString::new(name)) else { return Ok(()) };
+        if let Some(bus) = uuid(create::OLD_PREFIX)
+            && self.retired.iter().all(|ring| ring.bus() != bus)
+        {
+            match RingReader::open(dir, &file, uid, counts) {
+                Ok(mut ring) => {
+                    ring.retire();
+                    self.retired.push(ring);
+                }
+                Err(ReadError::Ring(RingError::Layout(error))) => {
+                    self.salvaged.push(set_aside(dir, &file, uid)?);
+                    self.ring_damage = Some(error.to_string());
+                }
+                Err(error) => return Err(error),
+            }
+        } else if let Some(bus) = uuid(create::BAD_PREFIX)
+            && self.salvaged.iter().all(|salvaged| salvaged.bus() != bus)
+        {
+            self.salvaged.push(SalvageReader::open(dir, &file, file.clone(), bus, uid)?);
+        }
+        Ok(())
     }
 
     fn open_ring(
@@ -415,12 +474,14 @@ impl PlaceReader {
         let Some((dir, _)) = &self.dir else { return Ok(()) };
         for _ in 0..4 {
             match RingReader::open(dir, RING, uid, counts) {
-                Ok(ring) if fits(&ring, options) => {
+                Ok(ring) if fits(&ring, options) && ring.damage().is_none() => {
                     (self.ring, self.ring_error) = (Some(ring), None);
                     return Ok(());
                 }
                 Ok(mut ring) => {
-                    // Another size, another boot, or already retired by a daemon that died.
+                    // Another size, another boot, already retired by a daemon that died, or open to
+                    // others, who may have it mapped.
+                    self.ring_damage = ring.damage().or(self.ring_damage.take());
                     ring.retire();
                     counts.retired_rings += 1;
                     let old = create::old_name(&ring.bus());
@@ -435,9 +496,25 @@ impl PlaceReader {
                     return Ok(());
                 }
                 Err(ReadError::Ring(error)) => {
+                    match &error {
+                        // Kept for the daemon that knows it.
+                        RingError::Layout(LayoutError::Version { .. }) => {
+                            let _ = sys::rename(dir, RING, c"ring.other-version");
+                        }
+                        RingError::Layout(_) => match set_aside(dir, RING, uid) {
+                            Ok(salvaged) => self.salvaged.push(salvaged),
+                            Err(ReadError::Busy) => {
+                                return Err(OpenError::Busy(format!("{name}/ring")));
+                            }
+                            Err(ReadError::Ring(error)) => {
+                                self.ring_error = Some(error.to_string());
+                                return Ok(());
+                            }
+                        },
+                        _ => _ = sys::rename(dir, RING, RING_BAD),
+                    }
                     counts.retired_rings += 1;
-                    self.ring_error = Some(error.to_string());
-                    let _ = sys::rename(dir, RING, bad_name(&error));
+                    self.ring_damage = Some(error.to_string());
                 }
             }
             let geometry = create::geometry(options.lanes, options.lane_bytes);
@@ -455,11 +532,14 @@ impl PlaceReader {
     /// Retires the ring if its file was removed, replaced, cut off or damaged, or its size is no
     /// longer the one that is wanted.
     fn check_ring(&mut self, options: &Options, counts: &mut Counts) {
+        self.rings().for_each(RingReader::note_dropped);
         let (Some(ring), Some((dir, _))) = (&self.ring, &self.dir) else { return };
         let named = sys::stat(Some(dir), RING).is_ok_and(|now| now.is_same_file(ring.stat()));
-        if named && !ring.is_damaged() && fits(ring, options) {
+        let damage = ring.damage();
+        if named && damage.is_none() && fits(ring, options) {
             return;
         }
+        self.ring_damage = damage.or(self.ring_damage.take());
         if named {
             let _ = sys::rename(dir, RING, &create::old_name(&ring.bus()));
         }
@@ -478,11 +558,19 @@ impl PlaceReader {
         let dir = self.dir.as_ref().map(|(dir, _)| dir);
         self.retired.retain_mut(|ring| {
             let finished = ring.is_finished();
+            if finished {
+                self.dropped_before = self.dropped_before.saturating_add(ring.dropped_events());
+            }
             if let (true, Some(dir)) = (finished, dir) {
                 let _ = sys::unlink(dir, &create::old_name(&ring.bus()));
             }
             !finished
         });
+        for salvaged in self.salvaged.extract_if(.., |salvaged| salvaged.is_finished()) {
+            if let Some(dir) = dir {
+                salvaged.finish(dir);
+            }
+        }
     }
 
     fn report(&self) -> PlaceReport {
@@ -490,16 +578,18 @@ impl PlaceReader {
             path: self.name(),
             refused: self.refused.map(|refused| refused.to_string()),
             ring_error: self.ring_error.clone(),
+            ring_damage: self.ring_damage.clone(),
             spool_error: self.spool_error.map(|refused| refused.to_string()),
-            retired_rings: self.retired.len(),
+            retired_rings: self.retired.len() + self.salvaged.len(),
             ..PlaceReport::default()
         };
         if let Some(ring) = &self.ring {
             report.lanes = ring.lanes();
             report.locked_lanes = ring.locked_lanes();
             report.used_bytes = ring.used_bytes();
-            report.dropped_events = ring.control().dropped().load(Ordering::Relaxed);
         }
+        let dropped = self.ring.iter().chain(&self.retired).map(RingReader::dropped_events);
+        report.dropped_events = dropped.fold(self.dropped_before, u64::saturating_add);
         if let Some(usage) = self.spool.as_ref().and_then(SpoolReader::usage) {
             report.spool_bytes = usage.used_bytes().load(Ordering::Relaxed);
             report.spool_dropped_events = usage.dropped_events().load(Ordering::Relaxed);
@@ -517,10 +607,11 @@ fn fits(ring: &RingReader, options: &Options) -> bool {
         && !doorbell::is_retired(ring.doorbell())
 }
 
-/// A ring of another major version is kept for the daemon that knows it.
-fn bad_name(error: &RingError) -> &'static CStr {
-    match error {
-        RingError::Layout(LayoutError::Version { .. }) => c"ring.other-version",
-        _ => BAD_NAME,
-    }
+/// Takes a ring file with a damaged header as its reader, and out of the way.
+fn set_aside(dir: &Fd, from: &CStr, uid: u32) -> Result<SalvageReader, ReadError> {
+    let bus = create::random_uuid();
+    let name = create::bad_name(&bus);
+    let salvaged = SalvageReader::open(dir, from, name.clone(), bus, uid)?;
+    let renamed = sys::rename(dir, from, &name);
+    renamed.map(|()| salvaged).map_err(|errno| ReadError::Ring(RingError::System(errno)))
 }

@@ -22,6 +22,7 @@ mod number {
     pub(super) const MADVISE: usize = 28;
     pub(super) const GETPID: usize = 39;
     pub(super) const FCNTL: usize = 72;
+    pub(super) const FCHMOD: usize = 91;
     pub(super) const FTRUNCATE: usize = 77;
     pub(super) const GETCWD: usize = 79;
     pub(super) const FUTEX: usize = 202;
@@ -56,6 +57,7 @@ mod number {
     pub(super) const RENAMEAT: usize = 38;
     pub(super) const FTRUNCATE: usize = 46;
     pub(super) const FALLOCATE: usize = 47;
+    pub(super) const FCHMOD: usize = 52;
     pub(super) const OPENAT: usize = 56;
     pub(super) const CLOSE: usize = 57;
     pub(super) const GETDENTS64: usize = 61;
@@ -333,6 +335,11 @@ pub fn unlink(at: &Fd, name: &CStr) -> Result<(), Errno> {
 /// Reserves a file's whole length, so that no later write or page fault finds the disk full.
 pub fn allocate(fd: &Fd, bytes: u64) -> Result<(), Errno> {
     call!(FALLOCATE, fd.raw(), 0, 0, bytes).map(drop)
+}
+
+/// Sets a file's permission bits.
+pub fn set_mode(fd: &Fd, mode: u32) -> Result<(), Errno> {
+    call!(FCHMOD, fd.raw(), mode).map(drop)
 }
 
 /// Sets a file's length.
