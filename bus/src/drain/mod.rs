@@ -6,14 +6,17 @@
 
 mod batch;
 mod lane_reader;
+mod place_reader;
 mod places;
+mod report;
 mod ring_reader;
 mod salvage_reader;
 mod sigbus;
 mod spool_reader;
 
 pub use batch::{Batch, LaneEnd, Origin, Record};
-pub use places::{OpenError, Options, PlaceReport};
+pub use places::Options;
+pub use report::{OpenError, PlaceReport};
 
 use crate::atomic::{Ordering, fence};
 use crate::doorbell;
