@@ -53,9 +53,24 @@ pub fn old_name(bus: &[u8; 16]) -> CString {
     CString::new(format!("{OLD_PREFIX}{}", hex(bus))).unwrap_or_default()
 }
 
+/// What [`bad_name`] begins with.
+pub const BAD_PREFIX: &str = "ring.bad-";
+
+/// The name of a ring file whose header is damaged, beside a UUID of its own, until what can be found
+/// in it was taken.
+pub fn bad_name(bus: &[u8; 16]) -> CString {
+    CString::new(format!("{BAD_PREFIX}{}", hex(bus))).unwrap_or_default()
+}
+
 /// Lower-case hex digits.
 pub fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// The UUID of so many lower-case hex digits; `None`: it is something else.
+pub fn from_hex(digits: &str) -> Option<[u8; 16]> {
+    let uuid = u128::from_str_radix(digits, 16).ok()?.to_be_bytes();
+    (hex(&uuid) == digits).then_some(uuid)
 }
 
 /// A random UUID (RFC 9562, version 4).

@@ -4,6 +4,11 @@
 //! word; the reader sets SLEEPING, then loads the tails; full fences stand between both pairs, so
 //! at least one of the two sees the other. A producer that dies between its store and its wake
 //! delays the record until the reader's time limit.
+//!
+//! Retirement rests on the same argument: a producer takes its lane's lock, then loads RETIRED; the
+//! reader sets RETIRED, then asks for locks; full fences stand between both pairs. So a producer that
+//! misses the bit holds a lock that the reader finds, and a lane that the reader finds free gets no
+//! further record.
 
 use crate::atomic::{AtomicU32, Ordering, fence};
 use crate::sys;
@@ -50,13 +55,20 @@ pub fn wait(words: &[&AtomicU32], timeout_ns: u64, has_work: impl FnOnce() -> bo
     }
 }
 
-/// Tells every producer to leave the ring after its next publish. For the reader.
+/// Tells every producer to leave the ring after its next publish. For the reader; whether a lane is
+/// locked counts if it asks that afterwards.
 pub fn retire(word: &AtomicU32) {
     word.fetch_or(RETIRED, Ordering::AcqRel);
+    // Pairs with the fence in `is_retired`: either that load sees RETIRED, or the reader's question
+    // after this fence finds the lock that was taken before that one.
+    fence(Ordering::SeqCst);
 }
 
-/// Whether the ring is retired.
+/// Whether the ring is retired. A producer asks this under its lane's lock.
 pub fn is_retired(word: &AtomicU32) -> bool {
+    // Pairs with the fence in `retire`. The lock's system call is a full fence as well, on every
+    // kernel there is; none promises it.
+    fence(Ordering::SeqCst);
     word.load(Ordering::Relaxed) & RETIRED != 0
 }
 

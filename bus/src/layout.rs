@@ -233,6 +233,16 @@ impl Geometry {
 
     /// Reads and checks a header; `file_bytes` is the length of the file that it was read from.
     pub fn decode(bytes: &[u8; HEADER_BYTES], file_bytes: u64) -> Result<Geometry, LayoutError> {
+        let geometry = Geometry::decode_cut(bytes)?;
+        let expected = geometry.file_bytes();
+        if expected != file_bytes {
+            return Err(LayoutError::Length { found: file_bytes, expected });
+        }
+        Ok(geometry)
+    }
+
+    /// As [`Self::decode`], whatever length the file has now.
+    pub fn decode_cut(bytes: &[u8; HEADER_BYTES]) -> Result<Geometry, LayoutError> {
         // SAFETY: Header is 96 bytes of integers without padding; every bit pattern is one.
         let header: Header = unsafe { core::mem::transmute_copy(bytes) };
         if header.magic != MAGIC {
@@ -251,13 +261,7 @@ impl Geometry {
             && header.control_offset == CONTROL_OFFSET as u64
             && header.data_offset == geometry.data_offset()
             && header.file_bytes == geometry.file_bytes();
-        if !fits {
-            return Err(LayoutError::Geometry);
-        }
-        if header.file_bytes != file_bytes {
-            return Err(LayoutError::Length { found: file_bytes, expected: header.file_bytes });
-        }
-        Ok(geometry)
+        if fits { Ok(geometry) } else { Err(LayoutError::Geometry) }
     }
 }
 

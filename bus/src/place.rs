@@ -9,6 +9,8 @@ use core::ffi::CStr;
 
 /// The ring's file name in its place.
 pub const RING: &CStr = c"ring";
+/// A ring file that cannot be used is kept under this name; only the newest one is.
+pub const RING_BAD: &CStr = c"ring.bad";
 /// The spool's directory name in its place.
 pub const SPOOL: &CStr = c"spool";
 /// How many standard places there are.

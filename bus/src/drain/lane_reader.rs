@@ -3,18 +3,35 @@
 
 use super::Counts;
 use super::batch::{Batch, LaneEnd, Origin};
+use super::sigbus::Guard;
 use crate::atomic::Ordering;
 use crate::control::Control;
 use crate::crc::Crc32c;
 use crate::record::{RECORD_ALIGN, RECORD_HEADER_BYTES, RecordHeader, flag, kind};
 use crate::region::Region;
+use crate::sys::{self, Fd};
 
 /// What a lane is read through.
 pub(super) struct Lane<'a> {
     pub(super) control: &'a Control,
     /// The data of all lanes.
     pub(super) data: &'a Region,
+    /// What stands watch over the data, the file behind it, and whether that was too short when the
+    /// round began.
+    pub(super) guard: &'a Guard,
+    pub(super) file: &'a Fd,
+    pub(super) is_cut: bool,
     pub(super) crc: Crc32c,
+}
+
+impl Lane<'_> {
+    /// Whether the data up to `end` was there: behind a cut the mapping holds zeros, which only a CRC
+    /// would show.
+    fn is_there(&self, end: usize) -> bool {
+        let end = self.control.geometry().data_offset() + end as u64;
+        let is_cut = self.is_cut || self.guard.is_hit();
+        !is_cut || sys::fstat(self.file).is_ok_and(|stat| stat.bytes >= end)
+    }
 }
 
 /// Where the reader stands in one lane.
@@ -219,14 +236,19 @@ impl LaneReader {
         }
     }
 
-    /// Copies a record into the batch; `false`: its CRC does not fit.
+    /// Copies a record into the batch; `false`: its CRC does not fit, or it was cut off.
     fn copy(&mut self, lane: &Lane<'_>, at: u64, header: &RecordHeader, batch: &mut Batch) -> bool {
         let buffer = batch.buffer();
         let start = buffer.len();
         let body = (header.meta_bytes + header.payload_bytes) as usize;
         let from = self.base + self.offset(at) + RECORD_HEADER_BYTES;
         lane.data.append_to(from, body, buffer);
-        if header.flags & flag::CRC != 0 && !self.is_crc_right(lane, at, header, &buffer[start..]) {
+        let is_whole = if header.flags & flag::CRC != 0 {
+            self.is_crc_right(lane, at, header, &buffer[start..])
+        } else {
+            lane.is_there(from + body)
+        };
+        if !is_whole {
             buffer.truncate(start);
             return false;
         }
@@ -280,7 +302,8 @@ impl LaneReader {
     ///
     /// What was released is zeroed, so every whole record that still stands here is owed. A record
     /// counts if it stands at its own position and its CRC fits; one without a CRC only before a
-    /// tail that can be, since otherwise nobody may have published it.
+    /// tail that can be, since otherwise nobody may have published it. What is lost is what stood
+    /// before such a tail and was not found; without one, what is not zero and part of no record.
     pub(super) fn salvage(
         &mut self,
         lane: &Lane<'_>,
@@ -289,13 +312,22 @@ impl LaneReader {
         counts: &mut Counts,
     ) {
         self.load_tail(lane.control);
-        let published = if self.is_position_known && self.is_tail_sane() { self.tail } else { 0 };
-        let mut end = self.read;
+        let published = (self.is_position_known && self.is_tail_sane()).then_some(self.tail);
+        let (mut end, mut accounted) = (self.read, self.read);
+        let mut account = |from: u64, to: u64| {
+            let lost = published.unwrap_or(0).min(from).saturating_sub(accounted);
+            accounted = accounted.max(to);
+            lost
+        };
         for mut header in self.candidates(lane, published, counts) {
-            if header.position < end {
+            let at = header.position;
+            if header.kind == kind::PAD {
+                counts.damaged_bytes += account(at, at + header.lane_bytes());
                 continue;
             }
-            let at = header.position;
+            if at < end {
+                continue;
+            }
             if header.stamp_ns > now_ns {
                 self.deferred = Some(Deferred { position: at, round_ns: now_ns });
                 header.stamp_ns = now_ns;
@@ -304,10 +336,13 @@ impl LaneReader {
             if self.copy(lane, at, &header, batch) {
                 counts.lane_records += 1;
                 end = at + header.lane_bytes();
-            } else {
+                counts.damaged_bytes += account(at, end);
+            } else if published.is_none() {
                 counts.damaged_bytes += header.lane_bytes();
             }
         }
+        counts.damaged_bytes += account(u64::MAX, u64::MAX);
+        let published = published.unwrap_or(0);
         // Behind every position that was ever in use here, so that no stale record can have its own.
         let used =
             [end, published, self.released + self.lane_bytes].into_iter().max().unwrap_or(end);
@@ -316,11 +351,12 @@ impl LaneReader {
         self.state = State::Salvaged { restart };
     }
 
-    /// Headers of records that may be owed, by position; counts bytes that are not part of any.
+    /// Headers of records that may be owed, and of pads, by position. Where it is not known how much
+    /// was `published`, counts bytes that are not part of any.
     fn candidates(
         &self,
         lane: &Lane<'_>,
-        published: u64,
+        published: Option<u64>,
         counts: &mut Counts,
     ) -> Vec<RecordHeader> {
         let mut found = Vec::new();
@@ -332,16 +368,16 @@ impl LaneReader {
             let end = header.position.saturating_add(header.lane_bytes());
             let here = header.position % self.lane_bytes == offset
                 && header.position < u64::MAX / 2
-                && header.is_plausible(header.position, self.lane_bytes - offset);
+                && header.is_plausible(header.position, self.lane_bytes - offset)
+                && (header.kind == kind::DATA || offset + header.lane_bytes() == self.lane_bytes);
             let in_window = !self.is_position_known || end <= self.released + self.lane_bytes;
             let owed = header.position >= self.read && in_window;
-            let whole = header.flags & flag::CRC != 0 || end <= published;
+            let whole = header.flags & flag::CRC != 0 || end <= published.unwrap_or(0);
             if here && owed && whole {
                 covered = covered.max(offset + header.lane_bytes());
-                if header.kind == kind::DATA {
-                    found.push(header);
-                }
-            } else if offset >= covered && bytes != [0; RECORD_HEADER_BYTES] {
+                found.push(header);
+            } else if published.is_none() && offset >= covered && bytes != [0; RECORD_HEADER_BYTES]
+            {
                 counts.damaged_bytes += RECORD_ALIGN;
             }
         }

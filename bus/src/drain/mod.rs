@@ -6,13 +6,17 @@
 
 mod batch;
 mod lane_reader;
+mod place_reader;
 mod places;
+mod report;
 mod ring_reader;
+mod salvage_reader;
 mod sigbus;
 mod spool_reader;
 
 pub use batch::{Batch, LaneEnd, Origin, Record};
-pub use places::{OpenError, Options, PlaceReport};
+pub use places::Options;
+pub use report::{OpenError, PlaceReport};
 
 use crate::atomic::{Ordering, fence};
 use crate::doorbell;
@@ -95,7 +99,7 @@ impl Drain {
         // before it was published before that, so this round or an earlier one sees it.
         fence(Ordering::SeqCst);
         self.places.list_spools();
-        self.places.load_tails();
+        self.places.load_tails(&mut self.counts);
     }
 
     /// The batch that [`Self::next_batch`] gathered last.

@@ -4,14 +4,14 @@ use super::Counts;
 use super::batch::{Batch, LaneEnd};
 use super::lane_reader::{Lane, LaneReader};
 use super::sigbus::Guard;
-use crate::atomic::{AtomicU32, Ordering};
+use crate::atomic::{AtomicU32, Ordering, fence};
 use crate::control::{Control, RingError};
 use crate::crc::Crc32c;
 use crate::doorbell;
 use crate::lane;
 use crate::layout::{LANE_LOCK, READER_LOCK};
 use crate::region::Region;
-use crate::sys::{self, Fd, Open, Stat};
+use crate::sys::{self, Errno, Fd, Open, Stat};
 use std::ffi::CStr;
 
 /// Why a ring cannot be read.
@@ -34,6 +34,12 @@ pub(super) struct RingReader {
     stat: Stat,
     crc: Crc32c,
     retirement: Retirement,
+    /// The mode that it was found with, if others could have opened it.
+    open_mode: Option<u32>,
+    /// Its file was too short when the round began.
+    is_cut: bool,
+    /// What producers dropped, when its header was last seen whole.
+    noted_dropped: u64,
 }
 
 #[derive(Copy, Clone, PartialEq, Eq)]
@@ -55,6 +61,7 @@ impl RingReader {
     ) -> Result<RingReader, ReadError> {
         let ring = |errno| ReadError::Ring(RingError::System(errno));
         let file = sys::open(Some(place), name, Open::ReadWrite).map_err(ring)?;
+        let open_mode = close_to_others(&file, uid).map_err(ring)?;
         let control = Control::map(&file, uid).map_err(ReadError::Ring)?;
         if !sys::lock_byte(&file, READER_LOCK).map_err(ring)? {
             return Err(ReadError::Busy);
@@ -65,10 +72,25 @@ impl RingReader {
         let data = Region::map(&file, geometry.data_offset(), bytes).map_err(ring)?;
         let guards = [Guard::new(control.region()), Guard::new(&data)];
         let crc = Crc32c::fastest();
-        let view = Lane { control: &control, data: &data, crc };
+        let is_cut = false;
+        let guard = &guards[1];
+        let view = Lane { control: &control, data: &data, guard, file: &file, is_cut, crc };
         let lanes = (0..geometry.lanes).map(|lane| LaneReader::new(&view, lane, counts)).collect();
         let retirement = Retirement::InUse;
-        Ok(RingReader { guards, control, data, lanes, file, stat, crc, retirement })
+        let noted_dropped = control.dropped().load(Ordering::Relaxed);
+        Ok(RingReader {
+            guards,
+            control,
+            data,
+            lanes,
+            file,
+            stat,
+            crc,
+            retirement,
+            open_mode,
+            is_cut,
+            noted_dropped,
+        })
     }
 
     pub(super) fn control(&self) -> &Control {
@@ -109,7 +131,14 @@ impl RingReader {
         lane: usize,
         act: impl FnOnce(&mut LaneReader, &Lane<'_>) -> T,
     ) -> T {
-        let view = Lane { control: &self.control, data: &self.data, crc: self.crc };
+        let view = Lane {
+            control: &self.control,
+            data: &self.data,
+            guard: &self.guards[1],
+            file: &self.file,
+            is_cut: self.is_cut,
+            crc: self.crc,
+        };
         act(&mut self.lanes[lane], &view)
     }
 
@@ -122,6 +151,7 @@ impl RingReader {
     }
 
     pub(super) fn load_tails(&mut self) {
+        self.is_cut = sys::fstat(&self.file).is_ok_and(|stat| stat.bytes < self.stat.bytes);
         for lane in &mut self.lanes {
             lane.load_tail(&self.control);
         }
@@ -181,19 +211,44 @@ impl RingReader {
         (0..self.control.geometry().lanes).map(used).sum()
     }
 
-    /// Whether the mapped file was cut off, or its header changed.
-    pub(super) fn is_damaged(&self) -> bool {
-        self.guards.iter().any(Guard::is_hit)
-            || !self.control.is_header_intact()
-            || sys::fstat(&self.file).is_ok_and(|stat| {
-                stat.bytes != self.stat.bytes || !stat.is_private_file(self.stat.uid)
-            })
+    /// Why the ring should be replaced: its mapped file was cut off, its header changed, or others
+    /// could open it.
+    pub(super) fn damage(&self) -> Option<String> {
+        if !self.is_whole() {
+            return Some("it was cut off or written over while it was read".to_owned());
+        }
+        let stat = sys::fstat(&self.file).unwrap_or(self.stat);
+        let open_mode = Some(stat.mode & 0o7777).filter(|_| !stat.is_private_file(self.stat.uid));
+        let mode = self.open_mode.or(open_mode)?;
+        Some(format!("others could open it (mode {mode:04o})"))
     }
 
-    /// Tells its producers to leave.
+    fn is_whole(&self) -> bool {
+        !self.guards.iter().any(Guard::is_hit)
+            && self.control.is_header_intact()
+            && sys::fstat(&self.file).is_ok_and(|stat| stat.bytes == self.stat.bytes)
+    }
+
+    /// Notes what noise over the header would hide; between two rounds.
+    pub(super) fn note_dropped(&mut self) {
+        self.noted_dropped = self.dropped_events();
+    }
+
+    /// Events that producers dropped because neither ring nor spool took them.
+    pub(super) fn dropped_events(&self) -> u64 {
+        if self.is_whole() {
+            self.control.dropped().load(Ordering::Relaxed)
+        } else {
+            self.noted_dropped
+        }
+    }
+
+    /// Tells its producers to leave, and keeps others out.
     pub(super) fn retire(&mut self) {
         if self.retirement == Retirement::InUse {
             doorbell::retire(self.control.doorbell());
+            // Whether this works or not, the next reader tries it, too.
+            let _ = close_to_others(&self.file, self.stat.uid);
             self.retirement = Retirement::Leaving;
         }
     }
@@ -207,6 +262,9 @@ impl RingReader {
                 // free now gets no further record.
                 let locked =
                     sys::is_locked(&self.file, LANE_LOCK, u64::from(self.control.geometry().lanes));
+                // What was published under a lock is seen now that the lock is gone: the kernel lets
+                // go of it after its owner's last store, and answers before the next load of a tail.
+                fence(Ordering::SeqCst);
                 if locked == Ok(false) {
                     self.retirement = Retirement::LastRound;
                 }
@@ -218,4 +276,14 @@ impl RingReader {
             }
         }
     }
+}
+
+/// Takes a file of `uid` away from everybody else, and says which mode it had if they could open it.
+pub(super) fn close_to_others(file: &Fd, uid: u32) -> Result<Option<u32>, Errno> {
+    let stat = sys::fstat(file)?;
+    if !stat.is_own_file(uid) || stat.is_private_file(uid) {
+        return Ok(None);
+    }
+    sys::set_mode(file, 0o600)?;
+    Ok(Some(stat.mode & 0o7777))
 }

@@ -1,7 +1,8 @@
 //! Surviving a ring file that is cut off while it is mapped.
 //!
 //! Touching a page beyond the file's end raises SIGBUS. The handler puts zeroed memory in the place
-//! of such pages and notes it; the reader then finds damage like any other, and retires the ring.
+//! of that page alone, since its neighbours may still be there, and notes it; the reader then finds
+//! damage like any other, and retires the ring.
 
 use crate::region::Region;
 use crate::sys;
@@ -11,8 +12,8 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 /// Regions that can be guarded at a time. One beyond that is not guarded: its SIGBUS ends the process,
 /// as any foreign one does.
 const MAX_GUARDS: usize = 64;
-/// Zeroed memory is put in pieces of this size: a multiple of every page size.
-const PIECE_BYTES: usize = 65_536;
+/// Bytes of a page, for the handler, which may not ask.
+static PAGE_BYTES: AtomicUsize = AtomicUsize::new(0);
 
 // Not the ring's atomics: these are shared with this process's own signal handler only.
 struct Slot {
@@ -41,6 +42,7 @@ impl Guard {
     pub(super) fn new(region: &Region) -> Guard {
         static INSTALL: Once = Once::new();
         INSTALL.call_once(|| {
+            PAGE_BYTES.store(sys::page_bytes(), Ordering::Relaxed);
             // SAFETY: the handler touches atomics and makes one system call.
             let installed = unsafe { sys::catch_sigbus(on_sigbus) };
             debug_assert!(installed.is_ok());
@@ -76,10 +78,11 @@ extern "C" fn on_sigbus(_signal: i32, info: *const u8, _context: *mut u8) {
         let base = slot.base.load(Ordering::Acquire);
         let bytes = slot.bytes.load(Ordering::Relaxed);
         if base != 0 && (base..base + bytes).contains(&address) {
-            let piece = (address - base) / PIECE_BYTES * PIECE_BYTES;
-            let length = PIECE_BYTES.min(bytes - piece);
+            let page_bytes = PAGE_BYTES.load(Ordering::Relaxed);
+            // Mappings begin on a page.
+            let page = address / page_bytes * page_bytes;
             // SAFETY: inside a region of this reader, which expects to find damage there.
-            let replaced = unsafe { sys::map_anonymous_over((base + piece) as *mut u8, length) };
+            let replaced = unsafe { sys::map_anonymous_over(page as *mut u8, page_bytes) };
             slot.hit.store(true, Ordering::Relaxed);
             if replaced.is_ok() {
                 return;
@@ -111,5 +114,7 @@ mod tests {
         region.read(1 << 19, &mut bytes);
         assert_eq!(bytes, [0; 4]);
         assert!(guard.is_hit());
+        region.read(0, &mut bytes);
+        assert_eq!(bytes, [7; 4], "the page before the cut is still there");
     }
 }

@@ -82,7 +82,12 @@ const TYPE_BITS: u32 = 0o170_000;
 impl Stat {
     /// A regular file of `uid` that nobody else may open.
     pub fn is_private_file(&self, uid: u32) -> bool {
-        self.mode & TYPE_BITS == 0o100_000 && self.mode & 0o077 == 0 && self.uid == uid
+        self.is_own_file(uid) && self.mode & 0o077 == 0
+    }
+
+    /// A regular file of `uid`, whoever else may open it.
+    pub fn is_own_file(&self, uid: u32) -> bool {
+        self.mode & TYPE_BITS == 0o100_000 && self.uid == uid
     }
 
     /// A directory of `uid` that nobody else may enter.

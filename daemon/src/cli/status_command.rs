@@ -212,8 +212,12 @@ fn show_problems(status: &Status, out: &mut dyn Write) -> io::Result<()> {
         write!(out, "\n{HEADING}SINCE THE START{HEADING:#}\n{text}")?;
     }
     let lacks = status.places.iter().flat_map(|place| {
-        [("ring", &place.ring_error), ("spool", &place.spool_error)]
-            .map(|(what, error)| Some(format!("{} has no {what}: {}", place.path, error.as_ref()?)))
+        [
+            ("has no ring", &place.ring_error),
+            ("had a ring that was replaced", &place.ring_damage),
+            ("has no spool", &place.spool_error),
+        ]
+        .map(|(what, error)| Some(format!("{} {what}: {}", place.path, error.as_ref()?)))
     });
     let journal = &status.journal;
     let rotation_error = journal.rotation_error.clone().filter(|_| journal.paused.is_none());

@@ -119,6 +119,8 @@ pub struct PlaceStatus {
     pub refused: Option<String>,
     /// Why it has no ring, if it should have one.
     pub ring_error: Option<String>,
+    /// What was wrong with the last ring that was replaced for damage.
+    pub ring_damage: Option<String>,
     /// Why it has no spool.
     pub spool_error: Option<String>,
     /// Lanes of its ring.
@@ -129,7 +131,8 @@ pub struct PlaceStatus {
     pub used_bytes: u64,
     /// Bytes in its spool.
     pub spool_bytes: u64,
-    /// Events that hooks dropped because neither ring nor spool took them, since the ring was made.
+    /// Events that hooks dropped because neither ring nor spool took them, since the ring that the
+    /// daemon found was made.
     pub dropped_events: u64,
     /// Retired rings that are being emptied.
     pub retired_rings: usize,
@@ -215,12 +218,13 @@ impl From<&PlaceReport> for PlaceStatus {
             path: report.path.clone(),
             refused: report.refused.clone(),
             ring_error: report.ring_error.clone(),
+            ring_damage: report.ring_damage.clone(),
             spool_error: report.spool_error.clone(),
             lanes: report.lanes,
             locked_lanes: report.locked_lanes,
             used_bytes: report.used_bytes,
             spool_bytes: report.spool_bytes,
-            dropped_events: report.dropped_events + report.spool_dropped_events,
+            dropped_events: report.dropped_events.saturating_add(report.spool_dropped_events),
             retired_rings: report.retired_rings,
         }
     }

@@ -1,7 +1,7 @@
 //! A ring that is damaged or of another version, found by hooks and by the next daemon.
 
 use std::fs::{self, OpenOptions};
-use std::os::unix::fs::FileExt as _;
+use std::os::unix::fs::{FileExt as _, PermissionsExt};
 use std::path::PathBuf;
 
 use hookring_tests::{Bed, wait_for};
@@ -40,19 +40,78 @@ fn bed_with_a_ring() -> Bed {
     bed
 }
 
+/// Waits until the daemon is done with a ring that it set aside.
+fn wait_until_salvaged(bed: &Bed) {
+    let kept = bed.path().join("ring.bad");
+    wait_for("the damaged ring to be emptied", || kept.exists().then_some(()));
+}
+
 #[test]
-fn a_ring_with_a_damaged_header_is_set_aside_and_hooks_spool_meanwhile() {
-    for bytes in [noise(4096), vec![0; 4096]] {
+fn a_ring_with_a_damaged_header_gives_out_what_it_holds_and_hooks_spool_meanwhile() {
+    for bytes in [noise(4096), noise(65_536), vec![0; 4096]] {
         let bed = bed_with_a_ring();
-        overwrite(&bed, 0, &bytes);
         bed.emit_numbers(0..20);
-        let daemon = bed.start();
+        overwrite(&bed, 0, &bytes);
         bed.emit_numbers(20..40);
+        let daemon = bed.start();
+        bed.emit_numbers(40..60);
+        wait_until_salvaged(&bed);
         assert_eq!(daemon.stop(), 0);
-        assert_eq!(bed.numbers(), Vec::from_iter(0..40));
-        assert_eq!(bed.status()["counts"]["retired_rings"], 1);
-        assert!(bed.path().join("ring.bad").exists());
+        assert_eq!(bed.numbers(), Vec::from_iter(0..60));
+        let status = bed.status();
+        assert_eq!(status["counts"]["retired_rings"], 1);
+        assert_eq!(status["counts"]["damaged_bytes"], 0);
+        assert!(status["places"][0]["ring_damage"].is_string(), "{status}");
     }
+}
+
+#[test]
+fn a_daemon_killed_over_a_damaged_ring_leaves_the_rest_to_the_next() {
+    let bed = bed_with_a_ring();
+    bed.emit_numbers(0..100);
+    overwrite(&bed, 0, &noise(4096));
+    for count in [1, 100] {
+        let daemon = bed.start();
+        bed.wait_for_events(count);
+        daemon.kill();
+    }
+    let daemon = bed.start();
+    wait_until_salvaged(&bed);
+    assert_eq!(daemon.stop(), 0);
+    assert_eq!(bed.numbers(), Vec::from_iter(0..100));
+}
+
+#[test]
+fn a_ring_that_was_cut_off_gives_out_what_is_left_of_it() {
+    let bed = bed_with_a_ring();
+    bed.emit_numbers(0..20);
+    let file = OpenOptions::new().write(true).open(ring(&bed)).expect("the ring");
+    let bytes = file.metadata().expect("its length").len();
+    // The lanes that hooks fill first are in the second half.
+    file.set_len(bytes * 3 / 4).expect("the cut");
+    let daemon = bed.start();
+    wait_until_salvaged(&bed);
+    bed.emit_numbers(20..40);
+    assert_eq!(daemon.stop(), 0);
+    let numbers = bed.numbers();
+    assert!(numbers.is_sorted() && numbers.ends_with(&Vec::from_iter(20..40)), "{numbers:?}");
+    assert!(numbers.len() > 20, "none of the first twenty: {numbers:?}");
+}
+
+#[test]
+fn a_ring_whose_mode_was_opened_is_emptied_and_replaced() {
+    let bed = bed_with_a_ring();
+    bed.emit_numbers(0..20);
+    fs::set_permissions(ring(&bed), PermissionsExt::from_mode(0o640)).expect("the mode");
+    bed.emit_numbers(20..40);
+    let daemon = bed.start();
+    bed.emit_numbers(40..60);
+    assert_eq!(daemon.stop(), 0);
+    assert_eq!(bed.numbers(), Vec::from_iter(0..60));
+    let status = bed.status();
+    assert_eq!(status["counts"]["retired_rings"], 1);
+    let said = status["places"][0]["ring_damage"].as_str().expect("the reason");
+    assert!(said.contains("0640"), "{said}");
 }
 
 #[test]

@@ -20,6 +20,7 @@ pub(super) mod number {
     pub(in crate::sys) const GETPID: usize = 39;
     pub(in crate::sys) const FCNTL: usize = 72;
     pub(in crate::sys) const FTRUNCATE: usize = 77;
+    pub(in crate::sys) const FCHMOD: usize = 91;
     pub(in crate::sys) const GETCWD: usize = 79;
     pub(in crate::sys) const GETRLIMIT: usize = 97;
     pub(in crate::sys) const FUTEX: usize = 202;
@@ -54,6 +55,7 @@ pub(super) mod number {
     pub(in crate::sys) const RENAMEAT: usize = 38;
     pub(in crate::sys) const FTRUNCATE: usize = 46;
     pub(in crate::sys) const FALLOCATE: usize = 47;
+    pub(in crate::sys) const FCHMOD: usize = 52;
     pub(in crate::sys) const OPENAT: usize = 56;
     pub(in crate::sys) const CLOSE: usize = 57;
     pub(in crate::sys) const GETDENTS64: usize = 61;

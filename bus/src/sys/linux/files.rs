@@ -202,6 +202,11 @@ pub fn allocate(fd: &Fd, bytes: u64) -> Result<(), Errno> {
     call!(FALLOCATE, fd.raw(), 0, 0, bytes).map(drop)
 }
 
+/// Sets a file's permission bits.
+pub fn set_mode(fd: &Fd, mode: u32) -> Result<(), Errno> {
+    call!(FCHMOD, fd.raw(), mode).map(drop)
+}
+
 /// Sets a file's length.
 pub fn truncate(fd: &Fd, bytes: u64) -> Result<(), Errno> {
     call!(FTRUNCATE, fd.raw(), bytes).map(drop)

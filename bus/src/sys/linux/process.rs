@@ -14,6 +14,15 @@ pub fn effective_uid() -> u32 {
     call!(GETEUID).unwrap_or(0) as u32
 }
 
+/// Bytes of a page of memory.
+#[cfg(feature = "std")]
+pub fn page_bytes() -> usize {
+    unsafe extern "C" {
+        safe fn getpagesize() -> i32;
+    }
+    getpagesize() as usize
+}
+
 /// The process id, as this process's pid namespace has it.
 pub fn process_id() -> u32 {
     call!(GETPID).unwrap_or(0) as u32

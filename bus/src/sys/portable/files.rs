@@ -166,6 +166,12 @@ pub fn allocate(fd: &Fd, bytes: u64) -> Result<(), Errno> {
     check(unsafe { libc::fallocate(fd.raw(), 0, 0, bytes as libc::off_t) }).map(drop)
 }
 
+/// Sets a file's permission bits.
+pub fn set_mode(fd: &Fd, mode: u32) -> Result<(), Errno> {
+    // SAFETY: numbers only.
+    check(unsafe { libc::fchmod(fd.raw(), mode as libc::mode_t) }).map(drop)
+}
+
 /// Sets a file's length.
 pub fn truncate(fd: &Fd, bytes: u64) -> Result<(), Errno> {
     // SAFETY: numbers only.

@@ -23,6 +23,13 @@ pub fn effective_uid() -> u32 {
     unsafe { libc::geteuid() }
 }
 
+/// Bytes of a page of memory.
+#[cfg(feature = "std")]
+pub fn page_bytes() -> usize {
+    // SAFETY: a number only; every system answers.
+    unsafe { libc::sysconf(libc::_SC_PAGESIZE) as usize }
+}
+
 /// The process id, as this process's pid namespace has it.
 pub fn process_id() -> u32 {
     // SAFETY: always allowed.

@@ -1,0 +1,329 @@
+//! One place with its ring and its spool, and what happens to them over time: rings made, replaced,
+//! retired and set aside, a directory that comes and goes.
+
+use super::Counts;
+use super::batch::LaneEnd;
+use super::places::Options;
+use super::report::{OpenError, PlaceReport};
+use super::ring_reader::{ReadError, RingReader};
+use super::salvage_reader::SalvageReader;
+use super::spool_reader::SpoolReader;
+use crate::atomic::Ordering;
+use crate::control::RingError;
+use crate::create;
+use crate::doorbell;
+use crate::layout::LayoutError;
+use crate::place::{Path, RING, RING_BAD, Refused};
+use crate::spool;
+use crate::sys::{self, Errno, Fd, Stat};
+use std::ffi::{CStr, CString};
+
+/// One place.
+pub(super) struct PlaceReader {
+    path: Path,
+    has_ring: bool,
+    pub(super) dir: Option<(Fd, Stat)>,
+    pub(super) refused: Option<Refused>,
+    pub(super) ring: Option<RingReader>,
+    ring_error: Option<String>,
+    ring_damage: Option<String>,
+    /// Events that producers of rings that are gone dropped.
+    dropped_before: u64,
+    pub(super) spool: Option<SpoolReader>,
+    /// Events dropped at the limit of spools that are gone.
+    spool_dropped_before: u64,
+    spool_error: Option<Refused>,
+    pub(super) retired: Vec<RingReader>,
+    /// Ring files with a damaged header.
+    pub(super) salvaged: Vec<SalvageReader>,
+}
+
+impl PlaceReader {
+    pub(super) fn new(path: Path, has_ring: bool) -> PlaceReader {
+        PlaceReader {
+            path,
+            has_ring,
+            dir: None,
+            refused: None,
+            ring: None,
+            ring_error: None,
+            ring_damage: None,
+            dropped_before: 0,
+            spool: None,
+            spool_dropped_before: 0,
+            spool_error: None,
+            retired: Vec::new(),
+            salvaged: Vec::new(),
+        }
+    }
+
+    pub(super) fn name(&self) -> String {
+        String::from_utf8_lossy(self.path.as_bytes()).into_owned()
+    }
+
+    pub(super) fn rings(&mut self) -> impl Iterator<Item = &mut RingReader> {
+        self.ring.iter_mut().chain(&mut self.retired)
+    }
+
+    /// Takes up what a journal knows; what was taken up before, or read since, stays as it is.
+    pub(super) fn recover(&mut self, ends: &[LaneEnd]) {
+        self.rings().for_each(|ring| ring.recover(ends));
+        self.salvaged.iter_mut().for_each(|salvaged| salvaged.recover(ends));
+    }
+
+    pub(super) fn open_dir(&mut self, uid: u32) {
+        if self.dir.is_some() {
+            return;
+        }
+        let opened = crate::place::open_private(None, self.path.as_c_str(), uid)
+            .and_then(|dir| sys::fstat(&dir).map(|stat| (dir, stat)).map_err(Refused::System));
+        match opened {
+            Ok(dir) => (self.dir, self.refused) = (Some(dir), None),
+            Err(reason) => self.refused = Some(reason),
+        }
+    }
+
+    /// A directory that was wiped or replaced is another place: what was mapped from it is emptied.
+    pub(super) fn check_dir(&mut self, uid: u32, counts: &mut Counts) {
+        if let Some((_, ours)) = &self.dir {
+            let now = sys::stat(None, self.path.as_c_str());
+            let same = now.is_ok_and(|now| now.is_same_file(ours) && now.is_private_dir(uid));
+            if !same {
+                self.dir = None;
+                self.spool_dropped_before +=
+                    self.spool.take().map_or(0, |spool| spool.dropped_events());
+                self.retire_ring(counts);
+                // Whoever wiped it took the directory with it (a logout); hooks look for it there.
+                let _ = sys::mkdir(None, self.path.as_c_str());
+            }
+        }
+        self.open_dir(uid);
+    }
+
+    /// A spool whose directory or counters were removed or replaced is opened anew: hooks have.
+    pub(super) fn check_spool(&mut self) {
+        let (Some(spool), Some((dir, _))) = (&mut self.spool, &self.dir) else { return };
+        spool.retry_unreadable();
+        if !spool.is_in(dir) {
+            self.spool_dropped_before += spool.dropped_events();
+            self.spool = None;
+        }
+    }
+
+    /// Opens the spool, the rings that an earlier daemon left behind, and the ring, as far as they
+    /// are not open yet.
+    pub(super) fn open_all(
+        &mut self,
+        uid: u32,
+        options: &Options,
+        counts: &mut Counts,
+    ) -> Result<(), OpenError> {
+        let Some((dir, _)) = &self.dir else { return Ok(()) };
+        if self.spool.is_none() {
+            match spool::open(dir, uid) {
+                Ok(spool) => {
+                    self.spool = Some(SpoolReader::new(spool, uid, options.spool_bytes));
+                    self.spool_error = None;
+                }
+                Err(refused) => self.spool_error = Some(refused),
+            }
+        }
+        if !self.has_ring || self.ring.is_some() {
+            return Ok(());
+        }
+        self.open_old_rings(uid, counts);
+        self.open_ring(uid, options, counts)
+    }
+
+    /// Rings that an earlier daemon had replaced and not emptied. One that is held or cannot be opened
+    /// now is tried again when a ring is missing.
+    fn open_old_rings(&mut self, uid: u32, counts: &mut Counts) {
+        let Ok(names) = std::fs::read_dir(self.name()) else { return };
+        for name in names.flatten().filter_map(|entry| entry.file_name().into_string().ok()) {
+            if let Err(ReadError::Ring(error)) = self.open_old_ring(&name, uid, counts) {
+                self.ring_damage = Some(format!("{name} cannot be emptied: {error}"));
+            }
+        }
+    }
+
+    fn open_old_ring(
+        &mut self,
+        name: &str,
+        uid: u32,
+        counts: &mut Counts,
+    ) -> Result<(), ReadError> {
+        let uuid = |prefix| name.strip_prefix(prefix).and_then(create::from_hex);
+        let (Some((dir, _)), Ok(file)) = (&self.dir, CString::new(name)) else { return Ok(()) };
+        if let Some(bus) = uuid(create::OLD_PREFIX)
+            && self.retired.iter().all(|ring| ring.bus() != bus)
+        {
+            match RingReader::open(dir, &file, uid, counts) {
+                Ok(mut ring) => {
+                    ring.retire();
+                    self.retired.push(ring);
+                }
+                Err(ReadError::Ring(RingError::Layout(error))) => {
+                    self.salvaged.push(set_aside(dir, &file, uid)?);
+                    self.ring_damage = Some(error.to_string());
+                }
+                Err(error) => return Err(error),
+            }
+        } else if let Some(bus) = uuid(create::BAD_PREFIX)
+            && self.salvaged.iter().all(|salvaged| salvaged.bus() != bus)
+        {
+            self.salvaged.push(SalvageReader::open(dir, &file, file.clone(), bus, uid)?);
+        }
+        Ok(())
+    }
+
+    fn open_ring(
+        &mut self,
+        uid: u32,
+        options: &Options,
+        counts: &mut Counts,
+    ) -> Result<(), OpenError> {
+        let name = self.name();
+        let Some((dir, _)) = &self.dir else { return Ok(()) };
+        for _ in 0..4 {
+            match RingReader::open(dir, RING, uid, counts) {
+                Ok(ring) if fits(&ring, options) && ring.damage().is_none() => {
+                    (self.ring, self.ring_error) = (Some(ring), None);
+                    return Ok(());
+                }
+                Ok(mut ring) => {
+                    // Another size, another boot, already retired by a daemon that died, or open to
+                    // others, who may have it mapped.
+                    self.ring_damage = ring.damage().or(self.ring_damage.take());
+                    ring.retire();
+                    counts.retired_rings += 1;
+                    let old = create::old_name(&ring.bus());
+                    self.retired.push(ring);
+                    let _ = sys::rename(dir, RING, &old);
+                }
+                Err(ReadError::Busy) => return Err(OpenError::Busy(format!("{name}/ring"))),
+                Err(ReadError::Ring(RingError::System(Errno::NOENT))) => {}
+                // No fault of the ring: no descriptors, no memory. The next `maintain` tries again.
+                Err(ReadError::Ring(RingError::System(errno))) => {
+                    self.ring_error = Some(std::io::Error::from(errno).to_string());
+                    return Ok(());
+                }
+                Err(ReadError::Ring(error)) => {
+                    match &error {
+                        // Kept for the daemon that knows it.
+                        RingError::Layout(LayoutError::Version { .. }) => {
+                            let _ = sys::rename(dir, RING, c"ring.other-version");
+                        }
+                        RingError::Layout(_) => match set_aside(dir, RING, uid) {
+                            Ok(salvaged) => self.salvaged.push(salvaged),
+                            Err(ReadError::Busy) => {
+                                return Err(OpenError::Busy(format!("{name}/ring")));
+                            }
+                            Err(ReadError::Ring(error)) => {
+                                self.ring_error = Some(error.to_string());
+                                return Ok(());
+                            }
+                        },
+                        _ => _ = sys::rename(dir, RING, RING_BAD),
+                    }
+                    counts.retired_rings += 1;
+                    self.ring_damage = Some(error.to_string());
+                }
+            }
+            let geometry = create::geometry(options.lanes, options.lane_bytes);
+            match create::ring(dir, &geometry) {
+                Ok(()) | Err(Errno::EXIST) => {}
+                Err(errno) => {
+                    self.ring_error = Some(std::io::Error::from(errno).to_string());
+                    return Ok(());
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Retires the ring if its file was removed, replaced, cut off or damaged, or its size is no
+    /// longer the one that is wanted.
+    pub(super) fn check_ring(&mut self, options: &Options, counts: &mut Counts) {
+        self.rings().for_each(RingReader::note_dropped);
+        let (Some(ring), Some((dir, _))) = (&self.ring, &self.dir) else { return };
+        let named = sys::stat(Some(dir), RING).is_ok_and(|now| now.is_same_file(ring.stat()));
+        let damage = ring.damage();
+        if named && damage.is_none() && fits(ring, options) {
+            return;
+        }
+        self.ring_damage = damage.or(self.ring_damage.take());
+        if named {
+            let _ = sys::rename(dir, RING, &create::old_name(&ring.bus()));
+        }
+        self.retire_ring(counts);
+    }
+
+    fn retire_ring(&mut self, counts: &mut Counts) {
+        if let Some(mut ring) = self.ring.take() {
+            ring.retire();
+            counts.retired_rings += 1;
+            self.retired.push(ring);
+        }
+    }
+
+    pub(super) fn drop_finished(&mut self) {
+        let dir = self.dir.as_ref().map(|(dir, _)| dir);
+        self.retired.retain_mut(|ring| {
+            let finished = ring.is_finished();
+            if finished {
+                self.dropped_before = self.dropped_before.saturating_add(ring.dropped_events());
+            }
+            if let (true, Some(dir)) = (finished, dir) {
+                let _ = sys::unlink(dir, &create::old_name(&ring.bus()));
+            }
+            !finished
+        });
+        for salvaged in self.salvaged.extract_if(.., |salvaged| salvaged.is_finished()) {
+            if let Some(dir) = dir {
+                salvaged.finish(dir);
+            }
+        }
+    }
+
+    pub(super) fn report(&self) -> PlaceReport {
+        let mut report = PlaceReport {
+            path: self.name(),
+            refused: self.refused.map(|refused| refused.to_string()),
+            ring_error: self.ring_error.clone(),
+            ring_damage: self.ring_damage.clone(),
+            spool_error: self.spool_error.map(|refused| refused.to_string()),
+            retired_rings: self.retired.len() + self.salvaged.len(),
+            ..PlaceReport::default()
+        };
+        if let Some(ring) = &self.ring {
+            report.lanes = ring.lanes();
+            report.locked_lanes = ring.locked_lanes();
+            report.used_bytes = ring.used_bytes();
+        }
+        let dropped = self.ring.iter().chain(&self.retired).map(RingReader::dropped_events);
+        report.dropped_events = dropped.fold(self.dropped_before, u64::saturating_add);
+        if let Some(usage) = self.spool.as_ref().and_then(SpoolReader::usage) {
+            report.spool_bytes = usage.used_bytes().load(Ordering::Relaxed);
+            report.spool_dropped_events = usage.dropped_events().load(Ordering::Relaxed);
+        }
+        report.spool_dropped_events += self.spool_dropped_before;
+        report
+    }
+}
+
+fn fits(ring: &RingReader, options: &Options) -> bool {
+    let geometry = ring.control().geometry();
+    geometry.lanes == options.lanes
+        && geometry.lane_bytes == options.lane_bytes
+        && geometry.boot == create::boot_id()
+        && !doorbell::is_retired(ring.doorbell())
+}
+
+/// Takes a ring file with a damaged header as its reader, and out of the way.
+fn set_aside(dir: &Fd, from: &CStr, uid: u32) -> Result<SalvageReader, ReadError> {
+    let bus = create::random_uuid();
+    let name = create::bad_name(&bus);
+    let salvaged = SalvageReader::open(dir, from, name.clone(), bus, uid)?;
+    let renamed = sys::rename(dir, from, &name);
+    renamed.map(|()| salvaged).map_err(|errno| ReadError::Ring(RingError::System(errno)))
+}

@@ -1,0 +1,132 @@
+//! A bus in a temporary directory, its hooks and its producers, all in one process.
+
+use hookring_bus::crc::Crc32c;
+use hookring_bus::create;
+use hookring_bus::drain::{Drain, Options};
+use hookring_bus::ident::Ids;
+use hookring_bus::layout::Geometry;
+use hookring_bus::oneshot::{Message, NotTaken, OneShot};
+use hookring_bus::owned::{OwnedLane, PutError};
+use hookring_bus::place::{Places, RING};
+use hookring_bus::record::{RecordHeader, kind};
+use hookring_bus::spool;
+use hookring_bus::sys::{self, Open};
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::{FileExt, PermissionsExt};
+use std::path::PathBuf;
+
+/// A bus in a directory of its own.
+pub(crate) struct Bus {
+    pub(crate) temp: tempfile::TempDir,
+    pub(crate) options: Options,
+}
+
+impl Bus {
+    pub(crate) fn new(lanes: u32) -> Bus {
+        let temp = tempfile::tempdir().unwrap();
+        std::fs::set_permissions(temp.path(), PermissionsExt::from_mode(0o700)).unwrap();
+        let options = Options { lanes, lane_bytes: 16 * 1024, spool_bytes: 1 << 20 };
+        Bus { temp, options }
+    }
+
+    pub(crate) fn places(&self) -> Places<'_> {
+        Places::new(Some(self.temp.path().as_os_str().as_bytes()), sys::effective_uid())
+    }
+
+    pub(crate) fn drain(&self) -> Drain {
+        Drain::open(&self.places(), self.options).unwrap()
+    }
+
+    pub(crate) fn lane(&self) -> OwnedLane {
+        self.try_lane(Some(Crc32c::fastest())).unwrap()
+    }
+
+    pub(crate) fn try_lane(
+        &self,
+        crc: Option<Crc32c>,
+    ) -> Result<OwnedLane, hookring_bus::owned::ClaimError> {
+        let place = self.places().open(0).unwrap();
+        let file = sys::open(Some(&place), RING, Open::ReadWrite).unwrap();
+        OwnedLane::claim(file, sys::effective_uid(), crc)
+    }
+
+    pub(crate) fn hook(&self, payload: &[u8]) -> Result<(), NotTaken> {
+        let place = self.places().open(0).unwrap();
+        let ring = OneShot::open(&place, sys::effective_uid()).map_err(NotTaken::Ring)?;
+        let mut message = message(payload);
+        message.stamp(&mut Ids::new(create::random_seed()), 0);
+        ring.publish(&mut message, 7)?;
+        ring.ring();
+        Ok(())
+    }
+
+    pub(crate) fn spool(&self, payload: &[u8]) {
+        let place = self.places().open(0).unwrap();
+        let mut message = message(payload);
+        message.stamp(&mut Ids::new(create::random_seed()), 0);
+        let uid = sys::effective_uid();
+        spool::store(&place, uid, message.header, b"", payload, Crc32c::fastest()).unwrap();
+    }
+
+    pub(crate) fn ring_path(&self) -> PathBuf {
+        self.temp.path().join("ring")
+    }
+
+    /// Overwrites a byte range of the ring file.
+    pub(crate) fn scribble(&self, offset: u64, bytes: &[u8]) {
+        let file = std::fs::OpenOptions::new().write(true).open(self.ring_path()).unwrap();
+        file.write_all_at(bytes, offset).unwrap();
+    }
+
+    pub(crate) fn geometry(&self) -> Geometry {
+        create::geometry(self.options.lanes, self.options.lane_bytes)
+    }
+
+    pub(crate) fn names(&self, prefix: &str) -> Vec<String> {
+        let entries = std::fs::read_dir(self.temp.path()).unwrap();
+        let names = entries.map(|entry| entry.unwrap().file_name().into_string().unwrap());
+        names.filter(|name| name.starts_with(prefix)).collect()
+    }
+
+    pub(crate) fn cut(&self, bytes: u64) {
+        let file = std::fs::OpenOptions::new().write(true).open(self.ring_path()).unwrap();
+        file.set_len(bytes).unwrap();
+    }
+}
+
+pub(crate) fn message(payload: &[u8]) -> Message<'_> {
+    let header = RecordHeader {
+        payload_bytes: payload.len() as u32,
+        kind: kind::DATA,
+        ..Default::default()
+    };
+    Message { header, meta: b"", payload }
+}
+
+pub(crate) fn put(lane: &mut OwnedLane, payload: &[u8]) -> Result<(), PutError> {
+    let header = RecordHeader { stamp_ns: sys::boottime_ns(), ..Default::default() };
+    lane.put(&header, b"", payload)
+}
+
+pub(crate) fn publish(lane: &mut OwnedLane, payload: &[u8]) {
+    put(lane, payload).unwrap();
+    lane.publish();
+}
+
+pub(crate) fn noise(bytes: usize) -> Vec<u8> {
+    (0..bytes as u32).map(|i| (i.wrapping_mul(2_654_435_761) >> 24) as u8).collect()
+}
+
+/// Everything that can be drained, as text.
+pub(crate) fn drain_all(drain: &mut Drain) -> Vec<String> {
+    let mut all = Vec::new();
+    // Two empty rounds: a record stamped during one waits for the next.
+    let mut empty = 0;
+    while empty < 2 {
+        let batch = drain.next_batch();
+        empty = if batch.is_empty() { empty + 1 } else { 0 };
+        all.extend(batch.records().map(|r| String::from_utf8_lossy(r.payload).into_owned()));
+        drain.release();
+    }
+    all
+}

@@ -1,0 +1,128 @@
+//! Damage to a ring that is read.
+
+use crate::bus::{Bus, drain_all, publish, put};
+use hookring_bus::crc::Crc32c;
+use hookring_bus::layout::{Geometry, word};
+use hookring_bus::owned::PutError;
+
+#[test]
+fn a_damaged_record_costs_itself_and_the_lane_is_used_again() {
+    let bus = Bus::new(2);
+    let mut drain = bus.drain();
+    let mut lane = bus.lane();
+    for text in ["first", "second", "third"] {
+        publish(&mut lane, text.as_bytes());
+    }
+    let number = lane.lane();
+    // The payload of the second record.
+    bus.scribble(bus.geometry().lane_offset(number) + 128 + 64, b"S");
+    assert_eq!(drain_all(&mut drain), ["first"]);
+    assert_eq!(drain.counts().condemned_lanes, 1);
+    assert_eq!(put(&mut lane, b"x"), Err(PutError::Condemned));
+    drop(lane);
+    assert_eq!(drain_all(&mut drain), ["third"]);
+    assert_eq!(drain.counts().damaged_bytes, 128);
+    let mut next = bus.lane();
+    assert_eq!(next.lane(), number);
+    publish(&mut next, b"fourth");
+    assert_eq!(drain_all(&mut drain), ["fourth"]);
+}
+
+#[test]
+fn a_lying_tail_or_head_costs_nothing_that_has_a_crc() {
+    let lies = [0, 63, 64 * 1024 * 1024, u64::MAX, u64::MAX / 2 - 63];
+    for (at, lie) in [word::TAIL, word::HEAD].into_iter().flat_map(|at| lies.map(|lie| (at, lie))) {
+        for restart in [false, true] {
+            let bus = Bus::new(2);
+            let mut drain = bus.drain();
+            let mut lane = bus.lane();
+            publish(&mut lane, b"zeroth");
+            assert_eq!(drain_all(&mut drain), ["zeroth"]);
+            publish(&mut lane, b"first");
+            publish(&mut lane, b"second");
+            let number = lane.lane();
+            drop(lane);
+            let control = Geometry::control_offset(number) as u64;
+            bus.scribble(control + at as u64, &lie.to_le_bytes());
+            if restart {
+                drop(drain);
+                drain = bus.drain();
+            }
+            let what = format!("word {at} set to {lie}, restart {restart}");
+            assert_eq!(drain_all(&mut drain), ["first", "second"], "{what}");
+            publish(&mut bus.lane(), b"later");
+            assert_eq!(drain_all(&mut drain), ["later"], "{what}");
+        }
+    }
+}
+
+#[test]
+fn noise_over_a_ring_in_use_does_not_stop_the_reader() {
+    let bus = Bus::new(4);
+    let mut drain = bus.drain();
+    publish(&mut bus.lane(), b"before");
+    assert_eq!(drain_all(&mut drain), ["before"]);
+    let noise: Vec<u8> =
+        (0..131_072u32).map(|i| (i.wrapping_mul(2_654_435_761) >> 23) as u8).collect();
+    bus.scribble(0, &noise);
+    assert_eq!(drain_all(&mut drain), Vec::<String>::new());
+    drain.maintain();
+    drain_all(&mut drain);
+    bus.hook(b"after").unwrap();
+    assert_eq!(drain_all(&mut drain), ["after"]);
+}
+
+#[test]
+fn a_truncated_ring_in_use_does_not_stop_the_reader() {
+    for length in [0, 100, 4096, 5000, 65_536, 70_000] {
+        let bus = Bus::new(4);
+        let mut drain = bus.drain();
+        bus.hook(b"before").unwrap();
+        assert_eq!(drain_all(&mut drain), ["before"]);
+        let file = std::fs::OpenOptions::new().write(true).open(bus.ring_path()).unwrap();
+        file.set_len(length).unwrap();
+        assert_eq!(drain_all(&mut drain), Vec::<String>::new());
+        drain.maintain();
+        drain_all(&mut drain);
+        bus.hook(b"after").unwrap();
+        assert_eq!(drain_all(&mut drain), ["after"], "cut to {length}");
+    }
+}
+
+#[test]
+fn a_cut_through_a_lane_costs_what_stood_behind_it_and_that_is_counted() {
+    let crcs = [Some(Crc32c::fastest()), None];
+    for (crc, rest) in crcs.into_iter().flat_map(|crc| [(crc, 0), (crc, 100)]) {
+        let bus = Bus::new(1);
+        let mut drain = bus.drain();
+        let mut lane = bus.try_lane(crc).unwrap();
+        // 1088 bytes each.
+        for i in 0..12 {
+            publish(&mut lane, &[b'a' + i; 1000]);
+        }
+        // Seven records end before it, the eighth is cut.
+        bus.cut(bus.geometry().lane_offset(0) + 2 * 4096 + rest);
+        let taken: Vec<_> = drain_all(&mut drain).iter().map(|text| text.as_bytes()[0]).collect();
+        assert_eq!(taken, *b"abcdefg");
+        drop(lane);
+        assert_eq!(drain_all(&mut drain), Vec::<String>::new());
+        assert_eq!(drain.counts().damaged_bytes, 5 * 1088);
+        drain.maintain();
+        bus.hook(b"after").unwrap();
+        assert_eq!(drain_all(&mut drain), ["after"]);
+    }
+}
+
+#[test]
+fn a_cut_spares_other_lanes_in_front_of_it() {
+    let bus = Bus::new(4);
+    let mut drain = bus.drain();
+    let mut lanes = [bus.lane(), bus.lane()];
+    publish(&mut lanes[0], b"in front");
+    publish(&mut lanes[1], b"behind");
+    bus.cut(bus.geometry().lane_offset(1));
+    assert_eq!(drain_all(&mut drain), ["in front"]);
+    drop(lanes);
+    assert_eq!(drain_all(&mut drain), Vec::<String>::new());
+    assert_eq!(drain.counts().damaged_bytes, 128);
+}

@@ -1,0 +1,10 @@
+//! Lanes, spool and reader together, in one process: order, oracle, damage, replacement.
+
+mod bus;
+mod damage;
+mod order;
+mod publishing;
+mod recovery;
+mod replacement;
+mod salvage;
+mod spool;

@@ -1,0 +1,93 @@
+//! In which order events come out, and in how many batches.
+
+use crate::bus::{Bus, drain_all, publish, put};
+use hookring_bus::drain::Options;
+use hookring_bus::record::RecordHeader;
+
+#[test]
+fn hooks_lanes_and_spool_come_out_in_the_order_of_time() {
+    let bus = Bus::new(8);
+    let mut drain = bus.drain();
+    let mut a = bus.lane();
+    let mut b = bus.lane();
+    assert_ne!(a.lane(), b.lane());
+    let mut expected = Vec::new();
+    for i in 0..200 {
+        let text = format!("event {i}");
+        match i % 4 {
+            0 => publish(&mut a, text.as_bytes()),
+            1 => publish(&mut b, text.as_bytes()),
+            2 => bus.hook(text.as_bytes()).unwrap(),
+            _ => bus.spool(text.as_bytes()),
+        }
+        expected.push(text);
+    }
+    assert_eq!(drain_all(&mut drain), expected);
+    assert_eq!(drain.counts().lane_records, 150);
+    assert_eq!(drain.counts().spool_records, 50);
+}
+
+/// The single-lane ring is the oracle of the many-lane one: the same events, the same order.
+#[test]
+fn a_bus_of_many_lanes_gives_what_a_bus_of_one_gives() {
+    let (one, many) = (Bus::new(1), Bus::new(16));
+    let (mut one_drain, mut many_drain) = (one.drain(), many.drain());
+    let mut single = one.lane();
+    let mut lanes: Vec<_> = (0..8).map(|_| many.lane()).collect();
+    let mut from_one = Vec::new();
+    let mut from_many = Vec::new();
+    for i in 0..3000usize {
+        let text = format!("{i}-{}", "x".repeat(i * 7 % 700));
+        publish(&mut single, text.as_bytes());
+        publish(&mut lanes[i * 5 % 8], text.as_bytes());
+        if i % 9 == 0 {
+            from_one.extend(drain_all(&mut one_drain));
+            from_many.extend(drain_all(&mut many_drain));
+        }
+    }
+    from_one.extend(drain_all(&mut one_drain));
+    from_many.extend(drain_all(&mut many_drain));
+    assert_eq!(from_one.len(), 3000);
+    assert_eq!(from_one, from_many);
+}
+
+#[test]
+fn a_stamp_from_the_future_waits_one_round_and_is_clamped() {
+    let bus = Bus::new(2);
+    let mut drain = bus.drain();
+    let mut lane = bus.lane();
+    let header = RecordHeader { stamp_ns: u64::MAX / 2, ..Default::default() };
+    lane.put(&header, b"", b"from the future").unwrap();
+    lane.publish();
+    assert!(drain.next_batch().is_empty());
+    drain.release();
+    bus.hook(b"other").unwrap();
+    assert_eq!(drain_all(&mut drain).len(), 2);
+    assert_eq!(drain.counts().clamped_stamps, 1);
+    assert_eq!(drain.counts().condemned_lanes, 0);
+}
+
+#[test]
+fn a_batch_is_bounded_and_a_round_goes_on_in_the_next() {
+    let bus = Bus {
+        options: Options { lane_bytes: 4 << 20, lanes: 4, ..Bus::new(1).options },
+        ..Bus::new(1)
+    };
+    let mut drain = bus.drain();
+    let mut lanes = [bus.lane(), bus.lane()];
+    for i in 0..5000 {
+        put(&mut lanes[i % 2], format!("{i}").as_bytes()).unwrap();
+    }
+    for lane in &mut lanes {
+        lane.publish();
+    }
+    let first: Vec<_> = drain
+        .next_batch()
+        .records()
+        .map(|r| String::from_utf8_lossy(r.payload).into_owned())
+        .collect();
+    assert_eq!(first.len(), hookring_bus::drain::MAX_BATCH_RECORDS);
+    drain.release();
+    let all: Vec<_> = first.into_iter().chain(drain_all(&mut drain)).collect();
+    assert_eq!(all, (0..5000).map(|i| i.to_string()).collect::<Vec<_>>());
+}

@@ -1,0 +1,125 @@
+//! One reader at a time, and what the next one finds.
+
+use crate::bus::{Bus, drain_all, publish};
+use hookring_bus::drain::{Drain, LaneEnd, MAX_BATCH_BYTES, OpenError, Origin};
+use std::collections::HashSet;
+
+#[test]
+fn what_was_not_released_is_found_again_and_what_was_journaled_is_not() {
+    let bus = Bus::new(2);
+    let mut drain = bus.drain();
+    for i in 0..3 {
+        bus.hook(format!("hook {i}").as_bytes()).unwrap();
+        bus.spool(format!("spool {i}").as_bytes());
+    }
+    let mut ends = Vec::new();
+    let mut names = HashSet::new();
+    let mut taken = Vec::new();
+    while taken.len() < 6 {
+        for record in drain.next_batch().records() {
+            taken.push(String::from_utf8_lossy(record.payload).into_owned());
+            match record.origin {
+                Origin::Lane(end) => ends.push(*end),
+                Origin::Spool(name) => drop(names.insert(name.to_string())),
+            }
+        }
+    }
+    drop(drain);
+    // Nothing was released: a reader without a journal gets everything again.
+    let mut again = bus.drain();
+    let count = again.next_batch().len();
+    assert_eq!(count, 6);
+    drop(again);
+    // One that knows of the first four gets the last two.
+    let mut recovered = bus.drain();
+    let first_two: Vec<LaneEnd> = ends[..2].to_vec();
+    let two_names =
+        names.iter().filter(|name| **name != *names.iter().max().unwrap()).cloned().collect();
+    recovered.recover(&first_two, &two_names);
+    assert_eq!(drain_all(&mut recovered), ["hook 2", "spool 2"]);
+    assert_eq!(
+        std::fs::read_dir(bus.temp.path().join("spool")).unwrap().count(),
+        1,
+        "only `usage`"
+    );
+}
+
+#[test]
+fn a_second_reader_is_refused() {
+    let bus = Bus::new(1);
+    let _drain = bus.drain();
+    let second = Drain::open(&bus.places(), bus.options);
+    assert!(matches!(second, Err(OpenError::Busy(_))));
+}
+
+/// A journal knows of records, not of pads: a reader that zeroed a pad and died before it moved the
+/// head would leave zeros for its successor, which would take them for damage.
+#[test]
+fn a_pad_is_released_together_with_the_record_behind_it() {
+    let mut bus = Bus::new(2);
+    bus.options.spool_bytes = 4 << 20;
+    let mut drain = bus.drain();
+    let mut lane = bus.lane();
+    let payload = [b'x'; 6000];
+    publish(&mut lane, &payload);
+    drain_all(&mut drain);
+    bus.spool(&vec![b'y'; MAX_BATCH_BYTES - 1]);
+    publish(&mut lane, &payload);
+    // Does not fit before the end of the lane's 16 KiB: a pad comes first.
+    publish(&mut lane, &payload);
+    for taken in [2, 1] {
+        let batch = drain.next_batch();
+        assert_eq!(batch.len(), taken);
+        let last = batch.records().last().map(|record| record.origin.clone());
+        drain.release();
+        let end = drain.ends().into_iter().find(|end| end.lane == lane.lane() as u16);
+        assert_eq!(last, end.map(Origin::Lane));
+    }
+    assert_eq!(drain.counts().lane_records, 3);
+}
+
+#[test]
+fn a_ring_opened_late_is_recovered_as_one_opened_at_the_start() {
+    let bus = Bus::new(2);
+    let mut drain = bus.drain();
+    bus.hook(b"journaled").unwrap();
+    let batch = drain.next_batch();
+    let Origin::Lane(end) = batch.records().next().unwrap().origin.clone() else {
+        panic!("from a lane")
+    };
+    drop(drain);
+    bus.hook(b"owed").unwrap();
+    // Out of sight at the start, as it is for a daemon without descriptors.
+    let away = bus.temp.path().join("away");
+    std::fs::rename(bus.ring_path(), &away).unwrap();
+    std::fs::create_dir(bus.ring_path()).unwrap();
+    let mut drain = bus.drain();
+    drain.recover(&[end], &HashSet::new());
+    assert!(drain.report()[0].ring_error.is_some());
+    std::fs::remove_dir(bus.ring_path()).unwrap();
+    std::fs::rename(&away, bus.ring_path()).unwrap();
+    drain.maintain();
+    assert_eq!(drain_all(&mut drain), ["owed"]);
+}
+
+#[test]
+fn a_retired_ring_opened_late_is_recovered_as_one_opened_at_the_start() {
+    let mut bus = Bus::new(2);
+    let mut drain = bus.drain();
+    bus.hook(b"journaled").unwrap();
+    let Origin::Lane(end) = drain.next_batch().records().next().unwrap().origin.clone() else {
+        panic!("from a lane")
+    };
+    drop(drain);
+    bus.hook(b"owed").unwrap();
+    bus.options.lanes = 4;
+    let away = bus.temp.path().join("away");
+    std::fs::rename(bus.ring_path(), &away).unwrap();
+    std::fs::create_dir(bus.ring_path()).unwrap();
+    let mut drain = bus.drain();
+    drain.recover(&[end], &HashSet::new());
+    std::fs::remove_dir(bus.ring_path()).unwrap();
+    std::fs::rename(&away, bus.ring_path()).unwrap();
+    drain.maintain();
+    assert_eq!(drain_all(&mut drain), ["owed"]);
+}

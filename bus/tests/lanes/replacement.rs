@@ -1,0 +1,106 @@
+//! Rings that are removed, replaced and emptied.
+
+use crate::bus::{Bus, drain_all, noise, publish, put};
+use std::os::unix::fs::PermissionsExt;
+
+#[test]
+fn a_removed_ring_is_drained_and_replaced() {
+    let bus = Bus::new(2);
+    let mut drain = bus.drain();
+    let mut lane = bus.lane();
+    publish(&mut lane, b"before");
+    std::fs::remove_file(bus.ring_path()).unwrap();
+    publish(&mut lane, b"in the removed ring");
+    drain.maintain();
+    put(&mut lane, b"last in the old ring").unwrap();
+    assert!(lane.publish(), "the producer is told to leave");
+    drop(lane);
+    bus.hook(b"in the new ring").unwrap();
+    let expected = ["before", "in the removed ring", "last in the old ring", "in the new ring"];
+    assert_eq!(drain_all(&mut drain), expected);
+    while drain.report()[0].retired_rings > 0 {
+        drain.maintain();
+        drain_all(&mut drain);
+    }
+    assert_eq!(drain.counts().retired_rings, 1);
+}
+
+#[test]
+fn a_ring_of_another_size_is_emptied_into_the_new_one_even_across_a_restart() {
+    let mut bus = Bus::new(2);
+    drop(bus.drain());
+    bus.hook(b"in the small ring").unwrap();
+    bus.options.lanes = 4;
+    // This reader retires the old ring and dies before it has drained it.
+    drop(bus.drain());
+    bus.hook(b"in the large ring").unwrap();
+    let mut drain = bus.drain();
+    assert_eq!(drain_all(&mut drain), ["in the small ring", "in the large ring"]);
+    for _ in 0..3 {
+        drain.maintain();
+        drain_all(&mut drain);
+    }
+    let names: Vec<_> =
+        std::fs::read_dir(bus.temp.path()).unwrap().map(|e| e.unwrap().file_name()).collect();
+    assert_eq!(names.len(), 2, "ring and spool are left: {names:?}");
+}
+
+#[test]
+fn a_ring_whose_mode_was_opened_is_closed_emptied_and_replaced() {
+    let open = |bus: &Bus| {
+        std::fs::set_permissions(bus.ring_path(), PermissionsExt::from_mode(0o666)).unwrap();
+    };
+    for while_it_is_read in [false, true] {
+        let bus = Bus::new(2);
+        let mut drain = Some(bus.drain()).filter(|_| while_it_is_read);
+        let mut lane = bus.lane();
+        publish(&mut lane, b"before");
+        bus.hook(b"a hook's").unwrap();
+        open(&bus);
+        assert!(bus.hook(b"x").is_err());
+        bus.spool(b"spooled");
+        if let Some(drain) = &mut drain {
+            drain.maintain();
+        }
+        // A reader that dies over a ring it has retired leaves it readable for the next one.
+        drop(drain);
+        let mut drain = bus.drain();
+        put(&mut lane, b"last").unwrap();
+        assert!(lane.publish(), "the producer is told to leave");
+        drop(lane);
+        bus.hook(b"in a fresh ring").unwrap();
+        let expected = ["before", "a hook's", "spooled", "last", "in a fresh ring"];
+        assert_eq!(drain_all(&mut drain), expected, "{while_it_is_read}");
+        if !while_it_is_read {
+            assert_eq!(drain.counts().retired_rings, 1);
+            let said = drain.report()[0].ring_damage.clone().unwrap();
+            assert!(said.contains("0666"), "{said}");
+        }
+        assert_eq!(bus.names("ring.bad"), Vec::<String>::new());
+    }
+}
+
+#[test]
+fn what_producers_dropped_stays_counted_when_their_ring_is_replaced() {
+    let mut bus = Bus::new(2);
+    let mut drain = bus.drain();
+    let lane = bus.lane();
+    lane.control().dropped().fetch_add(3, std::sync::atomic::Ordering::Relaxed);
+    bus.options.lanes = 4;
+    drain.set_options(bus.options);
+    drain.maintain();
+    assert_eq!(drain.report()[0].dropped_events, 3, "while the old ring is emptied");
+    lane.control().dropped().fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+    drop(lane);
+    while drain.report()[0].retired_rings > 0 {
+        drain.maintain();
+        drain_all(&mut drain);
+    }
+    bus.lane().control().dropped().fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+    drain.maintain();
+    assert_eq!(drain.report()[0].dropped_events, 5);
+    // Noise in the place of the count is no count.
+    bus.scribble(0, &noise(4096));
+    drain.maintain();
+    assert_eq!(drain.report()[0].dropped_events, 5);
+}

@@ -1,0 +1,211 @@
+//! Damage to a ring while nobody reads it: what it still holds comes out.
+
+use crate::bus::{Bus, drain_all, noise, publish, put};
+use hookring_bus::drain::{Drain, OpenError, Origin};
+use proptest::prelude::*;
+use std::collections::HashSet;
+use std::os::unix::fs::FileExt;
+
+#[test]
+fn noise_and_another_version_are_set_aside_while_hooks_spool() {
+    let noise: Vec<u8> =
+        (0..98_304u32).map(|i| (i.wrapping_mul(2_654_435_761) >> 24) as u8).collect();
+    type Damage<'a> = Box<dyn Fn(&Bus) + 'a>;
+    let damages: [(&str, Damage<'_>); 4] = [
+        ("noise", Box::new(|bus| bus.scribble(0, &noise))),
+        ("another version", Box::new(|bus| bus.scribble(8, &[9, 0]))),
+        ("a header bit", Box::new(|bus| bus.scribble(60, &[0xff]))),
+        ("an empty file", Box::new(|bus| std::fs::write(bus.ring_path(), "").unwrap())),
+    ];
+    for (what, damage) in damages {
+        let bus = Bus::new(2);
+        drop(bus.drain());
+        damage(&bus);
+        assert!(bus.hook(b"x").is_err(), "{what}");
+        bus.spool(b"spooled");
+        let mut drain = bus.drain();
+        assert_eq!(drain_all(&mut drain), ["spooled"], "{what}");
+        bus.hook(b"in a fresh ring").unwrap();
+        assert_eq!(drain_all(&mut drain), ["in a fresh ring"], "{what}");
+        assert_eq!(drain.counts().retired_rings, 1, "{what}");
+    }
+}
+
+type Harm = fn(&Bus);
+
+/// Harm to a ring's header, which leaves its lanes alone.
+const HEADER_HARMS: [(&str, Harm); 5] = [
+    ("noise", |bus| bus.scribble(0, &noise(65_536))),
+    ("zeros", |bus| bus.scribble(0, &[0; 65_536])),
+    ("a bit", |bus| bus.scribble(60, &[0xff])),
+    ("a page too short", |bus| bus.cut(bus.geometry().file_bytes() - 4096)),
+    ("a page too long", |bus| bus.cut(bus.geometry().file_bytes() + 4096)),
+];
+
+#[test]
+fn what_a_ring_with_a_damaged_header_holds_comes_out_once_and_in_order() {
+    for (what, harm) in HEADER_HARMS {
+        let bus = Bus::new(4);
+        drop(bus.drain());
+        let mut expected = Vec::new();
+        for i in 0..20 {
+            let text = format!("event {i}");
+            if i % 5 == 0 {
+                bus.spool(text.as_bytes());
+            } else {
+                bus.hook(text.as_bytes()).unwrap();
+            }
+            expected.push(text);
+        }
+        harm(&bus);
+        let mut drain = bus.drain();
+        assert_eq!(drain.report()[0].retired_rings, 1, "{what}");
+        assert!(drain.report()[0].ring_damage.is_some(), "{what}");
+        assert_eq!(drain_all(&mut drain), expected, "{what}");
+        assert_eq!(drain.counts().damaged_bytes, 0, "{what}");
+        assert_eq!((drain.counts().lane_records, drain.counts().retired_rings), (16, 1), "{what}");
+        drain.maintain();
+        assert_eq!(drain.report()[0].retired_rings, 0, "{what}");
+        assert_eq!(bus.names("ring.bad"), ["ring.bad"], "{what}");
+        let kept = std::fs::read(bus.temp.path().join("ring.bad")).unwrap();
+        assert!(!kept.windows(6).any(|window| window == b"event "), "payloads linger: {what}");
+        drop(drain);
+        assert_eq!(drain_all(&mut bus.drain()), Vec::<String>::new(), "{what}");
+    }
+}
+
+#[test]
+fn a_reader_that_dies_over_a_ring_set_aside_neither_loses_nor_doubles() {
+    let bus = Bus::new(4);
+    drop(bus.drain());
+    for i in 0..6 {
+        bus.hook(format!("event {i}").as_bytes()).unwrap();
+    }
+    bus.scribble(0, &[0; 96]);
+    let mut drain = bus.drain();
+    let ends: Vec<_> = drain.next_batch().records().map(|record| record.origin.clone()).collect();
+    assert_eq!(ends.len(), 6);
+    drop(drain);
+    let Origin::Lane(fourth) = ends[3] else { panic!("from the ring") };
+    let mut recovered = bus.drain();
+    recovered.recover(&[fourth], &HashSet::new());
+    // What a journal's next segment begins with speaks for everything before.
+    assert_eq!(recovered.next_batch().len(), 2);
+    recovered.release();
+    let ends = recovered.ends();
+    drop(recovered);
+    let mut last = bus.drain();
+    last.recover(&ends, &HashSet::new());
+    assert_eq!(drain_all(&mut last), Vec::<String>::new());
+    last.maintain();
+    assert_eq!(bus.names("ring.bad"), ["ring.bad"]);
+}
+
+#[test]
+fn what_cannot_be_proven_in_a_ring_set_aside_is_counted() {
+    let bus = Bus::new(2);
+    drop(bus.drain());
+    let mut bare = bus.try_lane(None).unwrap();
+    publish(&mut bare, b"without a check sum");
+    let number = bare.lane();
+    drop(bare);
+    bus.hook(b"whole").unwrap();
+    bus.hook(b"broken").unwrap();
+    let upper = bus.geometry().lane_offset(1 - number);
+    bus.scribble(upper + 128 + 64, b"B");
+    bus.scribble(0, &[0; 96]);
+    let mut drain = bus.drain();
+    assert_eq!(drain_all(&mut drain), ["whole"]);
+    assert_eq!(drain.counts().damaged_bytes, 2 * 128);
+}
+
+#[test]
+fn what_a_ring_lost_while_no_reader_ran_is_counted() {
+    let bus = Bus::new(2);
+    drop(bus.drain());
+    for i in 0..40 {
+        bus.hook(format!("event {i}").as_bytes()).unwrap();
+    }
+    // Hooks begin in the upper lane, and 32 of these stand in a page.
+    bus.cut(bus.geometry().lane_offset(1) + 4096);
+    let mut drain = bus.drain();
+    assert_eq!(drain_all(&mut drain).len(), 32);
+    assert_eq!(drain.counts().damaged_bytes, 8 * 128);
+}
+
+#[test]
+fn a_producer_in_a_ring_set_aside_is_told_to_leave_and_loses_nothing() {
+    let bus = Bus::new(2);
+    drop(bus.drain());
+    let mut lane = bus.lane();
+    publish(&mut lane, b"before");
+    bus.scribble(0, &[0; 96]);
+    let mut drain = bus.drain();
+    assert_eq!(drain_all(&mut drain), Vec::<String>::new());
+    put(&mut lane, b"last in the old ring").unwrap();
+    assert!(lane.publish(), "the producer is told to leave");
+    drain.maintain();
+    assert_eq!(drain.report()[0].retired_rings, 1);
+    drop(lane);
+    assert_eq!(drain_all(&mut drain), ["before", "last in the old ring"]);
+}
+
+#[test]
+fn a_damaged_ring_that_a_dead_reader_was_emptying_is_read_by_the_next() {
+    let mut bus = Bus::new(2);
+    drop(bus.drain());
+    bus.hook(b"in the small ring").unwrap();
+    bus.options.lanes = 4;
+    drop(bus.drain());
+    let old = bus.names("ring.old-").remove(0);
+    let file = std::fs::OpenOptions::new().write(true).open(bus.temp.path().join(old)).unwrap();
+    file.write_all_at(&[0; 96], 0).unwrap();
+    let mut drain = bus.drain();
+    assert_eq!(drain_all(&mut drain), ["in the small ring"]);
+    drain.maintain();
+    assert_eq!(bus.names("ring.old-"), Vec::<String>::new());
+}
+
+#[test]
+fn a_ring_that_is_read_is_not_set_aside_by_a_second_reader() {
+    let bus = Bus::new(2);
+    let _drain = bus.drain();
+    bus.scribble(0, &[0; 96]);
+    let second = Drain::open(&bus.places(), bus.options);
+    assert!(matches!(second, Err(OpenError::Busy(_))));
+    assert_eq!(bus.names("ring.bad"), Vec::<String>::new());
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(64))]
+
+    /// Whatever is written over a ring that nobody reads: what comes out was published, comes out once
+    /// and in order, whole pages that were spared come out in full, and the next ring works.
+    #[test]
+    fn damage_anywhere_while_no_reader_runs_costs_only_what_it_hits(
+        harms in prop::collection::vec((0usize..131_072, 1usize..5000), 0..4),
+        cut in prop::option::of(60_000u64..131_072),
+    ) {
+        let bus = Bus::new(4);
+        drop(bus.drain());
+        let published: Vec<_> = (0..60).map(|i| format!("event {i:02}")).collect();
+        published.iter().for_each(|text| bus.hook(text.as_bytes()).unwrap());
+        for (at, bytes) in &harms {
+            bus.scribble(*at as u64, &noise(*bytes));
+        }
+        if let Some(bytes) = cut {
+            bus.cut(bytes);
+        }
+        let mut drain = bus.drain();
+        let found = drain_all(&mut drain);
+        prop_assert!(found.is_sorted_by(|a, b| a < b));
+        prop_assert!(found.iter().all(|text| published.contains(text)));
+        let data = bus.geometry().data_offset() as usize;
+        if cut.is_none() && harms.iter().all(|(at, bytes)| at + bytes <= data) {
+            prop_assert_eq!(found, published);
+        }
+        drain.maintain();
+        bus.hook(b"afterwards").unwrap();
+        prop_assert_eq!(drain_all(&mut drain), ["afterwards"]);
+    }
+}

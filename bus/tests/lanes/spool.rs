@@ -1,0 +1,68 @@
+//! A spool that is damaged or removed.
+
+use crate::bus::{Bus, drain_all};
+use std::os::unix::fs::PermissionsExt;
+
+#[test]
+fn damaged_spool_entries_are_set_aside_and_counted() {
+    let bus = Bus::new(1);
+    let mut drain = bus.drain();
+    let spool = bus.temp.path().join("spool");
+    bus.spool(b"good one");
+    let good = std::fs::read_dir(&spool).unwrap().map(|e| e.unwrap().path());
+    let good = good.filter(|p| p.file_name().unwrap() != "usage").last().unwrap();
+    let bytes = std::fs::read(&good).unwrap();
+    let write = |number: u64, bytes: &[u8]| {
+        let path = spool.join(format!("{number:020}-{}", "0".repeat(32)));
+        std::fs::write(&path, bytes).unwrap();
+        std::fs::set_permissions(path, PermissionsExt::from_mode(0o600)).unwrap();
+    };
+    write(1, b"");
+    write(2, &bytes[..bytes.len() - 1]);
+    let mut flipped = bytes.clone();
+    *flipped.last_mut().unwrap() ^= 1;
+    write(3, &flipped);
+    std::os::unix::fs::symlink("/etc/passwd", spool.join(format!("{:020}-{}", 4, "0".repeat(32))))
+        .unwrap();
+    std::fs::write(spool.join("not an entry"), b"x").unwrap();
+    assert_eq!(drain_all(&mut drain), ["good one"]);
+    assert_eq!(drain.counts().bad_spool_entries, 4);
+}
+
+#[test]
+fn a_spool_that_is_removed_cut_off_or_loses_its_counters_goes_on() {
+    type Harm = fn(&std::path::Path);
+    let harms: [(&str, Harm); 3] = [
+        ("removed", |spool| std::fs::remove_dir_all(spool).unwrap()),
+        ("counters removed", |spool| std::fs::remove_file(spool.join("usage")).unwrap()),
+        ("counters cut off", |spool| {
+            let usage = std::fs::OpenOptions::new().write(true).open(spool.join("usage")).unwrap();
+            usage.set_len(0).unwrap();
+        }),
+    ];
+    for (what, harm) in harms {
+        let bus = Bus::new(1);
+        let mut drain = bus.drain();
+        bus.spool(b"before");
+        assert_eq!(drain_all(&mut drain), ["before"], "{what}");
+        harm(&bus.temp.path().join("spool"));
+        bus.spool(b"after");
+        drain.report();
+        drain.maintain();
+        assert_eq!(drain_all(&mut drain), ["after"], "{what}");
+        assert_eq!(drain.report()[0].spool_bytes, 0, "{what}");
+    }
+}
+
+#[test]
+fn a_name_with_a_stamp_that_cannot_be_is_no_entry() {
+    let bus = Bus::new(1);
+    let mut drain = bus.drain();
+    let name = format!("{}-{}", "9".repeat(20), "0".repeat(32));
+    std::fs::write(bus.temp.path().join("spool").join(name), b"x").unwrap();
+    assert_eq!(drain_all(&mut drain), Vec::<String>::new());
+    // It would return at once, for ever, if it took the name for work.
+    let begin = std::time::Instant::now();
+    drain.wait(std::time::Duration::from_millis(100));
+    assert!(begin.elapsed() >= std::time::Duration::from_millis(90));
+}
