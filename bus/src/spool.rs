@@ -3,7 +3,7 @@
 //! The file is written without a name and then linked under one that begins with its stamp: the
 //! link is the commit, so there are no torn entries, no litter and no locks.
 
-use crate::atomic::{AtomicU64, Ordering};
+use crate::atomic::{AtomicU64, Ordering, fence};
 use crate::crc::Crc32c;
 use crate::place::{self, Refused, SPOOL};
 use crate::record::{RecordHeader, SPOOL_POSITION, flag};
@@ -89,6 +89,8 @@ impl Usage {
             limit => limit,
         };
         let before = self.used_bytes().fetch_add(bytes, Ordering::Relaxed);
+        // The reader lists a spool only if this is not 0, so it must not come after the link.
+        fence(Ordering::SeqCst);
         let fits = before.saturating_add(bytes) <= limit;
         if !fits {
             self.give_back(bytes);

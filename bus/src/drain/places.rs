@@ -3,8 +3,9 @@
 
 use super::Counts;
 use super::batch::{Batch, LaneEnd};
+use super::journaled::Journaled;
 use super::ring_reader::{ReadError, RingReader};
-use super::spool_reader::SpoolReader;
+use super::spool_reader::{MAX_STUCK, SpoolReader};
 use crate::atomic::{AtomicU32, Ordering};
 use crate::control::RingError;
 use crate::create;
@@ -13,7 +14,6 @@ use crate::layout::LayoutError;
 use crate::place::{Path, Places, RING, Refused};
 use crate::spool;
 use crate::sys::{self, Errno, Fd, Stat};
-use std::collections::HashSet;
 use std::ffi::{CStr, CString};
 
 /// A ring file that cannot be read is kept under this name; only the newest one is.
@@ -105,6 +105,8 @@ pub struct PlaceReport {
     pub spool_bytes: u64,
     /// Events dropped at the spool's limit.
     pub spool_dropped_events: u64,
+    /// Spool entries that are journaled and could not be removed.
+    pub stuck_spool_entries: usize,
     /// Rings that are being emptied before they go.
     pub retired_rings: usize,
 }
@@ -131,7 +133,7 @@ pub(super) struct PlaceSet {
     places: Vec<PlaceReader>,
     /// What the journal knew of an earlier reader, for what is opened late.
     journaled_ends: Vec<LaneEnd>,
-    journaled_names: HashSet<String>,
+    journaled: Journaled,
 }
 
 impl PlaceSet {
@@ -148,7 +150,7 @@ impl PlaceSet {
             options,
             places: readers.collect(),
             journaled_ends: Vec::new(),
-            journaled_names: HashSet::new(),
+            journaled: Journaled::default(),
         };
         set.create_first(places);
         for place in &mut set.places {
@@ -171,19 +173,26 @@ impl PlaceSet {
         }
     }
 
-    pub(super) fn recover(&mut self, ends: &[LaneEnd], spooled: &HashSet<String>) {
+    pub(super) fn recover(&mut self, ends: &[LaneEnd], ids: Vec<[u8; 16]>, counts: &mut Counts) {
         self.journaled_ends = ends.to_vec();
-        self.journaled_names.clone_from(spooled);
-        for place in &mut self.places {
-            place.rings().for_each(|ring| ring.recover(ends));
-            if let Some(spool) = &mut place.spool {
-                spool.recover(spooled);
-            }
-        }
+        self.journaled = Journaled::new(ids);
+        self.places.iter_mut().flat_map(PlaceReader::rings).for_each(|ring| ring.recover(ends));
+        // At once: a rotation leaves to the next journal segment only what is known to be stuck.
+        self.list_spools(true, counts);
     }
 
-    pub(super) fn list_spools(&mut self) {
-        self.places.iter_mut().filter_map(|place| place.spool.as_mut()).for_each(SpoolReader::list);
+    /// Lists the spools, those that seem to be empty only if that `is_forced`; returns up to which
+    /// stamp all of them were seen.
+    pub(super) fn list_spools(&mut self, is_forced: bool, counts: &mut Counts) -> u64 {
+        let spools = self.places.iter_mut().filter_map(|place| place.spool.as_mut());
+        let lists = spools.map(|spool| spool.list(&self.journaled, is_forced, counts));
+        lists.fold(u64::MAX, u64::min)
+    }
+
+    /// Ids of events that are journaled and whose spool entries could not be unlinked.
+    pub(super) fn stuck(&self) -> Vec<[u8; 16]> {
+        let spools = self.places.iter().filter_map(|place| place.spool.as_ref());
+        spools.flat_map(SpoolReader::stuck).collect()
     }
 
     pub(super) fn load_tails(&mut self) {
@@ -216,7 +225,7 @@ impl PlaceSet {
     pub(super) fn peek(&mut self, source: usize, now_ns: u64, counts: &mut Counts) -> Option<u64> {
         match self.source(source)? {
             Source::Lane(ring, lane) => ring.peek(lane, now_ns, counts),
-            Source::Spool(spool) => spool.peek(now_ns, counts),
+            Source::Spool(spool) => spool.peek(now_ns),
         }
     }
 
@@ -258,17 +267,17 @@ impl PlaceSet {
         self.places.iter().any(rings)
     }
 
-    pub(super) fn has_work(&self) -> bool {
-        let spools = self.places.iter().filter_map(|place| place.spool.as_ref());
-        self.has_lane_work() || spools.into_iter().any(SpoolReader::has_entries)
+    pub(super) fn has_work(&self, is_listing_forced: bool) -> bool {
+        let mut spools = self.places.iter().filter_map(|place| place.spool.as_ref());
+        self.has_lane_work() || spools.any(|spool| spool.has_entries(is_listing_forced))
     }
 
     pub(super) fn maintain(&mut self, counts: &mut Counts) {
         let (uid, options) = (self.uid, self.options);
         for place in &mut self.places {
-            place.check_dir(uid, counts);
+            place.check_dir(uid, &mut self.journaled, counts);
             place.check_ring(&options, counts);
-            place.check_spool();
+            place.check_spool(&mut self.journaled);
             let (had_ring, had_spool) = (place.ring.is_some(), place.spool.is_some());
             // A ring that another daemon holds is left alone; the error shows in the report.
             let _ = place.open_all(uid, &options, counts);
@@ -276,7 +285,7 @@ impl PlaceSet {
                 ring.recover(&self.journaled_ends);
             }
             if let Some(spool) = place.spool.as_mut().filter(|_| !had_spool) {
-                spool.recover(&self.journaled_names);
+                spool.list(&self.journaled, true, counts);
             }
             place.drop_finished();
         }
@@ -337,14 +346,13 @@ impl PlaceReader {
     }
 
     /// A directory that was wiped or replaced is another place: what was mapped from it is emptied.
-    fn check_dir(&mut self, uid: u32, counts: &mut Counts) {
+    fn check_dir(&mut self, uid: u32, journaled: &mut Journaled, counts: &mut Counts) {
         if let Some((_, ours)) = &self.dir {
             let now = sys::stat(None, self.path.as_c_str());
             let same = now.is_ok_and(|now| now.is_same_file(ours) && now.is_private_dir(uid));
             if !same {
                 self.dir = None;
-                self.spool_dropped_before +=
-                    self.spool.take().map_or(0, |spool| spool.dropped_events());
+                self.close_spool(journaled);
                 self.retire_ring(counts);
                 // Whoever wiped it took the directory with it (a logout); hooks look for it there.
                 let _ = sys::mkdir(None, self.path.as_c_str());
@@ -354,12 +362,19 @@ impl PlaceReader {
     }
 
     /// A spool whose directory or counters were removed or replaced is opened anew: hooks have.
-    fn check_spool(&mut self) {
+    fn check_spool(&mut self, journaled: &mut Journaled) {
         let (Some(spool), Some((dir, _))) = (&mut self.spool, &self.dir) else { return };
         spool.retry_unreadable();
         if !spool.is_in(dir) {
+            self.close_spool(journaled);
+        }
+    }
+
+    /// What it could not unlink stays known: the same directory may be opened again.
+    fn close_spool(&mut self, journaled: &mut Journaled) {
+        if let Some(spool) = self.spool.take() {
             self.spool_dropped_before += spool.dropped_events();
-            self.spool = None;
+            journaled.add(spool.stuck());
         }
     }
 
@@ -505,6 +520,15 @@ impl PlaceReader {
             report.spool_dropped_events = usage.dropped_events().load(Ordering::Relaxed);
         }
         report.spool_dropped_events += self.spool_dropped_before;
+        if let Some(spool) = &self.spool {
+            report.stuck_spool_entries = spool.stuck().len();
+            if spool.is_stuck() {
+                report.spool_error = Some(format!(
+                    "its entries wait, since {MAX_STUCK} that are journaled cannot be removed; make {}/spool writable",
+                    report.path
+                ));
+            }
+        }
         report
     }
 }

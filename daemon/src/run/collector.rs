@@ -20,7 +20,8 @@ use crate::pipeline;
 /// How long the reader looks for new records before it sleeps: a session's hooks come in bursts.
 const SPIN: Duration = Duration::from_micros(50);
 /// The longest sleep. A hook that was killed between its publish and its wake, or that spooled
-/// without a ring to ring, is seen after this at the latest.
+/// without a ring to ring, is seen after this at the latest; one that spooled without counters, after
+/// the next look at the places.
 const SLEEP_LIMIT: Duration = Duration::from_millis(200);
 /// How often places, retention and the figures are looked after.
 const HOUSEKEEPING: Duration = Duration::from_secs(1);
@@ -84,7 +85,10 @@ impl Collector {
         let mut stopped_ns = None;
         loop {
             if self.shared.is_stopping() {
-                stopped_ns.get_or_insert_with(sys::boottime_ns);
+                stopped_ns.get_or_insert_with(|| {
+                    self.drain.look_into_spools();
+                    sys::boottime_ns()
+                });
             }
             let collected = self.collect();
             self.sync_if_due();
@@ -92,7 +96,8 @@ impl Collector {
                 self.keep_house();
             }
             // Whoever goes on publishing must not keep a daemon alive that was told to stop.
-            let is_done = |stopped_ns| !collected || self.drain.is_done_until(stopped_ns);
+            let is_paused = self.figures.paused.is_some();
+            let is_done = |stopped_ns| is_paused || self.drain.is_done_until(stopped_ns);
             match stopped_ns {
                 Some(stopped_ns) if is_done(stopped_ns) => break,
                 None if !collected => self.sleep(),
@@ -198,7 +203,7 @@ impl Collector {
             return;
         }
         let ends: Vec<_> = self.drain.ends().iter().map(pipeline::lane_end).collect();
-        if let Err(error) = self.journal.rotate(&ends) {
+        if let Err(error) = self.journal.rotate(&ends, &self.drain.stuck_ids()) {
             // The next write says so again, and waits.
             tracing::error!("{}", describe(&error));
         }

@@ -5,3 +5,4 @@ mod disks;
 mod input;
 mod journal;
 mod ring;
+mod spool;
