@@ -7,7 +7,7 @@ mod entry;
 
 pub use entry::{EntryName, NAME_BYTES, TEMPORARY_PREFIX, entry_name};
 
-use crate::atomic::{AtomicU64, Ordering};
+use crate::atomic::{AtomicU64, Ordering, fence};
 use crate::crc::Crc32c;
 use crate::place::{self, Refused, SPOOL};
 use crate::record::RecordHeader;
@@ -89,6 +89,8 @@ impl Usage {
             limit => limit,
         };
         let before = self.used_bytes().fetch_add(bytes, Ordering::Relaxed);
+        // The reader lists a spool only if this is not 0, so it must not come after the link.
+        fence(Ordering::SeqCst);
         let fits = before.saturating_add(bytes) <= limit;
         if !fits {
             self.give_back(bytes);

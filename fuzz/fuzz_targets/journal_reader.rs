@@ -127,7 +127,7 @@ fn append(dir: &Path) -> Seq {
     };
     let (mut journal, recovery) = Journal::open(dir, options, 0).expect("a journal");
     if recovery.needs_rotation {
-        journal.rotate(&recovery.ends).expect("a segment");
+        journal.rotate(&recovery.ends, &[]).expect("a segment");
     }
     let event = Event {
         id: [7; 16],

@@ -31,7 +31,7 @@ fuzz_target!(|input: &[u8]| {
     let dir = private_dir();
     ring.write(dir.path());
     let mut drain = open_drain(dir.path());
-    drain.recover(&ends, &HashSet::new());
+    drain.recover(&ends, Vec::new());
     let mut seen = HashSet::new();
     for _ in 0..3 {
         drain_all(&mut drain, |record| ring.check(record, &mut seen));

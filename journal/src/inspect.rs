@@ -97,7 +97,7 @@ mod tests {
         assert_eq!(last_seq(&dir.path().join("missing")).unwrap(), 0);
         assert_eq!(last_seq(dir.path()).unwrap(), 0);
         let mut bytes = Vec::new();
-        Header::new(&[]).write_to(&mut bytes, 5);
+        Header::new(&[], &[]).write_to(&mut bytes, 5);
         let path = dir.path().join(file_name(5));
         std::fs::write(&path, &bytes).unwrap();
         assert_eq!(last_seq(dir.path()).unwrap(), 4);

@@ -16,6 +16,8 @@ use crate::text::{DECIMAL_DIGITS, push_hex, push_json_characters, write_decimal}
 const CRC_OPEN: &[u8] = b"{\"crc\":\"";
 const SEQ_OPEN: &[u8] = b"\",\"seq\":";
 const FROM_OPEN: &[u8] = b",\"from\":\"";
+const VERSION_OPEN: &[u8] = b"\",\"version\":";
+const ID_OPEN: &[u8] = b",\"id\":\"";
 
 /// Where the eight hex digits of the checksum begin.
 pub const CRC_AT: usize = CRC_OPEN.len();
@@ -63,12 +65,28 @@ impl<'a> Line<'a> {
     /// Where the event came from; `None` if it is written in a form that this version does not know.
     /// (A spool file's name is given as it is written, that is with its JSON escapes, if any.)
     pub fn origin(&self) -> Option<Origin<'a>> {
+        let (origin, _) = self.split_origin()?;
+        parse_origin(std::str::from_utf8(origin).ok()?)
+    }
+
+    /// The event's id; `None` if it does not stand where this version writes it.
+    pub fn id(&self) -> Option<[u8; 16]> {
+        let (_, rest) = self.split_origin()?;
+        let rest = rest.strip_prefix(VERSION_OPEN)?;
+        let version_digits = rest.iter().take_while(|byte| byte.is_ascii_digit()).count();
+        let id = rest[version_digits..].strip_prefix(ID_OPEN)?;
+        let id = id.get(..uuid::fmt::Hyphenated::LENGTH)?;
+        Some(uuid::Uuid::try_parse_ascii(id).ok()?.into_bytes())
+    }
+
+    /// The origin's characters, and what follows them from their closing quote on.
+    fn split_origin(&self) -> Option<(&'a [u8], &'a [u8])> {
         let rest = self.bytes.get(FROM_AT..)?;
         let mut end = 0;
         loop {
             end += memchr::memchr2(b'"', b'\\', rest.get(end..)?)?;
             if rest[end] == b'"' {
-                return parse_origin(std::str::from_utf8(&rest[..end]).ok()?);
+                return Some(rest.split_at(end));
             }
             end += 2;
         }

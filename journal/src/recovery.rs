@@ -1,7 +1,7 @@
 //! What a start finds: where the numbers go on, what of the ring and the spool is in the journal, and
 //! what has to be cut off the last segment. Reads only.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::BTreeMap;
 use std::path::Path;
 
 use crate::Seq;
@@ -20,8 +20,9 @@ pub struct Recovery {
     /// Up to where each lane of each bus is in the journal, in order. Set every head to the larger
     /// of itself and this.
     pub ends: Vec<LaneEnd>,
-    /// Spool files that are in the journal: unlink them.
-    pub spool_names: Vec<String>,
+    /// Ids of the events of the segments that were read, and of earlier ones whose spool files could
+    /// not be removed; sorted. A spool file with one of these ids is in the journal: unlink it.
+    pub ids: Vec<[u8; 16]>,
     /// Bytes after the last newline that were cut off: a line whose writing was never finished.
     pub cut_bytes: u64,
     /// Damaged lines in the segments that were read, usually the last one. They are skipped;
@@ -31,7 +32,7 @@ pub struct Recovery {
     /// journal may be gone, and a cursor must never lead.
     pub skipped_numbers: u64,
     /// The last segment cannot be continued (its first line is damaged, or it could not be cut or
-    /// synced): release what `ends` and `spool_names` say, then call
+    /// synced): release what `ends` and `ids` say, then call
     /// [`Journal::rotate`](crate::writer::Journal::rotate) before the first commit.
     pub needs_rotation: bool,
 }
@@ -92,8 +93,10 @@ pub(crate) fn find(dir: &Path, cursor_floor: Seq) -> Result<Found, ReadError> {
     found.recovery.oldest_seq = paths.first().map(|segment| segment.first);
     found.recovery.needs_rotation = found.seed.is_none() && !paths.is_empty();
     found.recovery.ends = journaled.ends.to_vec();
-    found.recovery.spool_names = journaled.spool_names.into_iter().collect();
-    found.recovery.spool_names.sort();
+    found.recovery.ids = journaled.ids;
+    found.recovery.ids.sort_unstable();
+    found.recovery.ids.dedup();
+    found.recovery.ids.shrink_to_fit();
     Ok(found)
 }
 
@@ -101,7 +104,7 @@ pub(crate) fn find(dir: &Path, cursor_floor: Seq) -> Result<Found, ReadError> {
 #[derive(Default)]
 struct Journaled {
     ends: Ends,
-    spool_names: HashSet<String>,
+    ids: Vec<[u8; 16]>,
 }
 
 /// Up to where each lane of each bus is in the journal.
@@ -138,8 +141,9 @@ struct SegmentRead {
 impl Journaled {
     fn read(&mut self, segment: &SegmentPath, end: Option<Seq>) -> std::io::Result<SegmentRead> {
         let mut scan = SegmentScan::open(&segment.path, segment.first)?;
-        for end in scan.header().map_or(&[][..], |header| &header.ends) {
-            self.ends.note(end);
+        if let Some(header) = scan.header() {
+            header.ends.iter().for_each(|end| self.ends.note(end));
+            self.ids.extend(&header.ids);
         }
         let whole_header = scan.header().is_some();
         let (mut after_last, mut bad_lines) = (segment.first, 0);
@@ -163,15 +167,25 @@ impl Journaled {
     }
 
     fn note_origin(&mut self, line: Line<'_>) {
-        match line.origin() {
-            Some(Origin::Ring(end)) => self.ends.note(&end),
-            Some(Origin::Spool(escaped)) => {
-                // Only a name that needs no escapes is the same in JSON.
-                let name = serde_json::from_str(&format!("\"{escaped}\""));
-                self.spool_names.insert(name.unwrap_or_else(|_| escaped.to_owned()));
-            }
-            Some(Origin::Daemon) | None => {}
+        if let Some(Origin::Ring(end)) = line.origin() {
+            self.ends.note(&end);
         }
+        self.ids.extend(known_id(line));
+    }
+}
+
+/// The id by which a spool file of this event is known: the one in its name, from which the event's
+/// own may differ. Of an event from the ring the same id comes in a spool file if its producer,
+/// finding the ring gone and no daemon there, moves there what it cannot know to be journaled.
+pub(crate) fn known_id(line: Line<'_>) -> Option<[u8; 16]> {
+    match line.origin()? {
+        Origin::Ring(_) => line.id(),
+        Origin::Spool(name) => {
+            let (_, id) = name.rsplit_once('-')?;
+            let id = Some(id).filter(|id| id.len() == 32)?;
+            Some(u128::from_str_radix(id, 16).ok()?.to_be_bytes())
+        }
+        Origin::Daemon => None,
     }
 }
 

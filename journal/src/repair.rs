@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use crate::Seq;
 use crate::line::{BadLine, Line, Origin, restamp};
 use crate::reader::{Gap, ReadError, Skipped};
-use crate::recovery::Ends;
+use crate::recovery::{Ends, known_id};
 use crate::scan::{SegmentScan, Step};
 use crate::segment::{self, Header, SegmentPath};
 use crate::storage::{WriterLock, open_read, private_file};
@@ -17,6 +17,10 @@ pub const BAD_LINES_LISTED_MAX: usize = 1000;
 
 /// Progress is told each time this much was read.
 const PROGRESS_BYTES: u64 = 1 << 20;
+
+/// A first line that is written anew names at most so many ids of events that came by the spool
+/// before it, the newest ones: which of their files could not be removed, only the lost line said.
+const IDS_MAX: usize = 16 * 1024;
 
 /// A segment is rewritten under this name and renamed when it is complete.
 const NEW_NAME: &str = "repair.new";
@@ -168,12 +172,12 @@ pub fn repair(dir: &Path, mut progress: impl FnMut(u64, u64)) -> Result<RepairRe
     let mut report = RepairReport::default();
     for (at, segment) in segments.iter().enumerate() {
         let end = segments.get(at + 1).map(|next| next.first);
-        let ends_before = inspector.ends.clone();
+        let before_it = inspector.header();
         let before = inspector.inspect(segment, end, &mut progress);
         let before = before.map_err(|error| ReadError::segment(&segment.path, error))?;
         report.segments += 1;
         if before.is_damaged() {
-            let repaired = rewrite(dir, segment, before, &ends_before);
+            let repaired = rewrite(dir, segment, before, before_it);
             report.repaired.push(
                 repaired
                     .map_err(|source| RepairError::Write { path: segment.path.clone(), source })?,
@@ -192,9 +196,17 @@ struct Inspector {
     missing: Skipped,
     /// Up to where the ring is in the segments inspected so far.
     ends: Ends,
+    /// What a restart at the end of the segments inspected so far would know of the spool.
+    spool_ids: Vec<[u8; 16]>,
 }
 
 impl Inspector {
+    /// A first line for the next segment.
+    fn header(&self) -> Header {
+        let left_out = self.spool_ids.len().saturating_sub(IDS_MAX);
+        Header::new(&self.ends.to_vec(), &self.spool_ids[left_out..])
+    }
+
     fn new(segments: &[SegmentPath]) -> Inspector {
         let len = |segment: &SegmentPath| fs::metadata(&segment.path).map_or(0, |it| it.len());
         Inspector {
@@ -203,6 +215,7 @@ impl Inspector {
             expected: None,
             missing: Skipped::default(),
             ends: Ends::default(),
+            spool_ids: Vec::new(),
         }
     }
 
@@ -228,7 +241,10 @@ impl Inspector {
             bad_lines: 0,
             torn_bytes: 0,
         };
-        scan.header().iter().flat_map(|header| &header.ends).for_each(|end| self.ends.note(end));
+        if let Some(header) = scan.header() {
+            header.ends.iter().for_each(|end| self.ends.note(end));
+            self.spool_ids.clone_from(&header.ids);
+        }
         self.expect(segment.first);
         let mut told = 0;
         loop {
@@ -245,11 +261,7 @@ impl Inspector {
                     report.lines += 1;
                     self.expect(seq);
                     self.expected = Some(seq + 1);
-                    if let Some(Origin::Ring(end)) =
-                        (Line { seq, bytes: scan.bytes(bytes) }).origin()
-                    {
-                        self.ends.note(&end);
-                    }
+                    self.note_origin(Line { seq, bytes: scan.bytes(bytes) });
                 }
                 Step::Bad { offset, len, why, .. } => {
                     report.bad_lines += 1;
@@ -269,6 +281,14 @@ impl Inspector {
         Ok(report)
     }
 
+    fn note_origin(&mut self, line: Line<'_>) {
+        match line.origin() {
+            Some(Origin::Ring(end)) => self.ends.note(&end),
+            Some(Origin::Spool(_)) => self.spool_ids.extend(known_id(line)),
+            Some(Origin::Daemon) | None => {}
+        }
+    }
+
     /// Notes what is missing before `seq`.
     fn expect(&mut self, seq: Seq) {
         if let Some(expected) = self.expected.filter(|&expected| expected < seq) {
@@ -284,13 +304,13 @@ fn rewrite(
     dir: &Path,
     segment: &SegmentPath,
     before: SegmentReport,
-    ends_before: &Ends,
+    before_it: Header,
 ) -> io::Result<RepairedSegment> {
     let bad_path = segment.path.with_extension("bad");
     let bad_bytes = set_bad_aside(segment, &bad_path)?;
     let new_path = dir.join(NEW_NAME);
     let new = private_file().create(true).truncate(true).open(&new_path)?;
-    copy_whole_lines(segment, &new, ends_before)?;
+    copy_whole_lines(segment, &new, before_it)?;
     // Its age is that of its events.
     new.set_modified(fs::metadata(&segment.path)?.modified()?)?;
     new.sync_all()?;
@@ -325,11 +345,11 @@ fn set_bad_aside(segment: &SegmentPath, bad_path: &Path) -> io::Result<u64> {
     Ok(total)
 }
 
-fn copy_whole_lines(segment: &SegmentPath, new: &File, ends_before: &Ends) -> io::Result<()> {
+fn copy_whole_lines(segment: &SegmentPath, new: &File, before_it: Header) -> io::Result<()> {
     let mut scan = SegmentScan::open(&segment.path, segment.first)?;
     let mut out = BufWriter::new(new);
     let is_whole = scan.header().is_some();
-    let header = scan.header().cloned().unwrap_or_else(|| Header::new(&ends_before.to_vec()));
+    let header = scan.header().cloned().unwrap_or(before_it);
     let mut line = Vec::new();
     header.write_to(&mut line, segment.first);
     out.write_all(&line)?;

@@ -73,13 +73,16 @@ pub struct Header {
     pub created_ns: i64,
     /// Up to where each lane of each bus was in the journal when the segment was begun.
     pub ends: Vec<LaneEnd>,
+    /// Ids of events that are in the journal and whose spool files could not be removed by then.
+    pub ids: Vec<[u8; 16]>,
 }
 
 impl Header {
     /// A header for a segment that begins now.
-    pub(crate) fn new(ends: &[LaneEnd]) -> Header {
+    pub(crate) fn new(ends: &[LaneEnd], ids: &[[u8; 16]]) -> Header {
         let created_ns = jiff::Timestamp::now().as_nanosecond().try_into().unwrap_or(i64::MAX);
-        Header { uuid: *uuid::Uuid::new_v4().as_bytes(), created_ns, ends: ends.to_vec() }
+        let uuid = *uuid::Uuid::new_v4().as_bytes();
+        Header { uuid, created_ns, ends: ends.to_vec(), ids: ids.to_vec() }
     }
 
     /// What the checksums of the segment's lines continue from.
@@ -107,7 +110,13 @@ impl Header {
             push_decimal(out, end.end);
             out.push(b'}');
         }
-        out.extend_from_slice(b"]}");
+        out.push(b']');
+        for (at, id) in self.ids.iter().enumerate() {
+            out.extend_from_slice(if at == 0 { b",\"ids\":[\"" } else { b",\"" });
+            push_hex(out, id);
+            out.push(b'"');
+        }
+        out.extend_from_slice(if self.ids.is_empty() { b"}" } else { b"]}" });
         line::finish(out, start, 0);
     }
 
@@ -123,15 +132,21 @@ impl Header {
         }
         let created_ns = segment.created.parse::<jiff::Timestamp>().ok()?.as_nanosecond();
         let ends = segment.ends.iter().map(|end| {
-            let bus = u128::from_str_radix(&end.bus, 16).ok()?.to_be_bytes();
+            let bus = parse_id(&end.bus)?;
             Some(LaneEnd { bus, lane: end.lane, end: end.end })
         });
+        let ids = segment.ids.iter().map(|id| parse_id(id));
         Some(Header {
             uuid: uuid::Uuid::parse_str(&segment.uuid).ok()?.into_bytes(),
             created_ns: created_ns.try_into().ok()?,
             ends: ends.collect::<Option<_>>()?,
+            ids: ids.collect::<Option<_>>()?,
         })
     }
+}
+
+fn parse_id(hex: &str) -> Option<[u8; 16]> {
+    Some(u128::from_str_radix(hex, 16).ok()?.to_be_bytes())
 }
 
 #[derive(Deserialize)]
@@ -145,6 +160,9 @@ struct HeaderFields {
     uuid: String,
     created: String,
     ends: Vec<EndFields>,
+    /// Left out where there are none.
+    #[serde(default)]
+    ids: Vec<String>,
 }
 
 #[derive(Deserialize)]
@@ -182,16 +200,24 @@ mod tests {
     #[test]
     fn a_header_reads_back_and_only_for_its_own_segment() {
         let end = LaneEnd { bus: [0xab; 16], lane: 7, end: u64::MAX };
-        let header = Header::new(&[end, LaneEnd { lane: 8, end: 0, ..end }]);
+        for ids in [&[][..], &[[1; 16]], &[[0; 16], [0xff; 16]]] {
+            let header = Header::new(&[end, LaneEnd { lane: 8, end: 0, ..end }], ids);
+            reads_back(&header);
+        }
+    }
+
+    fn reads_back(header: &Header) {
         let mut out = Vec::new();
         header.write_to(&mut out, 17);
         let line = out.strip_suffix(b"\n").unwrap();
         assert!(!line.contains(&b'\n'));
-        assert_eq!(Header::parse(line, 17), Some(header));
+        assert_eq!(Header::parse(line, 17).as_ref(), Some(header));
         assert_eq!(Header::parse(line, 18), None);
         let value: serde_json::Value = serde_json::from_slice(line).unwrap();
         assert_eq!(value["from"], "segment");
         assert_eq!(value["seq"], 17);
+        // A journal of a daemon that did not know of ids has none.
+        assert_eq!(value["segment"].get("ids").is_some(), !header.ids.is_empty());
         for at in 0..line.len() {
             let mut damaged = line.to_vec();
             damaged[at] ^= 1;

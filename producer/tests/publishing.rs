@@ -7,7 +7,6 @@ use hookring_bus::place::Places;
 use hookring_bus::record::MAX_PAYLOAD_BYTES;
 use hookring_bus::sys;
 use hookring_producer::{BatchError, Producer, PublishError, Published};
-use std::collections::HashSet;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
@@ -80,7 +79,7 @@ fn what_a_dead_daemon_did_not_release_stays_where_it_is() {
     publish(&mut producer, "later");
     drop(producer);
     let mut drain = bus.drain();
-    drain.recover(&[journaled], &HashSet::new());
+    drain.recover(&[journaled], Vec::new());
     let (payloads, origins) = drain_all(&mut drain);
     assert_eq!(payloads, ["later"]);
     assert_eq!(lane_end(&origins[0]).lane, journaled.lane);

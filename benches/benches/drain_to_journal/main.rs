@@ -129,7 +129,7 @@ impl Bench {
         self.journal.sync_if_due(Instant::now()).expect("a sync");
         if self.journal.wants_rotation() {
             let ends: Vec<_> = self.drain.ends().iter().map(pipeline::lane_end).collect();
-            self.journal.rotate(&ends).expect("a segment");
+            self.journal.rotate(&ends, &self.drain.stuck_ids()).expect("a segment");
         }
         events
     }

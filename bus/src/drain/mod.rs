@@ -5,6 +5,7 @@
 //! finds it again.
 
 mod batch;
+mod journaled;
 mod lane_reader;
 mod place_reader;
 mod places;
@@ -12,6 +13,7 @@ mod report;
 mod ring_reader;
 mod salvage_reader;
 mod sigbus;
+mod spool_entry;
 mod spool_reader;
 
 pub use batch::{Batch, LaneEnd, Origin, Record};
@@ -25,7 +27,6 @@ use crate::sys;
 use places::PlaceSet;
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
-use std::collections::HashSet;
 use std::time::Duration;
 
 /// A batch takes no further record when it holds this many bytes.
@@ -48,6 +49,8 @@ pub struct Counts {
     pub clamped_stamps: u64,
     /// Damaged spool entries that were set aside.
     pub bad_spool_entries: u64,
+    /// Spool entries that were unlinked unread, because the journal has their events.
+    pub journaled_spool_entries: u64,
     /// Rings replaced.
     pub retired_rings: u64,
 }
@@ -59,7 +62,13 @@ pub struct Drain {
     batch: Batch,
     /// The clock when the round began.
     round_ns: u64,
+    /// Up to which stamp the round has seen everything; what is stamped later waits for the next.
+    horizon_ns: u64,
     is_round_open: bool,
+    /// The next round lists every spool, whatever its counters say.
+    is_listing_due: bool,
+    /// The clock of the last round that did.
+    listed_ns: u64,
 }
 
 impl Drain {
@@ -67,14 +76,23 @@ impl Drain {
     pub fn open(places: &Places<'_>, options: Options) -> Result<Drain, OpenError> {
         let mut counts = Counts::default();
         let places = PlaceSet::open(places, options, &mut counts)?;
-        let (batch, round_ns, is_round_open) = (Batch::default(), 0, false);
-        Ok(Drain { places, counts, batch, round_ns, is_round_open })
+        Ok(Drain {
+            places,
+            counts,
+            batch: Batch::default(),
+            round_ns: 0,
+            horizon_ns: u64::MAX,
+            is_round_open: false,
+            is_listing_due: true,
+            listed_ns: 0,
+        })
     }
 
-    /// Takes up what a journal knows of an earlier reader: no record before these ends, and none of
-    /// these spool entries, is given out again. To be called before the first batch.
-    pub fn recover(&mut self, ends: &[LaneEnd], spooled: &HashSet<String>) {
-        self.places.recover(ends, spooled);
+    /// Takes up what a journal knows of an earlier reader: no record before these ends, and no spool
+    /// entry with one of these ids, is given out again, now or later. To be called before the first
+    /// batch.
+    pub fn recover(&mut self, ends: &[LaneEnd], ids: Vec<[u8; 16]>) {
+        self.places.recover(ends, ids, &mut self.counts);
     }
 
     /// Gathers the next batch, in the order of time; empty when there is nothing. The previous batch
@@ -86,7 +104,7 @@ impl Drain {
         }
         self.batch.set_clocks(sys::boottime_ns(), sys::realtime_ns());
         self.is_round_open = !self.merge(self.round_ns);
-        if !self.is_round_open {
+        if !self.is_round_open && self.horizon_ns == u64::MAX {
             self.places.salvage(self.round_ns, &mut self.batch, &mut self.counts);
         }
         &self.batch
@@ -98,7 +116,11 @@ impl Drain {
         // The clock comes before the tails and the spool: whatever caused a record stamped at or
         // before it was published before that, so this round or an earlier one sees it.
         fence(Ordering::SeqCst);
-        self.places.list_spools();
+        let is_forced = std::mem::take(&mut self.is_listing_due);
+        self.horizon_ns = self.places.list_spools(is_forced, &mut self.counts);
+        if is_forced {
+            self.listed_ns = self.round_ns;
+        }
         self.places.load_tails(&mut self.counts);
     }
 
@@ -107,9 +129,17 @@ impl Drain {
         &self.batch
     }
 
-    /// Whether everything that was published before `boottime_ns` was given out.
+    /// Whether everything that was published before `boottime_ns` was given out. To be sure of the
+    /// spools takes a round after [`Self::look_into_spools`].
     pub fn is_done_until(&self, boottime_ns: u64) -> bool {
-        !self.is_round_open && self.round_ns >= boottime_ns
+        let is_all_seen = self.horizon_ns == u64::MAX && self.listed_ns >= boottime_ns;
+        !self.is_round_open && is_all_seen
+    }
+
+    /// Has the next round list every spool: also what was stored without counters, which is else
+    /// found by [`Self::maintain`].
+    pub fn look_into_spools(&mut self) {
+        self.is_listing_due = true;
     }
 
     /// The batch is safe elsewhere: zeroes its bytes, moves the heads, unlinks its spool entries.
@@ -123,6 +153,11 @@ impl Drain {
         self.places.ends()
     }
 
+    /// Ids of events that are safe and whose spool entries could not be unlinked, for the journal.
+    pub fn stuck_ids(&self) -> Vec<[u8; 16]> {
+        self.places.stuck()
+    }
+
     /// Sleeps until a producer rings, or for the time limit.
     pub fn wait(&mut self, limit: Duration) {
         let limit_ns = u64::try_from(limit.as_nanos()).unwrap_or(u64::MAX);
@@ -130,7 +165,9 @@ impl Drain {
         if words.is_empty() {
             std::thread::sleep(limit);
         } else {
-            doorbell::wait(&words, limit_ns, || self.is_round_open || self.places.has_work());
+            doorbell::wait(&words, limit_ns, || {
+                self.is_round_open || self.places.has_work(self.is_listing_due)
+            });
         }
     }
 
@@ -144,6 +181,7 @@ impl Drain {
     /// released.
     pub fn maintain(&mut self) {
         self.places.maintain(&mut self.counts);
+        self.is_listing_due = true;
     }
 
     /// Changes sizes and limits, with the next [`Self::maintain`].
@@ -164,9 +202,11 @@ impl Drain {
     /// Merges the lanes and the spools by stamp into the batch; `false`: it is full before they are empty.
     fn merge(&mut self, now_ns: u64) -> bool {
         let (batch, counts) = (&mut self.batch, &mut self.counts);
+        let horizon_ns = self.horizon_ns;
+        let is_in_sight = |stamp: &u64| *stamp <= horizon_ns;
         let mut heap = BinaryHeap::new();
         for source in 0..self.places.sources() {
-            if let Some(stamp) = self.places.peek(source, now_ns, counts) {
+            if let Some(stamp) = self.places.peek(source, now_ns, counts).filter(is_in_sight) {
                 heap.push(Reverse((stamp, source)));
             }
         }
@@ -177,7 +217,7 @@ impl Drain {
                     return false;
                 }
                 self.places.take(source, batch, counts);
-                match self.places.peek(source, now_ns, counts) {
+                match self.places.peek(source, now_ns, counts).filter(is_in_sight) {
                     Some(stamp) if (stamp, source) < until => {}
                     Some(stamp) => break heap.push(Reverse((stamp, source))),
                     None => break,

@@ -3,11 +3,12 @@
 
 use super::Counts;
 use super::batch::LaneEnd;
+use super::journaled::Journaled;
 use super::places::Options;
 use super::report::{OpenError, PlaceReport};
 use super::ring_reader::{ReadError, RingReader};
 use super::salvage_reader::SalvageReader;
-use super::spool_reader::SpoolReader;
+use super::spool_reader::{MAX_STUCK, SpoolReader};
 use crate::atomic::Ordering;
 use crate::control::RingError;
 use crate::create;
@@ -84,14 +85,13 @@ impl PlaceReader {
     }
 
     /// A directory that was wiped or replaced is another place: what was mapped from it is emptied.
-    pub(super) fn check_dir(&mut self, uid: u32, counts: &mut Counts) {
+    pub(super) fn check_dir(&mut self, uid: u32, journaled: &mut Journaled, counts: &mut Counts) {
         if let Some((_, ours)) = &self.dir {
             let now = sys::stat(None, self.path.as_c_str());
             let same = now.is_ok_and(|now| now.is_same_file(ours) && now.is_private_dir(uid));
             if !same {
                 self.dir = None;
-                self.spool_dropped_before +=
-                    self.spool.take().map_or(0, |spool| spool.dropped_events());
+                self.close_spool(journaled);
                 self.retire_ring(counts);
                 // Whoever wiped it took the directory with it (a logout); hooks look for it there.
                 let _ = sys::mkdir(None, self.path.as_c_str());
@@ -101,12 +101,19 @@ impl PlaceReader {
     }
 
     /// A spool whose directory or counters were removed or replaced is opened anew: hooks have.
-    pub(super) fn check_spool(&mut self) {
+    pub(super) fn check_spool(&mut self, journaled: &mut Journaled) {
         let (Some(spool), Some((dir, _))) = (&mut self.spool, &self.dir) else { return };
         spool.retry_unreadable();
         if !spool.is_in(dir) {
+            self.close_spool(journaled);
+        }
+    }
+
+    /// What it could not unlink stays known: the same directory may be opened again.
+    fn close_spool(&mut self, journaled: &mut Journaled) {
+        if let Some(spool) = self.spool.take() {
             self.spool_dropped_before += spool.dropped_events();
-            self.spool = None;
+            journaled.add(spool.stuck());
         }
     }
 
@@ -307,6 +314,15 @@ impl PlaceReader {
             report.spool_dropped_events = usage.dropped_events().load(Ordering::Relaxed);
         }
         report.spool_dropped_events += self.spool_dropped_before;
+        if let Some(spool) = &self.spool {
+            report.stuck_spool_entries = spool.stuck().len();
+            if spool.is_stuck() {
+                report.spool_error = Some(format!(
+                    "its entries wait, since {MAX_STUCK} that are journaled cannot be removed; make {}/spool writable",
+                    report.path
+                ));
+            }
+        }
         report
     }
 }

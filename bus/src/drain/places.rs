@@ -2,6 +2,7 @@
 
 use super::Counts;
 use super::batch::{Batch, LaneEnd};
+use super::journaled::Journaled;
 use super::place_reader::PlaceReader;
 use super::report::{OpenError, PlaceReport};
 use super::ring_reader::RingReader;
@@ -12,7 +13,6 @@ use crate::create;
 use crate::place::Places;
 use crate::record::RecordHeader;
 use crate::spool;
-use std::collections::HashSet;
 
 /// What the daemon decides about rings and spools.
 #[derive(Copy, Clone, Debug, PartialEq, Eq)]
@@ -42,7 +42,7 @@ pub(super) struct PlaceSet {
     places: Vec<PlaceReader>,
     /// What the journal knew of an earlier reader, for what is opened late.
     journaled_ends: Vec<LaneEnd>,
-    journaled_names: HashSet<String>,
+    journaled: Journaled,
 }
 
 impl PlaceSet {
@@ -59,7 +59,7 @@ impl PlaceSet {
             options,
             places: readers.collect(),
             journaled_ends: Vec::new(),
-            journaled_names: HashSet::new(),
+            journaled: Journaled::default(),
         };
         set.create_first(places);
         for place in &mut set.places {
@@ -82,28 +82,31 @@ impl PlaceSet {
         }
     }
 
-    pub(super) fn recover(&mut self, ends: &[LaneEnd], spooled: &HashSet<String>) {
+    pub(super) fn recover(&mut self, ends: &[LaneEnd], ids: Vec<[u8; 16]>, counts: &mut Counts) {
         self.journaled_ends = ends.to_vec();
-        self.journaled_names.clone_from(spooled);
-        for place in &mut self.places {
-            place.recover(ends);
-            if let Some(spool) = &mut place.spool {
-                spool.recover(spooled);
-            }
-        }
+        self.journaled = Journaled::new(ids);
+        self.places.iter_mut().for_each(|place| place.recover(ends));
+        // At once: a rotation leaves to the next journal segment only what is known to be stuck.
+        self.list_spools(true, counts);
     }
 
-    pub(super) fn list_spools(&mut self) {
-        self.places.iter_mut().filter_map(|place| place.spool.as_mut()).for_each(SpoolReader::list);
+    /// Lists the spools, those that seem to be empty only if that `is_forced`; returns up to which
+    /// stamp all of them were seen.
+    pub(super) fn list_spools(&mut self, is_forced: bool, counts: &mut Counts) -> u64 {
+        let spools = self.places.iter_mut().filter_map(|place| place.spool.as_mut());
+        let lists = spools.map(|spool| spool.list(&self.journaled, is_forced, counts));
+        lists.fold(u64::MAX, u64::min)
+    }
+
+    /// Ids of events that are journaled and whose spool entries could not be unlinked.
+    pub(super) fn stuck(&self) -> Vec<[u8; 16]> {
+        let spools = self.places.iter().filter_map(|place| place.spool.as_ref());
+        spools.flat_map(SpoolReader::stuck).collect()
     }
 
     pub(super) fn load_tails(&mut self, counts: &mut Counts) {
         self.places.iter_mut().flat_map(PlaceReader::rings).for_each(RingReader::load_tails);
-        let names = &self.journaled_names;
-        let is_journaled = |header: &RecordHeader| {
-            let name = spool::entry_name(header.stamp_ns, &header.id);
-            std::str::from_utf8(&name[..spool::NAME_BYTES]).is_ok_and(|name| names.contains(name))
-        };
+        let is_journaled = |header: &RecordHeader| self.journaled.has(&header.id);
         for salvaged in self.places.iter_mut().flat_map(|place| &mut place.salvaged) {
             salvaged.look(&is_journaled, counts);
         }
@@ -141,7 +144,7 @@ impl PlaceSet {
     pub(super) fn peek(&mut self, source: usize, now_ns: u64, counts: &mut Counts) -> Option<u64> {
         match self.source(source)? {
             Source::Lane(ring, lane) => ring.peek(lane, now_ns, counts),
-            Source::Spool(spool) => spool.peek(now_ns, counts),
+            Source::Spool(spool) => spool.peek(now_ns),
             Source::Salvaged(salvaged) => salvaged.peek(now_ns, counts),
         }
     }
@@ -188,17 +191,17 @@ impl PlaceSet {
         })
     }
 
-    pub(super) fn has_work(&self) -> bool {
-        let spools = self.places.iter().filter_map(|place| place.spool.as_ref());
-        self.has_lane_work() || spools.into_iter().any(SpoolReader::has_entries)
+    pub(super) fn has_work(&self, is_listing_forced: bool) -> bool {
+        let mut spools = self.places.iter().filter_map(|place| place.spool.as_ref());
+        self.has_lane_work() || spools.any(|spool| spool.has_entries(is_listing_forced))
     }
 
     pub(super) fn maintain(&mut self, counts: &mut Counts) {
         let (uid, options) = (self.uid, self.options);
         for place in &mut self.places {
-            place.check_dir(uid, counts);
+            place.check_dir(uid, &mut self.journaled, counts);
             place.check_ring(&options, counts);
-            place.check_spool();
+            place.check_spool(&mut self.journaled);
             let (had_ring, had_spool) = (place.ring.is_some(), place.spool.is_some());
             // A ring that another daemon holds is left alone; the error shows in the report.
             let _ = place.open_all(uid, &options, counts);
@@ -206,7 +209,7 @@ impl PlaceSet {
                 place.recover(&self.journaled_ends);
             }
             if let Some(spool) = place.spool.as_mut().filter(|_| !had_spool) {
-                spool.recover(&self.journaled_names);
+                spool.list(&self.journaled, true, counts);
             }
             place.drop_finished();
         }

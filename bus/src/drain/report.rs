@@ -69,6 +69,8 @@ pub struct PlaceReport {
     pub spool_bytes: u64,
     /// Events dropped at the spool's limit.
     pub spool_dropped_events: u64,
+    /// Spool entries that are journaled and could not be removed.
+    pub stuck_spool_entries: usize,
     /// Rings that are being emptied before they go, damaged ones that were set aside included.
     pub retired_rings: usize,
 }

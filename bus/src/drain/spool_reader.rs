@@ -2,21 +2,28 @@
 
 use super::Counts;
 use super::batch::{Batch, Origin};
+use super::journaled::Journaled;
 use super::sigbus::Guard;
+use super::spool_entry::{Entry, Oldest};
 use crate::atomic::Ordering;
 use crate::crc::Crc32c;
 use crate::place::SPOOL;
 use crate::record::{
     MAX_META_BYTES, MAX_PAYLOAD_BYTES, RECORD_HEADER_BYTES, RecordHeader, SPOOL_POSITION, kind,
 };
-use crate::spool::{NAME_BYTES, TEMPORARY_PREFIX, USAGE, Usage};
+use crate::spool::{TEMPORARY_PREFIX, USAGE, Usage};
 use crate::sys::{self, Errno, Fd, Open, Stat};
-use std::collections::{HashSet, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, HashSet, VecDeque};
 use std::ffi::{CStr, CString};
-use std::sync::Arc;
 
-/// Entries that one round lists at most; the rest wait for the next, out of order.
-const MAX_LISTED: usize = 1 << 20;
+/// Entries that a listing keeps at most, the oldest; the rest wait on disk for the next one.
+const MAX_LISTED: usize = if cfg!(test) { 8 } else { 64 * 1024 };
+/// Nothing more is given out while so many entries are journaled and cannot be unlinked.
+pub(super) const MAX_STUCK: usize = 4096;
+/// Entries that one listing unlinks at most because they are journaled.
+const MAX_KNOWN: usize = 2 * MAX_STUCK;
+/// Nothing more is listed until the next look at the places while so many cannot be read.
+const MAX_UNREADABLE: usize = 4096;
 /// What was set aside as damaged begins with this.
 const BAD_PREFIX: &str = ".bad-";
 /// So many of them are kept for people to look at; the oldest goes first.
@@ -34,22 +41,23 @@ pub(super) struct SpoolReader {
     crc: Crc32c,
     /// Entries not given out yet, oldest first.
     waiting: VecDeque<Entry>,
-    /// Entries given out and not yet unlinked.
-    given: Vec<(Arc<str>, u64)>,
-    /// Entries that an earlier reader journaled but did not come to unlink.
-    journaled: HashSet<String>,
+    /// The directory had more than `waiting` takes.
+    is_cut: bool,
+    /// What still waited when this round began: what was in the future then is clamped now.
+    waited: BTreeSet<Entry>,
+    /// The stamp by which the first of them is ordered.
+    first_ns: u64,
+    /// Entries given out and not yet unlinked, with their bytes.
+    given: BTreeMap<Entry, u64>,
+    /// Entries that are journaled and could not be unlinked.
+    stuck: BTreeSet<Entry>,
     /// Entries that could not be read, for lack of descriptors or permission; the next look at the
     /// places has them tried again.
-    unreadable: HashSet<String>,
+    unreadable: HashSet<Entry>,
+    /// What the counters said when the last look at the places found no entry.
+    unexplained_bytes: u64,
     /// What was set aside, oldest first.
     bad: VecDeque<CString>,
-}
-
-struct Entry {
-    name: Arc<str>,
-    stamp_ns: u64,
-    /// The clock of the round in which its stamp was in the future.
-    deferred_ns: Option<u64>,
 }
 
 impl SpoolReader {
@@ -59,21 +67,21 @@ impl SpoolReader {
         if let Some(usage) = &usage {
             usage.limit_bytes().store(limit_bytes, Ordering::Relaxed);
         }
-        let (waiting, given) = (VecDeque::new(), Vec::new());
-        let (journaled, bad) = (HashSet::new(), VecDeque::new());
-        let crc = Crc32c::fastest();
-        let unreadable = HashSet::new();
         let mut reader = SpoolReader {
             dir,
             uid,
             usage_guard,
             usage,
-            crc,
-            waiting,
-            given,
-            journaled,
-            unreadable,
-            bad,
+            crc: Crc32c::fastest(),
+            waiting: VecDeque::new(),
+            is_cut: false,
+            waited: BTreeSet::new(),
+            first_ns: 0,
+            given: BTreeMap::new(),
+            stuck: BTreeSet::new(),
+            unreadable: HashSet::new(),
+            unexplained_bytes: 0,
+            bad: VecDeque::new(),
         };
         reader.remove_litter();
         reader
@@ -117,14 +125,9 @@ impl SpoolReader {
         self.usage.as_ref()
     }
 
-    /// Unlinks what an earlier reader journaled and did not come to unlink.
-    pub(super) fn recover(&mut self, journaled: &HashSet<String>) {
-        for name in journaled {
-            let Ok(c_name) = CString::new(name.as_str()) else { continue };
-            if !matches!(sys::unlink(&self.dir, &c_name), Ok(()) | Err(Errno::NOENT)) {
-                self.journaled.insert(name.clone());
-            }
-        }
+    /// Ids of entries that are journaled and could not be unlinked.
+    pub(super) fn stuck(&self) -> impl ExactSizeIterator<Item = [u8; 16]> + '_ {
+        self.stuck.iter().map(|entry| entry.id)
     }
 
     /// Has what could not be read tried again.
@@ -149,103 +152,166 @@ impl SpoolReader {
         self.usage.as_ref().map_or(0, |usage| usage.dropped_events().load(Ordering::Relaxed))
     }
 
-    /// Lists the directory. Entries that still wait (their stamps are in the future) stay in the list.
+    /// Takes the round's look at the directory, if there may be something in it; `is_forced`: in any
+    /// case. Returns up to which stamp it was seen: beyond that, older entries are left on disk.
     ///
-    /// An entry linked before this call is found: `getdents` returns whatever was there throughout.
-    pub(super) fn list(&mut self) {
-        let known: HashSet<Arc<str>> =
-            self.waiting.iter().map(|entry| entry.name.clone()).collect();
-        let mut found = self.names();
-        found.retain(|name| {
-            let is_new = !known.contains(name.as_str()) && !self.unreadable.contains(name);
-            is_new && !self.forget_journaled(name)
-        });
-        if found.is_empty() {
-            if self.waiting.is_empty() && self.given.is_empty() {
-                self.settle_usage();
+    /// An entry linked before the round's clock was read is found. Its writer counted it in, and then
+    /// came a full fence, before it linked: whoever reads the clock after the link, and then the
+    /// counter, finds the count (or the entry was unlinked meanwhile). And `getdents` returns
+    /// whatever was there throughout. What the counter may miss is found by a forced look, about once
+    /// a second: an entry stored without counters, one whose count the removal of such an entry took
+    /// off, and that of a writer whose count [`Self::settle`] took for a dead one's.
+    pub(super) fn list(
+        &mut self,
+        journaled: &Journaled,
+        is_forced: bool,
+        counts: &mut Counts,
+    ) -> u64 {
+        self.waited = self.waiting.iter().copied().collect();
+        let used_bytes = self.used_bytes();
+        if is_forced || self.may_have_entries(used_bytes) {
+            let is_whole = self.look(journaled, counts);
+            if is_forced && is_whole {
+                self.settle(used_bytes.unwrap_or(0));
             }
-            return;
         }
-        self.waiting.extend(found.iter().filter_map(|name| Entry::new(name)));
-        self.waiting.make_contiguous().sort_by(|a, b| a.name.cmp(&b.name));
+        // While it gives nothing out, the lanes do not wait for it.
+        let holds_back = self.is_cut && !self.is_stuck();
+        self.waiting.back().filter(|_| holds_back).map_or(u64::MAX, |newest| newest.stamp_ns)
     }
 
-    /// Unlinks an entry that is in the journal already; `false`: it is not.
-    fn forget_journaled(&self, name: &str) -> bool {
-        let journaled = self.journaled.contains(name);
-        if journaled && let Ok(name) = CString::new(name) {
-            let _ = sys::unlink(&self.dir, &name);
-        }
-        journaled
+    /// Without counters, nobody knows.
+    fn may_have_entries(&self, used_bytes: Option<u64>) -> bool {
+        let is_blocked = self.is_stuck() || self.unreadable.len() >= MAX_UNREADABLE;
+        (self.is_cut || used_bytes != Some(0)) && !is_blocked
     }
 
-    /// An empty spool uses nothing: this heals what a writer counted in and died before it linked.
-    fn settle_usage(&self) {
-        if let Some(usage) = &self.usage
-            && usage.used_bytes().load(Ordering::Relaxed) != 0
+    fn used_bytes(&self) -> Option<u64> {
+        let is_cut_off = self.usage_guard.as_ref().is_some_and(Guard::is_hit);
+        let usage = self.usage.as_ref().filter(|_| !is_cut_off)?;
+        Some(usage.used_bytes().load(Ordering::Relaxed))
+    }
+
+    /// Whether it gives nothing out because too much of what it gave cannot be unlinked.
+    pub(super) fn is_stuck(&self) -> bool {
+        self.stuck.len() >= MAX_STUCK
+    }
+
+    /// Lists the directory: the oldest entries wait, and what is journaled is unlinked. `false`: it
+    /// could not be listed to its end.
+    fn look(&mut self, journaled: &Journaled, counts: &mut Counts) -> bool {
+        let (mut oldest, mut known) = (Oldest::new(MAX_LISTED), Oldest::new(MAX_KNOWN));
+        let is_whole = self.for_each_name(|name| {
+            if let Some(entry) = Entry::parse(name).filter(|entry| !self.is_taken(entry)) {
+                let is_known = self.stuck.contains(&entry) || journaled.has(&entry.id);
+                if is_known { known.add(entry) } else { oldest.add(entry) }
+            }
+            true
+        });
+        self.is_cut = oldest.is_cut;
+        self.waiting = oldest.into_queue();
+        let are_all = is_whole && !known.is_cut;
+        self.unlink_known(known.into_queue(), are_all, counts);
+        is_whole
+    }
+
+    /// Whether the entry is in this reader's hands, or is left alone for now.
+    fn is_taken(&self, entry: &Entry) -> bool {
+        self.given.contains_key(entry) || self.unreadable.contains(entry)
+    }
+
+    /// Unlinks what is journaled. What is not there any more, or goes now, need not be remembered.
+    fn unlink_known(&mut self, known: VecDeque<Entry>, are_all: bool, counts: &mut Counts) {
+        let before = self.stuck.clone();
+        if are_all {
+            self.stuck.clear();
+        }
+        for entry in known {
+            let name = entry.c_name();
+            let bytes = sys::stat(Some(&self.dir), &name).map_or(0, |stat| stat.bytes);
+            match sys::unlink(&self.dir, &name) {
+                Ok(()) => {
+                    counts.journaled_spool_entries += 1;
+                    // What this reader gave out itself was counted out then.
+                    if !before.contains(&entry) {
+                        self.give_back(bytes);
+                    }
+                }
+                Err(Errno::NOENT) => {}
+                Err(_) => drop(self.stuck.insert(entry)),
+            }
+        }
+    }
+
+    fn give_back(&self, bytes: u64) {
+        if let Some(usage) = &self.usage {
+            usage.give_back(bytes);
+        }
+    }
+
+    /// A spool without entries uses nothing: heals what a writer counted in and died before it linked.
+    ///
+    /// Only a count that stands unchanged from one look at the places to the next is taken for a dead
+    /// one's: a writer at work has counted in, too, and not linked yet. One that takes longer than
+    /// that is hidden by it; its entry is found by the first forced look after its link.
+    fn settle(&mut self, used_bytes: u64) {
+        let is_empty = self.waiting.is_empty() && self.given.is_empty();
+        let found_bytes = if is_empty { used_bytes } else { 0 };
+        let before = std::mem::replace(&mut self.unexplained_bytes, found_bytes);
+        if found_bytes != 0
+            && found_bytes == before
+            && let Some(usage) = &self.usage
         {
-            usage.used_bytes().store(0, Ordering::Relaxed);
+            let (used, relaxed) = (usage.used_bytes(), Ordering::Relaxed);
+            // Whoever counts in just now keeps all of it.
+            let _ = used.compare_exchange(used_bytes, 0, relaxed, relaxed);
         }
     }
 
-    fn names(&self) -> Vec<String> {
-        let mut names = Vec::new();
-        self.for_each_name(|name| {
-            if is_entry_name(name) {
-                names.push(String::from_utf8_lossy(name).into_owned());
-            }
-            names.len() < MAX_LISTED
-        });
-        names
-    }
-
-    fn for_each_name(&self, each: impl FnMut(&[u8]) -> bool) {
-        // A new description of the same directory starts at its beginning.
-        if let Ok(dir) = sys::open(Some(&self.dir), c".", Open::Dir) {
-            // What a failure left unseen is seen by the next look.
-            let _ = sys::for_each_name(dir, each);
-        }
+    /// Hands each name to `each` until that returns `false`; `false`: not all could be read.
+    fn for_each_name(&self, each: impl FnMut(&[u8]) -> bool) -> bool {
+        // A new description of the same directory starts at its beginning. What a failure left
+        // unseen is seen by the next look.
+        let dir = sys::open(Some(&self.dir), c".", Open::Dir);
+        dir.and_then(|dir| sys::for_each_name(dir, each)).is_ok()
     }
 
     /// The stamp of the oldest entry, if it may be given out in this round.
-    pub(super) fn peek(&mut self, now_ns: u64, counts: &mut Counts) -> Option<u64> {
-        let first = self.waiting.front_mut()?;
-        if first.stamp_ns > now_ns {
-            let deferred_ns = *first.deferred_ns.get_or_insert(now_ns);
-            if deferred_ns == now_ns {
-                return None;
-            }
-            counts.clamped_stamps += 1;
-            first.stamp_ns = now_ns;
+    pub(super) fn peek(&mut self, now_ns: u64) -> Option<u64> {
+        let first = self.waiting.front().filter(|_| !self.is_stuck())?;
+        if first.stamp_ns > now_ns && !self.waited.contains(first) {
+            return None;
         }
-        Some(first.stamp_ns)
+        self.first_ns = first.stamp_ns.min(now_ns);
+        Some(self.first_ns)
     }
 
-    /// Gives out the oldest entry; a damaged one is set aside instead.
+    /// Gives out the oldest entry, at which [`Self::peek`] looked; a damaged one is set aside instead.
     pub(super) fn take(&mut self, batch: &mut Batch, counts: &mut Counts) {
         let Some(entry) = self.waiting.pop_front() else { return };
-        let Ok(name) = CString::new(&*entry.name) else { return };
         let start = batch.buffer().len();
-        match self.read(&name, batch.buffer()) {
+        match self.read(&entry.c_name(), batch.buffer()) {
             Ok(header) => {
-                self.given.push((entry.name.clone(), header.bytes()));
-                batch.push(header, entry.stamp_ns, start, Origin::Spool(entry.name));
+                self.given.insert(entry, header.bytes());
+                let origin = Origin::Spool(entry.text().into());
+                batch.push(header, self.first_ns, start, origin);
                 counts.spool_records += 1;
+                counts.clamped_stamps += u64::from(self.first_ns < entry.stamp_ns);
+                return;
             }
-            Err(ReadError::Damaged) => {
-                batch.buffer().truncate(start);
-                self.set_aside(&entry.name, &name, counts);
-            }
-            Err(ReadError::System) => {
-                batch.buffer().truncate(start);
-                self.unreadable.insert(entry.name.to_string());
-            }
+            Err(ReadError::Damaged) => self.set_aside(&entry, counts),
+            Err(ReadError::Gone) => {}
+            Err(ReadError::System) => drop(self.unreadable.insert(entry)),
+        }
+        batch.buffer().truncate(start);
+        if self.unreadable.len() >= MAX_UNREADABLE {
+            (self.waiting, self.is_cut) = (VecDeque::new(), false);
         }
     }
 
-    fn set_aside(&mut self, name: &str, c_name: &CString, counts: &mut Counts) {
-        let aside = CString::new(format!("{BAD_PREFIX}{name}")).unwrap_or_default();
-        if sys::rename(&self.dir, c_name, &aside).is_ok() {
+    fn set_aside(&mut self, entry: &Entry, counts: &mut Counts) {
+        let aside = CString::new(format!("{BAD_PREFIX}{}", entry.text())).unwrap_or_default();
+        if sys::rename(&self.dir, &entry.c_name(), &aside).is_ok() {
             counts.bad_spool_entries += 1;
             self.bad.push_back(aside);
             self.remove_old_bad();
@@ -256,6 +322,7 @@ impl SpoolReader {
     fn read(&self, name: &CString, into: &mut Vec<u8>) -> Result<RecordHeader, ReadError> {
         let file = sys::open(Some(&self.dir), name, Open::Read).map_err(|errno| match errno {
             Errno::LOOP => ReadError::Damaged,
+            Errno::NOENT => ReadError::Gone,
             _ => ReadError::System,
         })?;
         let stat = sys::fstat(&file).map_err(|_| ReadError::System)?;
@@ -280,55 +347,41 @@ impl SpoolReader {
         if crc == header.crc { Ok(header) } else { Err(ReadError::Damaged) }
     }
 
-    /// What was given out is safe elsewhere: unlinks it.
+    /// What was given out is safe elsewhere: unlinks it. What cannot be unlinked is remembered.
     pub(super) fn release(&mut self) {
-        for (name, bytes) in self.given.drain(..) {
-            let Ok(c_name) = CString::new(&*name) else { continue };
-            if sys::unlink(&self.dir, &c_name).is_err() {
-                // Still there after a failed unlink: never give it out again.
-                self.journaled.insert(name.to_string());
+        for (entry, bytes) in std::mem::take(&mut self.given) {
+            if !matches!(sys::unlink(&self.dir, &entry.c_name()), Ok(()) | Err(Errno::NOENT)) {
+                self.stuck.insert(entry);
             }
-            if let Some(usage) = &self.usage {
-                usage.give_back(bytes);
-            }
+            self.give_back(bytes);
         }
     }
 
-    /// Whether the directory has an entry: looked up before the reader sleeps.
-    pub(super) fn has_entries(&self) -> bool {
-        let mut found = false;
-        self.for_each_name(|name| {
-            let is_known = || {
-                let name = &*String::from_utf8_lossy(name);
-                self.journaled.contains(name) || self.unreadable.contains(name)
-            };
-            found = is_entry_name(name) && !is_known();
-            !found
-        });
+    /// Whether there is an entry to be given out: looked up before the reader sleeps. `is_forced`: in
+    /// the directory, whatever the counters say.
+    pub(super) fn has_entries(&self, is_forced: bool) -> bool {
+        if self.is_stuck() {
+            return false;
+        }
+        let mut found = !self.waiting.is_empty();
+        if !found && (is_forced || self.may_have_entries(self.used_bytes())) {
+            self.for_each_name(|name| {
+                let is_new = |entry: Entry| {
+                    !self.stuck.contains(&entry) && !self.unreadable.contains(&entry)
+                };
+                found = Entry::parse(name).is_some_and(is_new);
+                !found
+            });
+        }
         found
     }
 }
 
 enum ReadError {
     Damaged,
+    /// Whoever wiped the directory took it along.
+    Gone,
     System,
-}
-
-impl Entry {
-    fn new(name: &str) -> Option<Entry> {
-        let stamp_ns = name.get(..20)?.parse().ok()?;
-        Some(Entry { name: name.into(), stamp_ns, deferred_ns: None })
-    }
-}
-
-/// Whether this is an entry's name: 20 digits, a dash, 32 hex digits.
-fn is_entry_name(name: &[u8]) -> bool {
-    name.len() == NAME_BYTES
-        && name[..20].iter().all(u8::is_ascii_digit)
-        // Twenty digits hold more than a stamp can be.
-        && &name[..20] <= b"18446744073709551615".as_slice()
-        && name[20] == b'-'
-        && name[21..].iter().all(u8::is_ascii_hexdigit)
 }
 
 fn read_exact(file: &Fd, mut into: &mut [u8], mut offset: u64) -> Result<(), ReadError> {
@@ -347,61 +400,4 @@ fn read_exact(file: &Fd, mut into: &mut [u8], mut offset: u64) -> Result<(), Rea
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::spool::{DEFAULT_LIMIT_BYTES, entry_name};
-    use std::fs::File;
-    use std::path::Path;
-    use std::time::{Duration, SystemTime};
-
-    fn write(dir: &Path, name: &str, age_s: u64) {
-        let file = File::create(dir.join(name)).unwrap();
-        file.set_modified(SystemTime::now() - Duration::from_secs(age_s)).unwrap();
-    }
-
-    fn reader(dir: &Path) -> SpoolReader {
-        let path = crate::place::Path::new().join(dir.as_os_str().as_encoded_bytes()).unwrap();
-        let dir = sys::open(None, path.as_c_str(), Open::Dir).unwrap();
-        SpoolReader::new(dir, sys::effective_uid(), DEFAULT_LIMIT_BYTES)
-    }
-
-    fn names(dir: &Path, prefix: &str) -> Vec<String> {
-        let entries = std::fs::read_dir(dir).unwrap();
-        let names = entries.map(|entry| entry.unwrap().file_name().into_string().unwrap());
-        let mut names: Vec<_> = names.filter(|name| name.starts_with(prefix)).collect();
-        names.sort();
-        names
-    }
-
-    #[test]
-    fn only_temporary_files_without_a_living_writer_are_removed() {
-        let temp = tempfile::tempdir().unwrap();
-        write(temp.path(), ".tmp-old", 3700);
-        write(temp.path(), ".tmp-young", 3500);
-        write(temp.path(), "somebody's", 3700);
-        reader(temp.path());
-        assert_eq!(names(temp.path(), ""), [".tmp-young", "somebody's", "usage"]);
-    }
-
-    #[test]
-    fn the_newest_damaged_entries_are_kept() {
-        let temp = tempfile::tempdir().unwrap();
-        for age in 0..20 {
-            write(temp.path(), &format!(".bad-{age:02}"), 100 + age);
-        }
-        let mut reader = reader(temp.path());
-        let kept: Vec<_> = (0..16).map(|age| format!(".bad-{age:02}")).collect();
-        assert_eq!(names(temp.path(), ".bad-"), kept);
-        let name = String::from_utf8(entry_name(7, &[1; 16])[..NAME_BYTES].to_vec()).unwrap();
-        write(temp.path(), &name, 0);
-        reader.list();
-        let (mut batch, mut counts) = (Batch::default(), Counts::default());
-        assert_eq!(reader.peek(8, &mut counts), Some(7));
-        reader.take(&mut batch, &mut counts);
-        assert_eq!((batch.len(), counts.bad_spool_entries), (0, 1));
-        let mut expected = kept[..15].to_vec();
-        expected.push(format!(".bad-{name}"));
-        expected.sort();
-        assert_eq!(names(temp.path(), ".bad-"), expected);
-    }
-}
+mod tests;

@@ -2,7 +2,7 @@
 
 use crate::bus::{Bus, drain_all, publish};
 use hookring_bus::drain::{Drain, LaneEnd, MAX_BATCH_BYTES, OpenError, Origin};
-use std::collections::HashSet;
+use std::collections::BTreeMap;
 
 #[test]
 fn what_was_not_released_is_found_again_and_what_was_journaled_is_not() {
@@ -13,14 +13,14 @@ fn what_was_not_released_is_found_again_and_what_was_journaled_is_not() {
         bus.spool(format!("spool {i}").as_bytes());
     }
     let mut ends = Vec::new();
-    let mut names = HashSet::new();
+    let mut spooled = BTreeMap::new();
     let mut taken = Vec::new();
     while taken.len() < 6 {
         for record in drain.next_batch().records() {
             taken.push(String::from_utf8_lossy(record.payload).into_owned());
             match record.origin {
                 Origin::Lane(end) => ends.push(*end),
-                Origin::Spool(name) => drop(names.insert(name.to_string())),
+                Origin::Spool(name) => drop(spooled.insert(name.to_string(), record.header.id)),
             }
         }
     }
@@ -33,9 +33,8 @@ fn what_was_not_released_is_found_again_and_what_was_journaled_is_not() {
     // One that knows of the first four gets the last two.
     let mut recovered = bus.drain();
     let first_two: Vec<LaneEnd> = ends[..2].to_vec();
-    let two_names =
-        names.iter().filter(|name| **name != *names.iter().max().unwrap()).cloned().collect();
-    recovered.recover(&first_two, &two_names);
+    let two_ids = spooled.into_values().take(2).collect();
+    recovered.recover(&first_two, two_ids);
     assert_eq!(drain_all(&mut recovered), ["hook 2", "spool 2"]);
     assert_eq!(
         std::fs::read_dir(bus.temp.path().join("spool")).unwrap().count(),
@@ -94,7 +93,7 @@ fn a_ring_opened_late_is_recovered_as_one_opened_at_the_start() {
     std::fs::rename(bus.ring_path(), &away).unwrap();
     std::fs::create_dir(bus.ring_path()).unwrap();
     let mut drain = bus.drain();
-    drain.recover(&[end], &HashSet::new());
+    drain.recover(&[end], Vec::new());
     assert!(drain.report()[0].ring_error.is_some());
     std::fs::remove_dir(bus.ring_path()).unwrap();
     std::fs::rename(&away, bus.ring_path()).unwrap();
@@ -117,7 +116,7 @@ fn a_retired_ring_opened_late_is_recovered_as_one_opened_at_the_start() {
     std::fs::rename(bus.ring_path(), &away).unwrap();
     std::fs::create_dir(bus.ring_path()).unwrap();
     let mut drain = bus.drain();
-    drain.recover(&[end], &HashSet::new());
+    drain.recover(&[end], Vec::new());
     std::fs::remove_dir(bus.ring_path()).unwrap();
     std::fs::rename(&away, bus.ring_path()).unwrap();
     drain.maintain();

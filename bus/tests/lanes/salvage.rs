@@ -3,7 +3,6 @@
 use crate::bus::{Bus, drain_all, noise, publish, put};
 use hookring_bus::drain::{Drain, OpenError, Origin};
 use proptest::prelude::*;
-use std::collections::HashSet;
 use std::os::unix::fs::FileExt;
 
 #[test]
@@ -88,14 +87,14 @@ fn a_reader_that_dies_over_a_ring_set_aside_neither_loses_nor_doubles() {
     drop(drain);
     let Origin::Lane(fourth) = ends[3] else { panic!("from the ring") };
     let mut recovered = bus.drain();
-    recovered.recover(&[fourth], &HashSet::new());
+    recovered.recover(&[fourth], Vec::new());
     // What a journal's next segment begins with speaks for everything before.
     assert_eq!(recovered.next_batch().len(), 2);
     recovered.release();
     let ends = recovered.ends();
     drop(recovered);
     let mut last = bus.drain();
-    last.recover(&ends, &HashSet::new());
+    last.recover(&ends, Vec::new());
     assert_eq!(drain_all(&mut last), Vec::<String>::new());
     last.maintain();
     assert_eq!(bus.names("ring.bad"), ["ring.bad"]);

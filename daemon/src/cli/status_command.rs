@@ -192,6 +192,11 @@ fn show_problems(status: &Status, out: &mut dyn Write) -> io::Result<()> {
         (counts.damaged_bytes, "bytes of damaged lanes without an event"),
         (counts.clamped_stamps, "time stamps from the future"),
         (counts.bad_spool_entries, "damaged spool entries set aside"),
+        (counts.journaled_spool_entries, "spool entries removed because the journal had them"),
+        (
+            status.places.iter().map(|place| place.stuck_spool_entries as u64).sum(),
+            "spool entries that are journaled and cannot be removed",
+        ),
         (counts.retired_rings, "rings replaced"),
         (status.journal.bad_lines, "damaged journal lines (hookring journal verify)"),
         (status.journal.cut_bytes, "bytes cut off behind the journal's last whole line"),

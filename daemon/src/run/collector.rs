@@ -21,7 +21,8 @@ use crate::pipeline;
 /// How long the reader looks for new records before it sleeps: a session's hooks come in bursts.
 const SPIN: Duration = Duration::from_micros(50);
 /// The longest sleep. A hook that was killed between its publish and its wake, or that spooled
-/// without a ring to ring, is seen after this at the latest.
+/// without a ring to ring, is seen after this at the latest; one that spooled without counters, after
+/// the next look at the places.
 const SLEEP_LIMIT: Duration = Duration::from_millis(200);
 /// How often places, retention and the figures are looked after.
 const HOUSEKEEPING: Duration = Duration::from_secs(1);
@@ -89,7 +90,10 @@ impl Collector {
         let mut stopped_ns = None;
         loop {
             if self.shared.is_stopping() {
-                stopped_ns.get_or_insert_with(sys::boottime_ns);
+                stopped_ns.get_or_insert_with(|| {
+                    self.drain.look_into_spools();
+                    sys::boottime_ns()
+                });
             }
             let collected = self.collect();
             self.sync_if_due();
@@ -97,7 +101,8 @@ impl Collector {
                 self.keep_house();
             }
             // Whoever goes on publishing must not keep a daemon alive that was told to stop.
-            let is_done = |stopped_ns| !collected || self.drain.is_done_until(stopped_ns);
+            let is_paused = self.figures.paused.is_some();
+            let is_done = |stopped_ns| is_paused || self.drain.is_done_until(stopped_ns);
             match stopped_ns {
                 Some(stopped_ns) if is_done(stopped_ns) => break,
                 None if !collected => self.sleep(),
@@ -203,7 +208,7 @@ impl Collector {
             return;
         }
         let ends: Vec<_> = self.drain.ends().iter().map(pipeline::lane_end).collect();
-        match self.journal.rotate(&ends) {
+        match self.journal.rotate(&ends, &self.drain.stuck_ids()) {
             Ok(()) => self.figures.rotation_error = None,
             // Tried again and again, and said once. While the old segment takes lines, none waits.
             Err(error) => {

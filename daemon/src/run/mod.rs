@@ -9,7 +9,6 @@ mod shared;
 pub mod status;
 mod supervisor;
 
-use std::collections::HashSet;
 use std::io::Write as _;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
@@ -125,8 +124,7 @@ impl Daemon {
         let places = Places::new(hookring_dir, sys::effective_uid());
         let mut drain = Drain::open(&places, bus_options(config)).context("cannot read the bus")?;
         let ends: Vec<_> = recovery.ends.iter().map(pipeline::bus_end).collect();
-        let spooled: HashSet<_> = std::mem::take(&mut recovery.spool_names).into_iter().collect();
-        drain.recover(&ends, &spooled);
+        drain.recover(&ends, std::mem::take(&mut recovery.ids));
         let mut supervisor =
             Supervisor::new(paths.journal.clone(), paths.cursors.clone(), Arc::clone(&tail));
         supervisor.apply(&config.sinks);

@@ -105,6 +105,8 @@ pub struct CountsStatus {
     pub clamped_stamps: u64,
     /// Damaged spool entries, kept as `.bad-…` beside the spool's entries.
     pub bad_spool_entries: u64,
+    /// Spool entries that were removed unread, because the journal had their events.
+    pub journaled_spool_entries: u64,
     /// Rings replaced.
     pub retired_rings: u64,
 }
@@ -131,6 +133,8 @@ pub struct PlaceStatus {
     pub used_bytes: u64,
     /// Bytes in its spool.
     pub spool_bytes: u64,
+    /// Spool entries that are journaled and could not be removed.
+    pub stuck_spool_entries: usize,
     /// Events that hooks dropped because neither ring nor spool took them, since the ring that the
     /// daemon found was made.
     pub dropped_events: u64,
@@ -225,6 +229,7 @@ impl From<&PlaceReport> for PlaceStatus {
             used_bytes: report.used_bytes,
             spool_bytes: report.spool_bytes,
             dropped_events: report.dropped_events.saturating_add(report.spool_dropped_events),
+            stuck_spool_entries: report.stuck_spool_entries,
             retired_rings: report.retired_rings,
         }
     }
@@ -245,6 +250,7 @@ impl Status {
             damaged_bytes: counts.damaged_bytes,
             clamped_stamps: counts.clamped_stamps,
             bad_spool_entries: counts.bad_spool_entries,
+            journaled_spool_entries: counts.journaled_spool_entries,
             retired_rings: counts.retired_rings,
         };
         self.places = bus.places.iter().map(PlaceStatus::from).collect();

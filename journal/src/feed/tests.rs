@@ -88,7 +88,7 @@ fn one_that_lags_reads_files_and_comes_back_to_the_cache() {
     for n in 1..=300 {
         commit_each(&mut journal, n..=n);
         if journal.wants_rotation() {
-            journal.rotate(&[]).unwrap();
+            journal.rotate(&[], &[]).unwrap();
         }
         eager_read.extend(all(&mut eager));
         if n % 97 == 0 {

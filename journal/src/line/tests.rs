@@ -50,6 +50,28 @@ fn origins_go_both_ways() {
 }
 
 #[test]
+fn an_id_is_found_only_where_this_version_writes_it() {
+    let id = "01a1fce3-7195-77d8-96aa-628a945cc873";
+    let of = |origin: &Origin<'_>, fields: &str| {
+        let bytes = written(1, origin, fields, 0);
+        Line { seq: 1, bytes: &bytes[..bytes.len() - 1] }.id()
+    };
+    let expected = Some(0x01a1_fce3_7195_77d8_96aa_628a_945c_c873_u128.to_be_bytes());
+    let hostile = Origin::Spool("\",\"version\":1,\"id\":\"");
+    for origin in [Origin::Ring(lane_end(3, 4)), Origin::Daemon, hostile] {
+        for version in [1, 23] {
+            let fields = format!(",\"version\":{version},\"id\":\"{id}\"");
+            assert_eq!(of(&origin, &fields), expected);
+            assert_eq!(of(&origin, &format!("{fields},\"x\":1")), expected);
+            assert_eq!(of(&origin, &format!(",\"a\":{{\"b\":1{fields}}}")), None);
+        }
+        for other in ["", ",\"version\":1", ",\"version\":1,\"id\":\"01a1", ",\"id\":7"] {
+            assert_eq!(of(&origin, other), None, "{other}");
+        }
+    }
+}
+
+#[test]
 fn a_hostile_spool_name_cannot_break_the_line() {
     let name = "\"},\n\\";
     let bytes = written(1, &Origin::Spool(name), "", 0);

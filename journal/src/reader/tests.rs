@@ -63,7 +63,7 @@ fn a_live_writer_is_followed_over_rotations() {
             read.extend(drain(&mut reader));
         }
         if round % 2 == 0 {
-            journal.rotate(&[lane_end(0, first + 2)]).unwrap();
+            journal.rotate(&[lane_end(0, first + 2)], &[]).unwrap();
         }
         if round % 5 == 0 {
             read.extend(drain(&mut reader));
@@ -94,7 +94,7 @@ fn a_rotation_after_a_failed_sync_is_followed_from_any_position() {
             }
             storage.disk().failing_syncs = 1;
             journal.sync().unwrap_err();
-            journal.rotate(&[]).unwrap();
+            journal.rotate(&[], &[]).unwrap();
             if synced == 2 {
                 read.extend(drain(&mut reader));
             }
@@ -174,7 +174,7 @@ fn deleted_segments_are_a_gap_unless_the_oldest_was_asked_for() {
         if first == 1 {
             assert_eq!(early.next_batch(4, usize::MAX).unwrap().last(), 4);
         }
-        journal.rotate(&[]).unwrap();
+        journal.rotate(&[], &[]).unwrap();
     }
     for first in [1, 11] {
         std::fs::remove_file(dir.path().join(file_name(first))).unwrap();
@@ -196,7 +196,7 @@ fn a_segment_without_a_whole_line_is_passed_over() {
     let (mut journal, _) = open(dir.path());
     for first in [1, 3, 5] {
         commit_each(&mut journal, first..=first + 1);
-        journal.rotate(&[]).unwrap();
+        journal.rotate(&[], &[]).unwrap();
     }
     commit_each(&mut journal, 7..=8);
     std::fs::write(dir.path().join(file_name(3)), "garbage\n\n").unwrap();
@@ -254,7 +254,7 @@ fn a_reader_in_another_thread_misses_nothing() {
                 journal.commit().unwrap();
             }
             if n % 50 == 0 {
-                journal.rotate(&[]).unwrap();
+                journal.rotate(&[], &[]).unwrap();
             }
         }
         journal.commit().unwrap();

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use super::*;
+use crate::event::Event;
 use crate::line::Origin;
 use crate::segment::file_name;
 use crate::testing::{
@@ -32,26 +33,62 @@ fn the_ring_and_the_spool_are_found_again() {
         Origin::Ring(lane_end(0, 10)),
         Origin::Ring(lane_end(3, 7)),
         Origin::Ring(lane_end(0, 20)),
-        Origin::Spool("before"),
+        Origin::Spool(&spool_name(1)),
+        Origin::Spool(&spool_name(2)),
     ] {
         journal.stage(origin, &event(&body));
     }
     journal.commit().unwrap();
-    journal.rotate(&[lane_end(0, 20), lane_end(3, 7), lane_end(9, 1)]).unwrap();
+    let ends = [lane_end(0, 20), lane_end(3, 7), lane_end(9, 1)];
+    journal.rotate(&ends, &[[2; 16]]).unwrap();
     let other = LaneEnd { bus: [1; 16], lane: 0, end: 4 };
-    for origin in [Origin::Ring(lane_end(0, 30)), Origin::Ring(other), Origin::Daemon] {
-        journal.stage(origin, &event(&body));
+    let origins = [
+        (Origin::Ring(lane_end(0, 30)), 3),
+        (Origin::Ring(other), 4),
+        (Origin::Daemon, 5),
+        // A file is known by its name, whatever it held.
+        (Origin::Spool(&spool_name(6)), 7),
+        (Origin::Spool("a \"b\"\\-c"), 8),
+        (Origin::Spool("plain"), 9),
+        (Origin::Ring(other), 3),
+    ];
+    for (origin, id) in origins {
+        journal.stage(origin, &Event { id: [id; 16], ..event(&body) });
     }
-    journal.stage(Origin::Spool("a \"b\"\\"), &event(&body));
-    journal.stage(Origin::Spool("plain"), &event(&body));
     journal.commit().unwrap();
     drop(journal);
     let (_, recovery) = open(dir.path());
-    assert_eq!(recovery.next_seq, 10);
+    assert_eq!(recovery.next_seq, 13);
     assert_eq!(recovery.oldest_seq, Some(1));
     let ends = [other, lane_end(0, 30), lane_end(3, 7), lane_end(9, 1)];
     assert_eq!(recovery.ends, ends);
-    assert_eq!(recovery.spool_names, ["a \"b\"\\", "plain"]);
+    assert_eq!(recovery.ids, [2, 3, 4, 6].map(|id| [id; 16]));
+}
+
+/// A spool file's name with this id.
+fn spool_name(id: u8) -> String {
+    format!("{:020}-{}", 42, format!("{id:02x}").repeat(16))
+}
+
+#[test]
+fn ids_of_earlier_segments_come_back_if_a_first_line_is_damaged() {
+    let dir = tempfile::tempdir().unwrap();
+    let (mut journal, _) = open(dir.path());
+    journal.rotate(&[], &[[1; 16]]).unwrap();
+    journal.stage(Origin::Spool(&spool_name(2)), &event(b"{}"));
+    journal.commit().unwrap();
+    journal.rotate(&[], &[[1; 16]]).unwrap();
+    journal.stage(Origin::Spool(&spool_name(3)), &event(b"{}"));
+    journal.stage(Origin::Spool(&spool_name(4)), &event(b"{}"));
+    journal.commit().unwrap();
+    drop(journal);
+    let known = || open(dir.path()).1.ids;
+    assert_eq!(known(), [1, 3, 4].map(|id| [id; 16]));
+    damage_line(&dir.path().join(file_name(2)), 0);
+    assert_eq!(known(), [1, 2, 3, 4].map(|id| [id; 16]));
+    // And what a repair writes anew says the same.
+    crate::repair(dir.path(), |_, _| ()).unwrap();
+    assert_eq!(known(), [1, 2, 3, 4].map(|id| [id; 16]));
 }
 
 #[test]
@@ -125,7 +162,7 @@ fn needs_rotation_and_goes_on(dir: &Path, expected: Recovery, read: Vec<(Seq, u6
     let next = stage(&mut journal, expected.next_seq);
     assert_eq!(next, expected.next_seq);
     assert!(matches!(journal.commit(), Err(CommitError::Sealed { .. })));
-    journal.rotate(&recovery.ends).unwrap();
+    journal.rotate(&recovery.ends, &[]).unwrap();
     journal.commit().unwrap();
     let all = [read, pairs([next])].concat();
     assert_eq!(read_from(dir, 1), all);
@@ -148,7 +185,7 @@ fn two_segments(dir: &Path) -> PathBuf {
     journal.stage(Origin::Ring(lane_end(1, 77)), &event(&payload(3)));
     stage(&mut journal, 4);
     journal.commit().unwrap();
-    journal.rotate(&[lane_end(0, 4), lane_end(1, 77)]).unwrap();
+    journal.rotate(&[lane_end(0, 4), lane_end(1, 77)], &[]).unwrap();
     for n in 5..=8 {
         stage(&mut journal, n);
     }
@@ -162,6 +199,7 @@ fn sealed(next_seq: Seq, end: u64) -> Recovery {
         next_seq,
         oldest_seq: Some(1),
         ends: vec![lane_end(0, end)],
+        ids: vec![event(b"").id],
         needs_rotation: true,
         ..Recovery::default()
     }
@@ -181,7 +219,7 @@ fn an_empty_only_segment_is_replaced() {
     std::fs::write(dir.path().join(file_name(1)), "").unwrap();
     let (mut journal, recovery) = open(dir.path());
     assert!(recovery.needs_rotation);
-    journal.rotate(&[]).unwrap();
+    journal.rotate(&[], &[]).unwrap();
     assert_eq!(stage(&mut journal, 1), 1);
     journal.commit().unwrap();
     assert_eq!(read_from(dir.path(), 1), pairs(1..=1));
@@ -193,7 +231,7 @@ fn a_header_alone_is_continued() {
     let (mut journal, _) = open(dir.path());
     stage(&mut journal, 1);
     journal.commit().unwrap();
-    journal.rotate(&[lane_end(0, 1)]).unwrap();
+    journal.rotate(&[lane_end(0, 1)], &[]).unwrap();
     drop(journal);
     let (mut journal, recovery) = open(dir.path());
     assert_eq!((recovery.next_seq, recovery.needs_rotation), (2, false));
@@ -315,5 +353,5 @@ fn a_payload_event_is_not_mistaken_for_an_origin() {
     journal.commit().unwrap();
     drop(journal);
     let (_, recovery) = open(dir.path());
-    assert_eq!((recovery.ends.len(), recovery.spool_names.len()), (0, 0));
+    assert_eq!((recovery.ends.len(), recovery.ids.len()), (0, 0));
 }

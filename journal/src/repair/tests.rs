@@ -16,7 +16,7 @@ fn three_segments(dir: &Path) -> [PathBuf; 3] {
         if n % 10 == 0 {
             journal.commit().unwrap();
             if n < 30 {
-                journal.rotate(&[lane_end(0, n)]).unwrap();
+                journal.rotate(&[lane_end(0, n)], &[]).unwrap();
             }
         }
     }

@@ -137,7 +137,7 @@ impl Model<'_> {
                 self.storage.disk().failing_syncs = usize::from(sync_fails);
                 self.storage.disk().failing_directory_syncs = usize::from(directory_sync_fails);
                 let ends = self.ends();
-                if self.journal().rotate(&ends).is_ok() {
+                if self.journal().rotate(&ends, &[]).is_ok() {
                     self.uncut = 0;
                 }
             }
@@ -211,7 +211,7 @@ impl Model<'_> {
         assert_eq!(journal.tail().written(), recovery.next_seq - 1);
         self.journal = Some(journal);
         if recovery.needs_rotation {
-            self.journal().rotate(&recovery.ends).unwrap();
+            self.journal().rotate(&recovery.ends, &[]).unwrap();
         }
     }
 
@@ -241,7 +241,7 @@ impl Model<'_> {
     fn finish(mut self) {
         if self.journal().wants_rotation() {
             let ends = self.ends();
-            self.journal().rotate(&ends).unwrap();
+            self.journal().rotate(&ends, &[]).unwrap();
             self.uncut = 0;
         }
         self.commit();

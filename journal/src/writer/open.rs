@@ -72,7 +72,7 @@ impl Journal {
             lock,
         };
         if found.segments.is_empty() {
-            journal.begin_segment(recovery.next_seq, &[]).map_err(OpenError::Begin)?;
+            journal.begin_segment(recovery.next_seq, &[], &[]).map_err(OpenError::Begin)?;
         } else {
             journal.continue_segment(&found, &mut recovery);
         }

@@ -19,7 +19,8 @@ impl Journal {
     /// all that a restart knows of the lanes that are silent from here on.
     ///
     /// Before the call, release the ring up to the last commit and unlink the spool files that are
-    /// journaled: a restart looks for them in the last segment only.
+    /// journaled: a restart looks for their ids in the last segment only. `ids` are those of spool
+    /// files that could not be unlinked; they go into the new segment's first line.
     ///
     /// If the current segment is sealed, the new one begins with the lines that were not synced.
     /// Staged lines stay staged.
@@ -27,7 +28,7 @@ impl Journal {
     /// # Errors
     ///
     /// If the segment cannot be begun. The old one stays as it is, and the call may be repeated.
-    pub fn rotate(&mut self, ends: &[LaneEnd]) -> Result<(), CommitError> {
+    pub fn rotate(&mut self, ends: &[LaneEnd], ids: &[[u8; 16]]) -> Result<(), CommitError> {
         if !self.current.is_sealed() && self.options.sync != SyncPolicy::Never {
             // The new segment must not survive power loss without the old one's last lines. If
             // this seals the segment, they go into the new one.
@@ -39,7 +40,7 @@ impl Journal {
             }
         }
         let first = self.unsynced.chunks.front().map_or(self.staged_first, |chunk| chunk.first());
-        self.begin_segment(first, ends)
+        self.begin_segment(first, ends, ids)
     }
 
     /// Creates the segment that begins with `first`, with the unsynced lines, and makes it current.
@@ -47,9 +48,10 @@ impl Journal {
         &mut self,
         first: Seq,
         ends: &[LaneEnd],
+        ids: &[[u8; 16]],
     ) -> Result<(), CommitError> {
         self.hold_directory()?;
-        let header = Header::new(ends);
+        let header = Header::new(ends, ids);
         let begun = self.create_segment(&header, first);
         let (file, bytes) = begun.map_err(|source| {
             self.counters.commit_errors += 1;

@@ -111,7 +111,7 @@ fn a_failed_sync_writes_the_unsynced_lines_to_a_new_segment() {
     assert!(matches!(journal.sync(), Err(SyncError::Sealed { .. })));
     assert_eq!(stage(&mut journal, 7), 7);
     assert!(matches!(journal.commit(), Err(CommitError::Sealed { .. })));
-    journal.rotate(&[lane_end(0, 6)]).unwrap();
+    journal.rotate(&[lane_end(0, 6)], &[]).unwrap();
     assert_eq!(journal.tail().synced(), 6);
     journal.commit().unwrap();
     assert_eq!(names(dir.path()), [1, 4]);
@@ -132,11 +132,11 @@ fn a_segment_of_which_nothing_was_synced_gives_its_name_to_the_next() {
     storage.disk().failing_syncs = 2;
     journal.sync().unwrap_err();
     // The new file cannot be synced either: nothing changes, and it may be tried again.
-    let error = journal.rotate(&[]).unwrap_err();
+    let error = journal.rotate(&[], &[]).unwrap_err();
     assert!(matches!(error, CommitError::Begin { .. }) && !error.is_disk_full());
     assert!(journal.wants_rotation());
     assert_eq!(read_from(dir.path(), 1), pairs(1..=3));
-    journal.rotate(&[]).unwrap();
+    journal.rotate(&[], &[]).unwrap();
     commit_each(&mut journal, 4..=4);
     assert_eq!((names(dir.path()), journal.stats().segments), (vec![1], 1));
     assert_eq!(read_from(dir.path(), 1), pairs(1..=4));
@@ -152,7 +152,7 @@ fn a_sync_that_fails_in_a_rotation_loses_nothing() {
     journal.sync().unwrap();
     commit_each(&mut journal, 3..=4);
     storage.disk().failing_syncs = 1;
-    journal.rotate(&[lane_end(0, 4)]).unwrap();
+    journal.rotate(&[lane_end(0, 4)], &[]).unwrap();
     assert_eq!((names(dir.path()), journal.tail().synced()), (vec![1, 3], 4));
     assert_eq!(read_from(dir.path(), 1), pairs(1..=4));
 }
@@ -165,7 +165,7 @@ fn a_directory_that_cannot_be_synced_holds_back_what_counts_as_synced() {
     commit_each(&mut journal, 1..=2);
     storage.disk().failing_syncs = 1;
     storage.disk().failing_directory_syncs = 2;
-    journal.rotate(&[]).unwrap();
+    journal.rotate(&[], &[]).unwrap();
     assert_eq!((journal.tail().synced(), journal.stats().sync_errors), (0, 2));
     let error = journal.sync().unwrap_err();
     assert!(matches!(error, SyncError::Directory { .. }));
@@ -232,7 +232,7 @@ fn what_cannot_be_cut_back_is_sealed() {
     assert!(journal.commit().unwrap_err().is_disk_full());
     assert!(journal.wants_rotation());
     storage.disk().free_bytes = None;
-    journal.rotate(&[]).unwrap();
+    journal.rotate(&[], &[]).unwrap();
     journal.commit().unwrap();
     assert_eq!(names(dir.path()), [1, 3]);
     assert_eq!(read_from(dir.path(), 1), pairs(1..=6));
@@ -248,11 +248,11 @@ fn a_rotation_on_a_full_disk_changes_nothing() {
     let (mut journal, _) = storage.open_journal(dir.path(), calm());
     commit_each(&mut journal, 1..=2);
     storage.disk().free_bytes = Some(10);
-    let error = journal.rotate(&[]).unwrap_err();
+    let error = journal.rotate(&[], &[]).unwrap_err();
     assert!(error.is_disk_full() && error.to_string().contains(&file_name(3)), "{error}");
     storage.disk().free_bytes = None;
     commit_each(&mut journal, 3..=3);
-    journal.rotate(&[]).unwrap();
+    journal.rotate(&[], &[]).unwrap();
     commit_each(&mut journal, 4..=4);
     assert_eq!(names(dir.path()), [1, 4]);
     assert_eq!(read_from(dir.path(), 1), pairs(1..=4));
@@ -264,11 +264,11 @@ fn staged_lines_survive_a_rotation() {
     let (mut journal, _) = open(dir.path());
     commit_each(&mut journal, 1..=2);
     stage(&mut journal, 3);
-    journal.rotate(&[]).unwrap();
+    journal.rotate(&[], &[]).unwrap();
     stage(&mut journal, 4);
     journal.commit().unwrap();
-    journal.rotate(&[]).unwrap();
-    journal.rotate(&[]).unwrap();
+    journal.rotate(&[], &[]).unwrap();
+    journal.rotate(&[], &[]).unwrap();
     assert_eq!(names(dir.path()), [1, 3, 5]);
     assert_eq!(read_from(dir.path(), 1), pairs(1..=4));
 }
@@ -282,7 +282,7 @@ fn a_segment_is_full_at_its_size() {
         commit_each(&mut journal, n..=n);
         if journal.wants_rotation() {
             assert!(journal.stats().bytes >= 2000);
-            journal.rotate(&[lane_end(0, n)]).unwrap();
+            journal.rotate(&[lane_end(0, n)], &[]).unwrap();
             assert!(!journal.wants_rotation());
         }
     }
@@ -307,7 +307,7 @@ fn space_is_set_aside_and_given_back() {
     };
     assert_eq!(journal.stats().reserved_bytes, 1 << 20);
     assert_eq!(used(1), (true, true), "short, and room for the rest");
-    journal.rotate(&[]).unwrap();
+    journal.rotate(&[], &[]).unwrap();
     assert_eq!((used(1), used(2)), ((true, false), (true, true)));
     drop(journal);
     let (journal, _) = Journal::open(dir.path(), options.clone(), 0).unwrap();
@@ -384,7 +384,7 @@ fn a_last_segment_that_cannot_be_synced_is_not_continued() {
     storage.disk().failing_syncs = 1;
     let (mut journal, recovery) = storage.open_journal(dir.path(), calm());
     assert!(recovery.needs_rotation && journal.wants_rotation());
-    journal.rotate(&recovery.ends).unwrap();
+    journal.rotate(&recovery.ends, &[]).unwrap();
     commit_each(&mut journal, 4..=4);
     assert_eq!(names(dir.path()), [1, 4]);
     assert_eq!(read_from(dir.path(), 1), pairs(1..=4));

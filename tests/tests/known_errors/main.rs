@@ -6,3 +6,4 @@ mod input;
 mod journal;
 mod removed;
 mod ring;
+mod spool;

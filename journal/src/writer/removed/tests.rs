@@ -19,7 +19,7 @@ fn commit(journal: &mut Journal, numbers: impl IntoIterator<Item = u64>) {
 fn keep_house(journal: &mut Journal) -> bool {
     let found = journal.find_removed();
     if journal.wants_rotation() {
-        journal.rotate(&[]).unwrap();
+        journal.rotate(&[], &[]).unwrap();
     }
     found
 }
@@ -30,7 +30,7 @@ fn nothing_is_found_where_nothing_was_removed() {
     let (mut journal, _) = open(dir.path());
     commit(&mut journal, 1..=3);
     assert!(!keep_house(&mut journal));
-    journal.rotate(&[]).unwrap();
+    journal.rotate(&[], &[]).unwrap();
     assert!(!keep_house(&mut journal));
     assert_eq!((journal.stats().removed_segments, names(dir.path())), (0, vec![1, 4]));
 }
@@ -60,7 +60,7 @@ fn a_removed_directory_is_made_anew_with_its_lock() {
     let dir = temp.path().join("journal");
     let (mut journal, _) = open(&dir);
     commit(&mut journal, 1..=3);
-    journal.rotate(&[]).unwrap();
+    journal.rotate(&[], &[]).unwrap();
     commit(&mut journal, 4..=5);
     fs::remove_dir_all(&dir).unwrap();
     assert!(keep_house(&mut journal));
@@ -93,13 +93,13 @@ fn a_journal_that_somebody_else_took_is_left_alone_until_it_is_free() {
     fs::remove_dir_all(&dir).unwrap();
     let (other, _) = Journal::open(&dir, calm(), 0).unwrap();
     assert!(journal.find_removed());
-    let refused = journal.rotate(&[]).unwrap_err();
+    let refused = journal.rotate(&[], &[]).unwrap_err();
     assert!(matches!(refused, CommitError::Locked { .. }), "{refused}");
     assert!(!refused.is_disk_full());
     stage(&mut journal, 4);
     assert!(matches!(journal.commit().unwrap_err(), CommitError::Sealed { .. }));
     drop(other);
-    journal.rotate(&[]).unwrap();
+    journal.rotate(&[], &[]).unwrap();
     journal.commit().unwrap();
     assert_eq!(read_from(&dir, 1), pairs(1..=4));
 }
@@ -110,7 +110,7 @@ fn removed_old_segments_leave_the_figures() {
     let (mut journal, _) = Journal::open(dir.path(), Options::default(), 0).unwrap();
     for n in 1..=4 {
         commit(&mut journal, [n]);
-        journal.rotate(&[]).unwrap();
+        journal.rotate(&[], &[]).unwrap();
     }
     remove(dir.path(), [1, 2]);
     assert!(!keep_house(&mut journal), "the writer's own segment is there");

@@ -12,7 +12,7 @@ fn four_segments(dir: &Path, options: Options) -> Journal {
     let (mut journal, _) = Journal::open(dir, options, 0).unwrap();
     for n in 1..=35 {
         if n > 1 && n % 10 == 1 {
-            journal.rotate(&[]).unwrap();
+            journal.rotate(&[], &[]).unwrap();
         }
         stage(&mut journal, n);
         journal.commit().unwrap();

@@ -1,0 +1,282 @@
+//! Spools with failures in them.
+
+use super::*;
+use crate::drain::{Drain, Options};
+use crate::place::Places;
+use crate::record::RecordHeader;
+use crate::spool::{self, DEFAULT_LIMIT_BYTES, Spooled};
+use std::fs::{self, File};
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+use std::time::{Duration, SystemTime};
+
+fn write(dir: &Path, name: &str, age_s: u64) {
+    let file = File::create(dir.join(name)).unwrap();
+    file.set_modified(SystemTime::now() - Duration::from_secs(age_s)).unwrap();
+}
+
+fn reader(dir: &Path) -> SpoolReader {
+    let path = crate::place::Path::new().join(dir.as_os_str().as_encoded_bytes()).unwrap();
+    let dir = sys::open(None, path.as_c_str(), Open::Dir).unwrap();
+    SpoolReader::new(dir, sys::effective_uid(), DEFAULT_LIMIT_BYTES)
+}
+
+fn names(dir: &Path, prefix: &str) -> Vec<String> {
+    let entries = fs::read_dir(dir).unwrap();
+    let names = entries.map(|entry| entry.unwrap().file_name().into_string().unwrap());
+    let mut names: Vec<_> = names.filter(|name| name.starts_with(prefix)).collect();
+    names.sort();
+    names
+}
+
+#[test]
+fn only_temporary_files_without_a_living_writer_are_removed() {
+    let temp = tempfile::tempdir().unwrap();
+    write(temp.path(), ".tmp-old", 3700);
+    write(temp.path(), ".tmp-young", 3500);
+    write(temp.path(), "somebody's", 3700);
+    reader(temp.path());
+    assert_eq!(names(temp.path(), ""), [".tmp-young", "somebody's", "usage"]);
+}
+
+#[test]
+fn the_newest_damaged_entries_are_kept() {
+    let temp = tempfile::tempdir().unwrap();
+    for age in 0..20 {
+        write(temp.path(), &format!(".bad-{age:02}"), 100 + age);
+    }
+    let mut reader = reader(temp.path());
+    let kept: Vec<_> = (0..16).map(|age| format!(".bad-{age:02}")).collect();
+    assert_eq!(names(temp.path(), ".bad-"), kept);
+    let name = Entry { stamp_ns: 7, id: [1; 16] }.text();
+    write(temp.path(), &name, 0);
+    let (mut batch, mut counts) = (Batch::default(), Counts::default());
+    reader.list(&Journaled::default(), true, &mut counts);
+    assert_eq!(reader.peek(8), Some(7));
+    reader.take(&mut batch, &mut counts);
+    assert_eq!((batch.len(), counts.bad_spool_entries), (0, 1));
+    let mut expected = kept[..15].to_vec();
+    expected.push(format!(".bad-{name}"));
+    expected.sort();
+    assert_eq!(names(temp.path(), ".bad-"), expected);
+}
+
+/// A place with a spool, and its reader.
+struct Bed {
+    temp: tempfile::TempDir,
+    reader: SpoolReader,
+    batch: Batch,
+    counts: Counts,
+}
+
+impl Bed {
+    fn new() -> Bed {
+        let temp = tempfile::tempdir().unwrap();
+        fs::set_permissions(temp.path(), PermissionsExt::from_mode(0o700)).unwrap();
+        let dir = spool::open(&fd(temp.path()), sys::effective_uid()).unwrap();
+        let reader = SpoolReader::new(dir, sys::effective_uid(), DEFAULT_LIMIT_BYTES);
+        Bed { temp, reader, batch: Batch::default(), counts: Counts::default() }
+    }
+
+    fn place(&self) -> Fd {
+        fd(self.temp.path())
+    }
+
+    fn path(&self, entry: Entry) -> std::path::PathBuf {
+        self.temp.path().join("spool").join(entry.text())
+    }
+
+    fn look(&mut self, journaled: &Journaled, is_forced: bool) -> Vec<u64> {
+        self.reader.list(journaled, is_forced, &mut self.counts);
+        self.reader.waiting.iter().map(|entry| entry.stamp_ns).collect()
+    }
+
+    /// Gives out everything that is listed, at this time.
+    fn take_all(&mut self, now_ns: u64) -> usize {
+        let before = self.batch.len();
+        while self.reader.peek(now_ns).is_some() {
+            self.reader.take(&mut self.batch, &mut self.counts);
+        }
+        self.batch.len() - before
+    }
+
+    fn used_bytes(&self) -> &crate::atomic::AtomicU64 {
+        self.reader.usage().unwrap().used_bytes()
+    }
+}
+
+fn fd(path: &Path) -> Fd {
+    let path = crate::place::Path::new().join(path.as_os_str().as_encoded_bytes()).unwrap();
+    sys::open(None, path.as_c_str(), Open::Dir).unwrap()
+}
+
+fn header(stamp_ns: u64) -> RecordHeader {
+    let id = [stamp_ns as u8; 16];
+    RecordHeader { stamp_ns, id, kind: kind::DATA, ..RecordHeader::default() }
+}
+
+fn store(place: &Fd, stamp_ns: u64) -> Entry {
+    let (uid, crc) = (sys::effective_uid(), Crc32c::portable());
+    let stored = spool::store(place, uid, header(stamp_ns), b"", b"", crc);
+    assert_eq!(stored, Ok(Spooled::Stored));
+    Entry { stamp_ns, id: header(stamp_ns).id }
+}
+
+fn nothing() -> Journaled {
+    Journaled::default()
+}
+
+/// Puts something in an entry's place that cannot be unlinked; undone, the entry is back.
+fn make_stuck(path: &Path) -> impl FnOnce() + use<> {
+    let (path, bytes) = (path.to_owned(), fs::read(path).unwrap());
+    fs::remove_file(&path).unwrap();
+    fs::create_dir(&path).unwrap();
+    move || {
+        fs::remove_dir(&path).unwrap();
+        fs::write(&path, bytes).unwrap();
+        fs::set_permissions(&path, PermissionsExt::from_mode(0o600)).unwrap();
+    }
+}
+
+#[test]
+fn what_was_given_out_and_cannot_be_unlinked_stays_known_until_it_is_gone() {
+    let mut bed = Bed::new();
+    let entries = [5, 6].map(|stamp| store(&bed.place(), stamp));
+    bed.look(&nothing(), false);
+    assert_eq!(bed.take_all(9), 2);
+    let undo = entries.map(|entry| make_stuck(&bed.path(entry)));
+    bed.reader.release();
+    for _ in 0..3 {
+        assert_eq!(bed.look(&nothing(), true), []);
+        assert_eq!(Vec::from_iter(bed.reader.stuck()), entries.map(|entry| entry.id));
+        assert!(!bed.reader.has_entries(true));
+    }
+    undo.into_iter().for_each(|undo| undo());
+    // Another who removes one is as good.
+    fs::remove_file(bed.path(entries[0])).unwrap();
+    assert_eq!(bed.look(&nothing(), true), []);
+    assert_eq!((bed.reader.stuck().len(), bed.counts.journaled_spool_entries), (0, 1));
+    assert!(!bed.path(entries[1]).exists());
+}
+
+#[test]
+fn entries_that_the_journal_has_are_unlinked_unread_and_counted_out() {
+    let mut bed = Bed::new();
+    let [known, stuck] = [5, 6].map(|stamp| store(&bed.place(), stamp));
+    store(&bed.place(), 7);
+    let undo = make_stuck(&bed.path(stuck));
+    let journaled = Journaled::new(vec![stuck.id, known.id]);
+    assert_eq!(bed.look(&journaled, false), [7]);
+    assert_eq!(Vec::from_iter(bed.reader.stuck()), [stuck.id]);
+    assert!(!bed.path(known).exists());
+    assert_eq!(bed.used_bytes().load(Ordering::Relaxed), 128);
+    undo();
+    assert_eq!(bed.look(&journaled, false), [7]);
+    assert_eq!((bed.reader.stuck().len(), bed.counts.journaled_spool_entries), (0, 2));
+    // A producer without ids has this one in all of its records.
+    let mut anonymous = header(8);
+    anonymous.id = [0; 16];
+    let (uid, crc) = (sys::effective_uid(), Crc32c::portable());
+    spool::store(&bed.place(), uid, anonymous, b"", b"", crc).unwrap();
+    assert_eq!(bed.look(&Journaled::new(vec![[0; 16]]), false), [7, 8]);
+}
+
+#[test]
+fn nothing_more_is_given_out_while_too_much_is_stuck() {
+    let mut bed = Bed::new();
+    let stuck = (0..MAX_STUCK as u64).map(|stamp_ns| Entry { stamp_ns, id: [1; 16] });
+    bed.reader.stuck = stuck.collect();
+    store(&bed.place(), 5);
+    (bed.reader.is_cut, bed.reader.waiting) = (true, [Entry { stamp_ns: 4, id: [4; 16] }].into());
+    // Nor do the lanes wait for it.
+    assert_eq!(bed.reader.list(&nothing(), false, &mut bed.counts), u64::MAX);
+    assert_eq!((bed.reader.peek(9), bed.reader.has_entries(true)), (None, false));
+    // They are all gone.
+    assert_eq!(bed.look(&nothing(), true), [5]);
+    assert_eq!(bed.take_all(9), 1);
+}
+
+#[test]
+fn without_counted_entries_only_a_forced_look_lists() {
+    let mut bed = Bed::new();
+    spool::store_uncounted(&bed.place(), sys::effective_uid(), header(5), b"", b"").unwrap();
+    assert_eq!((bed.look(&nothing(), false), bed.reader.has_entries(false)), (vec![], false));
+    assert!(bed.reader.has_entries(true));
+    assert_eq!(bed.look(&nothing(), true), [5]);
+    assert_eq!(bed.take_all(9), 1);
+    bed.reader.release();
+    store(&bed.place(), 6);
+    assert!(bed.reader.has_entries(false));
+    assert_eq!(bed.look(&nothing(), false), [6]);
+    // What still waits is work, whatever the counters say.
+    bed.used_bytes().store(0, Ordering::Relaxed);
+    assert!(bed.reader.has_entries(false));
+    assert_eq!(bed.look(&nothing(), false), [6]);
+}
+
+#[test]
+fn a_count_without_entries_is_healed_unless_a_writer_is_at_work() {
+    let mut bed = Bed::new();
+    let look_with = |bed: &mut Bed, used_bytes| {
+        bed.used_bytes().store(used_bytes, Ordering::Relaxed);
+        assert_eq!(bed.look(&nothing(), true), []);
+        bed.used_bytes().load(Ordering::Relaxed)
+    };
+    let looks = [100, 200, 200, 0, 200].map(|used_bytes| look_with(&mut bed, used_bytes));
+    assert_eq!(looks, [100, 200, 0, 0, 200]);
+    let entry = store(&bed.place(), 5);
+    assert_eq!(bed.look(&nothing(), true), [5]);
+    assert_eq!(bed.look(&nothing(), true), [5]);
+    assert_eq!(bed.used_bytes().load(Ordering::Relaxed), 264);
+    fs::remove_file(bed.path(entry)).unwrap();
+    let looks = [264, 264].map(|used_bytes| look_with(&mut bed, used_bytes));
+    assert_eq!(looks, [264, 0]);
+}
+
+#[test]
+fn a_stamp_from_the_future_waits_one_round_and_is_clamped_then() {
+    let mut bed = Bed::new();
+    let [soon, future] = [7, 20].map(|stamp| store(&bed.place(), stamp));
+    for (now_ns, given, clamped) in [(6, 0, 0), (8, 2, 1)] {
+        bed.look(&nothing(), false);
+        assert_eq!(bed.take_all(now_ns), given);
+        // A batch may have been full: the same round goes on.
+        assert_eq!(bed.take_all(now_ns), 0);
+        assert_eq!(bed.counts.clamped_stamps, clamped);
+    }
+    let stamps: Vec<_> = bed.batch.records().map(|record| record.stamp_ns).collect();
+    assert_eq!(stamps, [7, 8]);
+    bed.reader.release();
+    assert!(!bed.path(soon).exists() && !bed.path(future).exists());
+}
+
+#[test]
+fn more_entries_than_a_listing_keeps_come_out_in_order_with_the_ring() {
+    let bed = Bed::new();
+    let places = Places::new(Some(bed.temp.path().as_os_str().as_bytes()), sys::effective_uid());
+    let mut drain = Drain::open(&places, Options::default()).unwrap();
+    let file = sys::open(Some(&bed.place()), crate::place::RING, Open::ReadWrite).unwrap();
+    let mut lane =
+        crate::owned::OwnedLane::claim(file, sys::effective_uid(), Some(Crc32c::portable()))
+            .unwrap();
+    let count = 3 * MAX_LISTED as u64;
+    for stamp in (0..count).map(|at| 1 + at * 7 % count) {
+        if stamp % 5 == 0 {
+            continue;
+        }
+        store(&bed.place(), stamp);
+    }
+    for stamp in (1..=count).filter(|stamp| stamp % 5 == 0) {
+        lane.put(&header(stamp), b"", b"").unwrap();
+        lane.publish();
+    }
+    let (mut stamps, begin_ns) = (Vec::new(), sys::boottime_ns());
+    drain.look_into_spools();
+    while !drain.is_done_until(begin_ns) {
+        let batch = drain.next_batch();
+        stamps.extend(batch.records().map(|record| record.stamp_ns));
+        drain.release();
+    }
+    assert_eq!(stamps, Vec::from_iter(1..=count));
+}
