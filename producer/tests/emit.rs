@@ -149,6 +149,31 @@ fn a_reply_that_nobody_reads_is_no_failure() {
 }
 
 #[test]
+fn a_reply_to_a_full_pipe_that_does_not_block_is_written_to_its_end() {
+    use std::os::fd::AsRawFd;
+    let bus = Bus::new();
+    let (mut reader, mut writer) = std::io::pipe().unwrap();
+    // SAFETY: an open descriptor and numbers.
+    assert_eq!(unsafe { libc::fcntl(writer.as_raw_fd(), libc::F_SETFL, libc::O_NONBLOCK) }, 0);
+    let mut before = 0;
+    while let Ok(written) = writer.write(&[b'.'; 4096]) {
+        before += written;
+    }
+    let reply = "r".repeat(100_000);
+    let mut command = emit(&bus, &["--reply", &reply]);
+    let mut child = command.stdout(writer).spawn().unwrap();
+    drop(command);
+    // It publishes first; from then on it has nothing to do but to write.
+    while bus.events().is_empty() {
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    let mut said = String::new();
+    reader.read_to_string(&mut said).unwrap();
+    assert!(said[before..] == reply, "{} of {} bytes", said.len() - before, reply.len());
+    assert_eq!(child.wait().unwrap().code(), Some(0));
+}
+
+#[test]
 fn switched_off_it_reads_its_stdin_and_does_nothing_else() {
     let bus = Bus::new();
     for (value, published) in [("1", 0), ("yes", 0), ("0", 1), ("", 1)] {

@@ -47,6 +47,8 @@ const MAX_NAMES: u32 = 8;
 
 /// Writes an entry. What has its name already is never overwritten: it is this very record, or
 /// something else, and then the record gets the next id.
+// Not inlined: a hook that has a ring should not pay for this frame, since it has half a page of stack.
+#[inline(never)]
 pub(super) fn add_entry(
     spool: &Fd,
     mut header: RecordHeader,

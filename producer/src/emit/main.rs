@@ -25,6 +25,10 @@ use process::Process;
 use send::Sending;
 use stdin::Payload;
 
+/// From the start of the process, in ns: what came of the input by then is published, and what could
+/// be written of the reply is all of it.
+const DEADLINE_NS: u64 = 5_000_000_000;
+
 #[cfg(not(all(not(feature = "std"), panic = "abort", target_os = "linux")))]
 fn main() {
     entry::main();
@@ -35,7 +39,7 @@ fn run(process: &mut Process<'_>) {
     let started_ns = sys::boottime_ns();
     let mut options = Options::parse(process.args);
     if let Some(text) = options.print {
-        return write_out(text);
+        return write_out(text, started_ns);
     }
     // Now, before a file of ours can get the number that replies are written to.
     options.reply = options.reply.filter(|_| has_stdout());
@@ -50,8 +54,13 @@ fn run(process: &mut Process<'_>) {
         publish(process, &options, payload, started_ns);
     }
     if let Some(reply) = options.reply {
-        write_out(reply);
+        write_out(reply, started_ns);
     }
+}
+
+/// What is left of the time that a hook may take, in ns.
+fn left_ns(started_ns: u64) -> u64 {
+    DEADLINE_NS.saturating_sub(sys::boottime_ns().saturating_sub(started_ns))
 }
 
 fn publish(process: &Process<'_>, options: &Options<'_>, payload: Payload<'_>, started_ns: u64) {
@@ -70,7 +79,8 @@ fn publish(process: &Process<'_>, options: &Options<'_>, payload: Payload<'_>, s
     header.payload_bytes = payload.bytes.len() as u32;
     let mut message = Message { header, meta, payload: payload.bytes };
     message.stamp(&mut Ids::new(process.random), started_ns);
-    Sending::new(Places::new(process.hookring_dir, process.uid), message, options.reply).send();
+    let places = Places::new(process.hookring_dir, process.uid);
+    Sending::new(places, message, options.reply).send();
 }
 
 /// The names that have no code, and what only this process knows, where the payload may not say it.
@@ -107,13 +117,24 @@ fn has_stdout() -> bool {
     sys::write(1, b"").is_ok()
 }
 
-/// Writes to stdout. Nobody there to read it is no failure of this hook.
-fn write_out(mut text: &[u8]) {
+/// Writes to stdout. Nobody there to read it is no failure of this hook; a reader who is slow, on a
+/// stdout that does not block, is waited for until the deadline.
+#[cold]
+#[inline(never)]
+fn write_out(mut text: &[u8], started_ns: u64) {
     let _ = sys::ignore_sigpipe();
     while !text.is_empty() {
         match sys::write(1, text) {
             Ok(written) if written > 0 => text = &text[written..],
             Err(sys::Errno::INTR) => {}
+            Err(sys::Errno::AGAIN) => {
+                let left_ns = left_ns(started_ns);
+                if left_ns == 0
+                    || sys::wait_writable(1, left_ns).is_err_and(|e| e != sys::Errno::INTR)
+                {
+                    return;
+                }
+            }
             _ => return,
         }
     }

@@ -15,7 +15,7 @@ The payload is read from stdin to its end, at most 5 s.
   --arg JSON     the payload; stdin is not read
   ARGUMENTS      kept in the event, for hooks that get arguments (git)
 
-  HOOKRING_OFF=1             read stdin, do nothing else
+  HOOKRING_OFF=1             read stdin, give the reply, do nothing else
   HOOKRING_SKIP=EVENT,EVENT  do not publish these events
   HOOKRING_DIR=/DIRECTORY    the one directory for ring and spool
 

@@ -119,7 +119,7 @@ extern "C" fn on_sigbus(_signal: i32, _info: *const u8, context: *mut u8) {
         sending.rescue();
     }
     if let Some(reply) = sending.reply {
-        write_out(reply);
+        write_out(reply, sys::boottime_ns());
     }
     sys::exit(0);
 }

@@ -2,7 +2,7 @@
 //!
 //! `_start` moves the stack down to just below the buffer: the first page of the payload and the few
 //! frames that a hook needs then are one page, and each page saved saves its fault. Untouched pages
-//! cost nothing.
+//! cost nothing. Where the stack may not become so large, both are in a mapping.
 
 use crate::process::{BUFFER_BYTES, Process, Strings};
 use core::arch::{asm, global_asm};
@@ -13,6 +13,11 @@ use hookring_bus::sys;
 const BELOW_BYTES: usize = BUFFER_BYTES + PAGE_BYTES;
 /// What the stack gets of the page in which the buffer begins; a typical hook needs no more.
 const STACK_SHARE_BYTES: usize = 2560;
+/// What the stack gets of a mapping below that page.
+const MAPPED_STACK_BYTES: usize = 64 * 1024;
+/// A limit from which on the stack has room for the buffer besides the arguments, which may take a
+/// quarter of it, or 128 KiB.
+const ROOMY_STACK_BYTES: u64 = 1024 * 1024;
 const PAGE_BYTES: usize = 4096;
 
 #[cfg(target_arch = "x86_64")]
@@ -20,16 +25,15 @@ global_asm!(
     ".globl _start",
     "_start:",
     "xor ebp, ebp",
+    "mov rbx, rsp",
     "mov rdi, rsp",
-    "lea rsi, [rsp - {below}]",
-    "and rsi, -{page}",
-    "add rsi, {share}",
-    "mov rsp, rsi",
+    "call {find_buffer}",
+    "mov rdi, rbx",
+    "mov rsi, rax",
+    "mov rsp, rax",
     "call {entry}",
     "ud2",
-    below = const BELOW_BYTES,
-    page = const PAGE_BYTES,
-    share = const STACK_SHARE_BYTES,
+    find_buffer = sym find_buffer,
     entry = sym entry,
 );
 
@@ -39,23 +43,40 @@ global_asm!(
     "_start:",
     "mov x29, #0",
     "mov x30, #0",
+    "mov x19, sp",
     "mov x0, sp",
-    "sub x1, sp, #{below}",
-    "and x1, x1, #-{page}",
-    "add x1, x1, #{share}",
+    "bl {find_buffer}",
+    "mov x1, x0",
+    "mov x0, x19",
     "mov sp, x1",
     "bl {entry}",
     "brk #1",
-    below = const BELOW_BYTES,
-    page = const PAGE_BYTES,
-    share = const STACK_SHARE_BYTES,
+    find_buffer = sym find_buffer,
     entry = sym entry,
 );
 
 const _: () = {
     assert!(STACK_SHARE_BYTES.is_multiple_of(16), "the stack's alignment, by both ABIs");
-    assert!(BELOW_BYTES.is_multiple_of(PAGE_BYTES), "an immediate operand on aarch64");
+    assert!(BELOW_BYTES.is_multiple_of(PAGE_BYTES), "or the buffer's end is in the kernel's part");
 };
+
+/// Where the buffer begins, below which the stack goes on. `stack` is what the kernel has filled of it.
+///
+/// This runs on the stack as the kernel left it, so it must need next to nothing.
+extern "C" fn find_buffer(stack: usize) -> usize {
+    let below = stack - BELOW_BYTES;
+    let page = below - below % PAGE_BYTES;
+    let page = if sys::stack_limit_bytes() >= ROOMY_STACK_BYTES { page } else { map_page(page) };
+    page + STACK_SHARE_BYTES
+}
+
+/// The buffer's first page in a mapping that holds it and a stack, or `otherwise`.
+#[cold]
+#[inline(never)]
+fn map_page(otherwise: usize) -> usize {
+    const BYTES: usize = MAPPED_STACK_BYTES + PAGE_BYTES + BUFFER_BYTES;
+    sys::map_anonymous(BYTES).map_or(otherwise, |at| at as usize + MAPPED_STACK_BYTES)
+}
 
 unsafe extern "C" fn entry(stack: *const usize, buffer: *mut u8) -> ! {
     // SAFETY: the kernel puts the number of arguments on top of a new stack.
@@ -78,8 +99,8 @@ unsafe extern "C" fn entry(stack: *const usize, buffer: *mut u8) -> ! {
     let auxiliary = unsafe { auxiliary.add(1) };
     // SAFETY: it is what the kernel put there.
     let known = unsafe { read_auxiliary(auxiliary) };
-    // SAFETY: this memory lies between the kernel's part of the stack and ours, so nobody else uses
-    // it (`_start`); the kernel made it zero.
+    // SAFETY: this memory lies above our part of the stack, below the kernel's or in a mapping, so
+    // nobody else uses it (`find_buffer`); the kernel made it zero.
     let buffer = unsafe { core::slice::from_raw_parts_mut(buffer, BUFFER_BYTES) };
     crate::run(&mut Process::new(args, environment, known, buffer));
     sys::exit(0)

@@ -1,10 +1,9 @@
 //! Reading the payload: all of it, whatever its size, but not for ever.
 
+use crate::left_ns;
 use hookring_bus::record::{MAX_META_BYTES, MAX_PAYLOAD_BYTES};
 use hookring_bus::sys::{self, Errno};
 
-/// From the start of the process to the end of its input, in ns; then what came so far is published.
-const DEADLINE_NS: u64 = 5_000_000_000;
 /// The first size beyond the caller's buffer, in bytes; it doubles from there.
 const FIRST_MAP_BYTES: usize = 1024 * 1024;
 /// The last: what is kept, and room to read the rest into.
@@ -156,8 +155,4 @@ fn wait(started_ns: u64) -> Step {
         Ok(false) => Step::Cut,
         Err(_) => Step::End,
     }
-}
-
-fn left_ns(started_ns: u64) -> u64 {
-    DEADLINE_NS.saturating_sub(sys::boottime_ns().saturating_sub(started_ns))
 }

@@ -259,3 +259,19 @@ fn switches_keep_events_away_from_the_bus() {
     assert_eq!(bed.start().stop(), 0);
     assert_eq!(bed.numbers(), [2, 3, 5, 7, 8, 9]);
 }
+
+#[test]
+fn with_a_stack_of_64_kib_the_event_arrives() {
+    let bed = Bed::new();
+    let daemon = bed.start();
+    for bytes in [0, 1500, 70_000, 3_000_000] {
+        let mut shell = Command::new("sh");
+        shell.env_clear().env("HOOKRING_DIR", bed.path());
+        let hook = programs().join("hookring-emit");
+        shell.args(["-c", "ulimit -s 64 && exec \"$0\" --agent claude-code -- x"]).arg(hook);
+        let output = bed.run_hook(&mut shell, &vec![b'x'; bytes]);
+        assert_silent(&output, &format!("{bytes} bytes"));
+    }
+    assert_eq!(daemon.stop(), 0);
+    assert_eq!(bed.lines().len(), 4);
+}

@@ -21,6 +21,7 @@ pub(super) mod number {
     pub(in crate::sys) const FCNTL: usize = 72;
     pub(in crate::sys) const FTRUNCATE: usize = 77;
     pub(in crate::sys) const GETCWD: usize = 79;
+    pub(in crate::sys) const GETRLIMIT: usize = 97;
     pub(in crate::sys) const FUTEX: usize = 202;
     pub(in crate::sys) const CLOCK_GETTIME: usize = 228;
     pub(in crate::sys) const EXIT_GROUP: usize = 231;
@@ -70,6 +71,7 @@ pub(super) mod number {
     pub(in crate::sys) const FUTEX: usize = 98;
     pub(in crate::sys) const CLOCK_GETTIME: usize = 113;
     pub(in crate::sys) const RT_SIGACTION: usize = 134;
+    pub(in crate::sys) const GETRLIMIT: usize = 163;
     pub(in crate::sys) const GETPID: usize = 172;
     pub(in crate::sys) const GETEUID: usize = 175;
     pub(in crate::sys) const MUNMAP: usize = 215;

@@ -4,6 +4,7 @@ use super::calls::{self, call};
 use crate::sys::{Errno, Fd};
 
 /// See [`crate::sys::MappedLock`].
+#[cfg(feature = "std")]
 pub(in crate::sys) const MAPPING_KEEPS_LOCK: bool = true;
 
 #[repr(C)]

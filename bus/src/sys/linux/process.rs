@@ -26,16 +26,35 @@ pub fn working_directory(buffer: &mut [u8]) -> Result<usize, Errno> {
 
 /// Waits until `fd` can be read or is at its end; `Ok(false)`: `timeout_ns` have passed.
 pub fn wait_readable(fd: i32, timeout_ns: u64) -> Result<bool, Errno> {
+    const POLLIN: i16 = 1;
+    poll(fd, POLLIN, timeout_ns)
+}
+
+/// Waits until `fd` can be written to or has no reader; `Ok(false)`: `timeout_ns` have passed.
+pub fn wait_writable(fd: i32, timeout_ns: u64) -> Result<bool, Errno> {
+    const POLLOUT: i16 = 4;
+    poll(fd, POLLOUT, timeout_ns)
+}
+
+fn poll(fd: i32, events: i16, timeout_ns: u64) -> Result<bool, Errno> {
     #[repr(C)]
     struct PollFd {
         fd: i32,
         events: i16,
         returned: i16,
     }
-    const POLLIN: i16 = 1;
-    let mut poll = PollFd { fd, events: POLLIN, returned: 0 };
+    let mut poll = PollFd { fd, events, returned: 0 };
     let mut timeout = Timespec::from_nanos(timeout_ns);
     call!(PPOLL, &raw mut poll, 1, &raw mut timeout, 0, 8).map(|ready| ready > 0)
+}
+
+/// How large the stack may become, in bytes; `u64::MAX` where nothing limits it.
+#[inline(always)]
+pub fn stack_limit_bytes() -> u64 {
+    const RLIMIT_STACK: usize = 3;
+    let mut limits = [u64::MAX; 2];
+    let _ = call!(GETRLIMIT, RLIMIT_STACK, limits.as_mut_ptr());
+    limits[0]
 }
 
 /// Whether `fd` is a terminal.

@@ -5,6 +5,7 @@ use crate::sys::{Errno, Fd};
 use core::mem::MaybeUninit;
 
 /// See [`crate::sys::MappedLock`].
+#[cfg(feature = "std")]
 pub(in crate::sys) const MAPPING_KEEPS_LOCK: bool = false;
 
 // The constants have other types on other systems.

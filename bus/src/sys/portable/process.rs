@@ -41,7 +41,16 @@ pub fn working_directory(buffer: &mut [u8]) -> Result<usize, Errno> {
 
 /// Waits until `fd` can be read or is at its end; `Ok(false)`: `timeout_ns` have passed.
 pub fn wait_readable(fd: i32, timeout_ns: u64) -> Result<bool, Errno> {
-    let mut poll = libc::pollfd { fd, events: libc::POLLIN, revents: 0 };
+    poll(fd, libc::POLLIN, timeout_ns)
+}
+
+/// Waits until `fd` can be written to or has no reader; `Ok(false)`: `timeout_ns` have passed.
+pub fn wait_writable(fd: i32, timeout_ns: u64) -> Result<bool, Errno> {
+    poll(fd, libc::POLLOUT, timeout_ns)
+}
+
+fn poll(fd: i32, events: libc::c_short, timeout_ns: u64) -> Result<bool, Errno> {
+    let mut poll = libc::pollfd { fd, events, revents: 0 };
     let timeout_ms = timeout_ns.div_ceil(1_000_000).min(c_int::MAX as u64) as c_int;
     // SAFETY: one live entry.
     check(unsafe { libc::poll(&raw mut poll, 1, timeout_ms) }).map(|ready| ready > 0)
