@@ -2,6 +2,7 @@
 
 use std::env;
 use std::fs;
+use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -79,9 +80,15 @@ fn build_static(package: &str, program: &str, dir: &Path) -> Result<()> {
     let mut command = cargo();
     command.args(["rustc", "--package", package, "--bin", program, "--no-default-features"]);
     command.args(["--profile", STATIC_PROFILE, "--"]).args(STATIC_ARGS);
+    let layout = root().join(STATIC_LAYOUT);
+    let text = fs::read(&layout).with_context(|| format!("could not read {}", layout.display()))?;
+    let mut hasher = DefaultHasher::new();
+    text.hash(&mut hasher);
     command.args([
         "-Clink-arg=-T".to_owned(),
-        format!("-Clink-arg={}", root().join(STATIC_LAYOUT).display()),
+        format!("-Clink-arg={}", layout.display()),
+        // Cargo does not look into that file, but it sees when an argument changes.
+        format!("--cfg=hookring_layout=\"{:016x}\"", hasher.finish()),
     ]);
     build(&mut command, program)?;
     place(STATIC_PROFILE, program, dir)
