@@ -54,7 +54,7 @@ pub(super) struct SpoolReader {
     /// Entries that could not be read, for lack of descriptors or permission; the next look at the
     /// places has them tried again.
     unreadable: HashSet<Entry>,
-    /// What the counters said when the last look at the places found no entry.
+    /// What the counters said when the last forced look found no entry.
     unexplained_bytes: u64,
     /// What was set aside, oldest first.
     bad: VecDeque<CString>,
@@ -251,9 +251,9 @@ impl SpoolReader {
 
     /// A spool without entries uses nothing: heals what a writer counted in and died before it linked.
     ///
-    /// Only a count that stands unchanged from one look at the places to the next is taken for a dead
-    /// one's: a writer at work has counted in, too, and not linked yet. One that takes longer than
-    /// that is hidden by it; its entry is found by the first forced look after its link.
+    /// Only a count that stands unchanged from one forced look to the next is taken for a dead one's:
+    /// a writer at work has counted in, too, and not linked yet. One that takes so long is hidden by
+    /// it; its entry is found by the first forced look after its link.
     fn settle(&mut self, used_bytes: u64) {
         let is_empty = self.waiting.is_empty() && self.given.is_empty();
         let found_bytes = if is_empty { used_bytes } else { 0 };
