@@ -30,7 +30,8 @@ FLAG_CRC, FLAG_TRUNCATED, FLAG_META_CUT = 1, 2, 4
 DATA, PAD = 1, 2
 MAX_PAYLOAD_BYTES, MAX_META_BYTES = 67_108_864, 16_384
 SPOOL_POSITION = (1 << 64) - 1
-USAGE_BYTES, USED, LIMIT, DROPPED_EVENTS, DROPPED_BYTES = 4096, 0, 8, 16, 24
+USAGE_BYTES = 4096
+USED, LIMIT, DROPPED_EVENTS, DROPPED_BYTES, STORED_EVENTS = 0, 8, 16, 24, 32
 DEFAULT_LIMIT_BYTES = 268_435_456
 MAX_CLAIM_TRIES = 64
 TAG_AGENT, TAG_EVENT, TAG_DIRECTORY, TAG_ARGUMENT = 1, 2, 3, 4
@@ -466,6 +467,8 @@ def store_bytes(place, stamp_ns, event_id, entry):
         except OSError:
             atomic_add(usage, USED, -len(entry))
             raise
+        # A system call: the fence that has to follow is in it.
+        atomic_add(usage, STORED_EVENTS, 1)
     return "spool"
 
 

@@ -82,6 +82,19 @@ impl Usage {
         self.region.word64(24)
     }
 
+    /// Entries that were ever stored; the reader lists the spool when this has changed.
+    pub fn stored_events(&self) -> &AtomicU64 {
+        self.region.word64(32)
+    }
+
+    /// Says that an entry was linked. To be called before anybody can know that it is stored.
+    fn count_stored(&self) {
+        self.stored_events().fetch_add(1, Ordering::Relaxed);
+        // Pairs with the fence between the reader's clock and its look at this count: what is stamped
+        // after this call is given out by no round that has not seen it.
+        fence(Ordering::SeqCst);
+    }
+
     /// Counts an entry in; `false` if it would exceed the limit.
     fn admit(&self, bytes: u64) -> bool {
         let limit = match self.limit_bytes().load(Ordering::Relaxed) {
@@ -89,8 +102,6 @@ impl Usage {
             limit => limit,
         };
         let before = self.used_bytes().fetch_add(bytes, Ordering::Relaxed);
-        // The reader lists a spool only if this is not 0, so it must not come after the link.
-        fence(Ordering::SeqCst);
         let fits = before.saturating_add(bytes) <= limit;
         if !fits {
             self.give_back(bytes);
@@ -168,8 +179,13 @@ pub fn store(
         return Ok(Spooled::Dropped);
     }
     let added = add_entry(&spool, header, meta, payload, crc);
-    if let (Err(_) | Ok(Added::Before), Some(usage)) = (&added, &usage) {
-        usage.give_back(bytes);
+    if let Some(usage) = &usage {
+        if added != Ok(Added::Now) {
+            usage.give_back(bytes);
+        }
+        if added.is_ok() {
+            usage.count_stored();
+        }
     }
     added.map(|_| Spooled::Stored)
 }

@@ -151,9 +151,10 @@ fn the_spools_counters_stand_as_their_table_says() {
     usage.limit_bytes().store(2, Ordering::Relaxed);
     usage.dropped_events().store(3, Ordering::Relaxed);
     usage.dropped_bytes().store(4, Ordering::Relaxed);
+    usage.stored_events().store(5, Ordering::Relaxed);
     let bytes = std::fs::read(temp.path().join("usage")).expect("the file");
     assert_eq!(bytes.len(), spool::USAGE_BYTES);
-    let names = ["used_bytes", "limit_bytes", "dropped_events", "dropped_bytes"];
+    let names = ["used_bytes", "limit_bytes", "dropped_events", "dropped_bytes", "stored_events"];
     let rows = numbered("usage", 1);
     assert_eq!(rows.len(), names.len());
     for (at, (offset, name)) in rows.into_iter().enumerate() {

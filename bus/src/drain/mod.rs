@@ -65,7 +65,7 @@ pub struct Drain {
     /// Up to which stamp the round has seen everything; what is stamped later waits for the next.
     horizon_ns: u64,
     is_round_open: bool,
-    /// The next round lists every spool, whatever its counters say.
+    /// The next round lists every spool, whatever its count of entries says.
     is_listing_due: bool,
     /// The clock of the last round that did.
     listed_ns: u64,
@@ -136,7 +136,7 @@ impl Drain {
         !self.is_round_open && is_all_seen
     }
 
-    /// Has the next round list every spool: also what was stored without counters, which is else
+    /// Has the next round list every spool: also what nobody counted as stored, which is else
     /// found by [`Self::maintain`].
     pub fn look_into_spools(&mut self) {
         self.is_listing_due = true;

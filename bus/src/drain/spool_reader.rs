@@ -5,7 +5,7 @@ use super::batch::{Batch, Origin};
 use super::journaled::Journaled;
 use super::sigbus::Guard;
 use super::spool_entry::{Entry, Oldest};
-use crate::atomic::Ordering;
+use crate::atomic::{AtomicU64, Ordering};
 use crate::crc::Crc32c;
 use crate::place::SPOOL;
 use crate::record::{
@@ -54,6 +54,8 @@ pub(super) struct SpoolReader {
     /// Entries that could not be read, for lack of descriptors or permission; the next look at the
     /// places has them tried again.
     unreadable: HashSet<Entry>,
+    /// How many entries had been stored before the last whole look.
+    seen_events: Option<u64>,
     /// What the counters said when the last forced look found no entry.
     unexplained_bytes: u64,
     /// What was set aside, oldest first.
@@ -80,6 +82,7 @@ impl SpoolReader {
             given: BTreeMap::new(),
             stuck: BTreeSet::new(),
             unreadable: HashSet::new(),
+            seen_events: None,
             unexplained_bytes: 0,
             bad: VecDeque::new(),
         };
@@ -152,15 +155,13 @@ impl SpoolReader {
         self.usage.as_ref().map_or(0, |usage| usage.dropped_events().load(Ordering::Relaxed))
     }
 
-    /// Takes the round's look at the directory, if there may be something in it; `is_forced`: in any
-    /// case. Returns up to which stamp it was seen: beyond that, older entries are left on disk.
+    /// Takes the round's look at the directory, if entries were stored since the last one; `is_forced`:
+    /// in any case. Returns up to which stamp it was seen: beyond that, older entries are left on disk.
     ///
-    /// An entry linked before the round's clock was read is found. Its writer counted it in, and then
-    /// came a full fence, before it linked: whoever reads the clock after the link, and then the
-    /// counter, finds the count (or the entry was unlinked meanwhile). And `getdents` returns
-    /// whatever was there throughout. What the counter may miss is found by a forced look, about once
-    /// a second: an entry stored without counters, one whose count the removal of such an entry took
-    /// off, and that of a writer whose count [`Self::settle`] took for a dead one's.
+    /// An entry whose store had returned before the round's clock was read is found: its writer linked
+    /// it, then counted it as stored, and a full fence stands behind that as well as behind the clock.
+    /// And `getdents` returns whatever was there throughout. Entries that nobody counted (their writer
+    /// died, or had no counters) are found by a forced look, about once a second.
     pub(super) fn list(
         &mut self,
         journaled: &Journaled,
@@ -168,9 +169,11 @@ impl SpoolReader {
         counts: &mut Counts,
     ) -> u64 {
         self.waited = self.waiting.iter().copied().collect();
-        let used_bytes = self.used_bytes();
-        if is_forced || self.may_have_entries(used_bytes) {
+        // Both before the look: what is counted while it goes on is looked at again.
+        let (used_bytes, stored_events) = (self.word(Usage::used_bytes), self.stored_events());
+        if is_forced || self.may_have_entries(stored_events) {
             let is_whole = self.look(journaled, counts);
+            self.seen_events = stored_events.filter(|_| is_whole);
             if is_forced && is_whole {
                 self.settle(used_bytes.unwrap_or(0));
             }
@@ -181,15 +184,21 @@ impl SpoolReader {
     }
 
     /// Without counters, nobody knows.
-    fn may_have_entries(&self, used_bytes: Option<u64>) -> bool {
+    fn may_have_entries(&self, stored_events: Option<u64>) -> bool {
         let is_blocked = self.is_stuck() || self.unreadable.len() >= MAX_UNREADABLE;
-        (self.is_cut || used_bytes != Some(0)) && !is_blocked
+        let is_seen = stored_events.is_some() && stored_events == self.seen_events;
+        (self.is_cut || !is_seen) && !is_blocked
     }
 
-    fn used_bytes(&self) -> Option<u64> {
-        let is_cut_off = self.usage_guard.as_ref().is_some_and(Guard::is_hit);
-        let usage = self.usage.as_ref().filter(|_| !is_cut_off)?;
-        Some(usage.used_bytes().load(Ordering::Relaxed))
+    fn stored_events(&self) -> Option<u64> {
+        self.word(Usage::stored_events)
+    }
+
+    /// `None`: there are no counters, or they were cut off.
+    fn word(&self, word: impl FnOnce(&Usage) -> &AtomicU64) -> Option<u64> {
+        let is_cut_off = || self.usage_guard.as_ref().is_some_and(Guard::is_hit);
+        let value = word(self.usage.as_ref()?).load(Ordering::Relaxed);
+        Some(value).filter(|_| !is_cut_off())
     }
 
     /// Whether it gives nothing out because too much of what it gave cannot be unlinked.
@@ -252,8 +261,8 @@ impl SpoolReader {
     /// A spool without entries uses nothing: heals what a writer counted in and died before it linked.
     ///
     /// Only a count that stands unchanged from one forced look to the next is taken for a dead one's:
-    /// a writer at work has counted in, too, and not linked yet. One that takes so long is hidden by
-    /// it; its entry is found by the first forced look after its link.
+    /// a writer at work has counted in, too, and not linked yet. One that takes so long goes beyond the
+    /// limit.
     fn settle(&mut self, used_bytes: u64) {
         let is_empty = self.waiting.is_empty() && self.given.is_empty();
         let found_bytes = if is_empty { used_bytes } else { 0 };
@@ -364,7 +373,7 @@ impl SpoolReader {
             return false;
         }
         let mut found = !self.waiting.is_empty();
-        if !found && (is_forced || self.may_have_entries(self.used_bytes())) {
+        if !found && (is_forced || self.may_have_entries(self.stored_events())) {
             self.for_each_name(|name| {
                 let is_new = |entry: Entry| {
                     !self.stuck.contains(&entry) && !self.unreadable.contains(&entry)

@@ -21,7 +21,7 @@ use crate::pipeline;
 /// How long the reader looks for new records before it sleeps: a session's hooks come in bursts.
 const SPIN: Duration = Duration::from_micros(50);
 /// The longest sleep. A hook that was killed between its publish and its wake, or that spooled
-/// without a ring to ring, is seen after this at the latest; one that spooled without counters, after
+/// without a ring to ring, is seen after this at the latest; one that spooled and died before it counted, after
 /// the next look at the places.
 const SLEEP_LIMIT: Duration = Duration::from_millis(200);
 /// How often places, retention and the figures are looked after.
