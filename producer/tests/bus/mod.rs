@@ -1,6 +1,6 @@
 //! A bus in a directory of its own, and what its reader finds there.
 
-use hookring_bus::drain::{Drain, Options, Origin};
+use hookring_bus::drain::{Drain, OpenError, Options, Origin};
 use hookring_bus::place::Places;
 use hookring_bus::record::{RecordHeader, meta_entries};
 use hookring_bus::sys;
@@ -42,7 +42,15 @@ impl Bus {
 
     pub(crate) fn drain(&self) -> Drain {
         let dir = self.path().as_os_str().as_bytes();
-        Drain::open(&Places::new(Some(dir), sys::effective_uid()), Options::default()).unwrap()
+        let places = Places::new(Some(dir), sys::effective_uid());
+        loop {
+            match Drain::open(&places, Options::default()) {
+                // A process that another test is starting just now has the last reader's lock, until
+                // it is another program.
+                Err(OpenError::Busy(_)) => std::thread::yield_now(),
+                opened => return opened.unwrap(),
+            }
+        }
     }
 
     pub(crate) fn producer(&self) -> Producer {

@@ -33,8 +33,9 @@ const OTHER: &[u8] = b"{\"other\":true}";
 const WARM: &[u8] = b"{\"warm\":true}";
 /// Events that others publish while it stands still.
 const OTHERS: usize = 1000;
-/// Runs in the short form.
+/// Runs in the short form, and those among the last instructions: a hook publishes at its very end.
 const SHORT_RUNS: usize = 60;
+const SHORT_LAST: usize = 60;
 
 #[test]
 fn a_hook_is_killed_after_each_instruction() {
@@ -227,7 +228,7 @@ impl Yard {
     }
 }
 
-/// The instructions after which a process is stopped: all, or some spread over the whole.
+/// The instructions after which a process is stopped: all; or some spread over the whole, and the last.
 fn chosen(instructions: usize) -> Vec<usize> {
     let step = match std::env::var_os("HOOKRING_TEST_LONG") {
         Some(_) => 1,
@@ -239,5 +240,6 @@ fn chosen(instructions: usize) -> Vec<usize> {
         now.subsec_nanos() as usize
     });
     println!("HOOKRING_TEST_SEED={seed}");
-    (seed % step..=instructions).step_by(step).collect()
+    let last = instructions.saturating_sub(SHORT_LAST);
+    (seed % step..last).step_by(step).chain(last..=instructions).collect()
 }
