@@ -34,8 +34,8 @@ const WARM: &[u8] = b"{\"warm\":true}";
 /// Events that others publish while it stands still.
 const OTHERS: usize = 1000;
 /// Runs in the short form, and those among the last instructions: a hook publishes at its very end.
-const SHORT_RUNS: usize = 60;
-const SHORT_LAST: usize = 60;
+const SHORT_RUNS: usize = 40;
+const SHORT_LAST: usize = 24;
 
 #[test]
 fn a_hook_is_killed_after_each_instruction() {
