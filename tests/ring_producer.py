@@ -31,7 +31,8 @@ DATA, PAD = 1, 2
 MAX_PAYLOAD_BYTES, MAX_META_BYTES = 67_108_864, 16_384
 SPOOL_POSITION = (1 << 64) - 1
 USAGE_BYTES = 4096
-USED, LIMIT, DROPPED_EVENTS, DROPPED_BYTES, STORED_EVENTS = 0, 8, 16, 24, 32
+USED, LIMIT, DROPPED_EVENTS, DROPPED_BYTES = 0, 8, 16, 24
+BEGUN_STORES, ENDED_STORES = 32, 40
 DEFAULT_LIMIT_BYTES = 268_435_456
 MAX_CLAIM_TRIES = 64
 TAG_AGENT, TAG_EVENT, TAG_DIRECTORY, TAG_ARGUMENT = 1, 2, 3, 4
@@ -462,13 +463,15 @@ def store_bytes(place, stamp_ns, event_id, entry):
             atomic_add(usage, DROPPED_BYTES, len(entry))
             return "dropped"
         atomic_add(usage, USED, len(entry))
+        # System calls: the fence that has to follow each is in it.
+        atomic_add(usage, BEGUN_STORES, 1)
         try:
             link_entry(spool, name, entry)
         except OSError:
             atomic_add(usage, USED, -len(entry))
             raise
-        # A system call: the fence that has to follow is in it.
-        atomic_add(usage, STORED_EVENTS, 1)
+        finally:
+            atomic_add(usage, ENDED_STORES, 1)
     return "spool"
 
 

@@ -82,16 +82,28 @@ impl Usage {
         self.region.word64(24)
     }
 
-    /// Entries that were ever stored; the reader lists the spool when this has changed.
-    pub fn stored_events(&self) -> &AtomicU64 {
+    /// Stores that were ever begun. While more were begun than ended, an entry may be linked any time.
+    pub fn begun_stores(&self) -> &AtomicU64 {
         self.region.word64(32)
     }
 
-    /// Says that an entry was linked. To be called before anybody can know that it is stored.
-    fn count_stored(&self) {
-        self.stored_events().fetch_add(1, Ordering::Relaxed);
-        // Pairs with the fence between the reader's clock and its look at this count: what is stamped
-        // after this call is given out by no round that has not seen it.
+    /// Stores that were ever ended, with an entry or without. The reader lists the spool when this has
+    /// changed.
+    pub fn ended_stores(&self) -> &AtomicU64 {
+        self.region.word64(40)
+    }
+
+    /// Before the link: whoever sees the entry, or anything that comes after it, sees this count.
+    fn begin_store(&self) {
+        self.begun_stores().fetch_add(1, Ordering::Relaxed);
+        // Pairs with the fence between the reader's clock and its look at the counts.
+        fence(Ordering::SeqCst);
+    }
+
+    /// Behind the link, before anybody is told that the event is stored.
+    fn end_store(&self) {
+        self.ended_stores().fetch_add(1, Ordering::Relaxed);
+        // As in `begin_store`.
         fence(Ordering::SeqCst);
     }
 
@@ -178,13 +190,12 @@ pub fn store(
         usage.count_dropped(bytes);
         return Ok(Spooled::Dropped);
     }
+    usage.iter().for_each(Usage::begin_store);
     let added = add_entry(&spool, header, meta, payload, crc);
     if let Some(usage) = &usage {
+        usage.end_store();
         if added != Ok(Added::Now) {
             usage.give_back(bytes);
-        }
-        if added.is_ok() {
-            usage.count_stored();
         }
     }
     added.map(|_| Spooled::Stored)

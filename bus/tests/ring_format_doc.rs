@@ -151,10 +151,12 @@ fn the_spools_counters_stand_as_their_table_says() {
     usage.limit_bytes().store(2, Ordering::Relaxed);
     usage.dropped_events().store(3, Ordering::Relaxed);
     usage.dropped_bytes().store(4, Ordering::Relaxed);
-    usage.stored_events().store(5, Ordering::Relaxed);
+    usage.begun_stores().store(5, Ordering::Relaxed);
+    usage.ended_stores().store(6, Ordering::Relaxed);
     let bytes = std::fs::read(temp.path().join("usage")).expect("the file");
     assert_eq!(bytes.len(), spool::USAGE_BYTES);
-    let names = ["used_bytes", "limit_bytes", "dropped_events", "dropped_bytes", "stored_events"];
+    let counts = ["used_bytes", "limit_bytes", "dropped_events", "dropped_bytes"];
+    let names = [&counts[..], &["begun_stores", "ended_stores"]].concat();
     let rows = numbered("usage", 1);
     assert_eq!(rows.len(), names.len());
     for (at, (offset, name)) in rows.into_iter().enumerate() {

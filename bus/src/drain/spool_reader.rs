@@ -54,8 +54,12 @@ pub(super) struct SpoolReader {
     /// Entries that could not be read, for lack of descriptors or permission; the next look at the
     /// places has them tried again.
     unreadable: HashSet<Entry>,
-    /// How many entries had been stored before the last whole look.
-    seen_events: Option<u64>,
+    /// What the counters said before the last whole look.
+    seen: Option<Stores>,
+    /// What they said before the last forced one.
+    seen_when_forced: Option<Stores>,
+    /// Stores that were begun and will not end: their writers died.
+    dead_stores: u64,
     /// What the counters said when the last forced look found no entry.
     unexplained_bytes: u64,
     /// What was set aside, oldest first.
@@ -82,7 +86,9 @@ impl SpoolReader {
             given: BTreeMap::new(),
             stuck: BTreeSet::new(),
             unreadable: HashSet::new(),
-            seen_events: None,
+            seen: None,
+            seen_when_forced: None,
+            dead_stores: 0,
             unexplained_bytes: 0,
             bad: VecDeque::new(),
         };
@@ -155,13 +161,16 @@ impl SpoolReader {
         self.usage.as_ref().map_or(0, |usage| usage.dropped_events().load(Ordering::Relaxed))
     }
 
-    /// Takes the round's look at the directory, if entries were stored since the last one; `is_forced`:
-    /// in any case. Returns up to which stamp it was seen: beyond that, older entries are left on disk.
+    /// Takes the round's look at the directory, if something may have been stored since the last one;
+    /// `is_forced`: in any case. Returns up to which stamp it was seen: beyond that, older entries are
+    /// left on disk.
     ///
-    /// An entry whose store had returned before the round's clock was read is found: its writer linked
-    /// it, then counted it as stored, and a full fence stands behind that as well as behind the clock.
-    /// And `getdents` returns whatever was there throughout. Entries that nobody counted (their writer
-    /// died, or had no counters) are found by a forced look, about once a second.
+    /// An entry linked before the round's clock was read is found: its writer had counted the store as
+    /// begun, with a full fence between that and the link, and such a fence stands behind the clock,
+    /// too. So this look finds more stores begun than ended, or more ended than at the last look. And
+    /// `getdents` returns whatever was there throughout. What nobody counts (a store without counters,
+    /// or by a writer that was taken for dead and dies behind its link) is found by a forced look,
+    /// about once a second.
     pub(super) fn list(
         &mut self,
         journaled: &Journaled,
@@ -170,12 +179,12 @@ impl SpoolReader {
     ) -> u64 {
         self.waited = self.waiting.iter().copied().collect();
         // Both before the look: what is counted while it goes on is looked at again.
-        let (used_bytes, stored_events) = (self.word(Usage::used_bytes), self.stored_events());
-        if is_forced || self.may_have_entries(stored_events) {
+        let (used_bytes, stores) = (self.word(Usage::used_bytes), self.stores());
+        if is_forced || self.may_have_entries(stores) {
             let is_whole = self.look(journaled, counts);
-            self.seen_events = stored_events.filter(|_| is_whole);
+            self.seen = stores.filter(|_| is_whole);
             if is_forced && is_whole {
-                self.settle(used_bytes.unwrap_or(0));
+                self.settle(used_bytes.unwrap_or(0), stores);
             }
         }
         // While it gives nothing out, the lanes do not wait for it.
@@ -184,14 +193,18 @@ impl SpoolReader {
     }
 
     /// Without counters, nobody knows.
-    fn may_have_entries(&self, stored_events: Option<u64>) -> bool {
+    fn may_have_entries(&self, stores: Option<Stores>) -> bool {
         let is_blocked = self.is_stuck() || self.unreadable.len() >= MAX_UNREADABLE;
-        let is_seen = stored_events.is_some() && stored_events == self.seen_events;
+        let is_seen = stores.is_some_and(|now| {
+            let is_none_new = self.seen.is_some_and(|seen| seen.ended == now.ended);
+            is_none_new && now.open() == self.dead_stores
+        });
         (self.is_cut || !is_seen) && !is_blocked
     }
 
-    fn stored_events(&self) -> Option<u64> {
-        self.word(Usage::stored_events)
+    fn stores(&self) -> Option<Stores> {
+        let (begun, ended) = (self.word(Usage::begun_stores), self.word(Usage::ended_stores));
+        Some(Stores { begun: begun?, ended: ended? })
     }
 
     /// `None`: there are no counters, or they were cut off.
@@ -258,12 +271,17 @@ impl SpoolReader {
         }
     }
 
-    /// A spool without entries uses nothing: heals what a writer counted in and died before it linked.
+    /// Heals what a writer counted and died: a spool without entries uses nothing, and a store that was
+    /// begun will not end.
     ///
-    /// Only a count that stands unchanged from one forced look to the next is taken for a dead one's:
-    /// a writer at work has counted in, too, and not linked yet. One that takes so long goes beyond the
+    /// Only counts that stand unchanged from one forced look to the next are taken for a dead one's: a
+    /// writer at work has counted, too, and not linked yet. One that takes so long may go beyond the
     /// limit.
-    fn settle(&mut self, used_bytes: u64) {
+    fn settle(&mut self, used_bytes: u64, stores: Option<Stores>) {
+        let before = std::mem::replace(&mut self.seen_when_forced, stores);
+        if let Some(stores) = stores.filter(|_| stores == before) {
+            self.dead_stores = stores.open();
+        }
         let is_empty = self.waiting.is_empty() && self.given.is_empty();
         let found_bytes = if is_empty { used_bytes } else { 0 };
         let before = std::mem::replace(&mut self.unexplained_bytes, found_bytes);
@@ -373,7 +391,7 @@ impl SpoolReader {
             return false;
         }
         let mut found = !self.waiting.is_empty();
-        if !found && (is_forced || self.may_have_entries(self.stored_events())) {
+        if !found && (is_forced || self.may_have_entries(self.stores())) {
             self.for_each_name(|name| {
                 let is_new = |entry: Entry| {
                     !self.stuck.contains(&entry) && !self.unreadable.contains(&entry)
@@ -383,6 +401,20 @@ impl SpoolReader {
             });
         }
         found
+    }
+}
+
+/// Stores into this spool, ever.
+#[derive(Copy, Clone, PartialEq, Eq)]
+struct Stores {
+    begun: u64,
+    ended: u64,
+}
+
+impl Stores {
+    /// Begun and not ended.
+    fn open(self) -> u64 {
+        self.begun.wrapping_sub(self.ended)
     }
 }
 

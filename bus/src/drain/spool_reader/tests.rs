@@ -216,6 +216,26 @@ fn without_counted_entries_only_a_forced_look_lists() {
 }
 
 #[test]
+fn a_writer_that_dies_behind_its_link_is_seen_at_once() {
+    let mut bed = Bed::new();
+    assert_eq!(bed.look(&nothing(), true), []);
+    bed.reader.usage().unwrap().begun_stores().fetch_add(1, Ordering::Relaxed);
+    assert_eq!(bed.look(&nothing(), false), []);
+    spool::store_uncounted(&bed.place(), sys::effective_uid(), header(5), b"", b"").unwrap();
+    assert!(bed.reader.has_entries(false));
+    assert_eq!(bed.look(&nothing(), false), [5]);
+    assert_eq!(bed.take_all(9), 1);
+    bed.reader.release();
+    // Dead for so long: the directory is left in peace again, and others are seen as before.
+    assert_eq!(bed.look(&nothing(), true), []);
+    assert_eq!(bed.look(&nothing(), true), []);
+    spool::store_uncounted(&bed.place(), sys::effective_uid(), header(6), b"", b"").unwrap();
+    assert_eq!(bed.look(&nothing(), false), []);
+    store(&bed.place(), 7);
+    assert_eq!(bed.look(&nothing(), false), [6, 7]);
+}
+
+#[test]
 fn a_writer_whose_bytes_were_taken_for_a_dead_ones_is_seen_at_once() {
     let mut bed = Bed::new();
     assert_eq!(bed.look(&nothing(), true), []);
