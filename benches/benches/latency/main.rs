@@ -2,8 +2,9 @@
 //! time that a cache line takes from core to core, and with one that sleeps, beside a Unix datagram.
 //!
 //! `cargo xtask bench --bench latency [-- --rounds N]`. Ring and datagram take turns, a few hundred
-//! messages each; both ends read the machine's one boot clock.
+//! messages each; both ends read the machine's one boot clock. Each end stays on a core of its own.
 
+mod core;
 mod message;
 mod reader;
 mod sender;
@@ -27,14 +28,16 @@ fn main() -> Result<()> {
         None => DEFAULT_ROUNDS,
     };
     println!("one way to another process, 256 B | {}", Machine::look());
-    let mut hops = Vec::new();
+    let mut hops = vec![hop().as_nanos() as u64];
+    core::stay_on(core::SENDER)?;
     let mut sender = sender::Sender::start()?;
     for _ in 0..rounds.max(1) {
         for way in Way::ALL {
             sender.send(way)?;
         }
         // Between the rounds, since it changes from minute to minute; the reader is idle meanwhile.
-        hops.push(hop().as_nanos() as u64);
+        let measured = std::thread::spawn(core::free_hop).join();
+        hops.push(measured.map_err(|_| anyhow::anyhow!("the measurement panicked"))??);
     }
     hops.sort_unstable();
     report(&sender.finish()?, hops[hops.len() / 2]);

@@ -27,6 +27,7 @@ const SLEEP: Duration = Duration::from_millis(500);
 const DIGITS: u8 = 3;
 
 pub(crate) fn run(dir: &Path) -> Result<()> {
+    crate::core::stay_on(crate::core::READER)?;
     let places = Places::new(Some(dir.as_os_str().as_bytes()), sys::effective_uid());
     let mut drain = Drain::open(&places, Options::default())?;
     let socket = UnixDatagram::bind(dir.join(SOCKET)).context("could not bind a socket")?;
