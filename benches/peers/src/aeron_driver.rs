@@ -1,7 +1,7 @@
 //! The Aeron media driver, a program beside this one (`bin/aeron_driver.rs`), and when it runs.
 
 use std::ffi::OsStr;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
@@ -9,14 +9,7 @@ use anyhow::{Context as _, Result, ensure};
 
 /// The program's name.
 const PROGRAM: &str = "hookring-peers-aeron-driver";
-/// How long clients and driver hold still before one takes the other for dead.
-pub(crate) const TIMEOUT_MS: u64 = 60_000;
 const PATIENCE: Duration = Duration::from_secs(10);
-
-/// Where the driver of a run is, seen from one of its places.
-pub(crate) fn dir_beside(place: &Path) -> Result<PathBuf> {
-    Ok(place.parent().context("the place has no parent")?.join("aeron"))
-}
 
 /// A running driver, stopped while others are measured: it wakes a thousand times a second.
 pub(crate) struct Driver {

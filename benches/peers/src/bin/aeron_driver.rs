@@ -12,7 +12,7 @@ use anyhow::{Context as _, Result};
 use rusteron_media_driver::bindings::aeron_threading_mode_enum::AERON_THREADING_MODE_SHARED;
 use rusteron_media_driver::{AeronDriver, AeronDriverContext};
 
-/// As in `src/aeron_driver.rs`.
+/// As in `src/peers/aeron.rs`.
 const TIMEOUT_MS: u64 = 60_000;
 /// Between two looks when there was nothing to do. It does not spin: on a small machine it would
 /// take a core from the two ends, which for IPC do not need it in between.

@@ -11,9 +11,10 @@ use rusteron_client::{
 };
 
 use super::{Mode, Pause, Place, Receiver, Sender};
-use crate::aeron_driver::{TIMEOUT_MS, dir_beside};
 use crate::payloads::Tally;
 
+/// How long clients and driver hold still before one takes the other for dead.
+const TIMEOUT_MS: u64 = 60_000;
 const PATIENCE: Duration = Duration::from_secs(10);
 /// Fragments of one poll.
 const FRAGMENTS: usize = 256;
@@ -24,7 +25,7 @@ const FRAME: usize = 32;
 
 /// A client, the channel and the stream of a place.
 fn connect(place: &Place) -> Result<(Aeron, CString, i32)> {
-    let dir = dir_beside(&place.dir)?;
+    let dir = place.dir.parent().context("the place has no parent")?.join("aeron");
     let dir = CString::new(dir.to_str().context("the directory's name is not UTF-8")?)?;
     let context = AeronContext::new()?;
     context.set_dir(&dir)?;

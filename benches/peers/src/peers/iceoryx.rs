@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use anyhow::{Context as _, Result, ensure};
+use anyhow::{Context as _, Result};
 use iceoryx2::port::listener::Listener;
 use iceoryx2::port::notifier::Notifier;
 use iceoryx2::port::publisher::Publisher;
@@ -10,7 +10,7 @@ use iceoryx2::port::subscriber::Subscriber;
 use iceoryx2::prelude::*;
 use iceoryx2::service::port_factory::{event, publish_subscribe};
 
-use super::{Mode, Place, Receiver, Sender};
+use super::{Mode, Pause, Place, Receiver, Sender};
 use crate::payloads::Tally;
 
 const SLEEP: Duration = Duration::from_millis(500);
@@ -98,9 +98,16 @@ impl Writer {
 
 impl Sender for Writer {
     fn send(&mut self, payload: &[u8]) -> Result<()> {
-        let sample = self.publisher.loan_slice_uninit(payload.len())?;
-        let subscribers = sample.write_from_slice(payload).send()?;
-        ensure!(subscribers == 1, "iceoryx2 delivered a record to {subscribers} subscribers");
+        let mut pause = Pause::default();
+        // It is to wait for room by itself, and mostly does; at times it returns at once and says that
+        // nobody got the record. Then nobody did: the reader's account comes out right this way only.
+        loop {
+            let sample = self.publisher.loan_slice_uninit(payload.len())?;
+            match sample.write_from_slice(payload).send()? {
+                0 => pause.wait(),
+                _ => break,
+            }
+        }
         if let Some(notifier) = &self.notifier {
             notifier.notify()?;
         }
