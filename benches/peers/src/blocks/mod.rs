@@ -1,0 +1,7 @@
+//! What is measured, a file for each kind of figure.
+
+pub(crate) mod contention;
+pub(crate) mod flatness;
+pub(crate) mod latency;
+pub(crate) mod publish;
+pub(crate) mod throughput;
