@@ -53,7 +53,7 @@ pub fn read(fd: i32, buffer: &mut [u8]) -> Result<usize, Errno> {
 }
 
 /// Reads at the file's own position what is there by now. `Ok(None)`: nothing yet, or this kind of
-/// file cannot say (a terminal; a pipe before Linux 6.5): see [`wait_readable`].
+/// file cannot say (a terminal; a pipe before Linux 6.5): see `wait_readable`.
 pub fn read_now(fd: i32, buffer: &mut [u8]) -> Result<Option<usize>, Errno> {
     const RWF_NOWAIT: usize = 8;
     const OWN_POSITION: isize = -1;
