@@ -39,7 +39,7 @@ fn rule(line: &str) -> Option<Rule> {
         ["pkill", "-HUP", "-x", "hookring"] => Rule::Signal,
         ["hookring", "run", ..] => Rule::Daemon,
         ["hookring", "tail", "-f", ..] => Rule::Follow,
-        [".ci/run" | "tests/real.sh", ..] => Rule::Script,
+        [".ci/run" | "tests/real.sh" | "benches/peers/run.sh", ..] => Rule::Script,
         ["hookring" | "hookring-emit" | "exec" | "echo" | "printf" | "cat" | "cd", ..] => Rule::Run,
         _ => return None,
     })

@@ -41,7 +41,7 @@ pub fn read(fd: i32, buffer: &mut [u8]) -> Result<usize, Errno> {
 }
 
 /// Reads at the file's own position what is there by now. `Ok(None)`: this system cannot say; see
-/// [`wait_readable`].
+/// `wait_readable`.
 pub fn read_now(_fd: i32, _buffer: &mut [u8]) -> Result<Option<usize>, Errno> {
     Ok(None)
 }
