@@ -56,9 +56,8 @@ pub fn event_line(line: &[u8]) -> String {
     let colour = colour(name);
     let [name, agent] = [name, agent.unwrap_or("")].map(|name| shortened(name, NAME_CHARS));
     let [name, agent, session, summary] = [&*name, &*agent, &session, &summary].map(printable);
-    let gap = if agent.is_empty() { "" } else { " " };
     format!(
-        "{FAINT}{time}{FAINT:#}  {FAINT}{session:<8}{FAINT:#}  {agent}{gap}{colour}{name:<20}{colour:#}  {summary}{cut}"
+        "{FAINT}{time}{FAINT:#}  {FAINT}{session:<8}{FAINT:#}  {agent:<11} {colour}{name:<20}{colour:#}  {summary}{cut}"
     )
 }
 

@@ -48,7 +48,8 @@ impl Supervisor {
         let wanted: Vec<_> = wanted.iter().filter(|sink| sink.enabled).collect();
         let (stay, go): (Vec<_>, Vec<_>) =
             self.sinks.drain(..).partition(|entry| wanted.contains(&&entry.config));
-        self.ending.extend(stop(go));
+        stop(&go);
+        self.ending.extend(go.into_iter().filter_map(Entry::into_busy));
         self.sinks = stay;
         for config in wanted {
             if !self.sinks.iter().any(|entry| entry.config.name == config.name) {
@@ -124,33 +125,41 @@ impl Supervisor {
         })
     }
 
-    /// Lets every sink deliver what is written, and ends them.
-    pub(super) fn stop(&mut self) {
-        stop(self.sinks.drain(..).collect());
+    /// Lets every sink deliver what is written, and ends them. Their stats stay.
+    pub(super) fn stop(&self) {
+        stop(&self.sinks);
     }
 }
 
-/// Stops sinks at the same time. Those that are still busy when the time is over are returned.
-fn stop(sinks: Vec<Entry>) -> Vec<(String, PumpHandle)> {
-    let deadline = Instant::now() + STOP_LIMIT;
-    let running = sinks.into_iter().filter_map(|entry| match entry.worker {
-        Worker::Running(handle) => Some((entry.config.name, handle)),
-        Worker::Waiting(_) => None,
-    });
-    let running: Vec<_> = running.collect();
-    running.iter().for_each(|(_, handle)| handle.begin_stop(deadline));
-    let mut busy = Vec::new();
-    for (name, handle) in running {
-        let stopped = handle.stop(deadline);
-        let left = stopped.stats.lag_events;
-        if left > 0 {
-            tracing::warn!("sink {name} stopped with {left} events to go; it goes on from there");
-        }
-        if !stopped.worker_ended {
-            busy.push((name, handle));
+impl Entry {
+    fn handle(&self) -> Option<&PumpHandle> {
+        match &self.worker {
+            Worker::Running(handle) => Some(handle),
+            Worker::Waiting(_) => None,
         }
     }
-    busy
+
+    /// A worker that did not end in time.
+    fn into_busy(self) -> Option<(String, PumpHandle)> {
+        match self.worker {
+            Worker::Running(handle) if !handle.has_ended() => Some((self.config.name, handle)),
+            _ => None,
+        }
+    }
+}
+
+/// Stops sinks at the same time.
+fn stop(sinks: &[Entry]) {
+    let deadline = Instant::now() + STOP_LIMIT;
+    sinks.iter().filter_map(Entry::handle).for_each(|handle| handle.begin_stop(deadline));
+    for handle in sinks.iter().filter_map(Entry::handle) {
+        let SinkStats { name, lag_events, .. } = handle.stop(deadline).stats;
+        if lag_events > 0 {
+            tracing::warn!(
+                "sink {name} stopped with {lag_events} events to go; it goes on from there"
+            );
+        }
+    }
 }
 
 fn compression(compress: Compress) -> Compression {

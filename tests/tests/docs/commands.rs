@@ -36,11 +36,14 @@ fn rule(line: &str) -> Option<Rule> {
     Some(match words[..] {
         ["cargo", "xtask", ..] => Rule::Xtask,
         ["install", "-m", "755", ..] => Rule::Install,
-        ["pkill", "-HUP", "-x", "hookring"] => Rule::Signal,
+        ["pkill", "-HUP", ..] => Rule::Signal,
         ["hookring", "run", ..] => Rule::Daemon,
         ["hookring", "tail", "-f", ..] => Rule::Follow,
         [".ci/run" | "tests/real.sh" | "benches/peers/run.sh", ..] => Rule::Script,
-        ["hookring" | "hookring-emit" | "exec" | "echo" | "printf" | "cat" | "cd", ..] => Rule::Run,
+        [
+            "hookring" | "hookring-emit" | "exec" | "echo" | "printf" | "cat" | "cd" | "mkdir",
+            ..,
+        ] => Rule::Run,
         _ => return None,
     })
 }

@@ -129,6 +129,8 @@ fn a_sink_that_cannot_start_is_shown_keeps_its_events_and_starts_when_it_can() {
     fs::remove_dir(&cursor).expect("the removal");
     wait_for_delivery(&bed, "file", 1000);
     assert_eq!(daemon.stop(), 0);
+    let stopped = crate::sink(&bed, "file").expect("it is shown after the end, too");
+    assert_eq!((&stopped["state"], &stopped["lag_events"]), (&"stopped".into(), &0.into()));
     assert_eq!(numbers_in(&bed.path().join("sinks/file.jsonl")), Vec::from_iter(0..1000));
     assert_eq!(bed.log().matches("cannot start sink").count(), 1, "said once: {}", bed.log());
 }
