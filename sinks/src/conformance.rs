@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard};
 
 use hookring_journal::{Batch, Seq};
+use rustix::fs::{CWD, RenameFlags, renameat_with};
 
 use crate::jsonl::{JsonlConfig, JsonlSink};
 use crate::pump::PumpHandle;
@@ -175,12 +176,13 @@ impl Kind for Jsonl {
     /// A folder in the file's place keeps it from being opened.
     fn set_reachable(&mut self, reachable: bool) {
         let aside = self.path.with_extension("aside");
+        if !reachable {
+            fs::create_dir(&aside).expect("a folder for the way");
+        }
+        // In one step: a sink that finds neither would make a file of its own in between.
+        renameat_with(CWD, &aside, CWD, &self.path, RenameFlags::EXCHANGE).expect("the exchange");
         if reachable {
-            fs::remove_dir(&self.path).expect("the folder in the way");
-            fs::rename(&aside, &self.path).expect("the file");
-        } else {
-            fs::rename(&self.path, &aside).expect("the file");
-            fs::create_dir(&self.path).expect("a folder in the way");
+            fs::remove_dir(&aside).expect("the folder that was in the way");
         }
     }
 }
