@@ -57,8 +57,10 @@ fn old_segments_go_when_every_sink_has_them() {
     });
     assert_eq!(daemon.stop(), 0);
     let kept = bed.numbers();
-    assert!(kept[0] > 0, "nothing went");
-    assert_eq!(kept, Vec::from_iter(kept[0]..1000));
+    // None may be left: the last event may have filled its segment.
+    let first = kept.first().copied().unwrap_or(1000);
+    assert!(first > 0, "nothing went");
+    assert_eq!(kept, Vec::from_iter(first..1000));
     assert_eq!(numbers_in(&bed.path().join("sinks/file.jsonl")), Vec::from_iter(0..1000));
 }
 
