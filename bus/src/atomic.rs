@@ -2,4 +2,4 @@
 //!
 //! Atomics that processes share are used through this module only.
 
-pub use core::sync::atomic::{AtomicU32, AtomicU64, Ordering, fence};
+pub use core::sync::atomic::{AtomicU32, AtomicU64, Ordering, compiler_fence, fence};

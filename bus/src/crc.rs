@@ -67,7 +67,7 @@ impl Crc32c {
     /// Computes with the machine's CRC-32C instruction.
     ///
     /// # Safety
-    /// The machine must have it (`layout::CPU_CRC32C` of a ring of this boot, or [`detect`]).
+    /// The machine must have it (`layout::FEATURE_CRC32C` of a ring of this boot, or [`detect`]).
     pub unsafe fn with_instruction() -> Crc32c {
         Crc32c {
             state: !0,

@@ -2,7 +2,7 @@
 //! half a file.
 
 use crate::crc;
-use crate::layout::{CPU_CRC32C, Geometry};
+use crate::layout::{FEATURE_BARRIER, FEATURE_CRC32C, Geometry};
 use crate::place::RING;
 use crate::sys::{self, Errno, Fd, Open};
 use std::ffi::CString;
@@ -21,10 +21,16 @@ pub const OLD_PREFIX: &str = "ring.old-";
 /// # Panics
 /// If the sizes are not allowed ([`Geometry::is_valid`]).
 pub fn geometry(lanes: u32, lane_bytes: u64) -> Geometry {
-    let cpu = if crc::detect() { CPU_CRC32C } else { 0 };
-    let geometry = Geometry { lanes, lane_bytes, bus: random_uuid(), boot: boot_id(), cpu };
+    let features = features();
+    let geometry = Geometry { lanes, lane_bytes, bus: random_uuid(), boot: boot_id(), features };
     assert!(geometry.is_valid(), "a ring of {lanes} lanes of {lane_bytes} bytes is not allowed");
     geometry
+}
+
+/// What this machine has of what a ring's header names.
+pub fn features() -> u32 {
+    let has = [(crc::detect(), FEATURE_CRC32C), (sys::has_barrier(), FEATURE_BARRIER)];
+    has.into_iter().map(|(has, bit)| if has { bit } else { 0 }).sum()
 }
 
 /// Creates the ring in a place. An error of `EXIST` means that somebody else was faster; theirs is as

@@ -47,9 +47,12 @@ pub const READER_LOCK: u64 = 0;
 /// See [`READER_LOCK`].
 pub const LANE_LOCK: u64 = 1;
 
-/// A bit of [`Geometry::cpu`]: this machine has an instruction for CRC-32C (SSE 4.2). The reader finds out, so
+/// A bit of [`Geometry::features`]: this machine has an instruction for CRC-32C. The ring's maker finds out, so
 /// that a hook process need not: asking costs it a trap into the hypervisor.
-pub const CPU_CRC32C: u32 = 1;
+pub const FEATURE_CRC32C: u32 = 1;
+/// A bit of [`Geometry::features`]: before it sleeps, the reader makes a full fence in every producer
+/// that has joined it (`sys::join_barrier`), so that those need none behind a publish.
+pub const FEATURE_BARRIER: u32 = 2;
 
 /// The words of a lane's control lines, as offsets from its first.
 pub mod word {
@@ -74,8 +77,8 @@ pub struct Header {
     minor: u16,
     header_bytes: u32,
     lanes: u32,
-    /// What the reader found out about the machine, for hooks that have no time to.
-    cpu: u32,
+    /// What the ring's maker found out about the machine, for hooks that have no time to.
+    features: u32,
     lane_bytes: u64,
     control_offset: u64,
     data_offset: u64,
@@ -166,8 +169,8 @@ pub struct Geometry {
     pub bus: [u8; 16],
     /// The machine's boot id when the ring was made.
     pub boot: [u8; 16],
-    /// [`CPU_CRC32C`] and the like.
-    pub cpu: u32,
+    /// [`FEATURE_CRC32C`] and [`FEATURE_BARRIER`].
+    pub features: u32,
 }
 
 impl Geometry {
@@ -217,7 +220,7 @@ impl Geometry {
             minor: MINOR,
             header_bytes: HEADER_BYTES as u32,
             lanes: self.lanes,
-            cpu: self.cpu,
+            features: self.features,
             lane_bytes: self.lane_bytes,
             control_offset: CONTROL_OFFSET as u64,
             data_offset: self.data_offset(),
@@ -255,8 +258,8 @@ impl Geometry {
         if header.crc != expected {
             return Err(LayoutError::Crc { found: header.crc, expected });
         }
-        let Header { lanes, lane_bytes, bus, boot, cpu, .. } = header;
-        let geometry = Geometry { lanes, lane_bytes, bus, boot, cpu };
+        let Header { lanes, lane_bytes, bus, boot, features, .. } = header;
+        let geometry = Geometry { lanes, lane_bytes, bus, boot, features };
         let fits = geometry.is_valid()
             && header.control_offset == CONTROL_OFFSET as u64
             && header.data_offset == geometry.data_offset()
@@ -279,7 +282,13 @@ mod tests {
     use super::*;
 
     fn geometry() -> Geometry {
-        Geometry { lanes: 32, lane_bytes: 256 * 1024, bus: [7; 16], boot: [9; 16], cpu: CPU_CRC32C }
+        Geometry {
+            lanes: 32,
+            lane_bytes: 256 * 1024,
+            bus: [7; 16],
+            boot: [9; 16],
+            features: FEATURE_CRC32C,
+        }
     }
 
     #[test]

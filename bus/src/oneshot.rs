@@ -7,7 +7,7 @@ use crate::crc::Crc32c;
 use crate::doorbell;
 use crate::ident::Ids;
 use crate::lane::{self, Place, Position};
-use crate::layout::{CPU_CRC32C, Geometry};
+use crate::layout::{FEATURE_CRC32C, Geometry};
 use crate::place::RING;
 use crate::record::{RECORD_HEADER_BYTES, RecordHeader, flag};
 use crate::sys::{self, Errno, Fd, Open};
@@ -70,7 +70,7 @@ impl OneShot {
 
     /// A CRC-32C as fast as this machine has it, as far as the ring says.
     pub fn crc(&self) -> Crc32c {
-        if self.control.geometry().cpu & CPU_CRC32C != 0 {
+        if self.control.geometry().features & FEATURE_CRC32C != 0 {
             // SAFETY: the daemon that made this ring saw the instruction, and a ring of another
             // machine's boot would not stand in a place of this one.
             unsafe { Crc32c::with_instruction() }

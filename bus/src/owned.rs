@@ -5,9 +5,10 @@ use crate::control::{Control, RingError};
 use crate::crc::Crc32c;
 use crate::doorbell;
 use crate::lane::{self, Place, Position};
+use crate::layout::FEATURE_BARRIER;
 use crate::record::{RECORD_ALIGN, RECORD_HEADER_BYTES, RecordHeader, flag, kind};
 use crate::region::Region;
-use crate::sys::{Advice, Errno, Fd, MappedLock};
+use crate::sys::{self, Advice, Errno, Fd, MappedLock};
 
 /// Why no lane could be claimed.
 #[derive(Copy, Clone, PartialEq, Eq, Debug)]
@@ -49,6 +50,8 @@ pub struct OwnedLane {
     lane: u32,
     position: Position,
     crc: Option<Crc32c>,
+    /// The reader makes the fence between a publish and the look at the doorbell.
+    has_joined: bool,
 }
 
 impl OwnedLane {
@@ -76,7 +79,8 @@ impl OwnedLane {
             control.region().advise(Advice::DontFork)?;
             data.prefault();
             let _lock = MappedLock::new(file)?;
-            return Ok(OwnedLane { data, control, _lock, lane, position, crc });
+            let has_joined = geometry.features & FEATURE_BARRIER != 0 && sys::join_barrier();
+            return Ok(OwnedLane { data, control, _lock, lane, position, crc, has_joined });
         }
         Err(ClaimError::NoneFree)
     }
@@ -147,7 +151,8 @@ impl OwnedLane {
     #[inline]
     pub fn publish(&mut self) -> bool {
         self.position.publish(&self.control, self.lane);
-        doorbell::ring(self.control.doorbell())
+        let word = self.control.doorbell();
+        if self.has_joined { doorbell::ring_joined(word) } else { doorbell::ring(word) }
     }
 
     /// Room for a record that is filled in place. `payload_bytes` is the most that will be put in.

@@ -47,7 +47,8 @@ fn named(entries: &[(usize, &str)]) -> Vec<(usize, String)> {
 
 #[test]
 fn the_header_stands_as_its_table_says() {
-    let geometry = Geometry { lanes: 3, lane_bytes: 1 << 15, bus: [7; 16], boot: [9; 16], cpu: 1 };
+    let geometry =
+        Geometry { lanes: 3, lane_bytes: 1 << 15, bus: [7; 16], boot: [9; 16], features: 1 };
     let bytes = geometry.encode();
     let crc = hookring_bus::crc::Crc32c::portable().update(&bytes[..88]).value();
     let data_offset = (4096 + 256 * 3u64).next_multiple_of(65_536);
@@ -61,7 +62,7 @@ fn the_header_stands_as_its_table_says() {
             "minor" => &0u16.to_le_bytes(),
             "header_bytes" => &96u32.to_le_bytes(),
             "lanes" => &3u32.to_le_bytes(),
-            "cpu" => &1u32.to_le_bytes(),
+            "features" => &1u32.to_le_bytes(),
             "lane_bytes" => &(1u64 << 15).to_le_bytes(),
             "control_offset" => &4096u64.to_le_bytes(),
             "data_offset" => &data_offset.to_le_bytes(),

@@ -165,7 +165,7 @@ impl Drain {
         if words.is_empty() {
             std::thread::sleep(limit);
         } else {
-            doorbell::wait(&words, limit_ns, || {
+            doorbell::wait(&words, self.places.have_joined(), limit_ns, || {
                 self.is_round_open || self.places.has_work(self.is_listing_due)
             });
         }

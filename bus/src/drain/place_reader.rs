@@ -332,6 +332,8 @@ fn fits(ring: &RingReader, options: &Options) -> bool {
     geometry.lanes == options.lanes
         && geometry.lane_bytes == options.lane_bytes
         && geometry.boot == create::boot_id()
+        // What its producers leave to the reader, this one must be able to do.
+        && (!ring.has_joined() || sys::has_barrier())
         && !doorbell::is_retired(ring.doorbell())
 }
 

@@ -184,6 +184,11 @@ impl PlaceSet {
         self.places.iter().filter_map(|place| Some(place.ring.as_ref()?.doorbell())).collect()
     }
 
+    /// Whether producers leave the fence behind their publishes to the reader.
+    pub(super) fn have_joined(&self) -> bool {
+        self.places.iter().filter_map(|place| place.ring.as_ref()).any(RingReader::has_joined)
+    }
+
     pub(super) fn has_lane_work(&self) -> bool {
         self.places.iter().any(|place| {
             place.ring.iter().chain(&place.retired).any(RingReader::has_work)

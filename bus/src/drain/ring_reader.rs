@@ -9,7 +9,7 @@ use crate::control::{Control, RingError};
 use crate::crc::Crc32c;
 use crate::doorbell;
 use crate::lane;
-use crate::layout::{LANE_LOCK, READER_LOCK};
+use crate::layout::{FEATURE_BARRIER, LANE_LOCK, READER_LOCK};
 use crate::region::Region;
 use crate::sys::{self, Errno, Fd, Open, Stat};
 use std::ffi::CStr;
@@ -99,6 +99,11 @@ impl RingReader {
 
     pub(super) fn doorbell(&self) -> &AtomicU32 {
         self.control.doorbell()
+    }
+
+    /// Whether its producers leave a fence to the reader.
+    pub(super) fn has_joined(&self) -> bool {
+        self.control.geometry().features & FEATURE_BARRIER != 0
     }
 
     /// The file behind the mapping.

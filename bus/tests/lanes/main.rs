@@ -1,5 +1,6 @@
 //! Lanes, spool and reader together, in one process: order, oracle, damage, replacement.
 
+mod barrier;
 mod bus;
 mod damage;
 mod order;

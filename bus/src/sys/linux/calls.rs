@@ -35,6 +35,8 @@ pub(super) mod number {
     pub(in crate::sys) const PPOLL: usize = 271;
     pub(in crate::sys) const FALLOCATE: usize = 285;
     pub(in crate::sys) const PWRITEV: usize = 296;
+    #[cfg(feature = "std")]
+    pub(in crate::sys) const MEMBARRIER: usize = 324;
     pub(in crate::sys) const PREADV2: usize = 327;
     pub(in crate::sys) const SIGALTSTACK: usize = 131;
     pub(in crate::sys) const GETRANDOM: usize = 318;
@@ -65,6 +67,8 @@ pub(super) mod number {
     pub(in crate::sys) const PWRITE: usize = 68;
     pub(in crate::sys) const PWRITEV: usize = 70;
     pub(in crate::sys) const SIGALTSTACK: usize = 132;
+    #[cfg(feature = "std")]
+    pub(in crate::sys) const MEMBARRIER: usize = 283;
     pub(in crate::sys) const PREADV2: usize = 286;
     pub(in crate::sys) const PPOLL: usize = 73;
     pub(in crate::sys) const NEWFSTATAT: usize = 79;

@@ -1,5 +1,7 @@
 //! Linux system calls, made directly: x86_64 and aarch64.
 
+#[cfg(feature = "std")]
+mod barrier;
 mod calls;
 mod files;
 mod locks;
@@ -8,6 +10,8 @@ mod process;
 mod signals;
 mod time;
 
+#[cfg(feature = "std")]
+pub use barrier::*;
 pub use files::*;
 pub use locks::*;
 pub use memory::*;

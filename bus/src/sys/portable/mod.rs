@@ -4,6 +4,8 @@
 //! `--cfg hookring_portable`, where it does without what macOS lacks: unnamed files, futexes, locks
 //! that a mapping keeps, memory that a fork wipes.
 
+#[cfg(feature = "std")]
+mod barrier;
 mod calls;
 mod files;
 mod locks;
@@ -12,6 +14,8 @@ mod process;
 mod signals;
 mod time;
 
+#[cfg(feature = "std")]
+pub use barrier::*;
 pub use files::*;
 pub use locks::*;
 pub use memory::*;
