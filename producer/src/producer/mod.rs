@@ -54,8 +54,9 @@ impl<'a> From<&'a [u8]> for Event<'a> {
 
 /// Publishes events from a running program.
 ///
-/// A publish into the lane costs a copy, a clock reading and a fence, and no system call. It never
-/// waits: when the lane is full the event goes to the spool, a file each.
+/// A publish into the lane costs a copy and a clock reading, where the reader cannot make it
+/// (`membarrier`) a fence as well, and no system call. It never waits: when the lane is full the
+/// event goes to the spool, a file each.
 ///
 /// *Threads*: a producer may be sent to another thread; make one per thread that publishes.
 /// *Fork*: a child that publishes through its copy claims a lane of its own first, by itself.
@@ -210,8 +211,8 @@ impl Producer {
     }
 
     /// What every publish begins with: the clock, and a look around once a second and after a fork.
-    // The order is for speed. A publish waits twice, for the clock and for the fence of `show`. Work
-    // between the two fills the first wait; work behind the fence is waited for.
+    // The order is for speed. A publish waits for the clock, and in `show` for the fence where it makes
+    // one. Work between the two fills the first wait; work behind the fence is waited for.
     #[inline]
     fn begin(&mut self) -> u64 {
         let now_ns = sys::boottime_ns();
