@@ -3,9 +3,17 @@
 mod bus;
 
 use bus::{Bus, drain_all, payloads};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 fn texts(count: usize) -> Vec<String> {
     (0..count).map(|i| format!("event {i}")).collect()
+}
+
+/// A forked child has every descriptor of this process, so that a reader which another test drops
+/// meanwhile would live on in it: a test that forks, or drops a reader and counts on that, has this.
+fn alone() -> MutexGuard<'static, ()> {
+    static ALONE: Mutex<()> = Mutex::new(());
+    ALONE.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// Keeps every descriptor of this process open in a forked child, which does nothing, until this is
@@ -70,6 +78,7 @@ fn producers_that_leave_a_removed_ring_at_once_all_take_along_what_is_theirs() {
 
 #[test]
 fn a_child_that_idles_keeps_nobody_in_a_removed_ring() {
+    let _alone = alone();
     let bus = Bus::new();
     let mut first = bus.producer();
     let mut second = bus.producer();
@@ -92,6 +101,7 @@ fn damage_header(bus: &Bus) {
 
 #[test]
 fn what_is_in_a_ring_that_was_set_aside_comes_once_whoever_dies_first() {
+    let _alone = alone();
     let bus = Bus::new();
     drop(bus.drain());
     let mut producer = bus.producer().with_crc();
@@ -110,6 +120,7 @@ fn what_is_in_a_ring_that_was_set_aside_comes_once_whoever_dies_first() {
 
 #[test]
 fn what_a_dead_daemon_journaled_of_a_ring_set_aside_is_not_given_out_again_after_the_move() {
+    let _alone = alone();
     let bus = Bus::new();
     drop(bus.drain());
     let mut producer = bus.producer().with_crc();
