@@ -175,7 +175,9 @@ class Producer:
                 for place, _ in places():
                     with Closing(open_private_directory(place)) as directory:
                         lane.move_unread(directory)
-                    return
+                    break
+                # A forked child may have the descriptor, too.
+                lane.spare.lock(READER_LOCK, fcntl.F_UNLCK)
 
 
 class Record:
@@ -421,15 +423,34 @@ class OwnedLane(Ring):
         return self.publish(record, *place)
 
     def is_orphan(self):
-        """Whether no daemon reads this ring or ever will."""
-        for name in "ring", "ring.old-" + self.bus.hex():
-            try:
-                found = os.stat(os.path.join(self.path, name), follow_symlinks=False)
-            except OSError:
-                continue
-            if os.path.samestat(found, self.stat):
-                return False
-        return os.path.samestat(self.spare.stat, self.stat) and self.spare.lock(READER_LOCK)
+        """Whether no daemon reads this ring or ever will; then none can begin to as long as we share
+        the reader's lock."""
+        if self.is_in_place() or not os.path.samestat(self.spare.stat, self.stat):
+            return False
+        if not self.spare.lock(READER_LOCK, fcntl.F_RDLCK):
+            return False
+        # A daemon may have renamed it while we looked, and died.
+        if self.is_in_place():
+            self.spare.lock(READER_LOCK, fcntl.F_UNLCK)
+            return False
+        return True
+
+    def is_in_place(self):
+        """Whether a daemon that starts finds this ring: looked up in the order in which it is renamed."""
+        if self.is_named("ring") or self.is_named("ring.old-" + self.bus.hex()):
+            return True
+        try:
+            names = os.listdir(self.path)
+        except FileNotFoundError:
+            return False
+        return any(name.startswith("ring.bad-") and self.is_named(name) for name in names)
+
+    def is_named(self, name):
+        try:
+            found = os.stat(os.path.join(self.path, name), follow_symlinks=False)
+        except OSError:
+            return False
+        return os.path.samestat(found, self.stat)
 
     def move_unread(self, directory):
         at = self.word(self.control(HEAD))
@@ -444,9 +465,11 @@ class OwnedLane(Ring):
                 header[2], header[9], header[12] = SPOOL_POSITION, header[9] | FLAG_CRC, 0
                 header[12] = crc32c(RECORD.pack(*header) + body)
                 store_bytes(directory, header[3], header[4], RECORD.pack(*header) + body)
-            at += round_up(end - offset, 64)
+            need = round_up(end - offset, 64)
+            at += need
             fence()
             self.set_word(self.control(HEAD), at)
+            self.data[offset : offset + need] = bytes(need)
 
 
 def store(place, record):

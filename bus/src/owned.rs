@@ -193,8 +193,8 @@ impl OwnedLane {
         self.copy(body, reserved.used)
     }
 
-    /// Calls `each` with every record of this lane that the reader has not released. For a producer
-    /// that holds the reader's lock, because no daemon lives. `false`: it ended at a damaged record,
+    /// Calls `each` with every record of this lane that the reader has not released, and zeroes it
+    /// then. For a producer that shares the reader's lock, because no daemon lives. `false`: it ended at a damaged record,
     /// behind which nothing can be found.
     pub fn for_each_unread(&mut self, mut each: impl FnMut(RecordHeader, &[u8], &[u8])) -> bool {
         let mut at = self.control.head(self.lane).load(Ordering::Acquire);
@@ -217,6 +217,8 @@ impl OwnedLane {
             at += header.lane_bytes();
             // Release: pairs with a later owner's acquire of the head.
             self.control.head(self.lane).store(at, Ordering::Release);
+            // Whoever may still find the file, and its header damaged, takes what is not zero for owed.
+            self.data.zero(offset, header.lane_bytes() as usize);
         }
         true
     }

@@ -18,8 +18,8 @@ pub const BAD_LINES_LISTED_MAX: usize = 1000;
 /// Progress is told each time this much was read.
 const PROGRESS_BYTES: u64 = 1 << 20;
 
-/// A first line that is written anew names at most so many ids of events that came by the spool
-/// before it, the newest ones: which of their files could not be removed, only the lost line said.
+/// A first line that is written anew names at most so many ids of events before it, the newest ones:
+/// which of them still stood in a spool or a ring, only the lost line said.
 const IDS_MAX: usize = 16 * 1024;
 
 /// A segment is rewritten under this name and renamed when it is complete.
@@ -196,15 +196,15 @@ struct Inspector {
     missing: Skipped,
     /// Up to where the ring is in the segments inspected so far.
     ends: Ends,
-    /// What a restart at the end of the segments inspected so far would know of the spool.
-    spool_ids: Vec<[u8; 16]>,
+    /// Ids that a restart at the end of the segments inspected so far would know.
+    ids: Vec<[u8; 16]>,
 }
 
 impl Inspector {
     /// A first line for the next segment.
     fn header(&self) -> Header {
-        let left_out = self.spool_ids.len().saturating_sub(IDS_MAX);
-        Header::new(&self.ends.to_vec(), &self.spool_ids[left_out..])
+        let left_out = self.ids.len().saturating_sub(IDS_MAX);
+        Header::new(&self.ends.to_vec(), &self.ids[left_out..])
     }
 
     fn new(segments: &[SegmentPath]) -> Inspector {
@@ -215,7 +215,7 @@ impl Inspector {
             expected: None,
             missing: Skipped::default(),
             ends: Ends::default(),
-            spool_ids: Vec::new(),
+            ids: Vec::new(),
         }
     }
 
@@ -243,7 +243,7 @@ impl Inspector {
         };
         if let Some(header) = scan.header() {
             header.ends.iter().for_each(|end| self.ends.note(end));
-            self.spool_ids.clone_from(&header.ids);
+            self.ids.clone_from(&header.ids);
         }
         self.expect(segment.first);
         let mut told = 0;
@@ -282,11 +282,10 @@ impl Inspector {
     }
 
     fn note_origin(&mut self, line: Line<'_>) {
-        match line.origin() {
-            Some(Origin::Ring(end)) => self.ends.note(&end),
-            Some(Origin::Spool(_)) => self.spool_ids.extend(known_id(line)),
-            Some(Origin::Daemon) | None => {}
+        if let Some(Origin::Ring(end)) = line.origin() {
+            self.ends.note(&end);
         }
+        self.ids.extend(known_id(line));
     }
 
     /// Notes what is missing before `seq`.

@@ -73,7 +73,7 @@ pub struct Header {
     pub created_ns: i64,
     /// Up to where each lane of each bus was in the journal when the segment was begun.
     pub ends: Vec<LaneEnd>,
-    /// Ids of events that are in the journal and whose spool files could not be removed by then.
+    /// Ids of events that are in the journal and still stood in a spool file or a damaged ring then.
     pub ids: Vec<[u8; 16]>,
 }
 

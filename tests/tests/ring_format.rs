@@ -395,3 +395,19 @@ fn a_ring_that_was_removed_is_left_with_everything_in_it() {
     let expected: Vec<_> = (0..sent).map(|number| number.to_string()).collect();
     assert_eq!(payloads(&drain_all(&mut open(&bed))), expected);
 }
+
+#[test]
+fn what_is_in_a_ring_that_was_set_aside_is_left_to_the_next_daemon() {
+    let bed = Bed::new();
+    let place = places(&bed).open(0).expect("the place");
+    create::ring(&place, &create::geometry(LANES, LANE_BYTES)).expect("a ring");
+    let mut python = Python::start(&bed, LONG_LIVED);
+    python.publish_to("ring", "0");
+    let file = std::fs::OpenOptions::new().write(true).open(bed.path().join("ring"));
+    std::os::unix::fs::FileExt::write_all_at(&file.expect("the ring"), &[0; 96], 0).expect("harm");
+    // A daemon sets it aside and dies.
+    drop(open(&bed));
+    python.publish_to("ring", "1");
+    python.finish();
+    assert_eq!(payloads(&drain_all(&mut open(&bed))), ["0", "1"]);
+}

@@ -1,4 +1,5 @@
-//! The ids of events that the journal has: no spool entry with one of them is given out.
+//! The ids of events that the journal has: no spool entry with one of them is given out, nor a
+//! record of a damaged ring.
 
 /// A producer without ids writes this one; it says nothing about an event.
 const NO_ID: [u8; 16] = [0; 16];
@@ -18,6 +19,10 @@ impl Journaled {
 
     pub(super) fn has(&self, id: &[u8; 16]) -> bool {
         *id != NO_ID && self.sorted.binary_search(id).is_ok()
+    }
+
+    pub(super) fn ids(&self) -> impl Iterator<Item = [u8; 16]> {
+        self.sorted.iter().copied()
     }
 
     pub(super) fn add(&mut self, ids: impl IntoIterator<Item = [u8; 16]>) {

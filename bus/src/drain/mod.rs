@@ -11,6 +11,7 @@ mod place_reader;
 mod places;
 mod report;
 mod ring_reader;
+mod salvage_file;
 mod salvage_reader;
 mod sigbus;
 mod spool_entry;
@@ -89,7 +90,7 @@ impl Drain {
     }
 
     /// Takes up what a journal knows of an earlier reader: no record before these ends, and no spool
-    /// entry with one of these ids, is given out again, now or later. To be called before the first
+    /// entry or record of a damaged ring with one of these ids, is given out again, now or later. To be called before the first
     /// batch.
     pub fn recover(&mut self, ends: &[LaneEnd], ids: Vec<[u8; 16]>) {
         self.places.recover(ends, ids, &mut self.counts);
@@ -153,7 +154,8 @@ impl Drain {
         self.places.ends()
     }
 
-    /// Ids of events that are safe and whose spool entries could not be unlinked, for the journal.
+    /// Ids of events that are safe and still stand where they came from, for the journal: in a spool
+    /// entry that could not be unlinked, or in a damaged ring that some producer has not left.
     pub fn stuck_ids(&self) -> Vec<[u8; 16]> {
         self.places.stuck()
     }

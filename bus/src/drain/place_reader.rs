@@ -69,7 +69,6 @@ impl PlaceReader {
     /// Takes up what a journal knows; what was taken up before, or read since, stays as it is.
     pub(super) fn recover(&mut self, ends: &[LaneEnd]) {
         self.rings().for_each(|ring| ring.recover(ends));
-        self.salvaged.iter_mut().for_each(|salvaged| salvaged.recover(ends));
     }
 
     pub(super) fn open_dir(&mut self, uid: u32) {

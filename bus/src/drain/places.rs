@@ -11,7 +11,6 @@ use super::spool_reader::SpoolReader;
 use crate::atomic::{AtomicU32, Ordering};
 use crate::create;
 use crate::place::Places;
-use crate::record::RecordHeader;
 use crate::spool;
 
 /// What the daemon decides about rings and spools.
@@ -98,15 +97,20 @@ impl PlaceSet {
         lists.fold(u64::MAX, u64::min)
     }
 
-    /// Ids of events that are journaled and whose spool entries could not be unlinked.
+    /// Ids of events that are journaled and still stand in a spool or a damaged ring.
     pub(super) fn stuck(&self) -> Vec<[u8; 16]> {
         let spools = self.places.iter().filter_map(|place| place.spool.as_ref());
-        spools.flat_map(SpoolReader::stuck).collect()
+        let salvaged = self.places.iter().flat_map(|place| &place.salvaged);
+        // What may be in a ring that was not looked through yet: anything.
+        let is_known = salvaged.clone().all(SalvageReader::is_known);
+        let unseen = self.journaled.ids().filter(|_| !is_known);
+        let kept = salvaged.flat_map(SalvageReader::kept_ids);
+        spools.flat_map(SpoolReader::stuck).chain(kept).chain(unseen).collect()
     }
 
     pub(super) fn load_tails(&mut self, counts: &mut Counts) {
         self.places.iter_mut().flat_map(PlaceReader::rings).for_each(RingReader::load_tails);
-        let is_journaled = |header: &RecordHeader| self.journaled.has(&header.id);
+        let is_journaled = |id: &[u8; 16]| self.journaled.has(id);
         for salvaged in self.places.iter_mut().flat_map(|place| &mut place.salvaged) {
             salvaged.look(&is_journaled, counts);
         }
@@ -176,8 +180,7 @@ impl PlaceSet {
 
     pub(super) fn ends(&self) -> Vec<LaneEnd> {
         let rings = self.places.iter().flat_map(|place| place.ring.iter().chain(&place.retired));
-        let salvaged = self.places.iter().flat_map(|place| &place.salvaged);
-        rings.flat_map(RingReader::ends).chain(salvaged.filter_map(SalvageReader::end)).collect()
+        rings.flat_map(RingReader::ends).collect()
     }
 
     pub(super) fn doorbells(&self) -> Vec<&AtomicU32> {

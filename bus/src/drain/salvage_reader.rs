@@ -1,80 +1,84 @@
-//! Reads a ring file whose header is damaged: every whole record that still stands in it is owed.
+//! Gives out what a ring file with a damaged header still holds: every whole record in it is owed.
 //!
-//! The sizes of its lanes are unknown, so a record may begin at any piece of 64 bytes. It counts if
-//! its position fits the place where it stands and its CRC fits its content. Released bytes are zeroed
-//! in a ring, so what is found was not released; what was journaled all the same, the journal knows.
+//! The file is looked through at once, again whenever some producer that holds a lane of it has
+//! published, and a last time when none does: only then is known what is damage. A look takes as many
+//! rounds as its length asks for, so that other rings do not wait.
 //!
-//! The file stays as it is until everything was released: so the records have the same numbers, in
-//! their order, for a reader that comes after a crash. The file is read, never mapped: it may have
-//! any length, and lose it.
+//! While a producer holds a lane nothing in the file is changed, since nobody knows where that lane
+//! is. A reader that comes after a crash knows what was journaled by the events' ids: those of the
+//! journal's last segment, and [`SalvageReader::kept_ids`], which its first line has. Afterwards each
+//! record is zeroed when it is released, as in any ring.
 
 use super::Counts;
 use super::batch::{Batch, LaneEnd, Origin};
-use super::ring_reader::{ReadError, close_to_others};
-use super::sigbus::Guard;
-use crate::control::RingError;
-use crate::crc::Crc32c;
-use crate::doorbell;
-use crate::layout::{
-    DATA_ALIGN, DOORBELL_OFFSET, Geometry, HEADER_BYTES, LANE_BYTES, LANE_LOCK, LANES,
-    MAX_CONTROL_AREA, READER_LOCK, word,
-};
+use super::ring_reader::ReadError;
+use super::salvage_file::{FIRST_DATA, Found, Piece, SalvageFile};
 use crate::place::RING_BAD;
-use crate::record::{RECORD_ALIGN, RECORD_HEADER_BYTES, RecordHeader, flag, kind};
-use crate::region::Region;
-use crate::sys::{self, Errno, Fd, Open};
+use crate::record::{RECORD_ALIGN, RECORD_HEADER_BYTES, RecordHeader};
+use crate::sys::{self, Fd};
+use std::collections::{HashSet, VecDeque};
 use std::ffi::{CStr, CString};
 
-/// No ring is longer, so nothing is looked for behind this.
-const MAX_FILE_BYTES: u64 = MAX_CONTROL_AREA as u64 + *LANES.end() as u64 * *LANE_BYTES.end();
-/// The file is looked through in pieces of this size.
+/// The file is read in pieces of this size,
 const WINDOW_BYTES: usize = 1 << 20;
-/// Every lane begins at a multiple of this, and is a multiple of it long.
-const LANE_ALIGN: u64 = *LANE_BYTES.start();
+/// and a round looks at no more than this, records counting twice: enough for a ring of the usual size.
+const ROUND_BYTES: u64 = 32 << 20;
+/// While a producer holds a lane no more records than this are given out; the rest waits until none
+/// does.
+const MAX_KEPT: usize = 65_536;
 
-/// A ring file that was set aside. Its reader's lock lives as long as this.
+/// A ring file that was set aside.
 pub(super) struct SalvageReader {
-    file: Fd,
-    bytes: u64,
+    file: SalvageFile,
     name: CString,
     /// What stands for the ring's UUID, which cannot be known: that of its new name.
     bus: [u8; 16],
-    crc: Crc32c,
-    /// What was found, in order, once no producer held a lane any more.
-    found: Option<Vec<Found>>,
-    /// How many of them were given out, or need not be.
-    given: usize,
-    /// How many are safe elsewhere.
-    released: usize,
-    /// How many an earlier reader had journaled.
-    journaled: u64,
-    /// The clock of the round in which the next one's stamp was in the future.
+    /// The look that is under way.
+    look: Option<Look>,
+    /// The tails when the last one began.
+    tails: Option<Vec<u64>>,
+    /// The first look is done.
+    is_known: bool,
+    /// The last look is done: no producer held a lane when it began.
+    is_searched: bool,
+    /// Everything found so far.
+    known: HashSet<Key>,
+    /// What is to be given out, by stamp.
+    waiting: VecDeque<Found>,
+    /// What was given out and not released.
+    given: Vec<Found>,
+    /// What is journaled and still stands in the file.
+    kept: Vec<Found>,
+    /// The clock of the round in which the stamp of the next one was first in the future, since the
+    /// last look.
     deferred_ns: Option<u64>,
 }
 
-#[derive(Copy, Clone, PartialEq, Eq, PartialOrd, Ord)]
-struct Found {
-    stamp_ns: u64,
-    position: u64,
-    /// Where it stands in the file.
+/// A look through the file.
+struct Look {
+    /// How far it came.
     offset: u64,
-    bytes: u64,
-    /// The journal has it from where it was before.
-    is_journaled: bool,
-}
-
-/// What the file holds.
-#[derive(Default)]
-struct Scan {
+    /// How much this round may still look at.
+    left: u64,
+    is_last: bool,
     found: Vec<Found>,
-    pad_bytes: u64,
-    /// Neither zero nor part of a record or pad.
+    /// Of these the journal has them from where they were before.
+    journaled: Vec<Found>,
     damaged_bytes: u64,
 }
 
+/// What makes a record another one: where it stands, its position, its CRC. A record that nobody
+/// published may be written over by the next owner of its lane.
+type Key = (u64, u64, u32);
+
+impl Found {
+    fn key(&self) -> Key {
+        (self.offset, self.position, self.crc)
+    }
+}
+
 impl SalvageReader {
-    /// Takes the file over as its reader, whatever it holds, and tells producers that still have it
-    /// mapped to leave. It is known as `bus` from now on, and will be called `name`.
+    /// Takes the file over as its reader. It is known as `bus` from now on, and will be called `name`.
     pub(super) fn open(
         place: &Fd,
         from: &CStr,
@@ -82,31 +86,19 @@ impl SalvageReader {
         bus: [u8; 16],
         uid: u32,
     ) -> Result<SalvageReader, ReadError> {
-        let system = |errno| ReadError::Ring(RingError::System(errno));
-        let file = sys::open(Some(place), from, Open::ReadWrite).map_err(system)?;
-        close_to_others(&file, uid).map_err(system)?;
-        let stat = sys::fstat(&file).map_err(system)?;
-        if !stat.is_private_file(uid) {
-            return Err(ReadError::Ring(RingError::NotPrivate(stat)));
-        }
-        if !sys::lock_byte(&file, READER_LOCK).map_err(system)? {
-            return Err(ReadError::Busy);
-        }
-        let bytes = stat.bytes.min(MAX_FILE_BYTES);
-        retire(&file, bytes).map_err(system)?;
-        let (found, deferred_ns, crc) = (None, None, Crc32c::fastest());
-        let (given, released, journaled) = (0, 0, 0);
         Ok(SalvageReader {
-            file,
-            bytes,
+            file: SalvageFile::open(place, from, uid)?,
             name,
             bus,
-            crc,
-            found,
-            given,
-            released,
-            journaled,
-            deferred_ns,
+            look: None,
+            tails: None,
+            is_known: false,
+            is_searched: false,
+            known: HashSet::new(),
+            waiting: VecDeque::new(),
+            given: Vec::new(),
+            kept: Vec::new(),
+            deferred_ns: None,
         })
     }
 
@@ -115,126 +107,128 @@ impl SalvageReader {
         self.bus
     }
 
-    /// Takes up what an earlier reader journaled of it.
-    pub(super) fn recover(&mut self, ends: &[LaneEnd]) {
-        let ours = ends.iter().filter(|end| end.bus == self.bus).map(|end| end.end);
-        self.journaled = ours.fold(self.journaled, u64::max);
-    }
-
-    /// Looks through the file, once, as soon as no producer holds a lane of it. What `is_journaled`
-    /// knows is not given out.
-    pub(super) fn look(
-        &mut self,
-        is_journaled: &dyn Fn(&RecordHeader) -> bool,
-        counts: &mut Counts,
-    ) {
-        // As for a retired ring: a lane that is free now gets no further record.
-        let lanes = u64::from(*LANES.end());
-        if self.found.is_some() || sys::is_locked(&self.file, LANE_LOCK, lanes) != Ok(false) {
-            return;
+    /// Goes on looking through the file, once per round. What `is_journaled` knows is not given out.
+    pub(super) fn look(&mut self, is_journaled: &dyn Fn(&[u8; 16]) -> bool, counts: &mut Counts) {
+        let Some(mut look) = self.look.take().or_else(|| self.begin()) else { return };
+        self.advance(&mut look, is_journaled);
+        if look.offset < self.file.bytes() {
+            self.look = Some(look);
+        } else {
+            self.end(look, counts);
         }
-        let Scan { mut found, pad_bytes, damaged_bytes } = self.scan(is_journaled);
-        let found_bytes = pad_bytes + found.iter().map(|found| found.bytes).sum::<u64>();
-        let lost_bytes = self.published_bytes().saturating_sub(found_bytes);
-        counts.damaged_bytes += damaged_bytes.max(lost_bytes);
-        found.sort_unstable();
-        self.given = usize::try_from(self.journaled).unwrap_or(usize::MAX).min(found.len());
-        self.released = self.given;
-        self.found = Some(found);
     }
 
-    fn scan(&self, is_journaled: &dyn Fn(&RecordHeader) -> bool) -> Scan {
-        let (mut scan, mut body) = (Scan::default(), Vec::new());
-        let (mut window, mut window_at) = (Vec::new(), 0);
-        let mut offset = DATA_ALIGN as u64;
-        while offset < self.bytes {
-            if offset >= window_at + window.len() as u64 {
-                window_at = offset;
+    /// Begins another look, if it may find something.
+    fn begin(&mut self) -> Option<Look> {
+        if self.is_searched {
+            return None;
+        }
+        // First the locks, then the tails, then the lanes: what is published later moves a tail.
+        let is_last = !self.file.is_in_use();
+        let tails = Some(self.file.tails());
+        if !is_last && self.tails == tails {
+            return None;
+        }
+        self.tails = tails;
+        let (found, journaled, damaged_bytes) = (Vec::new(), Vec::new(), 0);
+        Some(Look { offset: FIRST_DATA, left: 0, is_last, found, journaled, damaged_bytes })
+    }
+
+    fn advance(&self, look: &mut Look, is_journaled: &dyn Fn(&[u8; 16]) -> bool) {
+        look.left = ROUND_BYTES;
+        let (mut window, mut at, mut body) = (Vec::new(), 0, Vec::new());
+        while look.offset < self.file.bytes() && look.left > 0 {
+            if at >= window.len() {
+                look.offset = self.file.next_data(look.offset);
                 window.resize(WINDOW_BYTES, 0);
-                let read = read_full(&self.file, &mut window, offset);
+                let read = self.file.read(&mut window, look.offset);
                 window.truncate(read);
+                at = 0;
                 if window.is_empty() {
+                    look.offset = self.file.bytes();
                     break;
                 }
             }
-            let rest = &window[(offset - window_at) as usize..];
-            let piece = &rest[..rest.len().min(RECORD_HEADER_BYTES)];
+            let piece = &window[at..window.len().min(at + RECORD_HEADER_BYTES)];
             let mut step = RECORD_ALIGN;
             if piece.iter().any(|byte| *byte != 0) {
                 body.clear();
-                match self.record_at(offset, &mut body) {
-                    Some(header) if header.kind == kind::DATA => {
-                        step = header.lane_bytes();
-                        let RecordHeader { stamp_ns, position, .. } = header;
-                        let (bytes, is_journaled) = (step, is_journaled(&header));
-                        scan.found.push(Found { stamp_ns, position, offset, bytes, is_journaled });
+                step = self.examine(piece, look, &mut body, is_journaled);
+            }
+            look.left = look.left.saturating_sub(step);
+            look.offset += step;
+            at = at.saturating_add(step as usize);
+        }
+    }
+
+    /// Looks at a piece that is not zero; how long is what stands there.
+    fn examine(
+        &self,
+        piece: &[u8],
+        look: &mut Look,
+        body: &mut Vec<u8>,
+        is_journaled: &dyn Fn(&[u8; 16]) -> bool,
+    ) -> u64 {
+        let offset = look.offset;
+        let what = piece.first_chunk().map(|bytes| self.file.piece_at(bytes, offset));
+        match what {
+            Some(Piece::Pad(header)) => return header.lane_bytes(),
+            Some(Piece::Record(header)) => {
+                let found = self.found(&header, offset);
+                if self.known.contains(&found.key()) {
+                    return found.bytes;
+                }
+                // Whole or not: each piece of 64 bytes may say that it begins a long one.
+                look.left = look.left.saturating_sub(found.bytes);
+                if self.file.read_body(&header, offset, body) {
+                    let listed = self.known.len() + look.found.len() + look.journaled.len();
+                    if is_journaled(&found.id) {
+                        look.journaled.push(found);
+                    } else if look.is_last || listed < MAX_KEPT {
+                        look.found.push(found);
                     }
-                    Some(pad) => scan.pad_bytes += pad.lane_bytes(),
-                    None => scan.damaged_bytes += RECORD_ALIGN,
+                    return found.bytes;
                 }
             }
-            offset += step;
+            Some(Piece::Noise) | None => {}
         }
-        scan
+        look.damaged_bytes += RECORD_ALIGN;
+        RECORD_ALIGN
     }
 
-    /// Bytes that were published and not released, as far as the lanes' words say: what a file that
-    /// was cut off has lost, nothing else shows. 0 where the header says nothing.
-    fn published_bytes(&self) -> u64 {
-        let mut header = [0; HEADER_BYTES];
-        let is_read = read_full(&self.file, &mut header, 0) == header.len();
-        let Some(geometry) = Geometry::decode_cut(&header).ok().filter(|_| is_read) else {
-            return 0;
-        };
-        let word = |lane: u32, at: usize| {
-            let mut bytes = [0; 8];
-            let offset = (Geometry::control_offset(lane) + at) as u64;
-            let read = read_full(&self.file, &mut bytes, offset);
-            (read == bytes.len()).then_some(u64::from_le_bytes(bytes))
-        };
-        let used = |lane: u32| word(lane, word::TAIL)?.checked_sub(word(lane, word::HEAD)?);
-        let used = (0..geometry.lanes).filter_map(used);
-        used.filter(|bytes| *bytes <= geometry.lane_bytes).sum()
+    fn found(&self, header: &RecordHeader, offset: u64) -> Found {
+        let RecordHeader { stamp_ns, position, crc, mut id, .. } = *header;
+        if id == [0; 16] {
+            // Its own says nothing. This one is the same whenever the file is read.
+            let piece = u128::from(offset / RECORD_ALIGN);
+            let place = (piece << 96) | (u128::from(crc) << 64) | u128::from(position);
+            id = (u128::from_be_bytes(self.bus) ^ place).to_be_bytes();
+        }
+        Found { stamp_ns, position, offset, bytes: header.lane_bytes(), crc, id }
     }
 
-    /// A whole record, or a pad, that stands at `offset`; its body is appended to `body`.
-    fn record_at(&self, offset: u64, body: &mut Vec<u8>) -> Option<RecordHeader> {
-        let mut bytes = [0; RECORD_HEADER_BYTES];
-        if read_full(&self.file, &mut bytes, offset) < bytes.len() {
-            return None;
+    fn end(&mut self, look: Look, counts: &mut Counts) {
+        self.known.extend(look.found.iter().chain(&look.journaled).map(Found::key));
+        self.waiting.extend(look.found);
+        self.waiting.make_contiguous().sort_unstable();
+        self.kept.extend(look.journaled);
+        self.deferred_ns = None;
+        self.is_known = true;
+        if look.is_last {
+            self.is_searched = true;
+            counts.damaged_bytes += look.damaged_bytes + self.file.lost_bytes();
+            self.zero_kept();
         }
-        let header = RecordHeader::from_bytes(&bytes);
-        let available = self.bytes.next_multiple_of(RECORD_ALIGN).checked_sub(offset)?;
-        let is_here = header.position < u64::MAX / 2
-            && header.position % LANE_ALIGN == offset % LANE_ALIGN
-            && header.is_plausible(header.position, available.min(*LANE_BYTES.end()));
-        if !is_here {
-            return None;
-        }
-        if header.kind == kind::PAD {
-            let end = header.position + header.lane_bytes();
-            return (end.is_multiple_of(LANE_ALIGN) && header.meta_bytes == 0).then_some(header);
-        }
-        let start = body.len();
-        body.resize(start + (header.bytes() as usize - RECORD_HEADER_BYTES), 0);
-        let into = &mut body[start..];
-        let is_read =
-            read_full(&self.file, into, offset + RECORD_HEADER_BYTES as u64) == into.len();
-        let (meta, payload) = into.split_at(header.meta_bytes as usize);
-        let is_whole = is_read
-            && header.flags & flag::CRC != 0
-            && header.compute_crc(self.crc, meta, payload) == header.crc;
-        if !is_whole {
-            body.truncate(start);
-        }
-        is_whole.then_some(header)
+    }
+
+    /// Nobody writes here any more.
+    fn zero_kept(&mut self) {
+        std::mem::take(&mut self.kept).iter().for_each(|found| self.file.zero(found));
     }
 
     /// The stamp of the next record, if it may be given out in this round.
     pub(super) fn peek(&mut self, now_ns: u64, counts: &mut Counts) -> Option<u64> {
-        let found = self.found.as_mut()?;
-        self.given += found.get(self.given..)?.iter().take_while(|next| next.is_journaled).count();
-        let next = found.get_mut(self.given)?;
+        let next = self.waiting.front_mut()?;
         if next.stamp_ns > now_ns {
             // Seen before this round's clock was read, and still in the future: it cannot be.
             let deferred_ns = *self.deferred_ns.get_or_insert(now_ns);
@@ -249,75 +243,54 @@ impl SalvageReader {
 
     /// Gives out the record that [`Self::peek`] found, if it is still whole.
     pub(super) fn take(&mut self, batch: &mut Batch, counts: &mut Counts) {
-        let next = self.found.as_ref().and_then(|found| found.get(self.given));
-        let Some(next) = next.copied() else { return };
-        self.given += 1;
+        let Some(next) = self.waiting.pop_front() else { return };
         let start = batch.buffer().len();
-        match self.record_at(next.offset, batch.buffer()).filter(|now| now.kind == kind::DATA) {
-            Some(header) => {
-                let end = LaneEnd { bus: self.bus, lane: 0, end: self.given as u64 };
-                batch.push(header, next.stamp_ns, start, Origin::Lane(end));
-                counts.lane_records += 1;
-            }
-            None => counts.damaged_bytes += next.bytes,
-        }
+        let header = self.file.header_of(&next);
+        let whole = header.filter(|it| self.file.read_body(it, next.offset, batch.buffer()));
+        let Some(header) = whole else {
+            // Harmed since, which the last look counts; or never published, and written over.
+            self.known.remove(&next.key());
+            counts.damaged_bytes += if self.is_searched { next.bytes } else { 0 };
+            return;
+        };
+        let header = RecordHeader { id: next.id, ..header };
+        let end = LaneEnd { bus: self.bus, lane: 0, end: next.offset + next.bytes };
+        batch.push(header, next.stamp_ns, start, Origin::Lane(end));
+        counts.lane_records += 1;
+        self.given.push(next);
     }
 
     /// Everything given out is safe elsewhere.
     pub(super) fn release(&mut self) {
-        self.released = self.given;
+        self.kept.append(&mut self.given);
+        if self.is_searched {
+            self.zero_kept();
+        }
     }
 
-    /// Up to where it is journaled, if anything of it is.
-    pub(super) fn end(&self) -> Option<LaneEnd> {
-        let end = self.journaled.max(self.released as u64);
-        (end > 0).then_some(LaneEnd { bus: self.bus, lane: 0, end })
+    /// Whether [`Self::kept_ids`] has all that an earlier reader journaled.
+    pub(super) fn is_known(&self) -> bool {
+        self.is_known
+    }
+
+    /// Ids of events that are journaled and still stand in the file.
+    pub(super) fn kept_ids(&self) -> impl Iterator<Item = [u8; 16]> {
+        self.kept.iter().map(|found| found.id)
     }
 
     /// Whether it has something that was not given out.
     pub(super) fn has_work(&self) -> bool {
-        self.found.as_ref().is_some_and(|found| self.given < found.len())
+        !self.waiting.is_empty() || self.look.is_some()
     }
 
     /// Whether everything in it was released.
     pub(super) fn is_finished(&self) -> bool {
-        self.found.as_ref().is_some_and(|found| self.released == found.len())
+        self.is_searched && self.waiting.is_empty() && self.given.is_empty()
     }
 
-    /// Zeroes what was released, so that no payload lingers, and leaves the rest for people to look at.
+    /// Leaves the rest for people to look at.
     pub(super) fn finish(self, place: &Fd) {
-        let zeros = [0; 4096];
-        for record in self.found.iter().flatten() {
-            for at in (0..record.bytes).step_by(zeros.len()) {
-                let bytes = (record.bytes - at).min(zeros.len() as u64) as usize;
-                // The file is given up, and its records are safe, whether this works or not.
-                let _ = sys::pwrite(&self.file, &zeros[..bytes], record.offset + at);
-            }
-        }
+        // The file is given up, whether this works or not.
         let _ = sys::rename(place, &self.name, RING_BAD);
     }
-}
-
-/// Sets the `retired` bit, in the file's first page, if it has that.
-fn retire(file: &Fd, bytes: u64) -> Result<(), Errno> {
-    const FIRST_BYTES: usize = DOORBELL_OFFSET + 8;
-    if bytes >= FIRST_BYTES as u64 {
-        let region = Region::map(file, 0, FIRST_BYTES)?;
-        let _guard = Guard::new(&region);
-        doorbell::retire(region.word32(DOORBELL_OFFSET));
-    }
-    Ok(())
-}
-
-/// Reads until the buffer is full or the file ends; how many bytes.
-fn read_full(file: &Fd, buffer: &mut [u8], offset: u64) -> usize {
-    let mut done = 0;
-    while done < buffer.len() {
-        match sys::pread(file, &mut buffer[done..], offset + done as u64) {
-            Ok(bytes) if bytes > 0 => done += bytes,
-            Err(Errno::INTR) => {}
-            _ => break,
-        }
-    }
-    done
 }

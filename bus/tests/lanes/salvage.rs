@@ -1,7 +1,7 @@
 //! Damage to a ring while nobody reads it: what it still holds comes out.
 
 use crate::bus::{Bus, drain_all, noise, publish, put};
-use hookring_bus::drain::{Drain, OpenError, Origin};
+use hookring_bus::drain::{Batch, Drain, OpenError};
 use proptest::prelude::*;
 use std::os::unix::fs::FileExt;
 
@@ -82,21 +82,133 @@ fn a_reader_that_dies_over_a_ring_set_aside_neither_loses_nor_doubles() {
     }
     bus.scribble(0, &[0; 96]);
     let mut drain = bus.drain();
-    let ends: Vec<_> = drain.next_batch().records().map(|record| record.origin.clone()).collect();
-    assert_eq!(ends.len(), 6);
+    let ids = ids(drain.next_batch());
+    assert_eq!(ids.len(), 6);
     drop(drain);
-    let Origin::Lane(fourth) = ends[3] else { panic!("from the ring") };
     let mut recovered = bus.drain();
-    recovered.recover(&[fourth], Vec::new());
-    // What a journal's next segment begins with speaks for everything before.
-    assert_eq!(recovered.next_batch().len(), 2);
-    recovered.release();
-    let ends = recovered.ends();
+    recovered.recover(&[], ids[..4].to_vec());
+    // A segment that is begun before anything was looked at knows what the last one knew.
+    assert!(ids[..4].iter().all(|id| recovered.stuck_ids().contains(id)));
+    assert_eq!(texts(recovered.next_batch()), ["event 4", "event 5"]);
     drop(recovered);
     let mut last = bus.drain();
-    last.recover(&ends, Vec::new());
+    last.recover(&[], ids);
     assert_eq!(drain_all(&mut last), Vec::<String>::new());
+    assert_eq!(last.stuck_ids(), Vec::<[u8; 16]>::new());
     last.maintain();
+    assert_eq!(bus.names("ring.bad"), ["ring.bad"]);
+}
+
+fn ids(batch: &Batch) -> Vec<[u8; 16]> {
+    batch.records().map(|record| record.header.id).collect()
+}
+
+fn texts(batch: &Batch) -> Vec<String> {
+    batch.records().map(|r| String::from_utf8_lossy(r.payload).into_owned()).collect()
+}
+
+#[test]
+fn readers_that_die_while_a_producer_idles_in_a_ring_set_aside_neither_lose_nor_double() {
+    let bus = Bus::new(4);
+    drop(bus.drain());
+    // Its records have no ids of their own.
+    let (mut first, mut second) = (bus.lane(), bus.lane());
+    publish(&mut first, b"of the first");
+    publish(&mut second, b"of the second");
+    bus.scribble(0, &[0; 96]);
+    let mut drain = bus.drain();
+    assert_eq!(texts(drain.next_batch()), ["of the first", "of the second"]);
+    let journaled = ids(drain.batch());
+    assert_ne!(journaled[0], journaled[1]);
+    drain.release();
+    drop(drain);
+    // By what stands in the last segment, and then by what its first line says.
+    let mut drain = bus.drain();
+    drain.recover(&[], journaled.clone());
+    assert_eq!(drain_all(&mut drain), Vec::<String>::new());
+    assert_eq!(drain.stuck_ids(), journaled);
+    publish(&mut second, b"last of the second");
+    drop(second);
+    assert_eq!(texts(drain.next_batch()), ["last of the second"]);
+    let mut journaled = journaled;
+    journaled.extend(ids(drain.batch()));
+    drain.release();
+    assert_eq!(drain.stuck_ids(), journaled);
+    drop(drain);
+    drop(first);
+    let mut drain = bus.drain();
+    drain.recover(&[], journaled);
+    assert_eq!(drain_all(&mut drain), Vec::<String>::new());
+    assert_eq!(drain.counts().damaged_bytes, 0);
+    assert_eq!(drain.stuck_ids(), Vec::<[u8; 16]>::new());
+    drain.maintain();
+    assert_eq!(bus.names("ring.bad"), ["ring.bad"]);
+}
+
+#[test]
+fn a_record_in_the_place_of_one_that_nobody_published_comes_out_too() {
+    for dies in [false, true] {
+        let bus = Bus::new(4);
+        drop(bus.drain());
+        let mut dead = bus.lane();
+        put(&mut dead, b"written, not published").unwrap();
+        drop(dead);
+        let mut lane = bus.lane();
+        bus.scribble(0, &[0; 96]);
+        let mut drain = bus.drain();
+        assert_eq!(texts(drain.next_batch()), ["written, not published"]);
+        let journaled = ids(drain.batch());
+        drain.release();
+        if dies {
+            drop(drain);
+            drain = bus.drain();
+            drain.recover(&[], journaled);
+        }
+        assert_eq!(drain_all(&mut drain), Vec::<String>::new());
+        publish(&mut lane, b"in its place");
+        drop(lane);
+        assert_eq!(drain_all(&mut drain), ["in its place"], "{dies}");
+        drain.maintain();
+        assert_eq!(bus.names("ring.bad"), ["ring.bad"]);
+        let kept = std::fs::read(bus.temp.path().join("ring.bad")).unwrap();
+        assert!(!kept.windows(8).any(|window| window == b"in its p"), "payloads linger");
+    }
+}
+
+#[test]
+fn a_long_hole_in_a_ring_set_aside_is_passed_over() {
+    let bus = Bus::new(4);
+    drop(bus.drain());
+    bus.hook(b"before the hole").unwrap();
+    bus.cut(1 << 40);
+    let mut drain = bus.drain();
+    // In one round, which looks at no more than a few MiB.
+    assert_eq!(texts(drain.next_batch()), ["before the hole"]);
+    drain.release();
+    drain.maintain();
+    assert_eq!(bus.names("ring.bad"), ["ring.bad"]);
+}
+
+#[test]
+fn other_rings_go_on_while_a_long_one_is_looked_through() {
+    let bus = Bus::new(4);
+    drop(bus.drain());
+    bus.hook(b"in the long ring").unwrap();
+    bus.scribble(1 << 20, &vec![0; 64 << 20]);
+    let mut drain = bus.drain();
+    bus.hook(b"in the new ring").unwrap();
+    assert_eq!(texts(drain.next_batch()), ["in the new ring"]);
+    drain.release();
+    assert!(drain.has_work(), "the reader does not sleep before it has seen all");
+    let mut rounds = 1;
+    while drain.next_batch().is_empty() {
+        rounds += 1;
+        drain.release();
+    }
+    assert!(rounds > 1);
+    assert_eq!(texts(drain.batch()), ["in the long ring"]);
+    drain.release();
+    drain.maintain();
     assert_eq!(bus.names("ring.bad"), ["ring.bad"]);
 }
 
@@ -140,13 +252,18 @@ fn a_producer_in_a_ring_set_aside_is_told_to_leave_and_loses_nothing() {
     publish(&mut lane, b"before");
     bus.scribble(0, &[0; 96]);
     let mut drain = bus.drain();
-    assert_eq!(drain_all(&mut drain), Vec::<String>::new());
+    // It may idle for hours.
+    assert_eq!(drain_all(&mut drain), ["before"]);
     put(&mut lane, b"last in the old ring").unwrap();
     assert!(lane.publish(), "the producer is told to leave");
+    assert_eq!(drain_all(&mut drain), ["last in the old ring"]);
     drain.maintain();
     assert_eq!(drain.report()[0].retired_rings, 1);
     drop(lane);
-    assert_eq!(drain_all(&mut drain), ["before", "last in the old ring"]);
+    assert_eq!(drain_all(&mut drain), Vec::<String>::new());
+    drain.maintain();
+    assert_eq!(drain.report()[0].retired_rings, 0);
+    assert_eq!(drain.counts().damaged_bytes, 0);
 }
 
 #[test]

@@ -125,6 +125,8 @@ fn a_damaged_first_line_is_made_anew() {
     assert_eq!(read_from(dir.path(), 1), pairs(1..=30));
     assert_eq!(ends_of(&middle, 11), [lane_end(0, 10)], "as the segments before it tell");
     assert_eq!(ends_of(&last, 21), [lane_end(0, 20)]);
+    let header = SegmentScan::open(&last, 21).unwrap().header().unwrap().clone();
+    assert!(header.ids.contains(&crate::testing::event(b"").id), "a ring may hold it still");
     let (mut journal, recovery) = open(dir.path());
     assert_eq!((recovery.next_seq, recovery.needs_rotation), (31, false));
     assert_eq!(recovery.ends, [lane_end(0, 30)]);

@@ -7,7 +7,7 @@ use hookring_bus::layout::READER_LOCK;
 use hookring_bus::owned::{ClaimError, OwnedLane};
 use hookring_bus::place::{Places, RING, Refused};
 use hookring_bus::sys::{self, Errno, Fd, IdleFd, Open, Stat};
-use std::ffi::CStr;
+use std::ffi::{CStr, CString};
 
 /// A lane and the ring file that it is in.
 pub(super) struct Claimed {
@@ -15,8 +15,8 @@ pub(super) struct Claimed {
     /// Which place, and its directory.
     place: usize,
     dir: IdleFd,
-    /// A description of the ring apart from the lane's, to take the reader's lock with when no daemon
-    /// lives.
+    /// A description of the ring apart from the lane's, to share the reader's lock through when no
+    /// daemon lives. Nothing is written through it; a forked child has it, too.
     spare: IdleFd,
 }
 
@@ -85,7 +85,7 @@ impl Producer {
     /// only the next one knows which.
     fn move_unread(&mut self) -> bool {
         let Some(mut claimed) = self.lane.take() else { return true };
-        let is_orphan = !claimed.is_in_place(&self.places()) && claimed.lock_reader();
+        let is_orphan = claimed.lock_orphan(&self.places());
         if is_orphan {
             // There is no lane now, so what the spool cannot take either is counted there, and not
             // in a ring that nobody looks at any more.
@@ -95,6 +95,7 @@ impl Producer {
             if !is_whole {
                 self.count_dropped(0);
             }
+            claimed.unlock_reader();
         }
         self.lane = Some(claimed);
         is_orphan
@@ -124,29 +125,76 @@ impl Claimed {
         self.spare.stat()
     }
 
-    /// Whether its ring stands where a daemon that starts looks for it.
-    fn is_in_place(&self, places: &Places<'_>) -> bool {
-        let old = create::old_name(&self.lane.control().geometry().bus);
-        self.is_named(places, RING) || self.is_named(places, &old)
+    /// Whether no daemon reads its ring or ever will. Then none can begin to until
+    /// [`Self::unlock_reader`].
+    fn lock_orphan(&self, places: &Places<'_>) -> bool {
+        if self.is_in_place(places) || !self.share_reader_lock() {
+            return false;
+        }
+        // A daemon may have renamed it while we looked, and died; without its lock none does now.
+        let is_orphan = !self.is_in_place(places);
+        if !is_orphan {
+            self.unlock_reader();
+        }
+        is_orphan
     }
 
-    /// Whether its ring has this name in its place; also where the system does not say, because what
-    /// stays in a ring can still be found.
+    /// Whether its ring stands where a daemon that starts looks for it: under one of the names that it
+    /// gets one after another.
+    fn is_in_place(&self, places: &Places<'_>) -> bool {
+        let old = create::old_name(&self.lane.control().geometry().bus);
+        self.is_named(places, RING) || self.is_named(places, &old) || self.is_set_aside(places)
+    }
+
+    /// Whether its ring has this name in its place.
     fn is_named(&self, places: &Places<'_>, name: &CStr) -> bool {
-        let stat = |dir: &Fd| sys::stat(Some(dir), name).map_err(Refused::System);
-        let named = match self.dir.get() {
-            Some(dir) => stat(dir),
-            None => places.open(self.place).and_then(|dir| stat(&dir)),
+        self.is_found(places, |dir| sys::stat(Some(dir), name).map(|stat| self.is_ours(&stat)))
+    }
+
+    /// Whether its ring waits for salvage in its place, under a name that does not say which it is.
+    fn is_set_aside(&self, places: &Places<'_>) -> bool {
+        self.is_found(places, |dir| {
+            let mut found = false;
+            sys::for_each_name(sys::open(Some(dir), c".", Open::Dir)?, |name| {
+                let stat =
+                    |name: CString| sys::stat(Some(dir), &name).is_ok_and(|s| self.is_ours(&s));
+                found = name.starts_with(create::BAD_PREFIX.as_bytes())
+                    && CString::new(name).is_ok_and(stat);
+                !found
+            })?;
+            Ok(found)
+        })
+    }
+
+    /// What `look` finds in the place; `true` also where the system does not say, because what stays
+    /// in a ring can still be found.
+    fn is_found(&self, places: &Places<'_>, look: impl FnOnce(&Fd) -> Result<bool, Errno>) -> bool {
+        let look = |dir: &Fd| look(dir).map_err(Refused::System);
+        let found = match self.dir.get() {
+            Some(dir) => look(dir),
+            None => places.open(self.place).and_then(|dir| look(&dir)),
         };
-        match named {
-            Ok(named) => named.is_same_file(self.stat()),
+        match found {
+            Ok(found) => found,
             Err(Refused::System(errno)) => errno != Errno::NOENT,
             Err(_) => false,
         }
     }
 
-    /// Takes the reader's lock of this ring, if nobody has it and the host left us the descriptor.
-    fn lock_reader(&self) -> bool {
-        self.spare.get().is_some_and(|spare| sys::lock_byte(spare, READER_LOCK) == Ok(true))
+    fn is_ours(&self, stat: &Stat) -> bool {
+        stat.is_same_file(self.stat())
+    }
+
+    /// Shares the reader's lock of this ring, if no daemon has it and the host left us the descriptor.
+    /// Other producers that leave may have it at the same time, each for its own lane.
+    fn share_reader_lock(&self) -> bool {
+        self.spare.get().is_some_and(|spare| sys::share_byte(spare, READER_LOCK) == Ok(true))
+    }
+
+    /// Gives the reader's lock back by name: a forked child that has the descriptor would keep it.
+    fn unlock_reader(&self) {
+        if let Some(spare) = self.spare.get() {
+            let _ = sys::unlock_byte(spare, READER_LOCK);
+        }
     }
 }

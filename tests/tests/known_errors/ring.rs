@@ -4,6 +4,7 @@ use std::fs::{self, OpenOptions};
 use std::os::unix::fs::{FileExt as _, PermissionsExt};
 use std::path::PathBuf;
 
+use hookring_producer::{Producer, Published};
 use hookring_tests::{Bed, wait_for};
 
 /// Where the layout (docs/ring-format.md) has the major version, and where lane 0's words begin.
@@ -79,6 +80,36 @@ fn a_daemon_killed_over_a_damaged_ring_leaves_the_rest_to_the_next() {
     wait_until_salvaged(&bed);
     assert_eq!(daemon.stop(), 0);
     assert_eq!(bed.numbers(), Vec::from_iter(0..100));
+}
+
+#[test]
+fn a_producer_that_idles_in_a_damaged_ring_delays_nothing_and_doubles_nothing() {
+    let bed = Bed::new();
+    bed.configure("[journal]\nsegment_bytes = \"64KiB\"\nretention_bytes = \"64MiB\"\n");
+    assert_eq!(bed.start().stop(), 0);
+    bed.emit_numbers(0..20);
+    let mut producer = Producer::open_in(bed.path()).expect("a producer").with_crc();
+    let mut publish = |number: u64| producer.publish(format!("{{\"n\":{number}}}").as_bytes());
+    assert_eq!(publish(20).expect("published"), Published::Ring);
+    overwrite(&bed, 0, &noise(4096));
+    let daemon = bed.start();
+    bed.wait_for_events(21);
+    // Segments enough that the last one holds none of these.
+    bed.emit_numbers(21..621);
+    bed.wait_for_events(621);
+    daemon.kill();
+    let daemon = bed.start();
+    bed.emit_numbers(621..630);
+    bed.wait_for_events(630);
+    assert!(bed.path().join("journal").read_dir().expect("segments").count() > 3);
+    // Into the damaged ring, which it then leaves.
+    assert_eq!(publish(630).expect("published"), Published::Ring);
+    wait_until_salvaged(&bed);
+    bed.wait_for_events(631);
+    assert_eq!(daemon.stop(), 0);
+    let mut numbers = bed.numbers();
+    numbers.sort_unstable();
+    assert_eq!(numbers, Vec::from_iter(0..631));
 }
 
 #[test]

@@ -9,6 +9,8 @@ pub(super) mod number {
     pub(in crate::sys) const WRITE: usize = 1;
     pub(in crate::sys) const CLOSE: usize = 3;
     pub(in crate::sys) const FSTAT: usize = 5;
+    #[cfg(feature = "std")]
+    pub(in crate::sys) const LSEEK: usize = 8;
     pub(in crate::sys) const MMAP: usize = 9;
     pub(in crate::sys) const MUNMAP: usize = 11;
     pub(in crate::sys) const RT_SIGACTION: usize = 13;
@@ -61,6 +63,8 @@ pub(super) mod number {
     pub(in crate::sys) const OPENAT: usize = 56;
     pub(in crate::sys) const CLOSE: usize = 57;
     pub(in crate::sys) const GETDENTS64: usize = 61;
+    #[cfg(feature = "std")]
+    pub(in crate::sys) const LSEEK: usize = 62;
     pub(in crate::sys) const READ: usize = 63;
     pub(in crate::sys) const WRITE: usize = 64;
     pub(in crate::sys) const PREAD: usize = 67;

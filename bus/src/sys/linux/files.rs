@@ -89,6 +89,19 @@ pub fn pwrite(fd: &Fd, bytes: &[u8], offset: u64) -> Result<usize, Errno> {
     call!(PWRITE, fd.raw(), bytes.as_ptr(), bytes.len(), offset)
 }
 
+/// Where the first data of a file stand from `offset` on, as far as its file system tells them from
+/// holes, which read as zeros. `Ok(None)`: there are none. Moves the file's own position.
+#[cfg(feature = "std")]
+pub fn next_data(fd: &Fd, offset: u64) -> Result<Option<u64>, Errno> {
+    const SEEK_DATA: i32 = 3;
+    const NXIO: Errno = Errno(6);
+    match call!(LSEEK, fd.raw(), offset, SEEK_DATA) {
+        Ok(data) => Ok(Some(data as u64)),
+        Err(NXIO) => Ok(None),
+        Err(errno) => Err(errno),
+    }
+}
+
 #[repr(C)]
 #[derive(Copy, Clone)]
 struct IoVec {

@@ -75,6 +75,25 @@ pub fn pwrite(fd: &Fd, bytes: &[u8], offset: u64) -> Result<usize, Errno> {
     check_bytes(unsafe { libc::pwrite(fd.raw(), from, count, offset as libc::off_t) })
 }
 
+/// Where the first data of a file stand from `offset` on, as far as its file system tells them from
+/// holes, which read as zeros. `Ok(None)`: there are none. Moves the file's own position.
+#[cfg(any(target_os = "linux", target_os = "freebsd", target_vendor = "apple"))]
+pub fn next_data(fd: &Fd, offset: u64) -> Result<Option<u64>, Errno> {
+    const NXIO: Errno = Errno(6);
+    // SAFETY: numbers only.
+    match check(unsafe { libc::lseek(fd.raw(), offset as libc::off_t, libc::SEEK_DATA) }) {
+        Ok(data) => Ok(Some(data as u64)),
+        Err(NXIO) => Ok(None),
+        Err(errno) => Err(errno),
+    }
+}
+
+/// As above, where the system cannot tell.
+#[cfg(not(any(target_os = "linux", target_os = "freebsd", target_vendor = "apple")))]
+pub fn next_data(_fd: &Fd, offset: u64) -> Result<Option<u64>, Errno> {
+    Ok(Some(offset))
+}
+
 /// Writes three pieces one after another at `offset`; a short write is possible.
 pub fn pwrite_pieces(fd: &Fd, pieces: [&[u8]; 3], offset: u64) -> Result<usize, Errno> {
     let vectors = pieces.map(|piece| libc::iovec {
