@@ -34,7 +34,9 @@ pub(super) struct PlaceReader {
     /// Events dropped at the limit of spools that are gone.
     spool_dropped_before: u64,
     spool_error: Option<Refused>,
-    pub(super) retired: Vec<RingReader>,
+    retired: Vec<RetiredRing>,
+    /// One of those that an earlier daemon left behind could not be opened yet.
+    is_old_ring_left: bool,
     /// Ring files with a damaged header.
     pub(super) salvaged: Vec<SalvageReader>,
 }
@@ -54,6 +56,7 @@ impl PlaceReader {
             spool_dropped_before: 0,
             spool_error: None,
             retired: Vec::new(),
+            is_old_ring_left: false,
             salvaged: Vec::new(),
         }
     }
@@ -63,7 +66,16 @@ impl PlaceReader {
     }
 
     pub(super) fn rings(&mut self) -> impl Iterator<Item = &mut RingReader> {
-        self.ring.iter_mut().chain(&mut self.retired)
+        self.ring.iter_mut().chain(self.retired.iter_mut().map(|retired| &mut retired.ring))
+    }
+
+    pub(super) fn all_rings(&self) -> impl Iterator<Item = &RingReader> {
+        self.ring.iter().chain(self.retired.iter().map(|retired| &retired.ring))
+    }
+
+    /// How many rings of each kind are open.
+    pub(super) fn open_rings(&self) -> (bool, usize, usize) {
+        (self.ring.is_some(), self.retired.len(), self.salvaged.len())
     }
 
     /// Takes up what a journal knows; what was taken up before, or read since, stays as it is.
@@ -135,19 +147,31 @@ impl PlaceReader {
                 Err(refused) => self.spool_error = Some(refused),
             }
         }
+        if self.has_ring && (self.ring.is_none() || self.is_old_ring_left) {
+            self.open_old_rings(uid, counts);
+        }
         if !self.has_ring || self.ring.is_some() {
             return Ok(());
         }
-        self.open_old_rings(uid, counts);
         self.open_ring(uid, options, counts)
     }
 
     /// Rings that an earlier daemon had replaced and not emptied. One that is held or cannot be opened
-    /// now is tried again when a ring is missing.
+    /// now is tried again.
     fn open_old_rings(&mut self, uid: u32, counts: &mut Counts) {
-        let Ok(names) = std::fs::read_dir(self.name()) else { return };
-        for name in names.flatten().filter_map(|entry| entry.file_name().into_string().ok()) {
-            if let Err(ReadError::Ring(error)) = self.open_old_ring(&name, uid, counts) {
+        let Some((dir, _)) = &self.dir else { return };
+        let mut names = Vec::new();
+        let is_listed = sys::for_each_name_in(dir, |name| {
+            names.extend(
+                String::from_utf8(name.to_owned()).ok().filter(|it| it.starts_with("ring.")),
+            );
+            true
+        });
+        self.is_old_ring_left = is_listed.is_err();
+        for name in names {
+            let Err(error) = self.open_old_ring(&name, uid, counts) else { continue };
+            self.is_old_ring_left = true;
+            if let ReadError::Ring(error) = error {
                 self.ring_damage = Some(format!("{name} cannot be emptied: {error}"));
             }
         }
@@ -161,13 +185,13 @@ impl PlaceReader {
     ) -> Result<(), ReadError> {
         let uuid = |prefix| name.strip_prefix(prefix).and_then(create::from_hex);
         let (Some((dir, _)), Ok(file)) = (&self.dir, CString::new(name)) else { return Ok(()) };
-        if let Some(bus) = uuid(create::OLD_PREFIX)
-            && self.retired.iter().all(|ring| ring.bus() != bus)
+        if uuid(create::OLD_PREFIX).is_some()
+            && self.retired.iter().all(|retired| retired.name != file)
         {
             match RingReader::open(dir, &file, uid, counts) {
                 Ok(mut ring) => {
                     ring.retire();
-                    self.retired.push(ring);
+                    self.retired.push(RetiredRing { ring, name: file });
                 }
                 Err(ReadError::Ring(RingError::Layout(error))) => {
                     self.salvaged.push(set_aside(dir, &file, uid)?);
@@ -203,9 +227,9 @@ impl PlaceReader {
                     self.ring_damage = ring.damage().or(self.ring_damage.take());
                     ring.retire();
                     counts.retired_rings += 1;
-                    let old = create::old_name(&ring.bus());
-                    self.retired.push(ring);
-                    let _ = sys::rename(dir, RING, &old);
+                    let name = create::old_name(&ring.bus());
+                    let _ = sys::rename(dir, RING, &name);
+                    self.retired.push(RetiredRing { ring, name });
                 }
                 Err(ReadError::Busy) => return Err(OpenError::Busy(format!("{name}/ring"))),
                 Err(ReadError::Ring(RingError::System(Errno::NOENT))) => {}
@@ -269,22 +293,20 @@ impl PlaceReader {
         if let Some(mut ring) = self.ring.take() {
             ring.retire();
             counts.retired_rings += 1;
-            self.retired.push(ring);
+            let name = create::old_name(&ring.bus());
+            self.retired.push(RetiredRing { ring, name });
         }
     }
 
     pub(super) fn drop_finished(&mut self) {
         let dir = self.dir.as_ref().map(|(dir, _)| dir);
-        self.retired.retain_mut(|ring| {
-            let finished = ring.is_finished();
-            if finished {
-                self.dropped_before = self.dropped_before.saturating_add(ring.dropped_events());
+        for retired in self.retired.extract_if(.., |retired| retired.ring.is_finished()) {
+            let dropped = retired.ring.dropped_events();
+            self.dropped_before = self.dropped_before.saturating_add(dropped);
+            if let Some(dir) = dir {
+                retired.unlink(dir);
             }
-            if let (true, Some(dir)) = (finished, dir) {
-                let _ = sys::unlink(dir, &create::old_name(&ring.bus()));
-            }
-            !finished
-        });
+        }
         for salvaged in self.salvaged.extract_if(.., |salvaged| salvaged.is_finished()) {
             if let Some(dir) = dir {
                 salvaged.finish(dir);
@@ -307,7 +329,7 @@ impl PlaceReader {
             report.locked_lanes = ring.locked_lanes();
             report.used_bytes = ring.used_bytes();
         }
-        let dropped = self.ring.iter().chain(&self.retired).map(RingReader::dropped_events);
+        let dropped = self.all_rings().map(RingReader::dropped_events);
         report.dropped_events = dropped.fold(self.dropped_before, u64::saturating_add);
         if let Some(usage) = self.spool.as_ref().and_then(SpoolReader::usage) {
             report.spool_bytes = usage.used_bytes().load(Ordering::Relaxed);
@@ -324,6 +346,23 @@ impl PlaceReader {
             }
         }
         report
+    }
+}
+
+/// A ring that is emptied before it goes.
+struct RetiredRing {
+    ring: RingReader,
+    /// The name under which it was found, or that it was given. Its header may tell of another.
+    name: CString,
+}
+
+impl RetiredRing {
+    /// Removes the file, if that is what still has the name.
+    fn unlink(&self, dir: &Fd) {
+        let found = sys::stat(Some(dir), &self.name);
+        if found.is_ok_and(|found| found.is_same_file(self.ring.stat())) {
+            let _ = sys::unlink(dir, &self.name);
+        }
     }
 }
 

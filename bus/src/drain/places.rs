@@ -175,7 +175,7 @@ impl PlaceSet {
     }
 
     pub(super) fn ends(&self) -> Vec<LaneEnd> {
-        let rings = self.places.iter().flat_map(|place| place.ring.iter().chain(&place.retired));
+        let rings = self.places.iter().flat_map(PlaceReader::all_rings);
         let salvaged = self.places.iter().flat_map(|place| &place.salvaged);
         rings.flat_map(RingReader::ends).chain(salvaged.filter_map(SalvageReader::end)).collect()
     }
@@ -186,7 +186,7 @@ impl PlaceSet {
 
     pub(super) fn has_lane_work(&self) -> bool {
         self.places.iter().any(|place| {
-            place.ring.iter().chain(&place.retired).any(RingReader::has_work)
+            place.all_rings().any(RingReader::has_work)
                 || place.salvaged.iter().any(SalvageReader::has_work)
         })
     }
@@ -202,10 +202,10 @@ impl PlaceSet {
             place.check_dir(uid, &mut self.journaled, counts);
             place.check_ring(&options, counts);
             place.check_spool(&mut self.journaled);
-            let (had_ring, had_spool) = (place.ring.is_some(), place.spool.is_some());
+            let (had_rings, had_spool) = (place.open_rings(), place.spool.is_some());
             // A ring that another daemon holds is left alone; the error shows in the report.
             let _ = place.open_all(uid, &options, counts);
-            if !had_ring {
+            if place.open_rings() != had_rings {
                 place.recover(&self.journaled_ends);
             }
             if let Some(spool) = place.spool.as_mut().filter(|_| !had_spool) {

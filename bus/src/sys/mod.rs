@@ -123,6 +123,13 @@ pub enum Open {
     Unnamed,
 }
 
+/// As [`for_each_name`], for a directory that stays open: a new description of it starts at its
+/// beginning.
+#[cfg(feature = "std")]
+pub fn for_each_name_in(dir: &Fd, each: impl FnMut(&[u8]) -> bool) -> Result<(), Errno> {
+    for_each_name(open(Some(dir), c".", Open::Dir)?, each)
+}
+
 /// What to tell the kernel of a mapping; the numbers are Linux's.
 #[derive(Copy, Clone)]
 pub enum Advice {
