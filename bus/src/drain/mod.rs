@@ -12,8 +12,11 @@ mod places;
 mod report;
 mod ring_reader;
 mod salvage_reader;
+pub(crate) mod set_aside;
 mod sigbus;
-mod spool_entry;
+mod spool_counters;
+pub(crate) mod spool_entry;
+mod spool_file;
 mod spool_reader;
 
 pub use batch::{Batch, LaneEnd, Origin, Record};
@@ -51,6 +54,9 @@ pub struct Counts {
     pub bad_spool_entries: u64,
     /// Spool entries that were unlinked unread, because the journal has their events.
     pub journaled_spool_entries: u64,
+    /// Words of spools' counters that no hook can have counted, set right: a hook died, or somebody
+    /// wrote over them.
+    pub mended_spool_counters: u64,
     /// Rings replaced.
     pub retired_rings: u64,
 }

@@ -8,8 +8,7 @@ use super::places::Options;
 use super::report::{OpenError, PlaceReport};
 use super::ring_reader::{ReadError, RingReader};
 use super::salvage_reader::SalvageReader;
-use super::spool_reader::{MAX_STUCK, SpoolReader};
-use crate::atomic::Ordering;
+use super::spool_reader::{MAX_STUCK, MAX_UNREADABLE, SpoolReader};
 use crate::control::RingError;
 use crate::create;
 use crate::doorbell;
@@ -113,9 +112,9 @@ impl PlaceReader {
     }
 
     /// A spool whose directory or counters were removed or replaced is opened anew: hooks have.
-    pub(super) fn check_spool(&mut self, journaled: &mut Journaled) {
+    pub(super) fn check_spool(&mut self, journaled: &mut Journaled, counts: &mut Counts) {
         let (Some(spool), Some((dir, _))) = (&mut self.spool, &self.dir) else { return };
-        spool.retry_unreadable();
+        spool.look_after(counts);
         if !spool.is_in(dir) {
             self.close_spool(journaled);
         }
@@ -331,13 +330,19 @@ impl PlaceReader {
         }
         let dropped = self.all_rings().map(RingReader::dropped_events);
         report.dropped_events = dropped.fold(self.dropped_before, u64::saturating_add);
-        if let Some(usage) = self.spool.as_ref().and_then(SpoolReader::usage) {
-            report.spool_bytes = usage.used_bytes().load(Ordering::Relaxed);
-            report.spool_dropped_events = usage.dropped_events().load(Ordering::Relaxed);
-        }
-        report.spool_dropped_events += self.spool_dropped_before;
+        report.spool_dropped_events = self.spool_dropped_before;
         if let Some(spool) = &self.spool {
+            report.spool_bytes = spool.used_bytes();
+            report.spool_entries = spool.waiting();
+            report.spool_dropped_events += spool.dropped_events();
             report.stuck_spool_entries = spool.stuck().len();
+            report.unreadable_spool_entries = spool.unreadable();
+            if spool.is_blocked_by_unreadable() {
+                report.spool_error = Some(format!(
+                    "its entries wait, since {MAX_UNREADABLE} of them cannot be read; see what keeps hookring from reading or renaming them in {}/spool",
+                    report.path
+                ));
+            }
             if spool.is_stuck() {
                 report.spool_error = Some(format!(
                     "its entries wait, since {MAX_STUCK} that are journaled cannot be removed; make {}/spool writable",

@@ -8,7 +8,7 @@ use super::report::{OpenError, PlaceReport};
 use super::ring_reader::RingReader;
 use super::salvage_reader::SalvageReader;
 use super::spool_reader::SpoolReader;
-use crate::atomic::{AtomicU32, Ordering};
+use crate::atomic::AtomicU32;
 use crate::create;
 use crate::place::Places;
 use crate::record::RecordHeader;
@@ -201,7 +201,7 @@ impl PlaceSet {
         for place in &mut self.places {
             place.check_dir(uid, &mut self.journaled, counts);
             place.check_ring(&options, counts);
-            place.check_spool(&mut self.journaled);
+            place.check_spool(&mut self.journaled, counts);
             let (had_rings, had_spool) = (place.open_rings(), place.spool.is_some());
             // A ring that another daemon holds is left alone; the error shows in the report.
             let _ = place.open_all(uid, &options, counts);
@@ -218,8 +218,8 @@ impl PlaceSet {
     /// Other sizes and limits; a ring that does not fit them is replaced by the next `maintain`.
     pub(super) fn set_options(&mut self, options: Options) {
         self.options = options;
-        for usage in self.places.iter().filter_map(|place| place.spool.as_ref()?.usage()) {
-            usage.limit_bytes().store(options.spool_bytes, Ordering::Relaxed);
+        for spool in self.places.iter_mut().filter_map(|place| place.spool.as_mut()) {
+            spool.set_limit_bytes(options.spool_bytes);
         }
     }
 

@@ -197,6 +197,11 @@ fn show_problems(status: &Status, out: &mut dyn Write) -> io::Result<()> {
             status.places.iter().map(|place| place.stuck_spool_entries as u64).sum(),
             "spool entries that are journaled and cannot be removed",
         ),
+        (
+            status.places.iter().map(|place| place.unreadable_spool_entries as u64).sum(),
+            "spool entries that cannot be read, kept and tried again (.unreadable-…)",
+        ),
+        (counts.mended_spool_counters, "counters of spools set right"),
         (counts.retired_rings, "rings replaced"),
         (status.journal.bad_lines, "damaged journal lines (hookring journal verify)"),
         (status.journal.cut_bytes, "bytes cut off behind the journal's last whole line"),
