@@ -122,6 +122,11 @@ impl Drain {
         // The clock comes before the tails and the spool: whatever caused a record stamped at or
         // before it was published before that, so this round or an earlier one sees it.
         fence(Ordering::SeqCst);
+        // Behind the clock, too: from here on hooks may have stored in another spool than the one that
+        // is read.
+        if self.places.has_replaced_spool() {
+            self.maintain();
+        }
         let is_forced = std::mem::take(&mut self.is_listing_due);
         self.horizon_ns = self.places.list_spools(is_forced, &mut self.counts);
         if is_forced {

@@ -21,6 +21,9 @@ use std::ffi::{CStr, CString};
 /// One place.
 pub(super) struct PlaceReader {
     path: Path,
+    /// Of the spool and of its counters.
+    spool_path: CString,
+    counters_path: CString,
     has_ring: bool,
     pub(super) dir: Option<(Fd, Stat)>,
     pub(super) refused: Option<Refused>,
@@ -42,7 +45,11 @@ pub(super) struct PlaceReader {
 
 impl PlaceReader {
     pub(super) fn new(path: Path, has_ring: bool) -> PlaceReader {
+        let below = |name: &str| CString::new([path.as_bytes(), name.as_bytes()].concat());
+        let [spool_path, counters_path] = ["/spool", "/spool/usage"].map(below);
         PlaceReader {
+            spool_path: spool_path.unwrap_or_default(),
+            counters_path: counters_path.unwrap_or_default(),
             path,
             has_ring,
             dir: None,
@@ -118,6 +125,27 @@ impl PlaceReader {
         if !spool.is_in(dir) {
             self.close_spool(journaled);
         }
+    }
+
+    /// Whether hooks find another spool here than the one that is read, or other counters in it: what
+    /// they store there is seen by [`Self::check_spool`] only. One system call; where a spool has no
+    /// counters, two.
+    pub(super) fn is_spool_replaced(&self) -> bool {
+        let Some(spool) = &self.spool else {
+            // What was missing may have been made by a hook.
+            let missing = |refused| refused == Some(Refused::Missing);
+            let made = match &self.dir {
+                None if missing(self.refused) => self.path.as_c_str(),
+                Some(_) if missing(self.spool_error) => &self.spool_path,
+                _ => return false,
+            };
+            return sys::stat(None, made).is_ok();
+        };
+        let (path, ours) = match spool.counters_stat() {
+            Some(counters) => (&self.counters_path, Ok(counters)),
+            None => (&self.spool_path, sys::fstat(spool.dir())),
+        };
+        !matches!((sys::stat(None, path), ours), (Ok(now), Ok(ours)) if now.is_same_file(&ours))
     }
 
     /// What it could not unlink stays known: the same directory may be opened again.

@@ -104,6 +104,11 @@ impl PlaceSet {
         spools.flat_map(SpoolReader::stuck).collect()
     }
 
+    /// Whether some place has another spool by now than the one that is read. One system call per place.
+    pub(super) fn has_replaced_spool(&self) -> bool {
+        self.places.iter().any(PlaceReader::is_spool_replaced)
+    }
+
     pub(super) fn load_tails(&mut self, counts: &mut Counts) {
         self.places.iter_mut().flat_map(PlaceReader::rings).for_each(RingReader::load_tails);
         let is_journaled = |header: &RecordHeader| self.journaled.has(&header.id);

@@ -131,6 +131,15 @@ impl SpoolReader {
         self.counters.as_ref().is_some_and(is_usage) && is(place, SPOOL, sys::fstat(&self.dir))
     }
 
+    /// The counters' file, as it was opened. `None`: there is none.
+    pub(super) fn counters_stat(&self) -> Option<Stat> {
+        self.counters.as_ref().map(Counters::stat)
+    }
+
+    pub(super) fn dir(&self) -> &Fd {
+        &self.dir
+    }
+
     /// Events dropped at its limit.
     pub(super) fn dropped_events(&self) -> u64 {
         self.counters.as_ref().map_or(0, Counters::dropped_events)
