@@ -7,19 +7,21 @@
 mod batch;
 mod journaled;
 mod lane_reader;
+mod look;
 mod place_reader;
 mod places;
 mod report;
 mod ring_reader;
 mod salvage_reader;
-pub(crate) mod set_aside;
+mod set_aside;
 mod sigbus;
 mod spool_counters;
-pub(crate) mod spool_entry;
+mod spool_entry;
 mod spool_file;
 mod spool_reader;
 
 pub use batch::{Batch, LaneEnd, Origin, Record};
+pub use look::look;
 pub use places::Options;
 pub use report::{OpenError, PlaceReport};
 

@@ -9,11 +9,11 @@ use std::collections::VecDeque;
 use std::ffi::CString;
 
 /// What was set aside as damaged begins with this.
-pub(crate) const BAD_PREFIX: &str = ".bad-";
+const BAD_PREFIX: &str = ".bad-";
 /// So many of them are kept for people to look at; the oldest goes first.
 const MAX_BAD_KEPT: usize = 16;
 /// What was set aside because it may not be read begins with this. None of it is ever removed.
-pub(crate) const UNREADABLE_PREFIX: &str = ".unreadable-";
+pub(super) const UNREADABLE_PREFIX: &str = ".unreadable-";
 /// A temporary file that was not touched for so long has lost its writer. It was never published.
 const MAX_TEMPORARY_AGE_S: i64 = 3600;
 

@@ -2,6 +2,7 @@
 
 mod bus;
 mod damage;
+mod look;
 mod order;
 mod publishing;
 mod recovery;
