@@ -22,6 +22,8 @@ pub const DEFAULT_LIMIT_BYTES: u64 = 256 * 1024 * 1024;
 pub const USAGE: &CStr = c"usage";
 /// Length of the counters' file, in bytes.
 pub const USAGE_BYTES: usize = 4096;
+/// Where in it events are counted that were dropped at the limit.
+pub const DROPPED_EVENTS_OFFSET: usize = 16;
 /// What became of a record that was handed to the spool.
 #[derive(Copy, Clone, PartialEq, Eq, Debug)]
 pub enum Spooled {
@@ -74,7 +76,7 @@ impl Usage {
 
     /// Events dropped at the limit, or because the disk was full.
     pub fn dropped_events(&self) -> &AtomicU64 {
-        self.region.word64(16)
+        self.region.word64(DROPPED_EVENTS_OFFSET)
     }
 
     /// Bytes of the dropped events.

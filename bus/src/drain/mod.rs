@@ -7,17 +7,22 @@
 mod batch;
 mod journaled;
 mod lane_reader;
+mod look;
 mod place_reader;
 mod places;
 mod report;
 mod ring_reader;
 mod salvage_file;
 mod salvage_reader;
+mod set_aside;
 mod sigbus;
+mod spool_counters;
 mod spool_entry;
+mod spool_file;
 mod spool_reader;
 
 pub use batch::{Batch, LaneEnd, Origin, Record};
+pub use look::look;
 pub use places::Options;
 pub use report::{OpenError, PlaceReport};
 
@@ -52,6 +57,9 @@ pub struct Counts {
     pub bad_spool_entries: u64,
     /// Spool entries that were unlinked unread, because the journal has their events.
     pub journaled_spool_entries: u64,
+    /// Words of spools' counters that no hook can have counted, set right: a hook died, or somebody
+    /// wrote over them.
+    pub mended_spool_counters: u64,
     /// Rings replaced.
     pub retired_rings: u64,
 }
@@ -117,6 +125,11 @@ impl Drain {
         // The clock comes before the tails and the spool: whatever caused a record stamped at or
         // before it was published before that, so this round or an earlier one sees it.
         fence(Ordering::SeqCst);
+        // Behind the clock, too: from here on hooks may have stored in another spool than the one that
+        // is read.
+        if self.places.has_replaced_spool() {
+            self.maintain();
+        }
         let is_forced = std::mem::take(&mut self.is_listing_due);
         self.horizon_ns = self.places.list_spools(is_forced, &mut self.counts);
         if is_forced {

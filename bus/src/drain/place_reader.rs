@@ -8,8 +8,7 @@ use super::places::Options;
 use super::report::{OpenError, PlaceReport};
 use super::ring_reader::{ReadError, RingReader};
 use super::salvage_reader::SalvageReader;
-use super::spool_reader::{MAX_STUCK, SpoolReader};
-use crate::atomic::Ordering;
+use super::spool_reader::{MAX_STUCK, MAX_UNREADABLE, SpoolReader};
 use crate::control::RingError;
 use crate::create;
 use crate::doorbell;
@@ -22,6 +21,9 @@ use std::ffi::{CStr, CString};
 /// One place.
 pub(super) struct PlaceReader {
     path: Path,
+    /// Of the spool and of its counters.
+    spool_path: CString,
+    counters_path: CString,
     has_ring: bool,
     pub(super) dir: Option<(Fd, Stat)>,
     pub(super) refused: Option<Refused>,
@@ -34,14 +36,20 @@ pub(super) struct PlaceReader {
     /// Events dropped at the limit of spools that are gone.
     spool_dropped_before: u64,
     spool_error: Option<Refused>,
-    pub(super) retired: Vec<RingReader>,
+    retired: Vec<RetiredRing>,
+    /// One of those that an earlier daemon left behind could not be opened yet.
+    is_old_ring_left: bool,
     /// Ring files with a damaged header.
     pub(super) salvaged: Vec<SalvageReader>,
 }
 
 impl PlaceReader {
     pub(super) fn new(path: Path, has_ring: bool) -> PlaceReader {
+        let below = |name: &str| CString::new([path.as_bytes(), name.as_bytes()].concat());
+        let [spool_path, counters_path] = ["/spool", "/spool/usage"].map(below);
         PlaceReader {
+            spool_path: spool_path.unwrap_or_default(),
+            counters_path: counters_path.unwrap_or_default(),
             path,
             has_ring,
             dir: None,
@@ -54,6 +62,7 @@ impl PlaceReader {
             spool_dropped_before: 0,
             spool_error: None,
             retired: Vec::new(),
+            is_old_ring_left: false,
             salvaged: Vec::new(),
         }
     }
@@ -63,7 +72,16 @@ impl PlaceReader {
     }
 
     pub(super) fn rings(&mut self) -> impl Iterator<Item = &mut RingReader> {
-        self.ring.iter_mut().chain(&mut self.retired)
+        self.ring.iter_mut().chain(self.retired.iter_mut().map(|retired| &mut retired.ring))
+    }
+
+    pub(super) fn all_rings(&self) -> impl Iterator<Item = &RingReader> {
+        self.ring.iter().chain(self.retired.iter().map(|retired| &retired.ring))
+    }
+
+    /// How many rings of each kind are open.
+    pub(super) fn open_rings(&self) -> (bool, usize, usize) {
+        (self.ring.is_some(), self.retired.len(), self.salvaged.len())
     }
 
     /// Takes up what a journal knows; what was taken up before, or read since, stays as it is.
@@ -100,12 +118,33 @@ impl PlaceReader {
     }
 
     /// A spool whose directory or counters were removed or replaced is opened anew: hooks have.
-    pub(super) fn check_spool(&mut self, journaled: &mut Journaled) {
+    pub(super) fn check_spool(&mut self, journaled: &mut Journaled, counts: &mut Counts) {
         let (Some(spool), Some((dir, _))) = (&mut self.spool, &self.dir) else { return };
-        spool.retry_unreadable();
+        spool.look_after(counts);
         if !spool.is_in(dir) {
             self.close_spool(journaled);
         }
+    }
+
+    /// Whether hooks find another spool here than the one that is read, or other counters in it: what
+    /// they store there is seen by [`Self::check_spool`] only. One system call; where a spool has no
+    /// counters, two.
+    pub(super) fn is_spool_replaced(&self) -> bool {
+        let Some(spool) = &self.spool else {
+            // What was missing may have been made by a hook.
+            let missing = |refused| refused == Some(Refused::Missing);
+            let made = match &self.dir {
+                None if missing(self.refused) => self.path.as_c_str(),
+                Some(_) if missing(self.spool_error) => &self.spool_path,
+                _ => return false,
+            };
+            return sys::stat(None, made).is_ok();
+        };
+        let (path, ours) = match spool.counters_stat() {
+            Some(counters) => (&self.counters_path, Ok(counters)),
+            None => (&self.spool_path, sys::fstat(spool.dir())),
+        };
+        !matches!((sys::stat(None, path), ours), (Ok(now), Ok(ours)) if now.is_same_file(&ours))
     }
 
     /// What it could not unlink stays known: the same directory may be opened again.
@@ -134,19 +173,31 @@ impl PlaceReader {
                 Err(refused) => self.spool_error = Some(refused),
             }
         }
+        if self.has_ring && (self.ring.is_none() || self.is_old_ring_left) {
+            self.open_old_rings(uid, counts);
+        }
         if !self.has_ring || self.ring.is_some() {
             return Ok(());
         }
-        self.open_old_rings(uid, counts);
         self.open_ring(uid, options, counts)
     }
 
     /// Rings that an earlier daemon had replaced and not emptied. One that is held or cannot be opened
-    /// now is tried again when a ring is missing.
+    /// now is tried again.
     fn open_old_rings(&mut self, uid: u32, counts: &mut Counts) {
-        let Ok(names) = std::fs::read_dir(self.name()) else { return };
-        for name in names.flatten().filter_map(|entry| entry.file_name().into_string().ok()) {
-            if let Err(ReadError::Ring(error)) = self.open_old_ring(&name, uid, counts) {
+        let Some((dir, _)) = &self.dir else { return };
+        let mut names = Vec::new();
+        let is_listed = sys::for_each_name_in(dir, |name| {
+            names.extend(
+                String::from_utf8(name.to_owned()).ok().filter(|it| it.starts_with("ring.")),
+            );
+            true
+        });
+        self.is_old_ring_left = is_listed.is_err();
+        for name in names {
+            let Err(error) = self.open_old_ring(&name, uid, counts) else { continue };
+            self.is_old_ring_left = true;
+            if let ReadError::Ring(error) = error {
                 self.ring_damage = Some(format!("{name} cannot be emptied: {error}"));
             }
         }
@@ -160,13 +211,13 @@ impl PlaceReader {
     ) -> Result<(), ReadError> {
         let uuid = |prefix| name.strip_prefix(prefix).and_then(create::from_hex);
         let (Some((dir, _)), Ok(file)) = (&self.dir, CString::new(name)) else { return Ok(()) };
-        if let Some(bus) = uuid(create::OLD_PREFIX)
-            && self.retired.iter().all(|ring| ring.bus() != bus)
+        if uuid(create::OLD_PREFIX).is_some()
+            && self.retired.iter().all(|retired| retired.name != file)
         {
             match RingReader::open(dir, &file, uid, counts) {
                 Ok(mut ring) => {
                     ring.retire();
-                    self.retired.push(ring);
+                    self.retired.push(RetiredRing { ring, name: file });
                 }
                 Err(ReadError::Ring(RingError::Layout(error))) => {
                     self.salvaged.push(set_aside(dir, &file, uid)?);
@@ -202,9 +253,9 @@ impl PlaceReader {
                     self.ring_damage = ring.damage().or(self.ring_damage.take());
                     ring.retire();
                     counts.retired_rings += 1;
-                    let old = create::old_name(&ring.bus());
-                    self.retired.push(ring);
-                    let _ = sys::rename(dir, RING, &old);
+                    let name = create::old_name(&ring.bus());
+                    let _ = sys::rename(dir, RING, &name);
+                    self.retired.push(RetiredRing { ring, name });
                 }
                 Err(ReadError::Busy) => return Err(OpenError::Busy(format!("{name}/ring"))),
                 Err(ReadError::Ring(RingError::System(Errno::NOENT))) => {}
@@ -268,22 +319,20 @@ impl PlaceReader {
         if let Some(mut ring) = self.ring.take() {
             ring.retire();
             counts.retired_rings += 1;
-            self.retired.push(ring);
+            let name = create::old_name(&ring.bus());
+            self.retired.push(RetiredRing { ring, name });
         }
     }
 
     pub(super) fn drop_finished(&mut self) {
         let dir = self.dir.as_ref().map(|(dir, _)| dir);
-        self.retired.retain_mut(|ring| {
-            let finished = ring.is_finished();
-            if finished {
-                self.dropped_before = self.dropped_before.saturating_add(ring.dropped_events());
+        for retired in self.retired.extract_if(.., |retired| retired.ring.is_finished()) {
+            let dropped = retired.ring.dropped_events();
+            self.dropped_before = self.dropped_before.saturating_add(dropped);
+            if let Some(dir) = dir {
+                retired.unlink(dir);
             }
-            if let (true, Some(dir)) = (finished, dir) {
-                let _ = sys::unlink(dir, &create::old_name(&ring.bus()));
-            }
-            !finished
-        });
+        }
         for salvaged in self.salvaged.extract_if(.., |salvaged| salvaged.is_finished()) {
             if let Some(dir) = dir {
                 salvaged.finish(dir);
@@ -306,15 +355,21 @@ impl PlaceReader {
             report.locked_lanes = ring.locked_lanes();
             report.used_bytes = ring.used_bytes();
         }
-        let dropped = self.ring.iter().chain(&self.retired).map(RingReader::dropped_events);
+        let dropped = self.all_rings().map(RingReader::dropped_events);
         report.dropped_events = dropped.fold(self.dropped_before, u64::saturating_add);
-        if let Some(usage) = self.spool.as_ref().and_then(SpoolReader::usage) {
-            report.spool_bytes = usage.used_bytes().load(Ordering::Relaxed);
-            report.spool_dropped_events = usage.dropped_events().load(Ordering::Relaxed);
-        }
-        report.spool_dropped_events += self.spool_dropped_before;
+        report.spool_dropped_events = self.spool_dropped_before;
         if let Some(spool) = &self.spool {
+            report.spool_bytes = spool.used_bytes();
+            report.spool_entries = spool.waiting();
+            report.spool_dropped_events += spool.dropped_events();
             report.stuck_spool_entries = spool.stuck().len();
+            report.unreadable_spool_entries = spool.unreadable();
+            if spool.is_blocked_by_unreadable() {
+                report.spool_error = Some(format!(
+                    "its entries wait, since {MAX_UNREADABLE} of them cannot be read; see what keeps hookring from reading or renaming them in {}/spool",
+                    report.path
+                ));
+            }
             if spool.is_stuck() {
                 report.spool_error = Some(format!(
                     "its entries wait, since {MAX_STUCK} that are journaled cannot be removed; make {}/spool writable",
@@ -323,6 +378,23 @@ impl PlaceReader {
             }
         }
         report
+    }
+}
+
+/// A ring that is emptied before it goes.
+struct RetiredRing {
+    ring: RingReader,
+    /// The name under which it was found, or that it was given. Its header may tell of another.
+    name: CString,
+}
+
+impl RetiredRing {
+    /// Removes the file, if that is what still has the name.
+    fn unlink(&self, dir: &Fd) {
+        let found = sys::stat(Some(dir), &self.name);
+        if found.is_ok_and(|found| found.is_same_file(self.ring.stat())) {
+            let _ = sys::unlink(dir, &self.name);
+        }
     }
 }
 

@@ -8,7 +8,7 @@ use super::report::{OpenError, PlaceReport};
 use super::ring_reader::RingReader;
 use super::salvage_reader::SalvageReader;
 use super::spool_reader::SpoolReader;
-use crate::atomic::{AtomicU32, Ordering};
+use crate::atomic::AtomicU32;
 use crate::create;
 use crate::place::Places;
 use crate::spool;
@@ -108,6 +108,11 @@ impl PlaceSet {
         spools.flat_map(SpoolReader::stuck).chain(kept).chain(unseen).collect()
     }
 
+    /// Whether some place has another spool by now than the one that is read. One system call per place.
+    pub(super) fn has_replaced_spool(&self) -> bool {
+        self.places.iter().any(PlaceReader::is_spool_replaced)
+    }
+
     pub(super) fn load_tails(&mut self, counts: &mut Counts) {
         self.places.iter_mut().flat_map(PlaceReader::rings).for_each(RingReader::load_tails);
         let is_journaled = |id: &[u8; 16]| self.journaled.has(id);
@@ -179,7 +184,7 @@ impl PlaceSet {
     }
 
     pub(super) fn ends(&self) -> Vec<LaneEnd> {
-        let rings = self.places.iter().flat_map(|place| place.ring.iter().chain(&place.retired));
+        let rings = self.places.iter().flat_map(PlaceReader::all_rings);
         rings.flat_map(RingReader::ends).collect()
     }
 
@@ -194,7 +199,7 @@ impl PlaceSet {
 
     pub(super) fn has_lane_work(&self) -> bool {
         self.places.iter().any(|place| {
-            place.ring.iter().chain(&place.retired).any(RingReader::has_work)
+            place.all_rings().any(RingReader::has_work)
                 || place.salvaged.iter().any(SalvageReader::has_work)
         })
     }
@@ -209,11 +214,11 @@ impl PlaceSet {
         for place in &mut self.places {
             place.check_dir(uid, &mut self.journaled, counts);
             place.check_ring(&options, counts);
-            place.check_spool(&mut self.journaled);
-            let (had_ring, had_spool) = (place.ring.is_some(), place.spool.is_some());
+            place.check_spool(&mut self.journaled, counts);
+            let (had_rings, had_spool) = (place.open_rings(), place.spool.is_some());
             // A ring that another daemon holds is left alone; the error shows in the report.
             let _ = place.open_all(uid, &options, counts);
-            if !had_ring {
+            if place.open_rings() != had_rings {
                 place.recover(&self.journaled_ends);
             }
             if let Some(spool) = place.spool.as_mut().filter(|_| !had_spool) {
@@ -226,8 +231,8 @@ impl PlaceSet {
     /// Other sizes and limits; a ring that does not fit them is replaced by the next `maintain`.
     pub(super) fn set_options(&mut self, options: Options) {
         self.options = options;
-        for usage in self.places.iter().filter_map(|place| place.spool.as_ref()?.usage()) {
-            usage.limit_bytes().store(options.spool_bytes, Ordering::Relaxed);
+        for spool in self.places.iter_mut().filter_map(|place| place.spool.as_mut()) {
+            spool.set_limit_bytes(options.spool_bytes);
         }
     }
 

@@ -67,10 +67,14 @@ pub struct PlaceReport {
     pub dropped_events: u64,
     /// Bytes in its spool.
     pub spool_bytes: u64,
+    /// Entries in its spool, as far as they are known.
+    pub spool_entries: usize,
     /// Events dropped at the spool's limit.
     pub spool_dropped_events: u64,
     /// Spool entries that are journaled and could not be removed.
     pub stuck_spool_entries: usize,
+    /// Spool entries that cannot be read; they are kept, and tried again.
+    pub unreadable_spool_entries: usize,
     /// Rings that are being emptied before they go, damaged ones that were set aside included.
     pub retired_rings: usize,
 }

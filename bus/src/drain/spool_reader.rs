@@ -3,18 +3,17 @@
 use super::Counts;
 use super::batch::{Batch, Origin};
 use super::journaled::Journaled;
-use super::sigbus::Guard;
+use super::set_aside::SetAside;
+use super::spool_counters::Counters;
 use super::spool_entry::{Entry, Oldest};
-use crate::atomic::{AtomicU64, Ordering};
+use super::spool_file::{self, ReadError};
 use crate::crc::Crc32c;
 use crate::place::SPOOL;
-use crate::record::{
-    MAX_META_BYTES, MAX_PAYLOAD_BYTES, RECORD_HEADER_BYTES, RecordHeader, SPOOL_POSITION, kind,
-};
-use crate::spool::{TEMPORARY_PREFIX, USAGE, Usage};
-use crate::sys::{self, Errno, Fd, Open, Stat};
+use crate::record::RECORD_HEADER_BYTES;
+use crate::spool::USAGE;
+use crate::sys::{self, Errno, Fd, Stat};
 use std::collections::{BTreeMap, BTreeSet, HashSet, VecDeque};
-use std::ffi::{CStr, CString};
+use std::ffi::CStr;
 
 /// Entries that a listing keeps at most, the oldest; the rest wait on disk for the next one.
 const MAX_LISTED: usize = if cfg!(test) { 8 } else { 64 * 1024 };
@@ -23,21 +22,17 @@ pub(super) const MAX_STUCK: usize = 4096;
 /// Entries that one listing unlinks at most because they are journaled.
 const MAX_KNOWN: usize = 2 * MAX_STUCK;
 /// Nothing more is listed until the next look at the places while so many cannot be read.
-const MAX_UNREADABLE: usize = 4096;
-/// What was set aside as damaged begins with this.
-const BAD_PREFIX: &str = ".bad-";
-/// So many of them are kept for people to look at; the oldest goes first.
-const MAX_BAD_KEPT: usize = 16;
-/// A temporary file that was not touched for so long has lost its writer. It was never published.
-const MAX_TEMPORARY_AGE_S: i64 = 3600;
-
+pub(super) const MAX_UNREADABLE: usize = 4096;
+/// Of a spool with more entries than this, the bytes are counted only if what hooks counted cannot be.
+const MAX_COUNTED: usize = if cfg!(test) { 4 } else { 4096 };
+/// So many of those that were set aside are tried again at each look at the places.
+const MAX_TRIED: usize = 16;
 /// A spool that is read.
 pub(super) struct SpoolReader {
     dir: Fd,
     uid: u32,
-    // The guard goes before what it guards.
-    usage_guard: Option<Guard>,
-    usage: Option<Usage>,
+    counters: Option<Counters>,
+    limit_bytes: u64,
     crc: Crc32c,
     /// Entries not given out yet, oldest first.
     waiting: VecDeque<Entry>,
@@ -51,33 +46,24 @@ pub(super) struct SpoolReader {
     given: BTreeMap<Entry, u64>,
     /// Entries that are journaled and could not be unlinked.
     stuck: BTreeSet<Entry>,
-    /// Entries that could not be read, for lack of descriptors or permission; the next look at the
-    /// places has them tried again.
+    /// Entries that could not be read, for lack of descriptors, say; the next look at the places has
+    /// them tried again.
     unreadable: HashSet<Entry>,
-    /// What the counters said before the last whole look.
-    seen: Option<Stores>,
-    /// What they said before the last forced one.
-    seen_when_forced: Option<Stores>,
-    /// Stores that were begun and will not end: their writers died.
-    dead_stores: u64,
-    /// What the counters said when the last forced look found no entry.
-    unexplained_bytes: u64,
-    /// What was set aside, oldest first.
-    bad: VecDeque<CString>,
+    /// How many those were before the last look at the places.
+    were_unreadable: usize,
+    set_aside: SetAside,
+    /// The next forced look settles what the counters say.
+    is_settling_due: bool,
 }
 
 impl SpoolReader {
     pub(super) fn new(dir: Fd, uid: u32, limit_bytes: u64) -> SpoolReader {
-        let usage = Usage::open(&dir, uid).ok();
-        let usage_guard = usage.as_ref().map(|usage| Guard::new(usage.region()));
-        if let Some(usage) = &usage {
-            usage.limit_bytes().store(limit_bytes, Ordering::Relaxed);
-        }
         let mut reader = SpoolReader {
+            counters: Counters::open(&dir, uid, limit_bytes),
+            set_aside: SetAside::find(&dir),
+            limit_bytes,
             dir,
             uid,
-            usage_guard,
-            usage,
             crc: Crc32c::fastest(),
             waiting: VecDeque::new(),
             is_cut: false,
@@ -86,52 +72,36 @@ impl SpoolReader {
             given: BTreeMap::new(),
             stuck: BTreeSet::new(),
             unreadable: HashSet::new(),
-            seen: None,
-            seen_when_forced: None,
-            dead_stores: 0,
-            unexplained_bytes: 0,
-            bad: VecDeque::new(),
+            were_unreadable: 0,
+            is_settling_due: true,
         };
-        reader.remove_litter();
+        reader.retry_set_aside(usize::MAX);
         reader
     }
 
-    /// Removes what nobody will come for: temporary files whose writers died, old damaged entries.
-    fn remove_litter(&mut self) {
-        let (mut temporary, mut bad) = (Vec::new(), Vec::new());
-        self.for_each_name(|name| {
-            let list = match name {
-                name if name.starts_with(TEMPORARY_PREFIX.as_bytes()) => &mut temporary,
-                name if name.starts_with(BAD_PREFIX.as_bytes()) => &mut bad,
-                _ => return true,
-            };
-            if let Ok(name) = CString::new(name)
-                && let Ok(stat) = sys::stat(Some(&self.dir), &name)
-            {
-                list.push((stat.modified_s, name));
-            }
-            true
-        });
-        let now_s = (sys::realtime_ns() / 1_000_000_000) as i64;
-        temporary.retain(|(modified_s, _)| now_s - modified_s > MAX_TEMPORARY_AGE_S);
-        for (_, name) in temporary {
-            let _ = sys::unlink(&self.dir, &name);
-        }
-        bad.sort();
-        self.bad.extend(bad.into_iter().map(|(_, name)| name));
-        self.remove_old_bad();
+    /// Bytes in it, as its counters say.
+    pub(super) fn used_bytes(&self) -> u64 {
+        self.counters.as_ref().map_or(0, Counters::used_bytes)
     }
 
-    fn remove_old_bad(&mut self) {
-        while self.bad.len() > MAX_BAD_KEPT
-            && let Some(oldest) = self.bad.pop_front()
-        {
-            let _ = sys::unlink(&self.dir, &oldest);
-        }
+    /// Entries that are known and wait.
+    pub(super) fn waiting(&self) -> usize {
+        self.waiting.len() + self.given.len()
     }
 
-    pub(super) fn usage(&self) -> Option<&Usage> {
-        self.usage.as_ref()
+    /// Entries that cannot be read, set aside or not.
+    pub(super) fn unreadable(&self) -> usize {
+        self.set_aside.unreadable() + self.unreadable.len().max(self.were_unreadable)
+    }
+
+    /// Whether so many cannot be read that the others wait.
+    pub(super) fn is_blocked_by_unreadable(&self) -> bool {
+        self.unreadable.len().max(self.were_unreadable) >= MAX_UNREADABLE
+    }
+
+    pub(super) fn set_limit_bytes(&mut self, limit_bytes: u64) {
+        self.limit_bytes = limit_bytes;
+        self.counters.iter().for_each(|counters| counters.set_limit_bytes(limit_bytes));
     }
 
     /// Ids of entries that are journaled and could not be unlinked.
@@ -139,9 +109,15 @@ impl SpoolReader {
         self.stuck.iter().map(|entry| entry.id)
     }
 
-    /// Has what could not be read tried again.
-    pub(super) fn retry_unreadable(&mut self) {
+    /// About once a second: has what could not be read tried again, and the counters set right.
+    pub(super) fn look_after(&mut self, counts: &mut Counts) {
+        self.were_unreadable = self.unreadable.len();
         self.unreadable.clear();
+        self.retry_set_aside(MAX_TRIED);
+        self.is_settling_due = true;
+        if let Some(counters) = &mut self.counters {
+            counts.mended_spool_counters += counters.look_after(self.limit_bytes);
+        }
     }
 
     /// Whether this is still the spool of that place, with the counters that hooks find there.
@@ -150,15 +126,23 @@ impl SpoolReader {
             let found = sys::stat(Some(at), name);
             matches!((found, ours), (Ok(found), Ok(ours)) if found.is_same_file(&ours))
         };
-        let usage = self.usage.as_ref().map(Usage::stat);
-        let is_cut = self.usage_guard.as_ref().is_some_and(Guard::is_hit);
-        let is_usage_same = usage.is_some_and(|stat| is(&self.dir, USAGE, Ok(stat)));
-        !is_cut && is_usage_same && is(place, SPOOL, sys::fstat(&self.dir))
+        let is_usage =
+            |ours: &Counters| !ours.is_cut_off() && is(&self.dir, USAGE, Ok(ours.stat()));
+        self.counters.as_ref().is_some_and(is_usage) && is(place, SPOOL, sys::fstat(&self.dir))
+    }
+
+    /// The counters' file, as it was opened. `None`: there is none.
+    pub(super) fn counters_stat(&self) -> Option<Stat> {
+        self.counters.as_ref().map(Counters::stat)
+    }
+
+    pub(super) fn dir(&self) -> &Fd {
+        &self.dir
     }
 
     /// Events dropped at its limit.
     pub(super) fn dropped_events(&self) -> u64 {
-        self.usage.as_ref().map_or(0, |usage| usage.dropped_events().load(Ordering::Relaxed))
+        self.counters.as_ref().map_or(0, Counters::dropped_events)
     }
 
     /// Takes the round's look at the directory, if something may have been stored since the last one;
@@ -178,13 +162,18 @@ impl SpoolReader {
         counts: &mut Counts,
     ) -> u64 {
         self.waited = self.waiting.iter().copied().collect();
-        // Both before the look: what is counted while it goes on is looked at again.
-        let (used_bytes, stores) = (self.word(Usage::used_bytes), self.stores());
-        if is_forced || self.may_have_entries(stores) {
+        // Before the look: what is counted while it goes on is looked at again.
+        let stores = self.counters.as_ref().and_then(Counters::stores);
+        if is_forced || self.may_have_entries() {
             let is_whole = self.look(journaled, counts);
-            self.seen = stores.filter(|_| is_whole);
-            if is_forced && is_whole {
-                self.settle(used_bytes.unwrap_or(0), stores);
+            if let Some(counters) = &mut self.counters {
+                counters.note_look(stores.filter(|_| is_whole));
+            }
+            if is_forced && is_whole && std::mem::take(&mut self.is_settling_due) {
+                if let Some(counters) = &mut self.counters {
+                    counters.settle_stores(stores);
+                }
+                self.recount(counts);
             }
         }
         // While it gives nothing out, the lanes do not wait for it.
@@ -193,25 +182,10 @@ impl SpoolReader {
     }
 
     /// Without counters, nobody knows.
-    fn may_have_entries(&self, stores: Option<Stores>) -> bool {
+    fn may_have_entries(&self) -> bool {
         let is_blocked = self.is_stuck() || self.unreadable.len() >= MAX_UNREADABLE;
-        let is_seen = stores.is_some_and(|now| {
-            let is_none_new = self.seen.is_some_and(|seen| seen.ended == now.ended);
-            is_none_new && now.open() == self.dead_stores
-        });
-        (self.is_cut || !is_seen) && !is_blocked
-    }
-
-    fn stores(&self) -> Option<Stores> {
-        let (begun, ended) = (self.word(Usage::begun_stores), self.word(Usage::ended_stores));
-        Some(Stores { begun: begun?, ended: ended? })
-    }
-
-    /// `None`: there are no counters, or they were cut off.
-    fn word(&self, word: impl FnOnce(&Usage) -> &AtomicU64) -> Option<u64> {
-        let is_cut_off = || self.usage_guard.as_ref().is_some_and(Guard::is_hit);
-        let value = word(self.usage.as_ref()?).load(Ordering::Relaxed);
-        Some(value).filter(|_| !is_cut_off())
+        let is_quiet = self.counters.as_ref().is_some_and(Counters::is_quiet);
+        (self.is_cut || !is_quiet) && !is_blocked
     }
 
     /// Whether it gives nothing out because too much of what it gave cannot be unlinked.
@@ -250,7 +224,7 @@ impl SpoolReader {
         }
         for entry in known {
             let name = entry.c_name();
-            let bytes = sys::stat(Some(&self.dir), &name).map_or(0, |stat| stat.bytes);
+            let bytes = self.bytes_of(&name);
             match sys::unlink(&self.dir, &name) {
                 Ok(()) => {
                     counts.journaled_spool_entries += 1;
@@ -266,41 +240,40 @@ impl SpoolReader {
     }
 
     fn give_back(&self, bytes: u64) {
-        if let Some(usage) = &self.usage {
-            usage.give_back(bytes);
+        self.counters.iter().for_each(|counters| counters.give_back(bytes));
+    }
+
+    /// Compares the count of bytes with the entries: a writer may have died behind it, or noise stand
+    /// in its place.
+    fn recount(&mut self, counts: &mut Counts) {
+        let entries = self.waiting.len() + self.given.len() + self.unreadable.len();
+        let least_bytes = (entries * RECORD_HEADER_BYTES) as u64;
+        let is_plausible = (least_bytes..=self.limit_bytes).contains(&self.used_bytes());
+        if entries > MAX_COUNTED && is_plausible {
+            return;
+        }
+        let mut entry_bytes = 0;
+        let is_whole = self.for_each_name(|name| {
+            // Those that are stuck were counted out when they were given out.
+            if let Some(entry) = Entry::parse(name).filter(|entry| !self.stuck.contains(entry)) {
+                entry_bytes += self.bytes_of(&entry.c_name());
+            }
+            true
+        });
+        if let Some(counters) = self.counters.as_mut().filter(|_| is_whole) {
+            counts.mended_spool_counters += u64::from(counters.mend_used(entry_bytes));
         }
     }
 
-    /// Heals what a writer counted and died: a spool without entries uses nothing, and a store that was
-    /// begun will not end.
-    ///
-    /// Only counts that stand unchanged from one forced look to the next are taken for a dead one's: a
-    /// writer at work has counted, too, and not linked yet. One that takes so long may go beyond the
-    /// limit.
-    fn settle(&mut self, used_bytes: u64, stores: Option<Stores>) {
-        let before = std::mem::replace(&mut self.seen_when_forced, stores);
-        if let Some(stores) = stores.filter(|_| stores == before) {
-            self.dead_stores = stores.open();
-        }
-        let is_empty = self.waiting.is_empty() && self.given.is_empty();
-        let found_bytes = if is_empty { used_bytes } else { 0 };
-        let before = std::mem::replace(&mut self.unexplained_bytes, found_bytes);
-        if found_bytes != 0
-            && found_bytes == before
-            && let Some(usage) = &self.usage
-        {
-            let (used, relaxed) = (usage.used_bytes(), Ordering::Relaxed);
-            // Whoever counts in just now keeps all of it.
-            let _ = used.compare_exchange(used_bytes, 0, relaxed, relaxed);
-        }
+    fn bytes_of(&self, name: &CStr) -> u64 {
+        let found = sys::stat(Some(&self.dir), name).ok();
+        found.filter(Stat::is_file).map_or(0, |stat| stat.bytes)
     }
 
-    /// Hands each name to `each` until that returns `false`; `false`: not all could be read.
+    /// Hands each name to `each` until that returns `false`; `false`: not all could be read. What a
+    /// failure left unseen is seen by the next look.
     fn for_each_name(&self, each: impl FnMut(&[u8]) -> bool) -> bool {
-        // A new description of the same directory starts at its beginning. What a failure left
-        // unseen is seen by the next look.
-        let dir = sys::open(Some(&self.dir), c".", Open::Dir);
-        dir.and_then(|dir| sys::for_each_name(dir, each)).is_ok()
+        sys::for_each_name_in(&self.dir, each).is_ok()
     }
 
     /// The stamp of the oldest entry, if it may be given out in this round.
@@ -317,7 +290,7 @@ impl SpoolReader {
     pub(super) fn take(&mut self, batch: &mut Batch, counts: &mut Counts) {
         let Some(entry) = self.waiting.pop_front() else { return };
         let start = batch.buffer().len();
-        match self.read(&entry.c_name(), batch.buffer()) {
+        match spool_file::read(&self.dir, &entry.c_name(), self.uid, self.crc, batch.buffer()) {
             Ok(header) => {
                 self.given.insert(entry, header.bytes());
                 let origin = Origin::Spool(entry.text().into());
@@ -326,7 +299,11 @@ impl SpoolReader {
                 counts.clamped_stamps += u64::from(self.first_ns < entry.stamp_ns);
                 return;
             }
-            Err(ReadError::Damaged) => self.set_aside(&entry, counts),
+            Err(ReadError::Damaged) => {
+                let is_aside = self.set_aside.damaged(&self.dir, &entry);
+                counts.bad_spool_entries += u64::from(is_aside);
+            }
+            Err(ReadError::Denied) => self.set_aside_unread(entry),
             Err(ReadError::Gone) => {}
             Err(ReadError::System) => drop(self.unreadable.insert(entry)),
         }
@@ -336,42 +313,19 @@ impl SpoolReader {
         }
     }
 
-    fn set_aside(&mut self, entry: &Entry, counts: &mut Counts) {
-        let aside = CString::new(format!("{BAD_PREFIX}{}", entry.text())).unwrap_or_default();
-        if sys::rename(&self.dir, &entry.c_name(), &aside).is_ok() {
-            counts.bad_spool_entries += 1;
-            self.bad.push_back(aside);
-            self.remove_old_bad();
+    /// What may not be read does not keep the others waiting; it is kept until it can be.
+    fn set_aside_unread(&mut self, entry: Entry) {
+        let bytes = self.bytes_of(&entry.c_name());
+        if self.set_aside.denied(&self.dir, entry) {
+            self.give_back(bytes);
+        } else {
+            self.unreadable.insert(entry);
         }
     }
 
-    /// Reads an entry's body behind what stands in `into`.
-    fn read(&self, name: &CString, into: &mut Vec<u8>) -> Result<RecordHeader, ReadError> {
-        let file = sys::open(Some(&self.dir), name, Open::Read).map_err(|errno| match errno {
-            Errno::LOOP => ReadError::Damaged,
-            Errno::NOENT => ReadError::Gone,
-            _ => ReadError::System,
-        })?;
-        let stat = sys::fstat(&file).map_err(|_| ReadError::System)?;
-        let body = stat.bytes.checked_sub(RECORD_HEADER_BYTES as u64).ok_or(ReadError::Damaged)?;
-        if !stat.is_private_file(self.uid) || body > (MAX_META_BYTES + MAX_PAYLOAD_BYTES) as u64 {
-            return Err(ReadError::Damaged);
-        }
-        let mut header = [0; RECORD_HEADER_BYTES];
-        read_exact(&file, &mut header, 0)?;
-        let start = into.len();
-        into.resize(start + body as usize, 0);
-        read_exact(&file, &mut into[start..], RECORD_HEADER_BYTES as u64)?;
-        let header = RecordHeader::from_bytes(&header);
-        let fits = header.is_plausible(SPOOL_POSITION, u64::MAX)
-            && header.kind == kind::DATA
-            && header.bytes() == stat.bytes;
-        if !fits {
-            return Err(ReadError::Damaged);
-        }
-        let (meta, payload) = into[start..].split_at(header.meta_bytes as usize);
-        let crc = header.compute_crc(self.crc, meta, payload);
-        if crc == header.crc { Ok(header) } else { Err(ReadError::Damaged) }
+    fn retry_set_aside(&mut self, limit: usize) {
+        let bytes = self.set_aside.retry(&self.dir, self.uid, limit);
+        self.counters.iter().for_each(|counters| counters.take_up(bytes));
     }
 
     /// What was given out is safe elsewhere: unlinks it. What cannot be unlinked is remembered.
@@ -391,7 +345,7 @@ impl SpoolReader {
             return false;
         }
         let mut found = !self.waiting.is_empty();
-        if !found && (is_forced || self.may_have_entries(self.stores())) {
+        if !found && (is_forced || self.may_have_entries()) {
             self.for_each_name(|name| {
                 let is_new = |entry: Entry| {
                     !self.stuck.contains(&entry) && !self.unreadable.contains(&entry)
@@ -402,42 +356,6 @@ impl SpoolReader {
         }
         found
     }
-}
-
-/// Stores into this spool, ever.
-#[derive(Copy, Clone, PartialEq, Eq)]
-struct Stores {
-    begun: u64,
-    ended: u64,
-}
-
-impl Stores {
-    /// Begun and not ended.
-    fn open(self) -> u64 {
-        self.begun.wrapping_sub(self.ended)
-    }
-}
-
-enum ReadError {
-    Damaged,
-    /// Whoever wiped the directory took it along.
-    Gone,
-    System,
-}
-
-fn read_exact(file: &Fd, mut into: &mut [u8], mut offset: u64) -> Result<(), ReadError> {
-    while !into.is_empty() {
-        match sys::pread(file, into, offset) {
-            Ok(0) => return Err(ReadError::Damaged),
-            Ok(read) => {
-                offset += read as u64;
-                into = &mut into[read..];
-            }
-            Err(Errno::INTR) => {}
-            Err(_) => return Err(ReadError::System),
-        }
-    }
-    Ok(())
 }
 
 #[cfg(test)]

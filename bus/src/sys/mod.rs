@@ -37,6 +37,10 @@ impl Errno {
     pub const NOENT: Errno = Errno(2);
     /// Interrupted by a signal.
     pub const INTR: Errno = Errno(4);
+    /// There is nothing behind the file: a socket, say.
+    pub const NXIO: Errno = Errno(6);
+    /// Permission is denied.
+    pub const ACCES: Errno = Errno(13);
     /// The file exists.
     pub const EXIST: Errno = Errno(17);
     /// Nothing is there yet, or somebody else holds the lock.
@@ -85,9 +89,14 @@ impl Stat {
         self.is_own_file(uid) && self.mode & 0o077 == 0
     }
 
+    /// A regular file.
+    pub fn is_file(&self) -> bool {
+        self.mode & TYPE_BITS == 0o100_000
+    }
+
     /// A regular file of `uid`, whoever else may open it.
     pub fn is_own_file(&self, uid: u32) -> bool {
-        self.mode & TYPE_BITS == 0o100_000 && self.uid == uid
+        self.is_file() && self.uid == uid
     }
 
     /// A directory of `uid` that nobody else may enter.
@@ -121,6 +130,13 @@ pub enum Open {
     CreateNew,
     /// A file without a name in this directory, mode 0600.
     Unnamed,
+}
+
+/// As [`for_each_name`], for a directory that stays open: a new description of it starts at its
+/// beginning.
+#[cfg(feature = "std")]
+pub fn for_each_name_in(dir: &Fd, each: impl FnMut(&[u8]) -> bool) -> Result<(), Errno> {
+    for_each_name(open(Some(dir), c".", Open::Dir)?, each)
 }
 
 /// What to tell the kernel of a mapping; the numbers are Linux's.

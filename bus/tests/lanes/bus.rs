@@ -13,12 +13,14 @@ use hookring_bus::spool;
 use hookring_bus::sys::{self, Open};
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{FileExt, PermissionsExt};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// A bus in a directory of its own.
 pub(crate) struct Bus {
     pub(crate) temp: tempfile::TempDir,
     pub(crate) options: Options,
+    /// Where it is, if not in that directory itself.
+    pub(crate) place: Option<PathBuf>,
 }
 
 impl Bus {
@@ -26,11 +28,15 @@ impl Bus {
         let temp = tempfile::tempdir().unwrap();
         std::fs::set_permissions(temp.path(), PermissionsExt::from_mode(0o700)).unwrap();
         let options = Options { lanes, lane_bytes: 16 * 1024, spool_bytes: 1 << 20 };
-        Bus { temp, options }
+        Bus { temp, options, place: None }
     }
 
     pub(crate) fn places(&self) -> Places<'_> {
-        Places::new(Some(self.temp.path().as_os_str().as_bytes()), sys::effective_uid())
+        Places::new(Some(self.path().as_os_str().as_bytes()), sys::effective_uid())
+    }
+
+    fn path(&self) -> &Path {
+        self.place.as_deref().unwrap_or(self.temp.path())
     }
 
     pub(crate) fn drain(&self) -> Drain {
@@ -69,7 +75,7 @@ impl Bus {
     }
 
     pub(crate) fn ring_path(&self) -> PathBuf {
-        self.temp.path().join("ring")
+        self.path().join("ring")
     }
 
     /// Overwrites a byte range of the ring file.
@@ -83,7 +89,7 @@ impl Bus {
     }
 
     pub(crate) fn names(&self, prefix: &str) -> Vec<String> {
-        let entries = std::fs::read_dir(self.temp.path()).unwrap();
+        let entries = std::fs::read_dir(self.path()).unwrap();
         let names = entries.map(|entry| entry.unwrap().file_name().into_string().unwrap());
         names.filter(|name| name.starts_with(prefix)).collect()
     }

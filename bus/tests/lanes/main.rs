@@ -3,6 +3,7 @@
 mod barrier;
 mod bus;
 mod damage;
+mod look;
 mod order;
 mod publishing;
 mod recovery;

@@ -1,6 +1,7 @@
 //! Rings that are removed, replaced and emptied.
 
 use crate::bus::{Bus, drain_all, noise, publish, put};
+use hookring_bus::drain::Drain;
 use std::os::unix::fs::PermissionsExt;
 
 #[test]
@@ -103,4 +104,56 @@ fn what_producers_dropped_stays_counted_when_their_ring_is_replaced() {
     bus.scribble(0, &noise(4096));
     drain.maintain();
     assert_eq!(drain.report()[0].dropped_events, 5);
+}
+
+#[test]
+fn an_old_ring_is_found_in_a_place_whose_name_is_not_text_and_goes_when_it_is_empty() {
+    use std::os::unix::ffi::OsStrExt;
+    let mut bus = Bus::new(2);
+    bus.place = Some(bus.temp.path().join(std::ffi::OsStr::from_bytes(b"caf\xe9")));
+    drop(bus.drain());
+    bus.hook(b"in the small ring").unwrap();
+    bus.options.lanes = 4;
+    drop(bus.drain());
+    let mut drain = bus.drain();
+    assert_eq!(drain_all(&mut drain), ["in the small ring"]);
+    maintain_until_no_ring_is_old(&mut drain);
+    assert_eq!(bus.names("ring.old-"), Vec::<String>::new());
+}
+
+#[test]
+fn an_old_ring_under_another_rings_name_goes_when_it_is_empty() {
+    let mut bus = Bus::new(2);
+    drop(bus.drain());
+    bus.hook(b"in the small ring").unwrap();
+    let wrong = format!("ring.old-{}", "7".repeat(32));
+    std::fs::rename(bus.ring_path(), bus.temp.path().join(&wrong)).unwrap();
+    bus.options.lanes = 4;
+    let mut drain = bus.drain();
+    assert_eq!(bus.names("ring.old-"), [wrong]);
+    assert_eq!(drain_all(&mut drain), ["in the small ring"]);
+    maintain_until_no_ring_is_old(&mut drain);
+    assert_eq!(bus.names("ring.old-"), Vec::<String>::new());
+}
+
+#[test]
+fn what_has_an_old_rings_name_and_is_another_file_stays() {
+    let mut bus = Bus::new(2);
+    let mut drain = bus.drain();
+    bus.options.lanes = 4;
+    drain.set_options(bus.options);
+    drain.maintain();
+    let old = bus.temp.path().join(&bus.names("ring.old-")[0]);
+    std::fs::remove_file(&old).unwrap();
+    std::fs::write(&old, b"somebody's").unwrap();
+    maintain_until_no_ring_is_old(&mut drain);
+    assert_eq!(std::fs::read(&old).unwrap(), b"somebody's");
+}
+
+fn maintain_until_no_ring_is_old(drain: &mut Drain) {
+    // As often as it takes: a ring that never goes hangs the test.
+    while drain.report()[0].retired_rings > 0 {
+        drain.maintain();
+        drain_all(drain);
+    }
 }

@@ -66,3 +66,50 @@ fn a_name_with_a_stamp_that_cannot_be_is_no_entry() {
     drain.wait(std::time::Duration::from_millis(100));
     assert!(begin.elapsed() >= std::time::Duration::from_millis(90));
 }
+
+#[test]
+fn a_cause_in_a_new_spool_comes_before_its_effect_in_the_ring() {
+    type Harm = fn(&std::path::Path);
+    let harms: [(&str, Harm); 4] = [
+        ("spool removed", |place| std::fs::remove_dir_all(place.join("spool")).unwrap()),
+        ("counters removed", |place| std::fs::remove_file(place.join("spool/usage")).unwrap()),
+        ("spool moved away", |place| {
+            std::fs::rename(place.join("spool"), place.join("elsewhere")).unwrap();
+        }),
+        ("counters replaced", |place| {
+            std::fs::rename(place.join("spool/usage"), place.join("spool/elsewhere")).unwrap();
+        }),
+    ];
+    for (what, harm) in harms {
+        let bus = Bus::new(1);
+        let mut drain = bus.drain();
+        bus.spool(b"before");
+        assert_eq!(drain_all(&mut drain), ["before"], "{what}");
+        // The reader has looked after its places more than once since.
+        for _ in 0..3 {
+            drain.maintain();
+            drain.next_batch();
+            drain.release();
+        }
+        harm(bus.temp.path());
+        bus.spool(b"cause");
+        bus.hook(b"effect").unwrap();
+        assert_eq!(drain_all(&mut drain), ["cause", "effect"], "{what}");
+    }
+}
+
+#[test]
+fn a_place_that_a_hook_makes_again_is_seen_at_once() {
+    let mut bus = Bus::new(1);
+    let place = bus.temp.path().join("place");
+    bus.place = Some(place.clone());
+    let mut drain = bus.drain();
+    for _ in 0..3 {
+        drain.maintain();
+        drain_all(&mut drain);
+    }
+    std::fs::remove_dir_all(&place).unwrap();
+    bus.places().create(0).unwrap();
+    bus.spool(b"cause");
+    assert_eq!(drain_all(&mut drain), ["cause"]);
+}

@@ -3,6 +3,7 @@
 pub mod args;
 pub mod config_commands;
 pub mod journal_commands;
+pub mod places_now;
 pub mod status_command;
 pub mod style;
 pub mod table;

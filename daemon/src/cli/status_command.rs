@@ -7,6 +7,7 @@ use anyhow::{Context as _, Result};
 
 use super::Exit;
 use super::args::JsonArgs;
+use super::places_now;
 use super::style::{ERROR, FAINT, GOOD, HEADING, WARNING, printable};
 use super::table::{Align, Cell, Table, human_bytes, human_duration};
 use crate::paths::Paths;
@@ -31,12 +32,18 @@ pub fn status(args: &JsonArgs, paths: &Paths, out: &mut dyn Write) -> Result<Exi
         Err(error) => (None, Some(format!("cannot read {}: {error}; remove it", file.display()))),
     };
     let exit = if running { Exit::Fine } else { Exit::Failed };
+    // What the daemon said of the places is over; hooks go on there without it.
+    let said = status.as_ref().map_or(&[][..], |status| &status.places);
+    let places = (!running).then(|| places_now::look(paths, said));
     if args.json {
         let mut json = match &status {
             Some(status) => serde_json::to_value(status)?,
             None => serde_json::json!({}),
         };
         json["running"] = running.into();
+        if let Some(places) = &places {
+            json["places"] = serde_json::to_value(places)?;
+        }
         if let Some(error) = unreadable {
             json["error"] = error.into();
         }
@@ -47,11 +54,24 @@ pub fn status(args: &JsonArgs, paths: &Paths, out: &mut dyn Write) -> Result<Exi
     if let Some(error) = unreadable {
         writeln!(out, "{WARNING}{}{WARNING:#}", printable(&error))?;
     }
-    if let Some(status) = status {
-        show_places(&status, out)?;
-        show_journal(&status, out)?;
-        show_sinks(&status, out)?;
-        show_problems(&status, out)?;
+    match (status, places) {
+        (Some(status), None) => {
+            show_places(&status, out)?;
+            show_the_rest(&status, out)?;
+        }
+        (said, Some(places)) => {
+            places_now::show(&places, out)?;
+            let is_said = said.is_some();
+            let status = Status { places, ..said.unwrap_or_default() };
+            if is_said {
+                let age = human_duration(since(status.updated));
+                writeln!(out, "\n{FAINT}what follows is from {age} ago{FAINT:#}")?;
+                show_the_rest(&status, out)?;
+            } else {
+                show_problems(&status, out)?;
+            }
+        }
+        (None, None) => {}
     }
     Ok(exit)
 }
@@ -75,14 +95,10 @@ fn show_daemon(running: bool, status: Option<&Status>, out: &mut dyn Write) -> i
         }
         (true, None) => writeln!(out, "{GOOD}running{GOOD:#}  it has not said anything yet"),
         (false, None) => writeln!(out, "{ERROR}not running{ERROR:#}  start it with `hookring run`"),
-        (false, Some(status)) => {
-            let age = human_duration(since(status.updated));
-            writeln!(
-                out,
-                "{ERROR}not running{ERROR:#}  hooks' events wait in ring and spool; start it with `hookring run`"
-            )?;
-            writeln!(out, "{FAINT}what follows is from {age} ago{FAINT:#}")
-        }
+        (false, Some(_)) => writeln!(
+            out,
+            "{ERROR}not running{ERROR:#}  hooks' events wait in ring and spool; start it with `hookring run`"
+        ),
     }
 }
 
@@ -128,6 +144,12 @@ fn show_places(status: &Status, out: &mut dyn Write) -> io::Result<()> {
         ]);
     }
     write!(out, "\n{table}")
+}
+
+fn show_the_rest(status: &Status, out: &mut dyn Write) -> io::Result<()> {
+    show_journal(status, out)?;
+    show_sinks(status, out)?;
+    show_problems(status, out)
 }
 
 fn show_journal(status: &Status, out: &mut dyn Write) -> io::Result<()> {
@@ -197,6 +219,11 @@ fn show_problems(status: &Status, out: &mut dyn Write) -> io::Result<()> {
             status.places.iter().map(|place| place.stuck_spool_entries as u64).sum(),
             "spool entries that are journaled and cannot be removed",
         ),
+        (
+            status.places.iter().map(|place| place.unreadable_spool_entries as u64).sum(),
+            "spool entries that cannot be read, kept and tried again (.unreadable-…)",
+        ),
+        (counts.mended_spool_counters, "counters of spools set right"),
         (counts.retired_rings, "rings replaced"),
         (status.journal.bad_lines, "damaged journal lines (hookring journal verify)"),
         (status.journal.cut_bytes, "bytes cut off behind the journal's last whole line"),

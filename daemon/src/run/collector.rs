@@ -14,6 +14,7 @@ use hookring_bus::sys;
 use hookring_journal::{CommitError, Gap, Journal, Recovery};
 
 use super::memory::Memory;
+use super::place_log::PlaceLog;
 use super::shared::Shared;
 use super::status::{BusStatus, Latency};
 use crate::pipeline;
@@ -40,6 +41,7 @@ pub(super) struct Collector {
     may_spin: bool,
     figures: Figures,
     memory: Memory,
+    place_log: PlaceLog,
     recovery: Recovery,
 }
 
@@ -65,7 +67,7 @@ impl Collector {
         latency_ns.auto(true);
         let (next_housekeeping, figures) = (Instant::now(), Figures::default());
         let may_spin = false;
-        let collector = Collector {
+        let mut collector = Collector {
             drain,
             journal,
             shared,
@@ -74,6 +76,7 @@ impl Collector {
             may_spin,
             figures,
             memory: Memory::default(),
+            place_log: PlaceLog::default(),
             recovery,
         };
         collector.report();
@@ -247,7 +250,9 @@ impl Collector {
         self.report();
     }
 
-    fn report(&self) {
+    fn report(&mut self) {
+        let places = self.drain.report();
+        self.place_log.note(&places);
         let latency = Latency::from(&self.latency_ns);
         let status = BusStatus {
             events: self.figures.events,
@@ -257,7 +262,7 @@ impl Collector {
             journal_pauses: self.figures.pauses,
             publish_to_journal: latency,
             counts: self.drain.counts(),
-            places: self.drain.report(),
+            places,
             journal: self.journal.stats(),
             found_bad_lines: self.recovery.bad_lines,
             found_cut_bytes: self.recovery.cut_bytes,

@@ -4,7 +4,9 @@
 //! worker of its own, and the main thread waits for signals and writes the status file.
 
 mod collector;
+mod descriptors;
 mod memory;
+mod place_log;
 mod shared;
 pub mod status;
 mod supervisor;
@@ -111,6 +113,7 @@ impl Daemon {
     ) -> Result<Self> {
         // A limit for the size of files is an error of the write, as a full disk is.
         let _ = sys::ignore_sigxfsz();
+        descriptors::prepare(config.sinks.iter().filter(|sink| sink.enabled).count())?;
         // Signals first: one that comes during a long recovery must not be lost.
         let signals = watch_signals()?;
         for dir in [&paths.state, &paths.journal, &paths.cursors] {

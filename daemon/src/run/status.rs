@@ -107,6 +107,8 @@ pub struct CountsStatus {
     pub bad_spool_entries: u64,
     /// Spool entries that were removed unread, because the journal had their events.
     pub journaled_spool_entries: u64,
+    /// Counters of spools set right, because a hook died over them, or somebody wrote there.
+    pub mended_spool_counters: u64,
     /// Rings replaced.
     pub retired_rings: u64,
 }
@@ -133,6 +135,10 @@ pub struct PlaceStatus {
     pub used_bytes: u64,
     /// Bytes in its spool.
     pub spool_bytes: u64,
+    /// Events that wait in its spool, as far as they are known.
+    pub spool_entries: usize,
+    /// Spool entries that cannot be read; they are kept, and tried again.
+    pub unreadable_spool_entries: usize,
     /// Spool entries that are journaled and could not be removed.
     pub stuck_spool_entries: usize,
     /// Events that hooks dropped because neither ring nor spool took them, since the ring that the
@@ -229,6 +235,8 @@ impl From<&PlaceReport> for PlaceStatus {
             used_bytes: report.used_bytes,
             spool_bytes: report.spool_bytes,
             dropped_events: report.dropped_events.saturating_add(report.spool_dropped_events),
+            spool_entries: report.spool_entries,
+            unreadable_spool_entries: report.unreadable_spool_entries,
             stuck_spool_entries: report.stuck_spool_entries,
             retired_rings: report.retired_rings,
         }
@@ -251,6 +259,7 @@ impl Status {
             clamped_stamps: counts.clamped_stamps,
             bad_spool_entries: counts.bad_spool_entries,
             journaled_spool_entries: counts.journaled_spool_entries,
+            mended_spool_counters: counts.mended_spool_counters,
             retired_rings: counts.retired_rings,
         };
         self.places = bus.places.iter().map(PlaceStatus::from).collect();

@@ -1,7 +1,8 @@
-//! Spool entries that cannot be removed once they are journaled.
+//! Spool entries that cannot be removed once they are journaled, or cannot be read, and counters with noise
+//! in them.
 
-use std::fs;
-use std::os::unix::fs::PermissionsExt as _;
+use std::fs::{self, OpenOptions};
+use std::os::unix::fs::{FileExt as _, PermissionsExt as _, chown};
 use std::path::PathBuf;
 
 use hookring_tests::{Bed, wait_for};
@@ -66,4 +67,73 @@ fn an_entry_that_cannot_be_removed_is_journaled_once_through_rotations_and_resta
     assert_eq!(entries(&bed), [] as [PathBuf; 0]);
     assert_eq!(bed.status()["counts"]["journaled_spool_entries"], 1);
     assert_eq!(bed.hookring(&["journal", "verify"]).status.code(), Some(0));
+}
+
+#[test]
+fn entries_of_another_user_keep_nobody_waiting_and_come_when_they_are_ours() {
+    const OTHERS: u64 = 4200;
+    let bed = Bed::new();
+    bed.emit_numbers(0..1);
+    let entry = entries(&bed).pop().expect("an entry");
+    if chown(&entry, Some(1), None).is_err() {
+        println!("left out: only root can give files away");
+        return;
+    }
+    for stamp in 0..OTHERS {
+        let path = entry.with_file_name(format!("{stamp:020}-{:032x}", stamp + 1));
+        fs::write(&path, "").expect("another entry");
+        chown(path, Some(1), None).expect("another owner");
+    }
+    bed.emit_numbers(1..2);
+    let daemon = bed.start();
+    assert_eq!(bed.wait_for_events(1)[0]["payload"]["n"], 1);
+    wait_for("the others to be reported", || {
+        (bed.status()["places"][0]["unreadable_spool_entries"] == OTHERS + 1).then_some(())
+    });
+    let shown = bed.hookring(&["status"]).stdout;
+    let shown = String::from_utf8(shown).expect("text");
+    assert!(shown.contains("4201  spool entries that cannot be read"), "{shown}");
+    assert_eq!(daemon.stop(), 0);
+    let name = entry.file_name().expect("a name").to_str().expect("text");
+    let aside = entry.with_file_name(format!(".unreadable-{name}"));
+    chown(aside, Some(rustix::process::geteuid().as_raw()), None).expect("the owner");
+    let daemon = bed.start();
+    bed.wait_for_events(2);
+    assert_eq!(daemon.stop(), 0);
+    assert_eq!(bed.numbers(), [1, 0]);
+    assert_eq!(bed.status()["counts"]["bad_spool_entries"], 0);
+}
+
+#[test]
+fn noise_in_the_counters_costs_no_event_that_comes_once_they_are_mended() {
+    let bed = Bed::new();
+    let daemon = bed.start();
+    let usage = bed.path().join("spool/usage");
+    let file = OpenOptions::new().read(true).write(true).open(usage).expect("the counters");
+    // As docs/ring-format.md has them: used, limit, and what was dropped.
+    let words = || -> Vec<u64> {
+        let mut bytes = [0; 32];
+        file.read_exact_at(&mut bytes, 0).expect("the counters");
+        bytes.chunks(8).map(|word| u64::from_le_bytes(word.try_into().expect("a word"))).collect()
+    };
+    let right = [0, 256 << 20, 0, 0];
+    for noise in [1_u64, u64::MAX - 63, 1 << 60] {
+        let noise: Vec<u8> = [noise; 4].iter().flat_map(|word| word.to_le_bytes()).collect();
+        file.write_all_at(&noise, 0).expect("the noise");
+        wait_for("the counters to be mended", || (words()[..2] == right[..2]).then_some(()));
+    }
+    wait_for("the mending to be told", || {
+        (bed.status()["counts"]["mended_spool_counters"].as_u64() >= Some(6)).then_some(())
+    });
+    // Too large for a lane.
+    let count = 3;
+    for n in 0..count {
+        bed.emit(format!("{{\"n\":{n},\"pad\":\"{}\"}}", "x".repeat(1 << 20)).as_bytes());
+    }
+    bed.wait_for_events(count);
+    assert_eq!(daemon.stop(), 0);
+    assert_eq!(bed.numbers(), [0, 1, 2]);
+    let dropped = &bed.status()["places"][0]["dropped_events"];
+    // 1 may have been counted.
+    assert!(dropped.as_u64() <= Some(1), "{dropped}");
 }

@@ -6,6 +6,7 @@ mod reload;
 mod restart;
 mod ring;
 mod sinks;
+mod without_a_daemon;
 
 use std::fs;
 use std::path::Path;

@@ -1,10 +1,13 @@
 //! Spools with failures in them.
 
 use super::*;
+use crate::atomic::{AtomicU64, Ordering};
 use crate::drain::{Drain, Options};
 use crate::place::Places;
 use crate::record::RecordHeader;
-use crate::spool::{self, DEFAULT_LIMIT_BYTES, Spooled};
+use crate::record::kind;
+use crate::spool::{self, DEFAULT_LIMIT_BYTES, Spooled, Usage};
+use crate::sys::Open;
 use std::fs::{self, File};
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::PermissionsExt;
@@ -66,6 +69,7 @@ fn the_newest_damaged_entries_are_kept() {
 struct Bed {
     temp: tempfile::TempDir,
     reader: SpoolReader,
+    usage: Usage,
     batch: Batch,
     counts: Counts,
 }
@@ -74,9 +78,14 @@ impl Bed {
     fn new() -> Bed {
         let temp = tempfile::tempdir().unwrap();
         fs::set_permissions(temp.path(), PermissionsExt::from_mode(0o700)).unwrap();
-        let dir = spool::open(&fd(temp.path()), sys::effective_uid()).unwrap();
-        let reader = SpoolReader::new(dir, sys::effective_uid(), DEFAULT_LIMIT_BYTES);
-        Bed { temp, reader, batch: Batch::default(), counts: Counts::default() }
+        let uid = sys::effective_uid();
+        let dir = spool::open(&fd(temp.path()), uid).unwrap();
+        let usage = Usage::open(&dir, uid).unwrap();
+        let mut reader = SpoolReader::new(dir, uid, DEFAULT_LIMIT_BYTES);
+        let (batch, mut counts) = (Batch::default(), Counts::default());
+        // Nobody counts in an earlier file any more.
+        (0..2).for_each(|_| reader.look_after(&mut counts));
+        Bed { temp, reader, usage, batch, counts }
     }
 
     fn place(&self) -> Fd {
@@ -87,7 +96,11 @@ impl Bed {
         self.temp.path().join("spool").join(entry.text())
     }
 
+    /// A forced look is that of another second.
     fn look(&mut self, journaled: &Journaled, is_forced: bool) -> Vec<u64> {
+        if is_forced {
+            self.reader.look_after(&mut self.counts);
+        }
         self.reader.list(journaled, is_forced, &mut self.counts);
         self.reader.waiting.iter().map(|entry| entry.stamp_ns).collect()
     }
@@ -101,8 +114,8 @@ impl Bed {
         self.batch.len() - before
     }
 
-    fn used_bytes(&self) -> &crate::atomic::AtomicU64 {
-        self.reader.usage().unwrap().used_bytes()
+    fn used_bytes(&self) -> &AtomicU64 {
+        self.usage.used_bytes()
     }
 }
 
@@ -219,7 +232,7 @@ fn without_counted_entries_only_a_forced_look_lists() {
 fn a_writer_that_dies_behind_its_link_is_seen_at_once() {
     let mut bed = Bed::new();
     assert_eq!(bed.look(&nothing(), true), []);
-    bed.reader.usage().unwrap().begun_stores().fetch_add(1, Ordering::Relaxed);
+    bed.usage.begun_stores().fetch_add(1, Ordering::Relaxed);
     assert_eq!(bed.look(&nothing(), false), []);
     spool::store_uncounted(&bed.place(), sys::effective_uid(), header(5), b"", b"").unwrap();
     assert!(bed.reader.has_entries(false));
@@ -246,22 +259,125 @@ fn a_writer_whose_bytes_were_taken_for_a_dead_ones_is_seen_at_once() {
 }
 
 #[test]
-fn a_count_without_entries_is_healed_unless_a_writer_is_at_work() {
+fn a_count_beyond_the_entries_is_mended_unless_a_writer_is_at_work() {
     let mut bed = Bed::new();
     let look_with = |bed: &mut Bed, used_bytes| {
         bed.used_bytes().store(used_bytes, Ordering::Relaxed);
-        assert_eq!(bed.look(&nothing(), true), []);
+        bed.look(&nothing(), true);
         bed.used_bytes().load(Ordering::Relaxed)
     };
     let looks = [100, 200, 200, 0, 200].map(|used_bytes| look_with(&mut bed, used_bytes));
     assert_eq!(looks, [100, 200, 0, 0, 200]);
+    let noise = u64::MAX - 7;
     let entry = store(&bed.place(), 5);
-    assert_eq!(bed.look(&nothing(), true), [5]);
-    assert_eq!(bed.look(&nothing(), true), [5]);
-    assert_eq!(bed.used_bytes().load(Ordering::Relaxed), 264);
+    let looks = [164, 164, noise, noise, 64].map(|used_bytes| look_with(&mut bed, used_bytes));
+    assert_eq!(looks, [164, 64, noise, 64, 64]);
     fs::remove_file(bed.path(entry)).unwrap();
-    let looks = [264, 264].map(|used_bytes| look_with(&mut bed, used_bytes));
-    assert_eq!(looks, [264, 0]);
+    let looks = [64, 64].map(|used_bytes| look_with(&mut bed, used_bytes));
+    assert_eq!(looks, [64, 0]);
+    assert_eq!(bed.counts.mended_spool_counters, 4);
+}
+
+#[test]
+fn a_count_below_that_of_the_entries_is_mended_at_once() {
+    let mut bed = Bed::new();
+    for stamp in 1..=3 {
+        store(&bed.place(), stamp);
+    }
+    bed.used_bytes().store(65, Ordering::Relaxed);
+    assert_eq!(bed.look(&nothing(), true), [1, 2, 3]);
+    assert_eq!(bed.used_bytes().load(Ordering::Relaxed), 192);
+    // What was given out is in the directory until it is released.
+    assert_eq!(bed.take_all(9), 3);
+    bed.used_bytes().store(0, Ordering::Relaxed);
+    bed.look(&nothing(), true);
+    assert_eq!(bed.used_bytes().load(Ordering::Relaxed), 192);
+    bed.reader.release();
+    assert_eq!(bed.used_bytes().load(Ordering::Relaxed), 0);
+    assert_eq!(bed.counts.mended_spool_counters, 2);
+}
+
+#[test]
+fn the_bytes_of_many_entries_are_counted_if_what_hooks_counted_cannot_be() {
+    let mut bed = Bed::new();
+    let count = 1 + MAX_COUNTED as u64;
+    for stamp in 1..=count {
+        store(&bed.place(), stamp);
+    }
+    let right = 64 * count;
+    let noise = DEFAULT_LIMIT_BYTES + 1;
+    for (counted, after) in
+        [(right - 1, right), (noise, noise), (noise, right), (right + 1, right + 1)]
+    {
+        bed.used_bytes().store(counted, Ordering::Relaxed);
+        bed.look(&nothing(), true);
+        assert_eq!(bed.used_bytes().load(Ordering::Relaxed), after, "{counted}");
+    }
+}
+
+#[test]
+fn noise_over_the_limit_and_the_dropped_is_set_right() {
+    let mut bed = Bed::new();
+    bed.usage.count_dropped(100);
+    bed.look(&nothing(), true);
+    for noise in [1, 0, u64::MAX] {
+        bed.usage.limit_bytes().store(noise, Ordering::Relaxed);
+        bed.look(&nothing(), true);
+        assert_eq!(bed.usage.limit_bytes().load(Ordering::Relaxed), DEFAULT_LIMIT_BYTES);
+    }
+    for noise in [0, 1 << 60] {
+        bed.usage.dropped_events().store(noise, Ordering::Relaxed);
+        assert_eq!(bed.reader.dropped_events(), 1);
+        bed.look(&nothing(), true);
+        bed.usage.count_dropped(100);
+        assert_eq!(
+            (bed.usage.dropped_events().load(Ordering::Relaxed), bed.reader.dropped_events()),
+            (2, 2)
+        );
+        bed.usage.dropped_events().store(1, Ordering::Relaxed);
+    }
+    assert_eq!(bed.counts.mended_spool_counters, 5);
+}
+
+#[test]
+fn entries_that_are_somebody_elses_wait_aside_until_they_are_ours() {
+    let mut bed = Bed::new();
+    let uid = sys::effective_uid();
+    let entries = [5, 6, 7].map(|stamp| store(&bed.place(), stamp));
+    // As another user would find them, with an entry of his own behind them.
+    bed.reader.uid = uid + 1;
+    assert_eq!(bed.look(&nothing(), true), [5, 6, 7]);
+    assert_eq!(bed.take_all(9), 0);
+    assert_eq!((bed.reader.unreadable(), bed.reader.waiting()), (3, 0));
+    assert_eq!(bed.used_bytes().load(Ordering::Relaxed), 0);
+    assert_eq!(bed.look(&nothing(), true), []);
+    assert_eq!(bed.reader.unreadable(), 3);
+    assert_eq!(bed.counts.bad_spool_entries, 0);
+    let aside = names(&bed.temp.path().join("spool"), ".unreadable-");
+    assert_eq!(aside, entries.map(|entry| format!(".unreadable-{}", entry.text())));
+    // A name that something has is not taken from it.
+    fs::create_dir(bed.path(entries[2])).unwrap();
+    bed.reader.uid = uid;
+    assert_eq!(bed.look(&nothing(), true), [5, 6, 7]);
+    assert_eq!((bed.take_all(9), bed.reader.unreadable()), (2, 1));
+    assert_eq!(bed.used_bytes().load(Ordering::Relaxed), 128);
+    bed.reader.release();
+    // A new reader tries all of them.
+    let dir = spool::open(&bed.place(), uid).unwrap();
+    bed.reader = SpoolReader::new(dir, uid, DEFAULT_LIMIT_BYTES);
+    assert_eq!(bed.look(&nothing(), true), [7]);
+    assert_eq!((bed.take_all(9), bed.reader.unreadable()), (1, 0));
+}
+
+#[test]
+fn an_entry_of_ours_with_another_mode_is_read() {
+    let mut bed = Bed::new();
+    for (stamp, mode) in [(5, 0o000), (6, 0o200), (7, 0o644)] {
+        let entry = store(&bed.place(), stamp);
+        fs::set_permissions(bed.path(entry), PermissionsExt::from_mode(mode)).unwrap();
+    }
+    assert_eq!(bed.look(&nothing(), false), [5, 6, 7]);
+    assert_eq!(bed.take_all(9), 3);
 }
 
 #[test]
@@ -309,4 +425,19 @@ fn more_entries_than_a_listing_keeps_come_out_in_order_with_the_ring() {
         drain.release();
     }
     assert_eq!(stamps, Vec::from_iter(1..=count));
+}
+
+#[test]
+fn while_hooks_may_count_in_an_earlier_file_every_look_lists() {
+    let mut bed = Bed::new();
+    fs::remove_file(bed.temp.path().join("spool/usage")).unwrap();
+    let uid = sys::effective_uid();
+    let dir = spool::open(&bed.place(), uid).unwrap();
+    bed.reader = SpoolReader::new(dir, uid, DEFAULT_LIMIT_BYTES);
+    assert_eq!(bed.look(&nothing(), false), []);
+    spool::store_uncounted(&bed.place(), uid, header(5), b"", b"").unwrap();
+    assert_eq!(bed.look(&nothing(), false), [5]);
+    (0..2).for_each(|_| bed.reader.look_after(&mut bed.counts));
+    spool::store_uncounted(&bed.place(), uid, header(6), b"", b"").unwrap();
+    assert_eq!(bed.look(&nothing(), false), [5]);
 }

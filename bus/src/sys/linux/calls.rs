@@ -45,6 +45,8 @@ pub(super) mod number {
     pub(in crate::sys) const GETEUID: usize = 107;
     pub(in crate::sys) const GETDENTS64: usize = 217;
     #[cfg(feature = "std")]
+    pub(in crate::sys) const FCHMODAT: usize = 268;
+    #[cfg(feature = "std")]
     pub(in crate::sys) const FUTEX_WAITV: usize = 449;
 }
 
@@ -89,6 +91,8 @@ pub(super) mod number {
     pub(in crate::sys) const MMAP: usize = 222;
     pub(in crate::sys) const MADVISE: usize = 233;
     pub(in crate::sys) const GETRANDOM: usize = 278;
+    #[cfg(feature = "std")]
+    pub(in crate::sys) const FCHMODAT: usize = 53;
     #[cfg(feature = "std")]
     pub(in crate::sys) const FUTEX_WAITV: usize = 449;
 }

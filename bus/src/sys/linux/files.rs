@@ -220,6 +220,12 @@ pub fn set_mode(fd: &Fd, mode: u32) -> Result<(), Errno> {
     call!(FCHMOD, fd.raw(), mode).map(drop)
 }
 
+/// Sets the permission bits of what has this name; a symbolic link is followed.
+#[cfg(feature = "std")]
+pub fn set_mode_at(at: &Fd, name: &CStr, mode: u32) -> Result<(), Errno> {
+    call!(FCHMODAT, at.raw(), name.as_ptr(), mode).map(drop)
+}
+
 /// Sets a file's length.
 pub fn truncate(fd: &Fd, bytes: u64) -> Result<(), Errno> {
     call!(FTRUNCATE, fd.raw(), bytes).map(drop)

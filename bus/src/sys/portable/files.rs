@@ -191,6 +191,13 @@ pub fn set_mode(fd: &Fd, mode: u32) -> Result<(), Errno> {
     check(unsafe { libc::fchmod(fd.raw(), mode as libc::mode_t) }).map(drop)
 }
 
+/// Sets the permission bits of what has this name; a symbolic link is followed.
+#[cfg(feature = "std")]
+pub fn set_mode_at(at: &Fd, name: &CStr, mode: u32) -> Result<(), Errno> {
+    // SAFETY: a C string.
+    check(unsafe { libc::fchmodat(at.raw(), name.as_ptr(), mode as libc::mode_t, 0) }).map(drop)
+}
+
 /// Sets a file's length.
 pub fn truncate(fd: &Fd, bytes: u64) -> Result<(), Errno> {
     // SAFETY: numbers only.

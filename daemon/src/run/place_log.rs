@@ -1,0 +1,69 @@
+//! Says in the log what is wrong with a place: once, and when it is right again.
+
+use hookring_bus::drain::PlaceReport;
+
+/// What was said.
+#[derive(Default)]
+pub(super) struct PlaceLog {
+    said: Vec<String>,
+}
+
+impl PlaceLog {
+    /// Says what is new.
+    pub(super) fn note(&mut self, places: &[PlaceReport]) {
+        let now: Vec<String> = places.iter().flat_map(wrongs).collect();
+        let (fresh, over) = (added(&self.said, &now), added(&now, &self.said));
+        fresh.for_each(|wrong| tracing::warn!("{wrong}; this is tried again every second"));
+        over.for_each(|wrong| tracing::info!("no longer: {wrong}"));
+        self.said = now;
+    }
+}
+
+fn added<'a>(before: &'a [String], now: &'a [String]) -> impl Iterator<Item = &'a String> {
+    now.iter().filter(|wrong| !before.contains(wrong))
+}
+
+/// What keeps events from being collected there. A place that is simply not there is no news.
+fn wrongs(place: &PlaceReport) -> impl Iterator<Item = String> {
+    let path = &place.path;
+    let refused = place.refused.as_ref().filter(|reason| *reason != "missing");
+    let unreadable = (place.unreadable_spool_entries > 0)
+        .then(|| format!("{path}/spool has entries that cannot be read; they are kept"));
+    let wrongs = [
+        refused.map(|reason| format!("{path} is not used: {reason}")),
+        place.ring_error.as_ref().map(|error| format!("{path} has no ring: {error}")),
+        place.spool_error.as_ref().map(|error| format!("{path} has no spool: {error}")),
+        unreadable,
+    ];
+    wrongs.into_iter().flatten()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_wrong_is_found_and_a_missing_place_is_not() {
+        let place = |refused: Option<&str>, ring_error: Option<&str>, unreadable_spool_entries| {
+            PlaceReport {
+                path: "/x".to_owned(),
+                refused: refused.map(str::to_owned),
+                ring_error: ring_error.map(str::to_owned),
+                unreadable_spool_entries,
+                ..PlaceReport::default()
+            }
+        };
+        let said = |place: &PlaceReport| wrongs(place).collect::<Vec<_>>();
+        assert_eq!(said(&place(Some("missing"), None, 0)), Vec::<String>::new());
+        assert_eq!(said(&place(Some("a file"), None, 0)), ["/x is not used: a file"]);
+        let both = said(&place(None, Some("no room"), 7));
+        assert_eq!(both[0], "/x has no ring: no room");
+        assert_eq!(both.len(), 2);
+        let mut log = PlaceLog::default();
+        log.note(&[place(None, Some("no room"), 7)]);
+        assert_eq!(log.said, both);
+        assert_eq!(added(&log.said, &both).count(), 0);
+        log.note(&[place(None, None, 0)]);
+        assert!(log.said.is_empty());
+    }
+}
