@@ -12,6 +12,7 @@ use crate::paths::Paths;
 mod errors;
 mod expand;
 mod file;
+mod names;
 mod reader;
 mod schema;
 mod show;
@@ -101,6 +102,7 @@ impl Config {
         root.finish();
         let reader::Reader { mut faults, shown, .. } = reader;
         let mut all = syntax::faults(&errors);
+        syntax::drop_echoes(text, &mut all);
         syntax::keep_believable(text, &all, &mut faults);
         all.append(&mut faults);
         if all.is_empty() { Ok(Self { shown, ..config }) } else { Err(listed(path, text, all)) }

@@ -20,6 +20,19 @@ pub(super) fn faults(errors: &[toml::de::Error]) -> Vec<Fault> {
     errors.iter().map(fault).collect()
 }
 
+/// Leaves out that a key has no value where the same line has another error: the parser lost its way
+/// there.
+pub(super) fn drop_echoes(text: &str, faults: &mut Vec<Fault>) {
+    let line = |fault: &Fault| {
+        let at = text.floor_char_boundary(fault.span.start.min(text.len()));
+        text[..at].rfind('\n').map_or(0, |newline| newline + 1)
+    };
+    let lines: Vec<usize> = faults.iter().filter(|it| it.message != NO_VALUE).map(line).collect();
+    faults.retain(|it| it.message != NO_VALUE || !lines.contains(&line(it)));
+}
+
+const NO_VALUE: &str = "the key has no value";
+
 /// Leaves out of `found` what may only be there because the parser had to guess: what is said to be
 /// missing, what touches a line with a syntax error, and what follows a broken `[header]`.
 pub(super) fn keep_believable(text: &str, syntax: &[Fault], found: &mut Vec<Fault>) {
@@ -71,14 +84,24 @@ pub(super) fn key_at(text: &str, at: usize) -> String {
 /// guessed, and a suggestion. What is not known here stays as it is.
 fn reworded(message: &str) -> (&str, &'static str) {
     const QUOTES: &str = "write a number, or a string in double quotes";
-    const KNOWN: [(&str, &str, &str); 10] = [
+    const KNOWN: [(&str, &str, &str); 12] = [
         ("string values must be quoted", "the value is missing or not in quotes", QUOTES),
         ("invalid float, expected `inf`", "the value is not in quotes", QUOTES),
         ("invalid float, expected `nan`", "the value is not in quotes", QUOTES),
         ("duplicate key", "duplicate key", "remove one of the two"),
-        ("unclosed table", "the header is not closed", "end it with `]`"),
+        (
+            "unclosed table",
+            "the header is not closed",
+            "end it with `]`; a name with spaces or other signs stands in quotes",
+        ),
         ("unclosed array", "the array is not closed", "end it with `]`"),
-        ("key with no value", "the key has no value", "write `key = value`"),
+        ("key with no value", NO_VALUE, "write `key = value`"),
+        ("invalid unquoted key", "a key is followed by `=`", "write `key = value`"),
+        (
+            "invalid key-value pair",
+            "this is not a line of TOML",
+            "a line is `[table]` or `key = value`, or begins with `#`",
+        ),
         ("invalid basic string, expected `\"`", "the string is not closed", "end it with `\"`"),
         (
             "unexpected key or value, expected newline",
