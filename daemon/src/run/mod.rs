@@ -43,6 +43,10 @@ use supervisor::Supervisor;
 /// How often the status file is brought up to date.
 const STATUS_INTERVAL: Duration = Duration::from_secs(1);
 
+/// How long the collector may take to say where it is; it sleeps for less. Only a disk that hangs
+/// keeps it for longer.
+const REPORT_LIMIT: Duration = Duration::from_secs(1);
+
 type LevelHandle = reload::Handle<LevelFilter, tracing_subscriber::Registry>;
 
 /// Runs until SIGTERM or SIGINT.
@@ -97,6 +101,8 @@ struct Daemon {
     supervisor: Supervisor,
     signals: Receiver<i32>,
     status: Status,
+    /// The collector's thread was not told to end yet.
+    collects: bool,
     written: Status,
     /// Why the status file cannot be written now.
     status_error: Option<String>,
@@ -150,6 +156,7 @@ impl Daemon {
             supervisor,
             signals,
             status,
+            collects: true,
             written,
             status_error: None,
         })
@@ -182,6 +189,7 @@ impl Daemon {
                 Ok(result) => result,
                 Err(_) => Err(anyhow::anyhow!("the collector's thread panicked; this is a bug")),
             };
+        self.collects = false;
         // Everything is synced: the sinks may store their cursors up to its end.
         self.tail.close();
         self.supervisor.stop();
@@ -200,7 +208,7 @@ impl Daemon {
         let (config, warnings) = match load(self.named_config.as_deref(), &self.paths) {
             Ok(loaded) => loaded,
             Err(errors) => {
-                let text = anstream::adapter::strip_str(&errors.to_string()).to_string();
+                let text = errors.to_string().trim_end().to_owned();
                 tracing::error!(
                     "the new configuration is wrong, the earlier one stays in force:\n{text}"
                 );
@@ -221,8 +229,16 @@ impl Daemon {
     }
 
     fn write_status(&mut self) {
-        self.status.set_bus(&self.shared.bus_status());
-        self.status.sinks = self.supervisor.stats().map(|stats| SinkStatus::from(&stats)).collect();
+        // The sinks first: none is then ahead of the journal, which is looked at after them.
+        let sinks: Vec<_> = self.supervisor.stats().collect();
+        let bus = if self.collects {
+            self.shared.fresh_bus_status(REPORT_LIMIT)
+        } else {
+            self.shared.bus_status()
+        };
+        self.status.set_bus(&bus);
+        let written_seq = self.status.journal.written_seq;
+        self.status.sinks = sinks.iter().map(|stats| SinkStatus::new(stats, written_seq)).collect();
         self.status.updated = self.written.updated;
         if self.status == self.written && self.paths.status_file.exists() {
             return;

@@ -6,6 +6,7 @@ mod reload;
 mod restart;
 mod ring;
 mod sinks;
+mod status;
 
 use std::fs;
 use std::path::Path;
