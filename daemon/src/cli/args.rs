@@ -37,7 +37,8 @@ pub enum Command {
     Journal(JournalCommand),
     /// Play a recorded agent session through real hooks and show where each event arrives
     ///
-    /// Everything happens in a temporary directory.
+    /// Everything happens in a new directory, which stays: the last lines say where it is and how to
+    /// remove it.
     #[command(after_help = "Example:\n  hookring demo")]
     Demo(JsonArgs),
     /// Check or show the configuration

@@ -4,6 +4,7 @@
 //! worker of its own, and the main thread waits for signals and writes the status file.
 
 mod collector;
+mod homes;
 mod memory;
 mod shared;
 pub mod status;
@@ -128,6 +129,7 @@ impl Daemon {
         let tail = journal.tail();
         let hookring_dir = paths.override_dir.as_ref().map(|dir| dir.as_os_str().as_bytes());
         let places = Places::new(hookring_dir, sys::effective_uid());
+        homes::warning(&paths, &places).iter().for_each(|warning| tracing::warn!("{warning}"));
         let mut drain = Drain::open(&places, bus_options(config)).context("cannot read the bus")?;
         let ends: Vec<_> = recovery.ends.iter().map(pipeline::bus_end).collect();
         drain.recover(&ends, std::mem::take(&mut recovery.ids));

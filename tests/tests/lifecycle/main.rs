@@ -20,6 +20,11 @@ fn numbers_in(path: &Path) -> Vec<u64> {
     text.lines().map(|line| number(line.as_bytes())).collect()
 }
 
+/// Whether nothing is in a folder, which must be there.
+fn is_empty(folder: &Path) -> bool {
+    fs::read_dir(folder).expect("a folder").next().is_none()
+}
+
 /// A sink in `hookring status --json`.
 fn sink(bed: &Bed, name: &str) -> Option<Value> {
     let status = bed.status();
