@@ -31,8 +31,8 @@ use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::reload;
 use tracing_subscriber::util::SubscriberInitExt as _;
 
-use crate::cli::Exit;
 use crate::cli::args::RunArgs;
+use crate::cli::{Exit, style};
 use crate::config::{Config, ConfigErrors, SyncPolicy, Warning};
 use crate::paths::{Paths, ensure_private_dir};
 use crate::pipeline;
@@ -72,7 +72,7 @@ pub fn run(args: &RunArgs) -> Exit {
 }
 
 fn fail(message: &str) -> Exit {
-    let error = crate::cli::style::ERROR;
+    let error = style::ERROR;
     let _ = writeln!(anstream::stderr(), "{error}error{error:#}: {message}");
     Exit::Failed
 }
@@ -86,7 +86,7 @@ fn start_log(level: LevelFilter) -> LevelHandle {
     let (filter, handle) = reload::Layer::new(level);
     let lines = tracing_subscriber::fmt::layer()
         .with_writer(std::io::stderr)
-        .with_ansi(std::io::IsTerminal::is_terminal(&std::io::stderr()))
+        .with_ansi(style::is_coloured(&std::io::stderr()))
         .with_target(false);
     let _ = tracing_subscriber::registry().with(filter).with(lines).try_init();
     handle
@@ -241,6 +241,10 @@ impl Daemon {
         self.status.set_bus(&bus);
         let written_seq = self.status.journal.written_seq;
         self.status.sinks = sinks.iter().map(|stats| SinkStatus::new(stats, written_seq)).collect();
+        if !self.collects {
+            // One that is still within a call to its sink ends with this process.
+            self.status.sinks.iter_mut().for_each(|sink| sink.state = "stopped".to_owned());
+        }
         self.status.updated = self.written.updated;
         if self.status == self.written && self.paths.status_file.exists() {
             return;

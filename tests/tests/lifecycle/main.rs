@@ -2,6 +2,7 @@
 //! ask it questions.
 
 mod commands;
+mod ending;
 mod reload;
 mod restart;
 mod ring;
