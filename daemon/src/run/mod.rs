@@ -38,7 +38,7 @@ use crate::paths::{Paths, ensure_private_dir};
 use crate::pipeline;
 use collector::Collector;
 use shared::{Settings, Shared};
-use status::{SinkStatus, Status};
+use status::Status;
 use supervisor::Supervisor;
 
 /// How often the status file is brought up to date.
@@ -139,9 +139,12 @@ impl Daemon {
         let shared = Arc::new(Shared::default());
         shared.needed_seq.store(supervisor.needed_seq(), Ordering::Relaxed);
         let collector = Collector::new(drain, (journal, recovery), Arc::clone(&shared))?;
+        let mut status = first_status(&paths, config);
+        // Before anything is collected: the sinks' figures are of the same moment.
+        status.set_bus(&shared.bus_status());
+        status.set_sinks(supervisor.stats());
         let collector =
             std::thread::Builder::new().name("collector".to_owned()).spawn(|| collector.run())?;
-        let status = first_status(&paths, config);
         tracing::info!(
             "hookring {} is ready, journal in {}",
             status.version,
@@ -166,7 +169,7 @@ impl Daemon {
 
     fn serve(mut self) -> Exit {
         // At once, so that whoever starts a daemon sees when it is there.
-        self.write_status();
+        self.save_status();
         loop {
             match self.signals.recv_timeout(STATUS_INTERVAL) {
                 Ok(SIGHUP) => self.reload(),
@@ -239,12 +242,16 @@ impl Daemon {
             self.shared.bus_status()
         };
         self.status.set_bus(&bus);
-        let written_seq = self.status.journal.written_seq;
-        self.status.sinks = sinks.iter().map(|stats| SinkStatus::new(stats, written_seq)).collect();
+        self.status.set_sinks(sinks.into_iter());
         if !self.collects {
             // One that is still within a call to its sink ends with this process.
             self.status.sinks.iter_mut().for_each(|sink| sink.state = "stopped".to_owned());
         }
+        self.save_status();
+    }
+
+    /// Writes the file, if there is anything new.
+    fn save_status(&mut self) {
         self.status.updated = self.written.updated;
         if self.status == self.written && self.paths.status_file.exists() {
             return;

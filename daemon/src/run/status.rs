@@ -216,7 +216,7 @@ pub struct SinkStatus {
 
 impl SinkStatus {
     /// A sink beside a journal whose last event was `written_seq` then or a little later.
-    pub(super) fn new(stats: &SinkStats, written_seq: u64) -> Self {
+    fn new(stats: &SinkStats, written_seq: u64) -> Self {
         let state = match stats.state {
             SinkState::Opening => "opening",
             SinkState::Running => "running",
@@ -292,6 +292,12 @@ impl Status {
             rotation_error: bus.rotation_error.clone(),
             removed_segments: bus.journal.removed_segments,
         };
+    }
+
+    /// Puts the sinks' figures in, which were taken before those of the journal.
+    pub(super) fn set_sinks(&mut self, sinks: impl Iterator<Item = SinkStats>) {
+        let written_seq = self.journal.written_seq;
+        self.sinks = sinks.map(|stats| SinkStatus::new(&stats, written_seq)).collect();
     }
 
     /// Reads the file; `None` where there is none.
