@@ -173,10 +173,16 @@ impl<'r, 'd> Section<'r, 'd> {
         range: RangeInclusive<Duration>,
     ) -> Option<Duration> {
         let show = |span: &Duration| quote_value(&format_duration(*span));
+        // One without a default has no other example.
+        let example =
+            || Some(format!("for instance `{key} = \"1d\"`")).filter(|_| default.is_none());
         self.read(key, default, show, |scalar| {
             let text = match &scalar.value {
                 Value::Integer(number) => &number.to_string(),
-                _ => scalar.text("a span of time, such as \"100ms\" or \"7d\"")?,
+                _ => {
+                    let text = scalar.text("a span of time, such as \"100ms\" or \"7d\"");
+                    text.map_err(|wrong| wrong.or(example))?
+                }
             };
             let span = parse_duration(text)
                 .map_err(|misread| Wrong::new("this is not a span of time", Some(misread.help)))?;

@@ -201,6 +201,15 @@ fn bad_syntax_comes_at_once_and_with_other_errors() {
 }
 
 #[test]
+fn a_line_that_is_no_toml_hides_nothing_below_it() {
+    let text = "// mine\n[bus]\nlanes 32\nlane_bytes = 256KiB\nlane = 3\n[log]\nlevel: warn\n\
+                [sinks.a]\ntype = \"jsonl\";\nenabled = yes\nrotate_age = 1.5\nbatch_events\n";
+    let found = parse(text).unwrap_err();
+    let lines: Vec<_> = found.problems.iter().flat_map(|it| &it.place).map(|it| it.line).collect();
+    assert_eq!(lines, [1, 3, 4, 5, 7, 9, 10, 11, 12], "{found}");
+}
+
+#[test]
 fn what_an_unclosed_array_swallows_is_not_held_against_the_file() {
     assert_eq!(bad_keys("[sinks.a]\ntype = [\n  \"jsonl\"\n"), ["sinks.a"]);
 }
@@ -262,6 +271,13 @@ fn a_rule_for_each_message_of_the_parser_that_is_put_in_our_words() {
         ("a = [1\n", "the array is not closed"),
         ("type: \"jsonl\"\n", "a key is followed by `=`"),
         ("{\n", "this is not a line of TOML"),
+        ("a = 'x\n", "the string is not closed"),
+        ("a = True\n", "this is not a value"),
+        ("a = \"C:\\Users\"\n", "a backslash in double quotes begins an escape, and this is none"),
+        ("a = \"C:\\q\"\n", "a backslash in double quotes begins an escape, and this is none"),
+        ("[[a\n", "the header is not closed"),
+        ("a = {\n", "the table is not closed"),
+        ("a == 1\n", "there is one `=` too many"),
         ("a = \"1\n", "the string is not closed"),
         ("[log]\n[log]\n", "duplicate key"),
     ] {
