@@ -50,6 +50,12 @@ pub enum PathsError {
         .0.display()
     )]
     RelativeOverride(PathBuf),
+    /// It names a file, a device or a pipe.
+    #[error(
+        "{DIR_VARIABLE} is `{}`, which is not a directory: name one, or one that is not there yet",
+        .0.display()
+    )]
+    OverrideIsNoDirectory(PathBuf),
     /// Neither the environment nor the password database names a home directory.
     #[error("no home directory is known: set HOME, or set {DIR_VARIABLE} to an absolute path")]
     NoHome,
@@ -61,9 +67,16 @@ impl Paths {
     ///
     /// # Errors
     ///
-    /// See [`Paths::resolve`].
+    /// See [`Paths::resolve`]; or `HOOKRING_DIR` is something else than a directory.
     pub fn from_process() -> Result<Self, PathsError> {
-        Self::resolve(&|name| std::env::var_os(name), std::env::home_dir())
+        let paths = Self::resolve(&|name| std::env::var_os(name), std::env::home_dir())?;
+        match &paths.override_dir {
+            // A link is refused by whoever opens the directory.
+            Some(dir) if dir.metadata().is_ok_and(|found| !found.is_dir()) => {
+                Err(PathsError::OverrideIsNoDirectory(dir.clone()))
+            }
+            _ => Ok(paths),
+        }
     }
 
     /// The places for an environment. `home` is the user's home directory; one that is not an
@@ -120,7 +133,11 @@ impl Paths {
 #[derive(Debug, thiserror::Error)]
 pub enum PrivateDirError {
     /// The folder is missing and could not be made.
-    #[error("cannot create the directory {}", path.display())]
+    #[error(
+        "cannot create the directory {}; check who may write above it, or set {DIR_VARIABLE} to \
+         another place",
+        path.display()
+    )]
     Create {
         /// The folder.
         path: PathBuf,

@@ -2,6 +2,7 @@
 //!
 //! The worker reads the journal through a cursor of its own; the cursor is all that it remembers.
 
+mod complaints;
 mod shared;
 mod worker;
 

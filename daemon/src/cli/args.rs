@@ -22,10 +22,13 @@ pub struct Cli {
 pub enum Command {
     /// Run the daemon in the foreground: collect events, write the journal, feed the sinks
     ///
-    /// SIGTERM and SIGINT finish what was begun and exit 0. SIGHUP reads the configuration again.
+    /// SIGTERM and SIGINT finish what was begun and exit 0. SIGHUP reads the configuration again; a
+    /// wrong one changes nothing then, and exits 78 at the start.
     #[command(after_help = "Example:\n  hookring run --config /etc/hookring.toml")]
     Run(RunArgs),
     /// Show what the daemon, the journal and each sink are doing
+    ///
+    /// Exits 1 if no daemon runs. The figures are a second old at most while one does.
     #[command(after_help = "Example:\n  hookring status --json | jq .journal")]
     Status(JsonArgs),
     /// Show the latest events, and with -f each new one as it arrives
@@ -37,7 +40,8 @@ pub enum Command {
     Journal(JournalCommand),
     /// Play a recorded agent session through real hooks and show where each event arrives
     ///
-    /// Everything happens in a temporary directory.
+    /// Everything happens in a new directory, which stays: the last lines say where it is and how to
+    /// remove it.
     #[command(after_help = "Example:\n  hookring demo")]
     Demo(JsonArgs),
     /// Check or show the configuration

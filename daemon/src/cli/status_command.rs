@@ -11,7 +11,7 @@ use super::places_now;
 use super::style::{ERROR, FAINT, GOOD, HEADING, WARNING, printable};
 use super::table::{Align, Cell, Table, human_bytes, human_duration};
 use crate::paths::Paths;
-use crate::run::status::{Latency, Status};
+use crate::run::status::{Latency, PlaceStatus, SinkStatus, Status, Waited};
 use hookring_journal as journal;
 use jiff::Timestamp;
 
@@ -85,13 +85,9 @@ fn show_daemon(running: bool, status: Option<&Status>, out: &mut dyn Write) -> i
                 "{GOOD}running{GOOD:#}  hookring {}, pid {}, for {age}",
                 status.version, status.pid
             )?;
-            let Latency { p50_ns, p99_ns, .. } = status.publish_to_journal;
-            let [p50, p99] = [p50_ns, p99_ns].map(|ns| human_duration(Duration::from_nanos(ns)));
-            writeln!(
-                out,
-                "{} events since then, from publish to journal {p50} (p50), {p99} (p99)",
-                status.events
-            )
+            show_events(status, out)?;
+            let config = status.config.as_deref().unwrap_or("the defaults, there is no file");
+            writeln!(out, "{FAINT}configuration: {}{FAINT:#}", printable(config))
         }
         (true, None) => writeln!(out, "{GOOD}running{GOOD:#}  it has not said anything yet"),
         (false, None) => writeln!(out, "{ERROR}not running{ERROR:#}  start it with `hookring run`"),
@@ -100,6 +96,27 @@ fn show_daemon(running: bool, status: Option<&Status>, out: &mut dyn Write) -> i
             "{ERROR}not running{ERROR:#}  hooks' events wait in ring and spool; start it with `hookring run`"
         ),
     }
+}
+
+/// How many events came, and how long they took.
+fn show_events(status: &Status, out: &mut dyn Write) -> io::Result<()> {
+    let time = |ns| human_duration(Duration::from_nanos(ns));
+    let Latency { count, p50_ns, p99_ns, .. } = status.publish_to_journal;
+    write!(out, "{} events since then", status.events)?;
+    if count > 0 {
+        let [p50, p99] = [p50_ns, p99_ns].map(time);
+        write!(out, ", from publish to journal {p50} (p50), {p99} (p99)")?;
+    }
+    let Waited { events, longest_ns } = status.waited;
+    if events > 0 {
+        let which = if events == status.events { "all" } else { &format!("{events} of them") };
+        let longest = time(longest_ns);
+        write!(out, "\n{which} had waited for a daemon, for up to {longest}")?;
+        if count > 0 {
+            write!(out, ", and are not in these times")?;
+        }
+    }
+    writeln!(out)
 }
 
 fn since(time: Timestamp) -> Duration {
@@ -149,6 +166,7 @@ fn show_places(status: &Status, out: &mut dyn Write) -> io::Result<()> {
 fn show_the_rest(status: &Status, out: &mut dyn Write) -> io::Result<()> {
     show_journal(status, out)?;
     show_sinks(status, out)?;
+    show_counts(status, out)?;
     show_problems(status, out)
 }
 
@@ -184,25 +202,27 @@ fn show_sinks(status: &Status, out: &mut dyn Write) -> io::Result<()> {
         ("DELIVERED", Right),
         ("BEHIND", Right),
         ("RETRIES", Right),
-        ("LAST ERROR", Left),
     ];
     let mut table = Table::with_titles(titles);
     for sink in &status.sinks {
-        let state = if sink.state == "running" { GOOD } else { WARNING };
+        let state = match &*sink.state {
+            "running" => GOOD,
+            "stopped" => FAINT,
+            _ => WARNING,
+        };
         table.row([
             Cell::from(&sink.name),
             Cell::styled(&sink.state, state),
             Cell::from(sink.delivered_events),
             Cell::from(sink.lag_events),
             Cell::from(sink.retries),
-            Cell::from(sink.last_error.as_deref().unwrap_or("")),
         ]);
     }
     write!(out, "\n{table}")
 }
 
 /// Everything that was dropped, cut, repaired or refused; nothing where there is nothing.
-fn show_problems(status: &Status, out: &mut dyn Write) -> io::Result<()> {
+fn show_counts(status: &Status, out: &mut dyn Write) -> io::Result<()> {
     let counts = &status.counts;
     let figures = [
         (counts.not_json_events, "events whose payload is not JSON (kept as text or base64)"),
@@ -243,6 +263,11 @@ fn show_problems(status: &Status, out: &mut dyn Write) -> io::Result<()> {
     if !text.is_empty() {
         write!(out, "\n{HEADING}SINCE THE START{HEADING:#}\n{text}")?;
     }
+    Ok(())
+}
+
+/// What somebody should do something about, last, so that it stands above the prompt.
+fn show_problems(status: &Status, out: &mut dyn Write) -> io::Result<()> {
     let lacks = status.places.iter().flat_map(|place| {
         [
             ("has no ring", &place.ring_error),
@@ -253,11 +278,41 @@ fn show_problems(status: &Status, out: &mut dyn Write) -> io::Result<()> {
     });
     let journal = &status.journal;
     let rotation_error = journal.rotation_error.clone().filter(|_| journal.paused.is_none());
-    let said = [journal.paused.clone(), rotation_error, status.config_error.clone()];
-    for error in said.into_iter().chain(lacks).flatten() {
-        for line in error.lines() {
-            writeln!(out, "{WARNING}{}{WARNING:#}", printable(line))?;
-        }
+    let config_error = status.config_error.as_ref().map(|error| {
+        format!("the new configuration is wrong, the earlier one stays in force:\n{error}")
+    });
+    let said = [journal.paused.clone(), rotation_error, config_error];
+    let sinks = status.sinks.iter().map(sink_problem);
+    let drops = status.places.iter().map(drops);
+    let problems: Vec<_> =
+        said.into_iter().chain(lacks).chain(drops).chain(sinks).flatten().collect();
+    if !problems.is_empty() {
+        writeln!(out, "\n{HEADING}NEEDS ATTENTION{HEADING:#}")?;
+    }
+    for line in problems.iter().flat_map(|problem| problem.lines()) {
+        writeln!(out, "{WARNING}{}{WARNING:#}", printable(line))?;
     }
     Ok(())
+}
+
+/// What a sink said last, where it does not work or cannot deliver everything.
+fn sink_problem(sink: &SinkStatus) -> Option<String> {
+    let error = sink.last_error.as_ref()?;
+    let has_gaps = sink.skipped_events > 0;
+    if matches!(&*sink.state, "running" | "opening") && !has_gaps {
+        return None;
+    }
+    let ago = sink.last_error_at.map(|at| format!(", {} ago", human_duration(since(at))));
+    let wait = if sink.lag_events > 0 { "; its events wait in the journal" } else { "" };
+    Some(format!("sink {}{}: {error}{wait}", sink.name, ago.unwrap_or_default()))
+}
+
+fn drops(place: &PlaceStatus) -> Option<String> {
+    let PlaceStatus { path, dropped_events, .. } = place;
+    (*dropped_events > 0).then(|| {
+        format!(
+            "{dropped_events} events were dropped since the ring was made: {path} had room for them in \
+             neither ring nor spool; keep a daemon running, or raise bus.spool_bytes"
+        )
+    })
 }

@@ -31,6 +31,11 @@ pub const HELP: clap::builder::Styles = clap::builder::Styles::styled()
     .valid(GOOD)
     .invalid(WARNING);
 
+/// Whether colours are to be seen there, for what is not written through an `anstream`.
+pub fn is_coloured(stream: &impl anstream::stream::RawStream) -> bool {
+    anstream::AutoStream::choice(stream) != anstream::ColorChoice::Never
+}
+
 /// `text` with everything escaped that could steer a terminal or disguise what is shown: control
 /// characters (C0, DEL, C1), line and paragraph separators, and the marks that change the direction
 /// of writing. They appear as Rust writes them: `\n`, `\u{1b}`.

@@ -12,6 +12,7 @@ use crate::paths::Paths;
 mod errors;
 mod expand;
 mod file;
+mod names;
 mod reader;
 mod schema;
 mod show;
@@ -87,7 +88,8 @@ impl Config {
             Ok(text) => text,
             Err(error) => return Err(not_utf8(path, content, error.valid_up_to())),
         };
-        let (document, errors) = DeTable::parse_recoverable(text);
+        let (readable, mut all) = syntax::readable(text);
+        let (document, errors) = DeTable::parse_recoverable(&readable);
         let mut reader = reader::Reader::new(text, env, paths.home.as_deref());
         let mut root = reader.root(document.get_ref());
         let config = Self {
@@ -100,7 +102,8 @@ impl Config {
         };
         root.finish();
         let reader::Reader { mut faults, shown, .. } = reader;
-        let mut all = syntax::faults(&errors);
+        all.append(&mut syntax::faults(&errors));
+        syntax::drop_echoes(text, &mut all);
         syntax::keep_believable(text, &all, &mut faults);
         all.append(&mut faults);
         if all.is_empty() { Ok(Self { shown, ..config }) } else { Err(listed(path, text, all)) }

@@ -3,7 +3,7 @@
 //!
 //! A key is known by being read: what nobody asked for when a section is finished is refused.
 
-use std::fmt::Display;
+use std::cell::Cell;
 use std::ops::{Range, RangeInclusive};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -12,9 +12,10 @@ use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
 use super::expand::expand;
+use super::names::{Entry, closest, entry, join};
 use super::show::{Origin, ShownKey, ShownSection, quote_literal, quote_value};
 use super::units::{format_duration, format_size, parse_duration, parse_size};
-use super::value::{Scalar, Value, Wrong, absolute, in_range, type_of, whole_ms};
+use super::value::{Scalar, Value, Wrong, absolute, in_range, nearest, type_of, whole_ms};
 
 /// What reading a document needs and what comes of it.
 pub(super) struct Reader<'d> {
@@ -22,6 +23,8 @@ pub(super) struct Reader<'d> {
     env: &'d dyn Fn(&str) -> Option<String>,
     home: Option<&'d Path>,
     pub(super) faults: Vec<Fault>,
+    /// The keys of each table that was finished.
+    keys: Vec<(String, Vec<&'static str>)>,
     pub(super) shown: Vec<ShownSection>,
 }
 
@@ -45,8 +48,8 @@ pub(super) struct Section<'r, 'd> {
     /// What names it.
     span: Range<usize>,
     known: Vec<&'static str>,
-    /// How many errors there were before it.
-    faults_before: usize,
+    /// Keys whose value is wrong, and not in a way that shows what was meant.
+    unknown: Vec<&'static str>,
 }
 
 impl<'d> Reader<'d> {
@@ -56,7 +59,7 @@ impl<'d> Reader<'d> {
         env: &'d dyn Fn(&str) -> Option<String>,
         home: Option<&'d Path>,
     ) -> Self {
-        Self { text, env, home, faults: Vec::new(), shown: Vec::new() }
+        Self { text, env, home, faults: Vec::new(), keys: Vec::new(), shown: Vec::new() }
     }
 
     /// The document itself, as a section.
@@ -72,23 +75,21 @@ impl<'r, 'd> Section<'r, 'd> {
         path: String,
         span: Range<usize>,
     ) -> Self {
-        let faults_before = reader.faults.len();
-        Self { reader, table, path, span, known: Vec::new(), faults_before }
+        Self { reader, table, path, span, known: Vec::new(), unknown: Vec::new() }
     }
 
     /// The table `[key]`, which need not be there. Its values are shown under its name.
     pub(super) fn section(&mut self, key: &'static str) -> Section<'_, 'd> {
-        let (table, span) = self.table_at(key);
-        let path = join(&self.path, key);
+        let (table, path, span) = self.table_at(key);
         self.reader.shown.push(ShownSection::new(&path));
         Section::new(self.reader, table, path, span)
     }
 
     /// Reads each table `[key.NAME]`, in the order of the names.
     pub(super) fn each(&mut self, key: &'static str, mut read: impl FnMut(&str, Section<'_, 'd>)) {
-        let (Some(tables), _) = self.table_at(key) else { return };
+        let (Some(tables), parent, _) = self.table_at(key) else { return };
         for (name, value) in tables {
-            let path = join(&join(&self.path, key), name.get_ref());
+            let path = join(&parent, name.get_ref());
             if let Some(table) = self.reader.table(&path, value) {
                 self.reader.shown.push(ShownSection::new(&path));
                 read(name.get_ref(), Section::new(self.reader, Some(table), path, name.span()));
@@ -96,11 +97,14 @@ impl<'r, 'd> Section<'r, 'd> {
         }
     }
 
-    fn table_at(&mut self, key: &'static str) -> (Option<&'d DeTable<'d>>, Range<usize>) {
+    /// The table, its full path, and what names it.
+    fn table_at(&mut self, key: &'static str) -> (Option<&'d DeTable<'d>>, String, Range<usize>) {
         self.known.push(key);
-        let found = self.table.and_then(|table| table.get_key_value(key));
-        let Some((name, value)) = found else { return (None, 0..0) };
-        (self.reader.table(&join(&self.path, key), value), name.span())
+        let Some((name, value)) = self.entry(key) else {
+            return (None, join(&self.path, key), 0..0);
+        };
+        let path = join(&self.path, name.get_ref());
+        (self.reader.table(&path, value), path, name.span())
     }
 
     /// A whole number.
@@ -110,10 +114,13 @@ impl<'r, 'd> Section<'r, 'd> {
         default: u64,
         range: RangeInclusive<u64>,
     ) -> u64 {
+        let meant = Cell::new(None);
         let value = self.read(key, Some(default), u64::to_string, |scalar| {
-            in_range(scalar.integer("a whole number")?, &range, |number| number.to_string())
+            let value = scalar.integer("a whole number")?;
+            meant.set(Some(nearest(value, &range)));
+            in_range(value, &range, |number| number.to_string())
         });
-        value.unwrap_or(default)
+        value.unwrap_or_else(|| self.meant(key, meant.get(), default))
     }
 
     /// A number of bytes.
@@ -124,16 +131,28 @@ impl<'r, 'd> Section<'r, 'd> {
         range: RangeInclusive<u64>,
     ) -> u64 {
         let show = |bytes: &u64| quote_value(&format_size(*bytes));
+        let meant = Cell::new(None);
         let value = self.read(key, Some(default), show, |scalar| {
             let bytes = match &scalar.value {
-                Value::Text(text) => parse_size(text)
-                    .map(i128::from)
-                    .map_err(|help| Wrong::new("this is not a size", Some(help)))?,
+                Value::Text(text) => parse_size(text).map(i128::from).map_err(|misread| {
+                    meant.set(misread.meant.map(|bytes| nearest(i128::from(bytes), &range)));
+                    Wrong::new("this is not a size", Some(misread.help))
+                })?,
                 _ => scalar.integer("a size, such as 65536 or \"64KiB\"")?,
             };
+            meant.set(Some(nearest(bytes, &range)));
             in_range(bytes, &range, format_size)
         });
-        value.unwrap_or(default)
+        value.unwrap_or_else(|| self.meant(key, meant.get(), default))
+    }
+
+    /// What stands for a value that is wrong: what its error's suggestion makes of it, so that what
+    /// then would not agree with it is said at once, too.
+    fn meant(&mut self, key: &'static str, meant: Option<u64>, default: u64) -> u64 {
+        if meant.is_none() {
+            self.unknown.push(key);
+        }
+        meant.unwrap_or(default)
     }
 
     /// A span of time.
@@ -154,13 +173,19 @@ impl<'r, 'd> Section<'r, 'd> {
         range: RangeInclusive<Duration>,
     ) -> Option<Duration> {
         let show = |span: &Duration| quote_value(&format_duration(*span));
+        // One without a default has no other example.
+        let example =
+            || Some(format!("for instance `{key} = \"1d\"`")).filter(|_| default.is_none());
         self.read(key, default, show, |scalar| {
             let text = match &scalar.value {
                 Value::Integer(number) => &number.to_string(),
-                _ => scalar.text("a span of time, such as \"100ms\" or \"7d\"")?,
+                _ => {
+                    let text = scalar.text("a span of time, such as \"100ms\" or \"7d\"");
+                    text.map_err(|wrong| wrong.or(example))?
+                }
             };
             let span = parse_duration(text)
-                .map_err(|help| Wrong::new("this is not a span of time", Some(help)))?;
+                .map_err(|misread| Wrong::new("this is not a span of time", Some(misread.help)))?;
             let range_ms = whole_ms(*range.start())..=whole_ms(*range.end());
             let show = |ms| format_duration(Duration::from_millis(ms));
             in_range(i128::from(whole_ms(span)), &range_ms, show).map(Duration::from_millis)
@@ -202,6 +227,9 @@ impl<'r, 'd> Section<'r, 'd> {
                 Wrong::new(&format!("this must be one of \"{list}\""), help).or(example)
             })
         });
+        if value.is_none() {
+            self.unknown.push(key);
+        }
         if value.is_none() && default.is_none() && !self.has(key) {
             let lines: Vec<_> = words.iter().map(|it| format!("`{key} = \"{it}\"`")).collect();
             let help = format!("add {}", lines.join(" or "));
@@ -217,20 +245,30 @@ impl<'r, 'd> Section<'r, 'd> {
         let value = self.read(key, Some(default.clone()), show, |scalar| {
             absolute(scalar.text("a file's name")?, home)
         });
-        value.unwrap_or(default)
+        value.unwrap_or_else(|| {
+            self.unknown.push(key);
+            default
+        })
     }
 
-    /// Records an error if `holds` is false, unless the section has errors already, for then its
-    /// values are not what was meant.
-    pub(super) fn require(&mut self, key: &'static str, holds: bool, message: &str, help: String) {
-        if !holds && self.is_sound() {
+    /// Records an error at `key` if `holds` is false, unless one of the keys that it depends on,
+    /// `key` among them, has a value of which nobody knows what was meant.
+    pub(super) fn require(
+        &mut self,
+        key: &'static str,
+        others: &[&'static str],
+        holds: bool,
+        message: &str,
+        help: String,
+    ) {
+        if !holds && self.is_known(key) && others.iter().all(|other| self.is_known(other)) {
             self.fail(key, message.to_owned(), Some(help));
         }
     }
 
-    /// Whether nothing was found wrong with this section so far.
-    pub(super) fn is_sound(&self) -> bool {
-        self.reader.faults.len() == self.faults_before
+    /// Whether a key's value is right, or its error shows what was meant.
+    pub(super) fn is_known(&self, key: &str) -> bool {
+        !self.unknown.contains(&key)
     }
 
     /// Records an error at a key's value or, if the key is not there, at the section's name.
@@ -250,12 +288,22 @@ impl<'r, 'd> Section<'r, 'd> {
 
     /// Refuses the keys that nobody asked for.
     pub(super) fn finish(self) {
+        self.finish_beside("", &[]);
+    }
+
+    /// The same; `elsewhere` has keys that are known where `place` says.
+    pub(super) fn finish_beside(self, place: &str, elsewhere: &[&str]) {
         for (key, _) in self.table.into_iter().flatten() {
             let name = key.get_ref().as_ref();
             if !self.known.contains(&name) {
-                let help = match closest(name, &self.known) {
-                    Some(known) => format!("did you mean `{known}`?"),
-                    None => format!("the keys here are: {}", self.known.join(", ")),
+                let owner = self.reader.keys.iter().find(|(_, keys)| keys.contains(&name));
+                let help = match (closest(name, &self.known), owner) {
+                    _ if elsewhere.contains(&name) => format!("this is a key of {place}"),
+                    (None, Some((owner, _))) if self.path.is_empty() => {
+                        format!("put it below a line `[{owner}]`")
+                    }
+                    (Some(known), _) => format!("did you mean `{known}`?"),
+                    _ => format!("the keys here are: {}", self.known.join(", ")),
                 };
                 self.reader.faults.push(Fault {
                     key: join(&self.path, name),
@@ -266,10 +314,15 @@ impl<'r, 'd> Section<'r, 'd> {
                 });
             }
         }
+        self.reader.keys.push((self.path, self.known));
     }
 
-    fn has(&self, key: &str) -> bool {
-        self.table.is_some_and(|table| table.contains_key(key))
+    pub(super) fn has(&self, key: &str) -> bool {
+        self.entry(key).is_some()
+    }
+
+    fn entry(&self, key: &str) -> Option<Entry<'d>> {
+        self.table.and_then(|table| entry(table, key))
     }
 
     /// A key's value: from the document, else the default. None if there is neither, or it is wrong.
@@ -282,11 +335,11 @@ impl<'r, 'd> Section<'r, 'd> {
     ) -> Option<T> {
         self.known.push(key);
         let default_text = default.as_ref().map(&show);
-        let Some(node) = self.table.and_then(|table| table.get(key)) else {
+        let Some((name, node)) = self.entry(key) else {
             self.shown(key, default_text, Origin::Default);
             return default;
         };
-        let path = join(&self.path, key);
+        let path = join(&self.path, name.get_ref());
         let scalar = self.reader.scalar(&path, node)?;
         match parse(&scalar) {
             Ok(value) => {
@@ -322,7 +375,11 @@ impl<'d> Reader<'d> {
             return Some(table);
         }
         let message = format!("expected a table, found {}", type_of(node.get_ref()));
-        let help = Some(format!("begin it with a line `[{path}]`"));
+        let help = match path {
+            "sinks" => "begin each sink with a line `[sinks.NAME]`".to_owned(),
+            _ => format!("begin it with a line `[{path}]`"),
+        };
+        let help = Some(help);
         self.faults.push(Fault {
             key: path.to_owned(),
             span: node.span(),
@@ -368,26 +425,4 @@ impl<'d> Reader<'d> {
             }
         }
     }
-}
-
-/// The word that was probably meant: few letters differ, `-` and `_` and case do not count.
-fn closest<'a>(text: &str, words: &[&'a str]) -> Option<&'a str> {
-    /// Nothing longer is a slip of the pen, and comparing takes room for every pair of letters.
-    const MAX_BYTES: usize = 64;
-    if text.len() > MAX_BYTES {
-        return None;
-    }
-    let even = |text: &str| text.to_lowercase().replace('-', "_");
-    let text = even(text);
-    let distance = |word: &&&str| strsim::damerau_levenshtein(&text, &even(word));
-    let nearest = words.iter().min_by_key(distance)?;
-    (distance(&nearest) <= nearest.len().div_ceil(3)).then_some(*nearest)
-}
-
-/// The full path of a key, quoted where TOML would want it so.
-fn join(path: &str, key: impl Display) -> String {
-    let key = key.to_string();
-    let is_bare = |char: char| char.is_ascii_alphanumeric() || char == '_' || char == '-';
-    let key = if !key.is_empty() && key.chars().all(is_bare) { key } else { quote_literal(&key) };
-    if path.is_empty() { key } else { format!("{path}.{key}") }
 }

@@ -129,12 +129,14 @@ pub(super) fn bus(mut section: Section<'_, '_>) -> BusConfig {
     let nearest = format_size(lane_bytes.next_power_of_two());
     section.require(
         "lane_bytes",
+        &[],
         lane_bytes.is_power_of_two(),
         "this must be a power of two",
         format!("the next one is \"{nearest}\""),
     );
     section.require(
         "lane_bytes",
+        &["lanes"],
         lanes * lane_bytes <= MAX_RING_BYTES,
         "the ring would take more than 4GiB of memory",
         "make `lanes` or `lane_bytes` smaller: the ring takes the one times the other".to_owned(),
@@ -160,13 +162,21 @@ pub(super) fn journal(mut section: Section<'_, '_>) -> JournalConfig {
     let cache_bytes = section.size("cache_bytes", 8 * MIB, 64 * KIB..=GIB);
     section.require(
         "retention_bytes",
+        &["segment_bytes"],
         retention_bytes >= segment_bytes,
         "this is less than one segment, the least that can be deleted",
         "make it at least `segment_bytes`, or make that smaller".to_owned(),
     );
+    // Retention is at least one segment, whatever it was meant to be.
+    let (kept, others): (_, &[_]) = if section.is_known("retention_bytes") {
+        (retention_bytes, &["retention_bytes"])
+    } else {
+        (segment_bytes, &["segment_bytes"])
+    };
     section.require(
         "hard_limit_bytes",
-        hard_limit_bytes >= retention_bytes,
+        others,
+        hard_limit_bytes >= kept,
         "this is less than what is kept anyway",
         "make it at least `retention_bytes`, or leave it out for four times that".to_owned(),
     );
@@ -201,7 +211,8 @@ pub(super) fn log(mut section: Section<'_, '_>) -> LogConfig {
 
 /// Reads every sink; a file is one sink's only. `dir` is where their files are by default.
 pub(super) fn sinks(root: &mut Section<'_, '_>, dir: &Path) -> Vec<SinkConfig> {
-    let mut sinks: Vec<SinkConfig> = Vec::new();
+    let mut sinks = Vec::new();
+    let mut files: Vec<(PathBuf, String)> = Vec::new();
     let mut count = 0;
     root.each("sinks", |name, mut section| {
         count += 1;
@@ -213,23 +224,31 @@ pub(super) fn sinks(root: &mut Section<'_, '_>, dir: &Path) -> Vec<SinkConfig> {
             let help = "use 1 to 64 of `a-z`, `0-9`, `_` and `-`: files are named after it";
             section.fail_name("this is not a sink's name", help.to_owned());
         }
-        if let Some(sink) = sink(name, &mut section, dir) {
-            let path = jsonl_path(&sink);
-            if let Some(other) = sinks.iter().find(|it| path.is_some() && jsonl_path(it) == path) {
-                let help =
-                    format!("give each a file of its own; `sinks.{}` has this one", other.name);
-                section.require("path", false, "another sink writes to this file", help);
+        let sink = sink(name, &mut section, dir);
+        // The default path is that of a sink whose type is known.
+        let is_meant =
+            section.is_known("path") && (section.has("path") || section.is_known("type"));
+        if let Some(path) = jsonl_path(&sink).filter(|_| is_meant) {
+            if let Some((_, other)) = files.iter().find(|(taken, _)| taken == path) {
+                let help = format!("give each a file of its own; `sinks.{other}` has this one");
+                section.require("path", &[], false, "another sink writes to this file", help);
             }
-            sinks.push(sink);
-            section.finish();
+            files.push((path.to_owned(), name.to_owned()));
         }
+        match sink.kind {
+            SinkKind::Jsonl(_) => section.finish(),
+            SinkKind::Stdout => section.finish_beside("`type = \"jsonl\"`", &JSONL_KEYS),
+        }
+        sinks.push(sink);
     });
     sinks
 }
 
-/// One sink; None if its type is not known, for then its keys are not, either.
-fn sink(name: &str, section: &mut Section<'_, '_>, dir: &Path) -> Option<SinkConfig> {
-    let is_jsonl = section.choice("type", None, &[("jsonl", true), ("stdout", false)])?;
+/// One sink. If its type is not known, its keys are read as those of a `jsonl` sink, which has all
+/// that there are, so that what is wrong with them is said at once.
+fn sink(name: &str, section: &mut Section<'_, '_>, dir: &Path) -> SinkConfig {
+    let is_jsonl = section.choice("type", None, &[("jsonl", true), ("stdout", false)]);
+    let is_jsonl = is_jsonl.unwrap_or(true);
     let enabled = section.boolean("enabled", true);
     // A file is to have everything that there is; a terminal what happens from now on.
     let start = if is_jsonl { SinkStart::Oldest } else { SinkStart::Now };
@@ -238,15 +257,18 @@ fn sink(name: &str, section: &mut Section<'_, '_>, dir: &Path) -> Option<SinkCon
     let batch_events = section.integer("batch_events", 1000, 1..=100_000);
     let batch_bytes = section.size("batch_bytes", MIB, KIB..=64 * MIB);
     let kind = if is_jsonl { SinkKind::Jsonl(jsonl(name, section, dir)) } else { SinkKind::Stdout };
-    Some(SinkConfig {
+    SinkConfig {
         name: name.to_owned(),
         enabled,
         start,
         batch_events: usize::try_from(batch_events).unwrap_or(usize::MAX),
         batch_bytes: usize::try_from(batch_bytes).unwrap_or(usize::MAX),
         kind,
-    })
+    }
 }
+
+/// What only a `jsonl` sink has.
+const JSONL_KEYS: [&str; 4] = ["path", "rotate_bytes", "rotate_age", "compress"];
 
 fn jsonl(name: &str, section: &mut Section<'_, '_>, dir: &Path) -> JsonlConfig {
     let compressions =

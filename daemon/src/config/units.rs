@@ -35,14 +35,23 @@ const SPANS: [Unit; 5] = [
     ("d", DAY_MS, &["day", "days"]),
 ];
 
-/// Bytes from `64MiB`, `64 MiB` or `1024`. The error is a suggestion.
-pub(super) fn parse_size(text: &str) -> Result<u64, String> {
+/// Why a text is no size or span of time.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Misread {
+    /// A suggestion.
+    pub(super) help: String,
+    /// What it would be if the suggestion was followed, where that says a value.
+    pub(super) meant: Option<u64>,
+}
+
+/// Bytes from `64MiB`, `64 MiB` or `1024`.
+pub(super) fn parse_size(text: &str) -> Result<u64, Misread> {
     let suggest = "write a whole number with B, KiB, MiB, GiB or TiB, such as \"64MiB\"";
     parse(text, &SIZES, Some(1), suggest)
 }
 
-/// A span of time from `100ms` or `7 d`. The error is a suggestion.
-pub(super) fn parse_duration(text: &str) -> Result<Duration, String> {
+/// A span of time from `100ms` or `7 d`.
+pub(super) fn parse_duration(text: &str) -> Result<Duration, Misread> {
     let suggest = "write a whole number with ms, s, m, h or d, such as \"100ms\"";
     parse(text, &SPANS, None, suggest).map(Duration::from_millis)
 }
@@ -58,7 +67,7 @@ pub(super) fn format_duration(duration: Duration) -> String {
 }
 
 /// `bare` is what a number without a unit counts, where that is allowed.
-fn parse(text: &str, units: &[Unit], bare: Option<u64>, suggest: &str) -> Result<u64, String> {
+fn parse(text: &str, units: &[Unit], bare: Option<u64>, suggest: &str) -> Result<u64, Misread> {
     let text = text.trim();
     let split = text.find(|char: char| !char.is_ascii_digit()).unwrap_or(text.len());
     let (number, name) = (&text[..split], text[split..].trim_start());
@@ -77,9 +86,10 @@ fn parse(text: &str, units: &[Unit], bare: Option<u64>, suggest: &str) -> Result
     let meant = |unit: &&Unit| unit.0.to_lowercase() == lower || unit.2.contains(&lower.as_str());
     match units.iter().find(meant) {
         Some(unit) if worth.is_none() && !number.is_empty() => {
-            Err(format!("did you mean \"{number}{}\"?", unit.0))
+            let meant = number.parse::<u64>().ok().and_then(|number| number.checked_mul(unit.1));
+            Err(Misread { help: format!("did you mean \"{number}{}\"?", unit.0), meant })
         }
-        _ => Err(suggest.to_owned()),
+        _ => Err(Misread { help: suggest.to_owned(), meant: None }),
     }
 }
 
@@ -106,17 +116,19 @@ mod tests {
         ] {
             assert_eq!(parse_size(text), Ok(bytes), "{text}");
         }
-        for (text, suggestion) in [
-            ("64mib", "did you mean \"64MiB\"?"),
-            ("64 MB", "did you mean \"64MiB\"?"),
-            ("8k", "did you mean \"8KiB\"?"),
+        for (text, suggestion, meant) in [
+            ("64mib", "did you mean \"64MiB\"?", 64 * MIB),
+            ("64 MB", "did you mean \"64MiB\"?", 64 * MIB),
+            ("8k", "did you mean \"8KiB\"?", 8 * KIB),
         ] {
-            assert_eq!(parse_size(text).unwrap_err(), suggestion, "{text}");
+            let misread = Misread { help: suggestion.to_owned(), meant: Some(meant) };
+            assert_eq!(parse_size(text).unwrap_err(), misread, "{text}");
         }
         for text in
             ["", "MiB", "1.5GiB", "-1", "64 parsecs", "18446744073709551616", "99999999999TiB"]
         {
-            assert!(parse_size(text).unwrap_err().starts_with("write a whole number"), "{text}");
+            let Misread { help, meant } = parse_size(text).unwrap_err();
+            assert!(help.starts_with("write a whole number") && meant.is_none(), "{text}");
         }
     }
 
@@ -125,10 +137,10 @@ mod tests {
         for (text, ms) in [("0ms", 0), ("100ms", 100), ("90 s", 90_000), ("7d", 7 * DAY_MS)] {
             assert_eq!(parse_duration(text), Ok(Duration::from_millis(ms)), "{text}");
         }
-        assert_eq!(parse_duration("2 hours").unwrap_err(), "did you mean \"2h\"?");
+        assert_eq!(parse_duration("2 hours").unwrap_err().help, "did you mean \"2h\"?");
         for text in ["", "100", "1 month", "1h30m", "99999999999999999999d"] {
             assert!(
-                parse_duration(text).unwrap_err().starts_with("write a whole number"),
+                parse_duration(text).unwrap_err().help.starts_with("write a whole number"),
                 "{text}"
             );
         }

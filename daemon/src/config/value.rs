@@ -92,6 +92,12 @@ pub(super) fn in_range(
     Err(Wrong::new(&format!("this must be between {least} and {most}"), Some(help)))
 }
 
+/// What `value` becomes when it is made to fit.
+pub(super) fn nearest(value: i128, range: &RangeInclusive<u64>) -> u64 {
+    let within = value.clamp(i128::from(*range.start()), i128::from(*range.end()));
+    u64::try_from(within).unwrap_or(*range.end())
+}
+
 /// Whole milliseconds, as many as fit.
 pub(super) fn whole_ms(duration: Duration) -> u64 {
     u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)

@@ -4,8 +4,10 @@
 mod play;
 mod report;
 
-use std::fs;
-use std::io::Write;
+use std::ffi::OsStr;
+use std::fs::{self, DirBuilder};
+use std::io::{self, Write};
+use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::thread;
@@ -16,15 +18,18 @@ use rustix::process::{Pid, Signal};
 
 use crate::cli::Exit;
 use crate::cli::args::JsonArgs;
-use crate::paths::{DIR_VARIABLE, ensure_private_dir};
+use crate::paths::DIR_VARIABLE;
 use crate::run::status::Status;
 
 /// The recorded session: one hook payload per line.
 const SESSION: &str = include_str!("../../demo/session.jsonl");
+/// What the names of the demos' directories begin with, before the user's number and their own.
+const DIR_PREFIX: &str = "hookring-demo-";
 /// How long the daemon may take to start, to journal, and to stop.
 const PATIENCE: Duration = Duration::from_secs(30);
-/// Demos of one user that may run at a time.
-const MAX_DEMOS: u32 = 16;
+/// How often the session is played again to time its hooks, each beside a process that does nothing:
+/// enough for a median that stays the same, and done within a second or two.
+const TIMED_ROUNDS: usize = 12;
 
 /// Plays the session and shows what became of it. Exit code 1 if an event was lost.
 ///
@@ -34,8 +39,10 @@ pub fn demo(args: &JsonArgs, out: &mut dyn Write) -> Result<Exit> {
     let stage = Stage::new()?;
     let mut daemon = Daemon::start(&stage)?;
     let payloads: Vec<&str> = SESSION.lines().filter(|line| !line.is_empty()).collect();
-    let played = play::play(&stage, &payloads, if args.json { None } else { Some(&mut *out) })?;
-    let status = daemon.wait_for(|status| status.events >= payloads.len() as u64);
+    let mut played = play::play(&stage, &payloads, if args.json { None } else { Some(&mut *out) })?;
+    // Before the hooks that follow without a pause, which keep this machine busy.
+    let status = daemon.wait_for(|status| status.events >= played.session as u64);
+    play::time(&stage, &payloads, TIMED_ROUNDS, &mut played)?;
     daemon.stop()?;
     let status = status
         .or_else(|_| Status::read(&stage.status_file())?.context("the daemon said nothing"))?;
@@ -49,6 +56,10 @@ struct Stage {
     dir: PathBuf,
     hookring: PathBuf,
     emit: PathBuf,
+    /// The process that does nothing. Not installed with the others.
+    floor: Option<PathBuf>,
+    /// Folders of earlier demos.
+    earlier: usize,
 }
 
 impl Stage {
@@ -60,7 +71,9 @@ impl Stage {
             "{} is missing; build it with `cargo xtask build`, or install it beside hookring",
             emit.display()
         );
-        Ok(Stage { dir: fresh_dir()?, hookring, emit })
+        let floor = Some(hookring.with_file_name("hookring-floor")).filter(|file| file.is_file());
+        let (dir, earlier) = fresh_dir()?;
+        Ok(Stage { dir, hookring, emit, floor, earlier })
     }
 
     fn journal(&self) -> PathBuf {
@@ -83,23 +96,28 @@ impl Stage {
     }
 }
 
-/// An empty directory on tmpfs, where a ring belongs. The one of an earlier demo is used again, so that
-/// they do not pile up there, unless that demo still runs.
-fn fresh_dir() -> Result<PathBuf> {
+/// A new directory on tmpfs, where a ring belongs, and how many there are of earlier demos: whoever
+/// played one may still look at what it left.
+fn fresh_dir() -> Result<(PathBuf, usize)> {
     let shm = Some(PathBuf::from("/dev/shm")).filter(|dir| dir.is_dir());
     let base = shm.unwrap_or_else(std::env::temp_dir);
-    let uid = rustix::process::geteuid().as_raw();
-    for number in 1..=MAX_DEMOS {
-        let dir = base.join(format!("hookring-demo-{uid}-{number}"));
-        ensure_private_dir(&dir)?;
-        if hookring_journal::is_in_use(&dir.join("journal"))? {
-            continue;
+    let prefix = format!("{DIR_PREFIX}{}-", rustix::process::geteuid().as_raw());
+    let is_ours = |name: &OsStr| name.to_str().is_some_and(|name| name.starts_with(&prefix));
+    let entries = fs::read_dir(&base).with_context(|| format!("cannot list {}", base.display()))?;
+    let names: Vec<_> = entries.flatten().map(|entry| entry.file_name()).collect();
+    let earlier = names.iter().filter(|name| is_ours(name)).count();
+    // A folder that somebody else made meanwhile is not ours to use: the next number may be.
+    for number in (1_u32..).filter(|number| !names.contains(&format!("{prefix}{number}").into())) {
+        let dir = base.join(format!("{prefix}{number}"));
+        match DirBuilder::new().mode(0o700).create(&dir) {
+            Ok(()) => return Ok((dir, earlier)),
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
+            Err(error) => {
+                return Err(error).with_context(|| format!("cannot create {}", dir.display()));
+            }
         }
-        fs::remove_dir_all(&dir).with_context(|| format!("cannot clear {}", dir.display()))?;
-        ensure_private_dir(&dir)?;
-        return Ok(dir);
     }
-    bail!("{MAX_DEMOS} demos run already; wait for one to end")
+    bail!("{} is full of demos; remove them", base.display())
 }
 
 /// The demo's daemon; killed if the demo ends without stopping it.

@@ -1,7 +1,8 @@
-//! Plays the session: one hook process per payload, as an agent would start it, each beside one that
-//! is switched off.
+//! Plays the session: one hook process per payload, as an agent would start it; and again to time the
+//! hooks beside a process that does nothing.
 
 use std::io::Write;
+use std::path::Path;
 use std::process::Stdio;
 use std::thread;
 use std::time::{Duration, Instant};
@@ -12,13 +13,17 @@ use hookring_journal::Reader;
 use super::{PATIENCE, Stage};
 use crate::cli::view::event_line;
 
-/// Times of the processes, from spawn to reaped.
+/// What was sent, what came, and times of processes, from spawn to reaped.
 #[derive(Default)]
 pub(super) struct Played {
+    /// Events of the session.
+    pub(super) session: usize,
+    /// The same and those that were sent again to be timed.
     pub(super) sent: usize,
     pub(super) journaled: usize,
     pub(super) hooks: Vec<Duration>,
-    pub(super) switched_off: Vec<Duration>,
+    /// As many of the process that does nothing; none if that is not there.
+    pub(super) floors: Vec<Duration>,
 }
 
 /// Plays the payloads in order, and shows each event as it lands.
@@ -27,20 +32,12 @@ pub(super) fn play(
     payloads: &[&str],
     mut out: Option<&mut dyn Write>,
 ) -> Result<Played> {
-    let mut played = Played::default();
+    let mut played = Played { session: payloads.len(), ..Played::default() };
     let mut reader = Reader::open(&stage.journal(), 1)?;
-    for (number, payload) in payloads.iter().enumerate() {
-        // By turns first and second, so that neither profits from the other's warm caches.
-        let off_first = number % 2 == 0;
-        if off_first {
-            played.switched_off.push(run_hook(stage, payload, true)?);
-        }
-        played.hooks.push(run_hook(stage, payload, false)?);
+    for payload in payloads {
+        run_process(stage, &stage.emit, payload)?;
         played.sent += 1;
-        if !off_first {
-            played.switched_off.push(run_hook(stage, payload, true)?);
-        }
-        let landed = wait_for_event(&mut reader)?;
+        let landed = wait_for_events(&mut reader)?;
         played.journaled += landed.len();
         for line in landed {
             if let Some(out) = &mut out {
@@ -51,27 +48,52 @@ pub(super) fn play(
     Ok(played)
 }
 
-/// Starts a hook, hands it the payload, waits for it; how long that took.
-fn run_hook(stage: &Stage, payload: &str, off: bool) -> Result<Duration> {
-    let mut command = stage.command(&stage.emit);
+/// Plays the payloads again, so many times, in turns with the process that does nothing.
+pub(super) fn time(
+    stage: &Stage,
+    payloads: &[&str],
+    rounds: usize,
+    played: &mut Played,
+) -> Result<()> {
+    let mut reader = Reader::open(&stage.journal(), played.journaled as u64 + 1)?;
+    for (number, payload) in std::iter::repeat_n(payloads, rounds).flatten().enumerate() {
+        // By turns first and second, so that neither profits from the other's warm caches.
+        let floor_first = number % 2 == 0;
+        for turn in [true, false] {
+            if turn != floor_first {
+                played.hooks.push(run_process(stage, &stage.emit, payload)?);
+                played.sent += 1;
+            } else if let Some(floor) = &stage.floor {
+                played.floors.push(run_process(stage, floor, payload)?);
+            }
+        }
+    }
+    while played.journaled < played.sent {
+        played.journaled += wait_for_events(&mut reader)?.len();
+    }
+    Ok(())
+}
+
+/// Starts a process as an agent would start its hook, hands it the payload, waits for it; how long
+/// that took.
+fn run_process(stage: &Stage, program: &Path, payload: &str) -> Result<Duration> {
+    let mut command = stage.command(program);
     command.args(["--agent", "claude-code"]).stdin(Stdio::piped());
     command.stdout(Stdio::null()).stderr(Stdio::null());
-    if off {
-        command.env("HOOKRING_OFF", "1");
-    }
     let begin = Instant::now();
-    let mut child = command.spawn().context("cannot start hookring-emit")?;
+    let mut child =
+        command.spawn().with_context(|| format!("cannot start {}", program.display()))?;
     if let Some(mut stdin) = child.stdin.take() {
         stdin.write_all(payload.as_bytes())?;
     }
     let code = child.wait()?;
     let took = begin.elapsed();
-    ensure!(code.success(), "hookring-emit ended with {code}, which it never should");
+    ensure!(code.success(), "{} ended with {code}, which it never should", program.display());
     Ok(took)
 }
 
 /// The lines that were journaled since the last call, at least one.
-fn wait_for_event(reader: &mut Reader) -> Result<Vec<Vec<u8>>> {
+fn wait_for_events(reader: &mut Reader) -> Result<Vec<Vec<u8>>> {
     let begin = Instant::now();
     while begin.elapsed() < PATIENCE {
         let batch = reader.next_batch(100, 1 << 20)?;

@@ -15,31 +15,38 @@ use crate::run::status::Status;
 /// The figures, as `--json` prints them.
 #[derive(Serialize)]
 pub(super) struct Report {
+    session_events: usize,
     sent: usize,
     journaled: usize,
     lost: usize,
     hook_process_p50_ns: u64,
-    switched_off_process_p50_ns: u64,
+    /// `None`: the program that does nothing is not there.
+    floor_process_p50_ns: Option<u64>,
+    timed_processes: usize,
     publish_to_journal_p50_ns: u64,
     publish_to_journal_p99_ns: u64,
     directory: String,
     journal: String,
     daemon_log: String,
+    earlier_demos: usize,
 }
 
 impl Report {
     pub(super) fn new(stage: &Stage, played: &Played, status: &Status) -> Result<Report> {
         Ok(Report {
+            session_events: played.session,
             sent: played.sent,
             journaled: played.journaled,
             lost: played.sent.saturating_sub(played.journaled),
             hook_process_p50_ns: median_ns(&played.hooks),
-            switched_off_process_p50_ns: median_ns(&played.switched_off),
+            floor_process_p50_ns: stage.floor.as_ref().map(|_| median_ns(&played.floors)),
+            timed_processes: played.hooks.len(),
             publish_to_journal_p50_ns: status.publish_to_journal.p50_ns,
             publish_to_journal_p99_ns: status.publish_to_journal.p99_ns,
             directory: stage.dir.display().to_string(),
             journal: stage.journal().display().to_string(),
             daemon_log: stage.log().display().to_string(),
+            earlier_demos: stage.earlier,
         })
     }
 
@@ -52,33 +59,50 @@ impl Report {
             writeln!(out, "{}", serde_json::to_string_pretty(self)?)?;
             return Ok(());
         }
-        let time = |ns| Cell::from(human_duration(Duration::from_nanos(ns)));
-        let mut table = Table::new([Align::Left, Align::Right]);
-        table.row([Cell::from("events sent"), Cell::from(self.sent)]);
-        table.row([Cell::from("events journaled"), Cell::from(self.journaled)]);
-        let colour = if self.lost == 0 { GOOD } else { ERROR };
-        table.row([Cell::from("events lost"), Cell::styled(&self.lost.to_string(), colour)]);
-        table.row([Cell::from("a hook, from spawn to exit (p50)"), time(self.hook_process_p50_ns)]);
-        table.row([
-            Cell::from("the same, switched off: reads its input, exits (p50)"),
-            time(self.switched_off_process_p50_ns),
-        ]);
-        table.row([
-            Cell::from("from publish to journal (p50)"),
-            time(self.publish_to_journal_p50_ns),
-        ]);
-        table.row([
-            Cell::from("from publish to journal (p99)"),
-            time(self.publish_to_journal_p99_ns),
-        ]);
-        write!(out, "\n{table}\n")?;
+        write!(out, "\n{}\n", self.figures())?;
         let mut places = Table::new([Align::Left, Align::Left]);
         places.row([Cell::from("journal"), Cell::from(&self.journal)]);
         places.row([Cell::from("ring, spool, status"), Cell::from(&self.directory)]);
         places.row([Cell::from("the daemon's messages"), Cell::from(&self.daemon_log)]);
         write!(out, "{HEADING}Look around{HEADING:#}\n{places}")?;
+        writeln!(out, "HOOKRING_DIR={} hookring status", self.directory)?;
         writeln!(out, "{HEADING}And then{HEADING:#}\nrm -r {}", self.directory)?;
+        if self.earlier_demos > 0 {
+            let all = self.directory.trim_end_matches(|c: char| c.is_ascii_digit());
+            let (count, plural) =
+                (self.earlier_demos, if self.earlier_demos == 1 { "" } else { "s" });
+            writeln!(out, "rm -r {all}*  # with those of {count} earlier demo{plural}")?;
+        }
         Ok(())
+    }
+
+    fn figures(&self) -> Table {
+        let time = |ns| human_duration(Duration::from_nanos(ns));
+        let mut table = Table::new([Align::Left, Align::Right]);
+        let mut row = |what: &str, value: Cell| table.row([Cell::from(what), value]);
+        let (session, again) = (self.session_events, self.sent - self.session_events);
+        let sent = format!("events sent ({session} shown, {again} more to time the hook)");
+        row(&sent, Cell::from(self.sent));
+        row("events journaled", Cell::from(self.journaled));
+        let colour = if self.lost == 0 { GOOD } else { ERROR };
+        row("events lost", Cell::styled(&self.lost.to_string(), colour));
+        let hook = format!("a hook, from spawn to exit (median of {})", self.timed_processes);
+        row(&hook, Cell::from(time(self.hook_process_p50_ns)));
+        if let Some(floor_ns) = self.floor_process_p50_ns {
+            let nothing = "a process that does nothing but read its stdin, in turns with the hook";
+            row(nothing, Cell::from(time(floor_ns)));
+            let ratio = self.hook_process_p50_ns as f64 / floor_ns.max(1) as f64;
+            row("a hook takes, as a multiple of that", Cell::from(format!("{ratio:.2} ×")));
+        }
+        row(
+            "an event of the session, from publish to journal (p50)",
+            Cell::from(time(self.publish_to_journal_p50_ns)),
+        );
+        row(
+            "an event of the session, from publish to journal (p99)",
+            Cell::from(time(self.publish_to_journal_p99_ns)),
+        );
+        table
     }
 }
 

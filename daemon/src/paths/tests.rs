@@ -165,6 +165,10 @@ fn somebody_elses_directory_is_refused() {
 #[test]
 fn a_parent_that_cannot_be_written_is_named_with_its_cause() {
     let error = ensure_private_dir(Path::new("/proc/hookring/state")).unwrap_err();
-    assert_eq!(error.to_string(), "cannot create the directory /proc/hookring/state");
+    assert_eq!(
+        error.to_string(),
+        "cannot create the directory /proc/hookring/state; check who may write above it, or set \
+         HOOKRING_DIR to another place"
+    );
     assert!(std::error::Error::source(&error).is_some());
 }

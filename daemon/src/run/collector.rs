@@ -16,7 +16,7 @@ use hookring_journal::{CommitError, Gap, Journal, Recovery};
 use super::memory::Memory;
 use super::place_log::PlaceLog;
 use super::shared::Shared;
-use super::status::{BusStatus, Latency};
+use super::status::{BusStatus, Latency, Waited};
 use crate::pipeline;
 
 /// How long the reader looks for new records before it sleeps: a session's hooks come in bursts.
@@ -36,6 +36,8 @@ pub(super) struct Collector {
     journal: Journal,
     shared: Arc<Shared>,
     latency_ns: Histogram<u64>,
+    /// What was published before this waited for a daemon.
+    begin_ns: u64,
     next_housekeeping: Instant,
     /// Something was collected since the last spin.
     may_spin: bool,
@@ -53,6 +55,7 @@ struct Figures {
     /// Why the journal takes nothing now.
     paused: Option<String>,
     pauses: u64,
+    waited: Waited,
     /// Why no new segment can be begun now.
     rotation_error: Option<String>,
 }
@@ -72,6 +75,7 @@ impl Collector {
             journal,
             shared,
             latency_ns,
+            begin_ns: sys::boottime_ns(),
             next_housekeeping,
             may_spin,
             figures,
@@ -102,6 +106,9 @@ impl Collector {
             self.sync_if_due();
             if Instant::now() >= self.next_housekeeping {
                 self.keep_house();
+            }
+            if self.shared.wants_report() {
+                self.report();
             }
             // Whoever goes on publishing must not keep a daemon alive that was told to stop.
             let is_paused = self.figures.paused.is_some();
@@ -194,7 +201,14 @@ impl Collector {
     fn note_latency(&mut self) {
         let now_ns = sys::boottime_ns();
         for record in self.drain.batch().records() {
-            let _ = self.latency_ns.record(now_ns.saturating_sub(record.header.stamp_ns));
+            let stamp_ns = record.header.stamp_ns;
+            let took_ns = now_ns.saturating_sub(stamp_ns);
+            if stamp_ns < self.begin_ns {
+                self.figures.waited.add(took_ns);
+            } else if stamp_ns <= now_ns {
+                // A stamp from the future, of before a reboot, says nothing.
+                let _ = self.latency_ns.record(took_ns);
+            }
         }
     }
 
@@ -247,27 +261,25 @@ impl Collector {
         }
         self.journal.tail().forget_before(needed);
         self.memory.give_back_when_quiet();
-        self.report();
     }
 
     fn report(&mut self) {
         let places = self.drain.report();
         self.place_log.note(&places);
-        let latency = Latency::from(&self.latency_ns);
-        let status = BusStatus {
+        self.shared.set_bus_status(|| BusStatus {
             events: self.figures.events,
             truncated_events: self.figures.truncated,
             journal_paused: self.figures.paused.clone(),
             rotation_error: self.figures.rotation_error.clone(),
             journal_pauses: self.figures.pauses,
-            publish_to_journal: latency,
+            publish_to_journal: Latency::from(&self.latency_ns),
+            waited: self.figures.waited,
             counts: self.drain.counts(),
             places,
             journal: self.journal.stats(),
             found_bad_lines: self.recovery.bad_lines,
             found_cut_bytes: self.recovery.cut_bytes,
-        };
-        self.shared.set_bus_status(status);
+        });
     }
 
     fn sleep(&mut self) {

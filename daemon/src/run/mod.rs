@@ -5,6 +5,7 @@
 
 mod collector;
 mod descriptors;
+mod homes;
 mod memory;
 mod place_log;
 mod shared;
@@ -32,18 +33,22 @@ use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::reload;
 use tracing_subscriber::util::SubscriberInitExt as _;
 
-use crate::cli::Exit;
 use crate::cli::args::RunArgs;
+use crate::cli::{Exit, style};
 use crate::config::{Config, ConfigErrors, SyncPolicy, Warning};
 use crate::paths::{Paths, ensure_private_dir};
 use crate::pipeline;
 use collector::Collector;
 use shared::{Settings, Shared};
-use status::{SinkStatus, Status};
+use status::Status;
 use supervisor::Supervisor;
 
 /// How often the status file is brought up to date.
 const STATUS_INTERVAL: Duration = Duration::from_secs(1);
+
+/// How long the collector may take to say where it is; it sleeps for less. Only a disk that hangs
+/// keeps it for longer.
+const REPORT_LIMIT: Duration = Duration::from_secs(1);
 
 type LevelHandle = reload::Handle<LevelFilter, tracing_subscriber::Registry>;
 
@@ -69,7 +74,7 @@ pub fn run(args: &RunArgs) -> Exit {
 }
 
 fn fail(message: &str) -> Exit {
-    let error = crate::cli::style::ERROR;
+    let error = style::ERROR;
     let _ = writeln!(anstream::stderr(), "{error}error{error:#}: {message}");
     Exit::Failed
 }
@@ -83,7 +88,7 @@ fn start_log(level: LevelFilter) -> LevelHandle {
     let (filter, handle) = reload::Layer::new(level);
     let lines = tracing_subscriber::fmt::layer()
         .with_writer(std::io::stderr)
-        .with_ansi(std::io::IsTerminal::is_terminal(&std::io::stderr()))
+        .with_ansi(style::is_coloured(&std::io::stderr()))
         .with_target(false);
     let _ = tracing_subscriber::registry().with(filter).with(lines).try_init();
     handle
@@ -99,6 +104,8 @@ struct Daemon {
     supervisor: Supervisor,
     signals: Receiver<i32>,
     status: Status,
+    /// The collector's thread was not told to end yet.
+    collects: bool,
     written: Status,
     /// Why the status file cannot be written now.
     status_error: Option<String>,
@@ -125,6 +132,7 @@ impl Daemon {
         let tail = journal.tail();
         let hookring_dir = paths.override_dir.as_ref().map(|dir| dir.as_os_str().as_bytes());
         let places = Places::new(hookring_dir, sys::effective_uid());
+        homes::warning(&paths, &places).iter().for_each(|warning| tracing::warn!("{warning}"));
         let mut drain = Drain::open(&places, bus_options(config)).context("cannot read the bus")?;
         let ends: Vec<_> = recovery.ends.iter().map(pipeline::bus_end).collect();
         drain.recover(&ends, std::mem::take(&mut recovery.ids));
@@ -134,9 +142,12 @@ impl Daemon {
         let shared = Arc::new(Shared::default());
         shared.needed_seq.store(supervisor.needed_seq(), Ordering::Relaxed);
         let collector = Collector::new(drain, (journal, recovery), Arc::clone(&shared))?;
+        let mut status = first_status(&paths, config);
+        // Before anything is collected: the sinks' figures are of the same moment.
+        status.set_bus(&shared.bus_status());
+        status.set_sinks(supervisor.stats());
         let collector =
             std::thread::Builder::new().name("collector".to_owned()).spawn(|| collector.run())?;
-        let status = first_status(&paths, config);
         tracing::info!(
             "hookring {} is ready, journal in {}",
             status.version,
@@ -153,6 +164,7 @@ impl Daemon {
             supervisor,
             signals,
             status,
+            collects: true,
             written,
             status_error: None,
         })
@@ -160,7 +172,7 @@ impl Daemon {
 
     fn serve(mut self) -> Exit {
         // At once, so that whoever starts a daemon sees when it is there.
-        self.write_status();
+        self.save_status();
         loop {
             match self.signals.recv_timeout(STATUS_INTERVAL) {
                 Ok(SIGHUP) => self.reload(),
@@ -185,6 +197,7 @@ impl Daemon {
                 Ok(result) => result,
                 Err(_) => Err(anyhow::anyhow!("the collector's thread panicked; this is a bug")),
             };
+        self.collects = false;
         // Everything is synced: the sinks may store their cursors up to its end.
         self.tail.close();
         self.supervisor.stop();
@@ -203,7 +216,7 @@ impl Daemon {
         let (config, warnings) = match load(self.named_config.as_deref(), &self.paths) {
             Ok(loaded) => loaded,
             Err(errors) => {
-                let text = anstream::adapter::strip_str(&errors.to_string()).to_string();
+                let text = errors.to_string().trim_end().to_owned();
                 tracing::error!(
                     "the new configuration is wrong, the earlier one stays in force:\n{text}"
                 );
@@ -224,8 +237,24 @@ impl Daemon {
     }
 
     fn write_status(&mut self) {
-        self.status.set_bus(&self.shared.bus_status());
-        self.status.sinks = self.supervisor.stats().map(|stats| SinkStatus::from(&stats)).collect();
+        // The sinks first: none is then ahead of the journal, which is looked at after them.
+        let sinks: Vec<_> = self.supervisor.stats().collect();
+        let bus = if self.collects {
+            self.shared.fresh_bus_status(REPORT_LIMIT)
+        } else {
+            self.shared.bus_status()
+        };
+        self.status.set_bus(&bus);
+        self.status.set_sinks(sinks.into_iter());
+        if !self.collects {
+            // One that is still within a call to its sink ends with this process.
+            self.status.sinks.iter_mut().for_each(|sink| sink.state = "stopped".to_owned());
+        }
+        self.save_status();
+    }
+
+    /// Writes the file, if there is anything new.
+    fn save_status(&mut self) {
         self.status.updated = self.written.updated;
         if self.status == self.written && self.paths.status_file.exists() {
             return;

@@ -1,7 +1,8 @@
 //! What the collector's thread and the main thread share.
 
-use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Condvar, Mutex, PoisonError};
+use std::time::Duration;
 
 use super::status::BusStatus;
 
@@ -18,7 +19,17 @@ pub(super) struct Shared {
     /// The lowest number that some sink still needs.
     pub(super) needed_seq: AtomicU64,
     settings: Mutex<Option<Settings>>,
-    bus_status: Mutex<BusStatus>,
+    /// The main thread waits for a report that is made from now on.
+    report_wanted: AtomicBool,
+    report: Mutex<Report>,
+    reported: Condvar,
+}
+
+/// The collector's figures, and how many reports were made because one was wanted.
+#[derive(Default)]
+struct Report {
+    bus: BusStatus,
+    answers: u64,
 }
 
 impl Shared {
@@ -39,12 +50,33 @@ impl Shared {
         lock(&self.settings).take()
     }
 
-    pub(super) fn set_bus_status(&self, status: BusStatus) {
-        *lock(&self.bus_status) = status;
+    /// Whether a report is waited for.
+    pub(super) fn wants_report(&self) -> bool {
+        self.report_wanted.load(Ordering::Relaxed)
+    }
+
+    /// Hands over figures that are collected from now on.
+    pub(super) fn set_bus_status(&self, collect: impl FnOnce() -> BusStatus) {
+        let wanted = self.report_wanted.swap(false, Ordering::AcqRel);
+        let bus = collect();
+        let mut report = lock(&self.report);
+        report.bus = bus;
+        report.answers += u64::from(wanted);
+        self.reported.notify_all();
     }
 
     pub(super) fn bus_status(&self) -> BusStatus {
-        lock(&self.bus_status).clone()
+        lock(&self.report).bus.clone()
+    }
+
+    /// Figures of a moment after this call, if the collector gives them within `limit`, else its last.
+    pub(super) fn fresh_bus_status(&self, limit: Duration) -> BusStatus {
+        let report = lock(&self.report);
+        let before = report.answers;
+        self.report_wanted.store(true, Ordering::Release);
+        let waited =
+            self.reported.wait_timeout_while(report, limit, |report| report.answers == before);
+        waited.unwrap_or_else(PoisonError::into_inner).0.bus.clone()
     }
 }
 

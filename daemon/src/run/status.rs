@@ -23,6 +23,7 @@ pub(super) struct BusStatus {
     pub(super) rotation_error: Option<String>,
     pub(super) journal_pauses: u64,
     pub(super) publish_to_journal: Latency,
+    pub(super) waited: Waited,
     pub(super) counts: Counts,
     pub(super) places: Vec<PlaceReport>,
     pub(super) journal: hookring_journal::Stats,
@@ -48,8 +49,10 @@ pub struct Status {
     pub config_error: Option<String>,
     /// Events moved from the bus to the journal since the start.
     pub events: u64,
-    /// How long they took from publish to journal.
+    /// How long they took from publish to journal, but for those that waited for a daemon.
     pub publish_to_journal: Latency,
+    /// Events that were published before the daemon started.
+    pub waited: Waited,
     /// What had to be counted.
     pub counts: CountsStatus,
     /// Each place in which hooks and daemon meet.
@@ -72,6 +75,23 @@ pub struct Latency {
     pub p99_ns: u64,
     /// The longest.
     pub max_ns: u64,
+}
+
+/// Events that were published while no daemon ran.
+#[derive(Copy, Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Waited {
+    /// How many.
+    pub events: u64,
+    /// How long the first of them waited, in nanoseconds.
+    pub longest_ns: u64,
+}
+
+impl Waited {
+    pub(super) fn add(&mut self, waited_ns: u64) {
+        self.events += 1;
+        self.longest_ns = self.longest_ns.max(waited_ns);
+    }
 }
 
 impl From<&Histogram<u64>> for Latency {
@@ -200,8 +220,9 @@ pub struct SinkStatus {
     pub last_error_at: Option<Timestamp>,
 }
 
-impl From<&SinkStats> for SinkStatus {
-    fn from(stats: &SinkStats) -> Self {
+impl SinkStatus {
+    /// A sink beside a journal whose last event was `written_seq` then or a little later.
+    fn new(stats: &SinkStats, written_seq: u64) -> Self {
         let state = match stats.state {
             SinkState::Opening => "opening",
             SinkState::Running => "running",
@@ -214,7 +235,8 @@ impl From<&SinkStats> for SinkStatus {
             state: state.to_owned(),
             delivered_events: stats.delivered_events,
             retries: stats.retries,
-            lag_events: stats.lag_events,
+            // The first event ever is number 1, whatever the cursor of a new sink says.
+            lag_events: (written_seq + 1).saturating_sub(stats.next_seq.max(1)),
             skipped_events: stats.skipped_events,
             last_error: stats.last_error.as_ref().map(|error| error.message.clone()),
             last_error_at: stats.last_error.as_ref().and_then(|error| at(error.at)),
@@ -249,6 +271,7 @@ impl Status {
         let counts = &bus.counts;
         self.events = bus.events;
         self.publish_to_journal = bus.publish_to_journal;
+        self.waited = bus.waited;
         self.counts = CountsStatus {
             ring_events: counts.lane_records,
             spool_events: counts.spool_records,
@@ -278,6 +301,12 @@ impl Status {
             rotation_error: bus.rotation_error.clone(),
             removed_segments: bus.journal.removed_segments,
         };
+    }
+
+    /// Puts the sinks' figures in, which were taken before those of the journal.
+    pub(super) fn set_sinks(&mut self, sinks: impl Iterator<Item = SinkStats>) {
+        let written_seq = self.journal.written_seq;
+        self.sinks = sinks.map(|stats| SinkStatus::new(&stats, written_seq)).collect();
     }
 
     /// Reads the file; `None` where there is none.

@@ -151,15 +151,27 @@ impl Entry {
 /// Stops sinks at the same time.
 fn stop(sinks: &[Entry]) {
     let deadline = Instant::now() + STOP_LIMIT;
-    sinks.iter().filter_map(Entry::handle).for_each(|handle| handle.begin_stop(deadline));
+    for handle in sinks.iter().filter_map(Entry::handle) {
+        handle.begin_stop(deadline);
+        let SinkStats { name, lag_events, .. } = handle.stats();
+        if lag_events > 0 {
+            let (events, seconds) = (count(lag_events), STOP_LIMIT.as_secs());
+            tracing::info!("sink {name} has {events} to go and gets {seconds} s for them");
+        }
+    }
     for handle in sinks.iter().filter_map(Entry::handle) {
         let SinkStats { name, lag_events, .. } = handle.stop(deadline).stats;
         if lag_events > 0 {
             tracing::warn!(
-                "sink {name} stopped with {lag_events} events to go; it goes on from there"
+                "sink {name} stopped with {} to go, which the journal keeps; it goes on from there",
+                count(lag_events)
             );
         }
     }
+}
+
+fn count(events: u64) -> String {
+    format!("{events} event{}", if events == 1 { "" } else { "s" })
 }
 
 fn compression(compress: Compress) -> Compression {

@@ -4,10 +4,11 @@ use std::ffi::{OsStr, OsString};
 use std::fs::{self, File};
 use std::io;
 use std::path::{Path, PathBuf};
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use hookring_journal::Seq;
 use jiff::civil::DateTime;
+use jiff::tz::TimeZone;
 
 use super::config::{Compression, JsonlConfig};
 use super::file::{ActiveFile, FileError, io_error, parent};
@@ -40,9 +41,10 @@ pub(super) fn set_aside(
     file: &ActiveFile,
     now: SystemTime,
 ) -> Result<(), FileError> {
-    let target = Rotated::name(active, now, file.first_seq().unwrap_or(0));
+    let earlier = Rotated::list(active)?;
+    let target = Rotated::name(active, now, file.first_seq().unwrap_or(0), &earlier);
     if target.symlink_metadata().is_ok() {
-        // Twice within a second from the same event on: the next attempt has a new time.
+        // Made since the folder was listed: the next attempt sees it and takes another name.
         let taken = io::Error::from(io::ErrorKind::AlreadyExists);
         return Err(io_error("rotate to", &target)(taken));
     }
@@ -55,10 +57,14 @@ pub(super) fn sync_folder(folder: &Path) -> Result<(), FileError> {
     File::open(folder).and_then(|folder| folder.sync_all()).map_err(io_error("sync", folder))
 }
 
-/// A file that was rotated before: `<stem>-<UTC time>-<first seq>.jsonl[.gz|.zst]`.
+/// A file that was rotated before: `<stem>-<UTC time>-<first seq>.jsonl[.gz|.zst]`. The number has 20
+/// digits, so that names sort as the files were made; in names that an earlier version gave it has
+/// as few as it needs.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Rotated {
     pub(super) path: PathBuf,
+    /// What its name is told from others by.
+    stamp: String,
     time: DateTime,
     pub(super) first_seq: Seq,
     pub(super) compression: Compression,
@@ -83,11 +89,24 @@ impl Rotated {
         Ok(files)
     }
 
-    fn name(active: &Path, at: SystemTime, first_seq: Seq) -> PathBuf {
+    /// A name that sorts behind all `earlier` ones, whatever the clock says: where it was set back, or
+    /// a number comes again within a second, the name's time is later than the clock's.
+    fn name(active: &Path, at: SystemTime, first_seq: Seq, earlier: &[Rotated]) -> PathBuf {
+        let at = jiff::Timestamp::try_from(at).unwrap_or(jiff::Timestamp::UNIX_EPOCH);
+        let mut own = stamp(TimeZone::UTC.to_datetime(at), first_seq);
+        // Of those of one second, the last that was made may be any: an earlier version's numbers
+        // sort as text only.
+        if let Some(last) = earlier.iter().max_by(|one, other| one.stamp.cmp(&other.stamp))
+            && own <= last.stamp
+        {
+            own = stamp(last.time, first_seq);
+            if own <= last.stamp {
+                own = stamp(last.time.saturating_add(Duration::from_secs(1)), first_seq);
+            }
+        }
         let (stem, extension) = split_name(active);
-        let time = jiff::Timestamp::try_from(at).unwrap_or(jiff::Timestamp::UNIX_EPOCH);
         let mut name = stem;
-        name.push(format!("-{}-{first_seq}", time.strftime(TIME_FORMAT)));
+        name.push(format!("-{own}"));
         name.push(extension);
         parent(active).join(name)
     }
@@ -97,11 +116,12 @@ impl Rotated {
         let (stem, extension) = split_name(active);
         let path = parent(active).join(name);
         let rest = name.as_encoded_bytes().strip_prefix(stem.as_encoded_bytes())?;
-        let rest = rest.strip_prefix(b"-")?;
-        let (time, rest) = rest.split_at_checked(TIME_BYTES)?;
+        let stamped = rest.strip_prefix(b"-")?;
+        let (time, rest) = stamped.split_at_checked(TIME_BYTES)?;
         let rest = rest.strip_prefix(b"-")?;
         let digits = rest.iter().take_while(|byte| byte.is_ascii_digit()).count();
         let (seq, rest) = rest.split_at(digits);
+        let stamp = std::str::from_utf8(&stamped[..TIME_BYTES + 1 + digits]).ok()?.to_owned();
         let rest = rest.strip_prefix(extension.as_encoded_bytes())?;
         let (rest, is_part) = match rest.strip_suffix(PART_SUFFIX.as_bytes()) {
             Some(rest) => (rest, true),
@@ -112,8 +132,13 @@ impl Rotated {
             .find(|compression| compression.suffix().as_bytes() == rest)?;
         let time = DateTime::strptime(TIME_FORMAT, time).ok()?;
         let first_seq = std::str::from_utf8(seq).ok()?.parse().ok()?;
-        Some(Rotated { path, time, first_seq, compression, is_part })
+        Some(Rotated { path, stamp, time, first_seq, compression, is_part })
     }
+}
+
+/// The part of a name by which the files sort.
+fn stamp(time: DateTime, first_seq: Seq) -> String {
+    format!("{}-{first_seq:020}", time.strftime(TIME_FORMAT))
 }
 
 /// `events.jsonl` is `events` and `.jsonl`; a name without a dot has no extension.

@@ -252,7 +252,10 @@ fn rotated_names_sort_by_time_and_carry_the_first_number() {
         &journal.batch(1, 2),
     );
     let folder = path.parent().expect("a folder");
-    assert_eq!(names(folder), ["events-20260102T030405Z-1.jsonl", "events.jsonl"]);
+    assert_eq!(
+        names(folder),
+        ["events-20260102T030405Z-00000000000000000001.jsonl", "events.jsonl"]
+    );
     for other in [
         "events-20260102T030405Z-1.jsonl.bak",
         "events-20269902T030405Z-1.jsonl",
@@ -264,6 +267,57 @@ fn rotated_names_sort_by_time_and_carry_the_first_number() {
         fs::write(folder.join(other), "").expect("a file");
     }
     assert_eq!(Rotated::list(&path).expect("a list").len(), 1);
+}
+
+#[test]
+fn rotated_names_sort_as_the_files_were_made_whatever_the_clock_says() {
+    /// Stands still for some looks, and is then an hour behind.
+    fn restless() -> SystemTime {
+        static LOOKS: AtomicU64 = AtomicU64::new(0);
+        let behind = if LOOKS.fetch_add(1, Ordering::Relaxed) < 24 { 0 } else { 3600 };
+        SystemTime::UNIX_EPOCH + Duration::from_secs(1_767_323_045 - behind)
+    }
+    let (journal, path) = journal(30);
+    let mut sink = JsonlSink::with_clock(rotating(&path, Compression::None), restless);
+    accept(&mut sink, &journal.batch(1, 12));
+    let folder = path.parent().expect("a folder");
+    // As an earlier version named the one of that second that came last.
+    fs::rename(
+        folder.join("events-20260102T030405Z-00000000000000000011.jsonl"),
+        folder.join("events-20260102T030405Z-11.jsonl"),
+    )
+    .expect("a rename");
+    accept(&mut sink, &journal.batch(13, 18));
+    let in_order: Vec<_> = names(folder)
+        .iter()
+        .filter(|name| *name != "events.jsonl")
+        .flat_map(|name| seqs_in(&folder.join(name)))
+        .collect();
+    assert_eq!(in_order, Vec::from_iter(1..30));
+    // The resume looks back through them from the newest.
+    let listed: Vec<_> =
+        Rotated::list(&path).expect("a list").iter().map(|file| file.first_seq).collect();
+    assert_eq!(listed, Vec::from_iter((1..30).rev()));
+}
+
+#[test]
+fn a_number_that_comes_again_within_a_second_waits_for_nothing() {
+    fn fixed() -> SystemTime {
+        SystemTime::UNIX_EPOCH + Duration::from_secs(1_767_323_045)
+    }
+    let (journal, path) = journal(2);
+    for _ in 0..3 {
+        let mut sink = JsonlSink::with_clock(rotating(&path, Compression::None), fixed);
+        accept(&mut sink, &journal.batch(1, 2));
+        // Whoever removes the lines that the sink would leave out gets them again.
+        fs::remove_file(&path).expect("the removal");
+        for file in Rotated::list(&path).expect("a list") {
+            fs::write(&file.path, "").expect("an emptied file");
+        }
+    }
+    let folder = path.parent().expect("a folder");
+    let times: Vec<_> = names(folder).iter().map(|name| name[7..23].to_owned()).collect();
+    assert_eq!(times, ["20260102T030405Z", "20260102T030406Z", "20260102T030407Z"]);
 }
 
 #[test]

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant, SystemTime};
 
 use hookring_journal::Seq;
 
+use super::complaints::Complaints;
 use crate::stats::{LastError, SinkState, SinkStats, in_words};
 
 /// When to end.
@@ -25,6 +26,7 @@ pub(super) struct Shared {
 struct State {
     /// `lag_events` and `oldest_undelivered` are filled in when somebody asks.
     stats: SinkStats,
+    complaints: Complaints,
     stop: Option<Stop>,
     ended: bool,
 }
@@ -33,7 +35,12 @@ impl Shared {
     pub(super) fn new(name: &str, position: Seq) -> Shared {
         let stats = SinkStats::at(name, position);
         Shared {
-            state: Mutex::new(State { stats, stop: None, ended: false }),
+            state: Mutex::new(State {
+                stats,
+                complaints: Complaints::default(),
+                stop: None,
+                ended: false,
+            }),
             changed: Condvar::new(),
         }
     }
@@ -56,10 +63,24 @@ impl Shared {
         change(&mut self.lock().stats);
     }
 
+    /// An attempt succeeded.
+    pub(super) fn works(&self) {
+        let mut state = self.lock();
+        state.stats.state = SinkState::Running;
+        if let Some(line) = state.complaints.works(Instant::now()) {
+            tracing::info!(sink = state.stats.name, "{line}");
+        }
+    }
+
     /// An attempt failed: shown until the next success, and remembered after it.
     pub(super) fn failed(&self, error: &(dyn Error + 'static)) {
-        self.warn(&in_words(error));
-        self.lock().stats.state = SinkState::Retrying;
+        let message = in_words(error);
+        let mut state = self.lock();
+        if let Some(line) = state.complaints.failed(&message, Instant::now()) {
+            tracing::warn!(sink = state.stats.name, "{line}");
+        }
+        state.stats.last_error = Some(LastError { message, at: SystemTime::now() });
+        state.stats.state = SinkState::Retrying;
     }
 
     /// Something that a person should know of.

@@ -51,7 +51,7 @@ impl Worker {
             match self.step() {
                 Ok(()) => {
                     self.backoff.reset();
-                    self.shared.update(|stats| stats.state = SinkState::Running);
+                    self.shared.works();
                 }
                 Err(error) => {
                     self.shared.failed(&*error);

@@ -3,6 +3,7 @@
 
 mod commands;
 mod journal;
+mod service;
 mod tables;
 
 use std::fs;

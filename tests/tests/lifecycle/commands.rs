@@ -3,6 +3,7 @@
 use std::fs;
 use std::io::{BufRead as _, BufReader};
 use std::os::unix::fs::PermissionsExt as _;
+use std::path::Path;
 use std::process::{Output, Stdio};
 
 use hookring_tests::{Bed, number, wait_for};
@@ -269,10 +270,24 @@ fn what_an_event_holds_cannot_paint_the_terminal() {
 #[test]
 fn the_demo_loses_nothing() {
     let bed = Bed::new();
-    let output = bed.hookring(&["demo", "--json"]);
-    assert_eq!(output.status.code(), Some(0), "{}", text(&output.stderr));
-    let report = json(&output);
-    assert_eq!(report["lost"], 0);
-    assert_eq!(report["sent"], report["journaled"]);
-    assert!(report["sent"].as_u64() >= Some(24), "{report}");
+    let demo = || {
+        let output = bed.hookring(&["demo", "--json"]);
+        assert_eq!(output.status.code(), Some(0), "{}", text(&output.stderr));
+        json(&output)
+    };
+    let reports = [demo(), demo()];
+    for report in &reports {
+        assert_eq!(report["lost"], 0);
+        assert_eq!(report["sent"], report["journaled"]);
+        assert!(report["session_events"].as_u64() >= Some(24), "{report}");
+        // Beside a process that does nothing, which is there where the workspace was built.
+        assert!(report["floor_process_p50_ns"].as_u64() > Some(0), "{report}");
+        // The second leaves the first one's files alone.
+        let journal = report["journal"].as_str().expect("a path");
+        assert!(!crate::is_empty(Path::new(journal)), "{journal}");
+    }
+    assert_ne!(reports[0]["directory"], reports[1]["directory"]);
+    for report in &reports {
+        fs::remove_dir_all(report["directory"].as_str().expect("a path")).expect("the removal");
+    }
 }

@@ -2,10 +2,12 @@
 //! ask it questions.
 
 mod commands;
+mod ending;
 mod reload;
 mod restart;
 mod ring;
 mod sinks;
+mod status;
 mod without_a_daemon;
 
 use std::fs;
@@ -18,6 +20,11 @@ use serde_json::Value;
 fn numbers_in(path: &Path) -> Vec<u64> {
     let text = fs::read_to_string(path).unwrap_or_default();
     text.lines().map(|line| number(line.as_bytes())).collect()
+}
+
+/// Whether nothing is in a folder, which must be there.
+fn is_empty(folder: &Path) -> bool {
+    fs::read_dir(folder).expect("a folder").next().is_none()
 }
 
 /// A sink in `hookring status --json`.

@@ -134,3 +134,23 @@ fn a_sink_that_cannot_start_is_shown_keeps_its_events_and_starts_when_it_can() {
     assert_eq!(numbers_in(&bed.path().join("sinks/file.jsonl")), Vec::from_iter(0..1000));
     assert_eq!(bed.log().matches("cannot start sink").count(), 1, "said once: {}", bed.log());
 }
+
+#[test]
+fn a_sink_that_fails_and_works_again_says_each_once_and_counts_every_retry() {
+    let bed = Bed::new();
+    bed.configure("[sinks.file]\ntype = \"jsonl\"\n");
+    let in_the_way = bed.path().join("sinks/file.jsonl/x");
+    hookring_tests::make_private_dir(&in_the_way);
+    let daemon = bed.start();
+    bed.emit_numbers(0..3);
+    wait_for("some retries", || {
+        (crate::sink(&bed, "file")?["retries"].as_u64() >= Some(3)).then_some(())
+    });
+    fs::remove_dir_all(bed.path().join("sinks/file.jsonl")).expect("the removal");
+    wait_for_delivery(&bed, "file", 3);
+    assert_eq!(daemon.stop(), 0);
+    let log = bed.log();
+    let said = |what: &str| log.matches(what).count();
+    assert_eq!((said("it is tried again"), said("works again")), (1, 1), "{log}");
+    assert_eq!(said("file.jsonl"), 1, "{log}");
+}

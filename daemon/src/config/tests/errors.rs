@@ -57,9 +57,71 @@ fn values_that_do_not_agree() {
 fn every_rule_of_the_journals_sizes() {
     assert_eq!(bad_keys("[journal]\nretention_bytes = \"1MiB\"\n"), ["journal.retention_bytes"]);
     assert_eq!(bad_keys("[journal]\nhard_limit_bytes = \"1MiB\"\n"), ["journal.hard_limit_bytes"]);
-    // A value that could not be read is not held against its neighbour.
-    let text = "[journal]\nretention_bytes = \"8Gib\"\nhard_limit_bytes = \"8MiB\"\n";
-    assert_eq!(bad_keys(text), ["journal.retention_bytes"]);
+    let both = ["journal.retention_bytes", "journal.hard_limit_bytes"];
+    for (retention, hard_limit, bad) in [
+        // A wrong value stands for what its error suggests.
+        ("\"8Gib\"", "\"8MiB\"", &both[..]),
+        ("\"8Gib\"", "\"8GiB\"", &both[..1]),
+        ("\"99TiB\"", "\"64TiB\"", &both[..1]),
+        ("\"99TiB\"", "\"1GiB\"", &both),
+        // One that says nothing is not held against its neighbour, but it is a segment at least.
+        ("true", "\"100MiB\"", &both[..1]),
+        ("true", "\"1MiB\"", &both),
+    ] {
+        let text =
+            format!("[journal]\nretention_bytes = {retention}\nhard_limit_bytes = {hard_limit}\n");
+        assert_eq!(bad_keys(&text), bad, "{text}");
+    }
+}
+
+#[test]
+fn an_error_hides_no_other_that_does_not_hang_on_it() {
+    let text = "[bus]\nlanes = \"many\"\nlane_bytes = 100_000\n";
+    assert_eq!(bad_keys(text), ["bus.lanes", "bus.lane_bytes"]);
+    let text = "[bus]\nlanes = 0\nlane_bytes = \"64MiB\"\n[journal]\nsync = 1\n\
+                segment_bytes = \"2GiB\"\n";
+    assert_eq!(bad_keys(text), ["bus.lanes", "journal.retention_bytes", "journal.sync"]);
+    // Both were meant to be what the suggestion says, which is too much together.
+    let text = "[bus]\nlanes = 5000\nlane_bytes = \"64mib\"\n";
+    assert_eq!(bad_keys(text), ["bus.lanes", "bus.lane_bytes", "bus.lane_bytes"]);
+}
+
+#[test]
+fn a_sink_without_a_known_type_and_a_misspelt_table_are_read_all_the_same() {
+    let text = "[sinks.a]\npath = \"x\"\nbatch_events = 0\nenabld = true\n[sinks.b]\n\
+                type = \"json\"\nrotate_age = 3\npath = \"/x\"\n[sinks.c]\ntyp = \"jsonl\"\n\
+                compress = \"zip\"\npath = \"/x\"\n[jurnal]\nsync = \"always\"\n";
+    let expected = [
+        "sinks.a.type",
+        "sinks.a.path",
+        "sinks.a.batch_events",
+        "sinks.a.enabld",
+        "sinks.b.type",
+        "sinks.b.rotate_age",
+        "sinks.c.typ",
+        "sinks.c.compress",
+        "sinks.c.path",
+        "jurnal",
+        "jurnal.sync",
+    ];
+    assert_eq!(bad_keys(text), expected);
+    // Neither the file of a sink that has no type, nor one whose path is wrong, is taken.
+    let text = "[sinks.a]\nenabled = true\n[sinks.b]\ntype = \"jsonl\"\npath = 3\n[sinks.c]\n\
+                type = \"jsonl\"\npath = \"/state/sinks/a.jsonl\"\n[sinks.d]\ntype = \"jsonl\"\n\
+                path = \"/state/sinks/b.jsonl\"\n";
+    assert_eq!(bad_keys(text), ["sinks.a.type", "sinks.b.path"]);
+}
+
+#[test]
+fn keys_at_the_wrong_place_are_sent_to_the_right_one() {
+    let help = |text: &str| parse(text).unwrap_err().problems[0].help.clone().unwrap_or_default();
+    assert_eq!(help("lanes = 3\n"), "put it below a line `[bus]`");
+    assert_eq!(help("level = \"info\"\n[bus]\n"), "put it below a line `[log]`");
+    assert_eq!(
+        help("[sinks.a]\ntype = \"stdout\"\npath = \"/x\"\n"),
+        "this is a key of `type = \"jsonl\"`"
+    );
+    assert_eq!(help("[[sinks]]\nname = \"a\"\n"), "begin each sink with a line `[sinks.NAME]`");
 }
 
 #[test]
@@ -139,6 +201,15 @@ fn bad_syntax_comes_at_once_and_with_other_errors() {
 }
 
 #[test]
+fn a_line_that_is_no_toml_hides_nothing_below_it() {
+    let text = "// mine\n[bus]\nlanes 32\nlane_bytes = 256KiB\nlane = 3\n[log]\nlevel: warn\n\
+                [sinks.a]\ntype = \"jsonl\";\nenabled = yes\nrotate_age = 1.5\nbatch_events\n";
+    let found = parse(text).unwrap_err();
+    let lines: Vec<_> = found.problems.iter().flat_map(|it| &it.place).map(|it| it.line).collect();
+    assert_eq!(lines, [1, 3, 4, 5, 7, 9, 10, 11, 12], "{found}");
+}
+
+#[test]
 fn what_an_unclosed_array_swallows_is_not_held_against_the_file() {
     assert_eq!(bad_keys("[sinks.a]\ntype = [\n  \"jsonl\"\n"), ["sinks.a"]);
 }
@@ -198,6 +269,15 @@ fn a_rule_for_each_message_of_the_parser_that_is_put_in_our_words() {
         ("[log]]\n", "the line should end here"),
         ("]\n", "the header is not opened"),
         ("a = [1\n", "the array is not closed"),
+        ("type: \"jsonl\"\n", "a key is followed by `=`"),
+        ("{\n", "this is not a line of TOML"),
+        ("a = 'x\n", "the string is not closed"),
+        ("a = True\n", "this is not a value"),
+        ("a = \"C:\\Users\"\n", "a backslash in double quotes begins an escape, and this is none"),
+        ("a = \"C:\\q\"\n", "a backslash in double quotes begins an escape, and this is none"),
+        ("[[a\n", "the header is not closed"),
+        ("a = {\n", "the table is not closed"),
+        ("a == 1\n", "there is one `=` too many"),
         ("a = \"1\n", "the string is not closed"),
         ("[log]\n[log]\n", "duplicate key"),
     ] {
