@@ -148,6 +148,12 @@ impl Collector {
     /// Writes what is staged, however long the disk stays full; `false`: told to stop meanwhile.
     fn write(&mut self) -> bool {
         while let Err(error) = self.journal.commit() {
+            if matches!(error, CommitError::Removed { .. }) {
+                // The batch is still in the ring: it goes into the new segment, or waits there.
+                self.say_removed();
+                self.rotate_if_wanted();
+                continue;
+            }
             self.pause(&error);
             if self.shared.is_stopping() {
                 return false;
@@ -229,10 +235,7 @@ impl Collector {
         }
         self.drain.maintain();
         if self.journal.find_removed() {
-            tracing::error!(
-                "files of the journal {} were removed while it was written; a new segment is begun",
-                self.journal.dir().display()
-            );
+            self.say_removed();
         }
         self.rotate_if_wanted();
         let needed = self.shared.needed_seq.load(Ordering::Relaxed);
@@ -245,6 +248,13 @@ impl Collector {
         self.journal.tail().forget_before(needed);
         self.memory.give_back_when_quiet();
         self.report();
+    }
+
+    fn say_removed(&self) {
+        tracing::error!(
+            "files of the journal {} were removed while it was written; a new segment is begun",
+            self.journal.dir().display()
+        );
     }
 
     fn report(&self) {

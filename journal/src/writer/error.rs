@@ -72,6 +72,12 @@ pub enum CommitError {
         /// The segment's file.
         path: PathBuf,
     },
+    /// Somebody removed the segment; the lines are still staged, and a rotation is due.
+    #[error("the journal segment {} was removed while it was written; the next rotation begins a new one", path.display())]
+    Removed {
+        /// Where it was.
+        path: PathBuf,
+    },
     /// Too much was unsynced, and could not be synced.
     #[error(transparent)]
     Sync(#[from] SyncError),
@@ -87,7 +93,10 @@ impl CommitError {
             | CommitError::Directory { source, .. } => {
                 matches!(source.kind(), StorageFull | QuotaExceeded | FileTooLarge)
             }
-            CommitError::Locked { .. } | CommitError::Sealed { .. } | CommitError::Sync(_) => false,
+            CommitError::Locked { .. }
+            | CommitError::Sealed { .. }
+            | CommitError::Removed { .. }
+            | CommitError::Sync(_) => false,
         }
     }
 }

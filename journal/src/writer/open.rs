@@ -62,6 +62,7 @@ impl Journal {
                 bytes: 0,
                 seed: 0,
                 reserved_bytes: 0,
+                removed: false,
             },
             staged: Vec::new(),
             staged_first: recovery.next_seq,
@@ -81,9 +82,10 @@ impl Journal {
 
     /// Goes on in the last segment, or leaves it sealed if that is not possible.
     fn continue_segment(&mut self, found: &Found, recovery: &mut Recovery) {
-        for segment in &found.segments {
+        for (at, segment) in found.segments.iter().enumerate() {
+            let end = found.segments.get(at + 1).map_or(self.next_seq, |next| next.first);
             let (first, bytes, modified) = (segment.first, segment.bytes, segment.modified);
-            self.older.push_back(OlderSegment { first, bytes, modified });
+            self.older.push_back(OlderSegment { first, end, bytes, modified });
         }
         let Some(last) = self.older.pop_back() else { return };
         self.current.first = last.first;

@@ -58,16 +58,16 @@ impl Journal {
             CommitError::Begin { path: self.dir.join(file_name(first)), source }
         })?;
         self.release();
-        // With the same first number the new file has taken the old one's name, and its lines.
-        if self.current.first != first && self.exists(self.current.first) {
-            self.older.push_back(OlderSegment {
-                first: self.current.first,
-                bytes: self.current.bytes,
-                modified: SystemTime::now(),
-            });
-        }
+        self.retire_current(first);
         let seed = header.seed();
-        self.current = CurrentSegment { file: Some(file), first, bytes, seed, reserved_bytes: 0 };
+        self.current = CurrentSegment {
+            file: Some(file),
+            first,
+            bytes,
+            seed,
+            reserved_bytes: 0,
+            removed: false,
+        };
         line::restamp(&mut self.staged, seed);
         self.counters.rotations += 1;
         self.reserve();
@@ -75,6 +75,22 @@ impl Journal {
             self.sync_directory();
         }
         Ok(())
+    }
+
+    /// The current segment becomes an older one, or one that somebody removed; `end` is where the
+    /// next one begins.
+    fn retire_current(&mut self, end: Seq) {
+        let first = self.current.first;
+        // With the same first number the new file has taken the old one's name, and its lines.
+        let is_there = self.current.first != end && self.exists(first);
+        if self.current.removed || !is_there && first != end {
+            self.counters.removed_segments += 1;
+            self.counters.removed_events += end - first;
+        }
+        if is_there {
+            let (bytes, modified) = (self.current.bytes, SystemTime::now());
+            self.older.push_back(OlderSegment { first, end, bytes, modified });
+        }
     }
 
     /// Makes the new segment's name survive power loss. If that fails, its lines count as unsynced
