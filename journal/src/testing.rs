@@ -1,5 +1,7 @@
 //! What the tests of several modules share: sample events, a disk with faults, damage.
 
+pub(crate) mod power;
+
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard};

@@ -77,6 +77,9 @@ struct CurrentSegment {
     reserved_bytes: u64,
     /// Readers do not find it any more; it is sealed, too.
     removed: bool,
+    /// The process before wrote it, and it could not be synced; it is sealed, too. All its lines are
+    /// written again to the next segment.
+    uncertain: bool,
 }
 
 impl CurrentSegment {
@@ -310,5 +313,7 @@ fn write_all_at(file: &mut dyn SegmentFile, bytes: &[u8], offset: u64) -> std::i
 
 #[cfg(test)]
 mod model_tests;
+#[cfg(test)]
+mod power_tests;
 #[cfg(test)]
 mod tests;
