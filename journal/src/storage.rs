@@ -54,6 +54,8 @@ pub trait SegmentFile: Send {
     fn sync(&mut self) -> io::Result<()>;
     /// Which file this is, whatever its name is by now.
     fn id(&self) -> io::Result<FileId>;
+    /// Whether it has a name at all.
+    fn is_linked(&self) -> io::Result<bool>;
 }
 
 /// The real file system.
@@ -126,6 +128,10 @@ impl SegmentFile for File {
 
     fn id(&self) -> io::Result<FileId> {
         Ok(FileId::of(&self.metadata()?))
+    }
+
+    fn is_linked(&self) -> io::Result<bool> {
+        Ok(rustix::fs::fstat(self)?.st_nlink > 0)
     }
 }
 

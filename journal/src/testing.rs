@@ -231,6 +231,10 @@ impl SegmentFile for FaultyFile {
     fn id(&self) -> io::Result<FileId> {
         self.file.id()
     }
+
+    fn is_linked(&self) -> io::Result<bool> {
+        self.file.is_linked()
+    }
 }
 
 fn fail(times: &mut usize) -> io::Result<()> {

@@ -146,7 +146,7 @@ impl Journal {
             return Err(error);
         }
         // Asked after the write: what is in a file that has its name is in the journal.
-        if !self.is_current_named() {
+        if !self.is_current_kept() {
             let path = self.current_path();
             self.seal_removed();
             return Err(CommitError::Removed { path });
@@ -210,9 +210,14 @@ impl Journal {
     ///
     /// If the system could not: then nobody knows what is on the disk. The segment is sealed, what
     /// was not synced is kept in memory, and [`Self::rotate`] writes it to a new segment. Until
-    /// then every further call is an error, too.
+    /// then every further call is an error, too. The same if somebody removed the segment.
     pub fn sync(&mut self) -> Result<(), SyncError> {
         let path = self.current_path();
+        // Asked while what was written since the last time is still in memory.
+        if !self.is_current_named() {
+            self.seal_removed();
+            return Err(SyncError::Removed { path });
+        }
         let Some(file) = &mut self.current.file else {
             return Err(SyncError::Sealed { path });
         };

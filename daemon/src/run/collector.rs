@@ -11,7 +11,7 @@ use std::time::{Duration, Instant, SystemTime};
 use hdrhistogram::Histogram;
 use hookring_bus::drain::Drain;
 use hookring_bus::sys;
-use hookring_journal::{CommitError, Gap, Journal, Recovery};
+use hookring_journal::{CommitError, Gap, Journal, Recovery, SyncError};
 
 use super::memory::Memory;
 use super::shared::Shared;
@@ -110,13 +110,24 @@ impl Collector {
             }
         }
         let paused = self.figures.paused.clone();
-        self.journal.sync()?;
+        self.last_sync()?;
         self.report();
         match paused {
             Some(reason) => {
                 Err(anyhow::anyhow!("events are left in the ring and the spool: {reason}"))
             }
             None => Ok(()),
+        }
+    }
+
+    fn last_sync(&mut self) -> Result<(), SyncError> {
+        match self.journal.sync() {
+            Err(SyncError::Removed { .. }) => {
+                self.say_removed();
+                self.rotate_if_wanted();
+                self.journal.sync()
+            }
+            synced => synced,
         }
     }
 
@@ -202,8 +213,10 @@ impl Collector {
     }
 
     fn sync_if_due(&mut self) {
-        if let Err(error) = self.journal.sync_if_due(Instant::now()) {
-            tracing::error!("{}", describe(&error));
+        match self.journal.sync_if_due(Instant::now()) {
+            Err(SyncError::Removed { .. }) => self.say_removed(),
+            Err(error) => tracing::error!("{}", describe(&error)),
+            Ok(()) => {}
         }
         self.rotate_if_wanted();
     }

@@ -346,4 +346,8 @@ impl SegmentFile for PowerFile {
     fn id(&self) -> io::Result<FileId> {
         self.file.id()
     }
+
+    fn is_linked(&self) -> io::Result<bool> {
+        self.file.is_linked()
+    }
 }

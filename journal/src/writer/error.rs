@@ -127,6 +127,12 @@ pub enum SyncError {
         /// The segment's file.
         path: PathBuf,
     },
+    /// Somebody removed the segment or moved it away; the next rotation writes its unsynced lines again.
+    #[error("the journal segment {} was removed while it was written; what was not synced is written to a new one", path.display())]
+    Removed {
+        /// Where it was.
+        path: PathBuf,
+    },
 }
 
 /// Why a segment could not be deleted.

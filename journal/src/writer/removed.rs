@@ -2,13 +2,13 @@
 
 use std::io;
 
-use super::{CommitError, Journal};
+use super::{CommitError, Journal, SyncPolicy};
 use crate::segment::file_name;
 use crate::storage::{WriterLock, prepare_dir};
 
 impl Journal {
     /// Looks whether readers still find what was written here; meant to be called about once a
-    /// second. (Every commit looks for the current segment, so this is for what it cannot see, and
+    /// second. (Every commit and every sync look for the current segment; this is for the other files, and
     /// for a journal that is silent.)
     ///
     /// If the current segment or the lock has lost its name, the segment is sealed. The next
@@ -37,6 +37,18 @@ impl Journal {
             (Ok(named), Ok(ours)) => named == ours,
             (Err(error), _) => !is_gone(&error),
             (_, Err(_)) => true,
+        }
+    }
+
+    /// Asked at every commit, so for one system call: a file that was deleted, or that another one
+    /// replaced, has no name left. One that was only moved away still holds what is written now, and
+    /// the next sync sees to it; where that keeps nothing in memory, everything is asked at once.
+    pub(super) fn is_current_kept(&self) -> bool {
+        match &self.current.file {
+            Some(file) if self.options.sync != SyncPolicy::Never => {
+                file.is_linked().unwrap_or(true)
+            }
+            _ => self.is_current_named(),
         }
     }
 

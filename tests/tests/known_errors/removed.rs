@@ -45,6 +45,19 @@ fn what_comes_right_after_the_removal_is_not_lost_even_if_the_daemon_dies() {
 }
 
 #[test]
+fn what_comes_after_the_journal_was_moved_away_is_there_even_if_the_daemon_is_stopped_at_once() {
+    let bed = Bed::new();
+    let daemon = bed.start();
+    bed.emit_numbers(0..20);
+    bed.wait_for_events(20);
+    fs::rename(bed.path().join("journal"), bed.path().join("aside")).expect("the move");
+    bed.emit_numbers(20..40);
+    assert_eq!(daemon.stop(), 0);
+    let kept = bed.numbers();
+    assert!(kept.ends_with(&Vec::from_iter(20..40)), "{kept:?}");
+}
+
+#[test]
 fn removed_cursors_and_a_removed_status_file_come_back() {
     let bed = Bed::new();
     bed.configure("[sinks.file]\ntype = \"jsonl\"\nstart = \"now\"\n");

@@ -6,7 +6,7 @@ use std::path::Path;
 use super::*;
 use crate::Reader;
 use crate::testing::{calm, drain, names, open, pairs, read_from, stage};
-use crate::writer::{CommitError, Options, SyncPolicy};
+use crate::writer::{CommitError, Options, SyncError, SyncPolicy};
 
 fn commit(journal: &mut Journal, numbers: impl IntoIterator<Item = u64>) {
     for n in numbers {
@@ -63,7 +63,7 @@ fn nothing_is_committed_to_a_file_that_nobody_finds() {
         let aside = temp.path().join("aside");
         let (mut journal, _) = Journal::open(&dir, Options { sync, ..calm() }, 0).unwrap();
         let mut reader = Reader::open(&dir, 1).unwrap();
-        let mut n = 0;
+        let (mut n, mut noticed_late) = (0, 0);
         let current = |dir: &Path| dir.join(file_name(*names(dir).last().unwrap()));
         let removals: [&dyn Fn(); 5] = [
             &|| fs::remove_file(current(&dir)).unwrap(),
@@ -82,8 +82,17 @@ fn nothing_is_committed_to_a_file_that_nobody_finds() {
             remove();
             // What the collector does before it lets go of a batch.
             (n + 3..=n + 4).for_each(|n| _ = stage(&mut journal, n));
-            let error = journal.commit().unwrap_err();
-            assert!(matches!(error, CommitError::Removed { .. }) && !error.is_disk_full());
+            match journal.commit() {
+                Err(error) => {
+                    assert!(matches!(error, CommitError::Removed { .. }) && !error.is_disk_full());
+                }
+                // Moved away, and the lines with it: they are still in memory.
+                Ok(()) => {
+                    let error = journal.sync().unwrap_err();
+                    assert!(matches!(error, SyncError::Removed { .. }));
+                    noticed_late += 1;
+                }
+            }
             journal.rotate(&[], &[]).unwrap();
             journal.commit().unwrap();
             n += 4;
@@ -92,6 +101,7 @@ fn nothing_is_committed_to_a_file_that_nobody_finds() {
             assert!(found.is_sorted_by(|a, b| a < b), "none twice");
         }
         assert_eq!((journal.stats().removed_segments, journal.stats().removed_events), (5, 18));
+        assert_eq!(noticed_late, if sync == SyncPolicy::Never { 0 } else { 2 });
         let read = drain(&mut reader);
         assert!(read.is_sorted_by(|a, b| a < b) && read.ends_with(&pairs(n - 1..=n)), "{read:?}");
     }
