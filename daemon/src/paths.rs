@@ -4,11 +4,12 @@
 //! with different environments must still meet. `HOOKRING_DIR` moves all of it under one folder.
 
 use std::ffi::OsString;
-use std::fs::{DirBuilder, File};
+use std::fs::File;
 use std::io;
-use std::os::unix::fs::{DirBuilderExt, MetadataExt};
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
+use hookring_journal::storage::create_private_dir;
 use rustix::fs::{Mode, OFlags};
 
 /// The variable that puts everything, ring and spool too, under one folder.
@@ -199,10 +200,7 @@ pub fn ensure_private_dir(path: &Path) -> Result<(), PrivateDirError> {
     let open = || rustix::fs::open(&path, flags, Mode::empty());
     let opened = match open() {
         Err(rustix::io::Errno::NOENT) => {
-            DirBuilder::new()
-                .recursive(true)
-                .mode(0o700)
-                .create(&path)
+            create_private_dir(&path)
                 .map_err(|source| PrivateDirError::Create { path: path.clone(), source })?;
             open()
         }

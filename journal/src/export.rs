@@ -4,15 +4,22 @@ use std::borrow::Cow;
 use std::io::{self, Write};
 use std::path::Path;
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use serde::Deserialize;
 
+use crate::line::Line;
 use crate::reader::{ReadError, Reader, Skipped};
-use crate::{OLDEST, Seq, segment};
+use crate::scan::SegmentScan;
+use crate::segment::{self, SegmentPath};
+use crate::{OLDEST, Seq};
 
 /// What is read at once.
 const BATCH_EVENTS: usize = 1024;
 const BATCH_BYTES: usize = 1 << 20;
+
+/// A segment is only left out if it ended this long before the wanted time: the wall clock may have
+/// been set back meanwhile.
+const CLOCK_SLACK: SignedDuration = SignedDuration::from_hours(1);
 
 /// Which events are wanted; the default is all.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
@@ -66,8 +73,8 @@ pub fn export(
     out: &mut impl Write,
     mut progress: impl FnMut(u64, u64),
 ) -> Result<Exported, ExportError> {
-    let total = total_bytes(dir)?;
-    let mut reader = Reader::open(dir, OLDEST)?;
+    let (from, total) = begin(dir, filter)?;
+    let mut reader = Reader::open(dir, from)?;
     let mut exported = Exported::default();
     let mut done = 0;
     loop {
@@ -76,7 +83,7 @@ pub fn export(
             break;
         }
         for line in batch.lines() {
-            let passes = filter.passes(line.bytes);
+            let passes = filter.passes(line);
             if passes.map_err(|source| ExportError::Event { seq: line.seq, source })? {
                 out.write_all(line.bytes).map_err(ExportError::Write)?;
                 out.write_all(b"\n").map_err(ExportError::Write)?;
@@ -91,12 +98,26 @@ pub fn export(
     Ok(exported)
 }
 
-fn total_bytes(dir: &Path) -> Result<u64, ReadError> {
+/// The number to begin with, and the bytes to read from there on.
+fn begin(dir: &Path, filter: &Filter) -> Result<(Seq, u64), ReadError> {
     let segments = segment::list(dir).map_err(|source| ReadError::list(dir, source))?;
-    let len = |segment: &segment::SegmentPath| {
+    // What is in the segments before one was published before that one was begun.
+    let first = filter.since.and_then(|since| {
+        let since = since.checked_sub(CLOCK_SLACK).ok()?;
+        segments.iter().rposition(|segment| begun(segment).is_some_and(|begun| begun < since))
+    });
+    let wanted = &segments[first.unwrap_or(0)..];
+    let len = |segment: &SegmentPath| {
         std::fs::metadata(&segment.path).map_or(0, |metadata| metadata.len())
     };
-    Ok(segments.iter().map(len).sum())
+    let from = first.map_or(OLDEST, |first| segments[first].first);
+    Ok((from, wanted.iter().map(len).sum()))
+}
+
+/// When a segment was begun, if its first line is whole (and the file still there).
+fn begun(segment: &SegmentPath) -> Option<Timestamp> {
+    let scan = SegmentScan::open(&segment.path, segment.first).ok()?;
+    Timestamp::from_nanosecond(scan.header()?.created_ns.into()).ok()
 }
 
 /// What a filter asks about.
@@ -113,14 +134,23 @@ fn timestamp<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Timest
 }
 
 impl Filter {
-    fn passes(&self, line: &[u8]) -> Result<bool, serde_json::Error> {
+    fn passes(&self, line: Line<'_>) -> Result<bool, serde_json::Error> {
         if *self == Filter::default() {
             return Ok(true);
         }
-        let fields: Fields<'_> = serde_json::from_slice(line)?;
-        Ok(self.since.is_none_or(|since| fields.timestamp >= since)
-            && self.until.is_none_or(|until| fields.timestamp < until)
+        // The time stands where it is found at once.
+        match line.timestamp().map(|time| self.passes_at(time)) {
+            Some(false) => return Ok(false),
+            Some(true) if self.session.is_none() => return Ok(true),
+            _ => {}
+        }
+        let fields: Fields<'_> = serde_json::from_slice(line.bytes)?;
+        Ok(self.passes_at(fields.timestamp)
             && self.session.as_deref().is_none_or(|id| fields.session_id.as_deref() == Some(id)))
+    }
+
+    fn passes_at(&self, time: Timestamp) -> bool {
+        self.since.is_none_or(|since| time >= since) && self.until.is_none_or(|until| time < until)
     }
 }
 

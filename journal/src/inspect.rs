@@ -32,6 +32,18 @@ pub fn is_in_use(dir: &Path) -> io::Result<bool> {
     }
 }
 
+/// Whether there is a journal: a directory with at least one segment.
+///
+/// # Errors
+///
+/// If the directory cannot be read; a missing one is `Ok(false)`.
+pub fn is_begun(dir: &Path) -> io::Result<bool> {
+    match segment::list(dir) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
+        segments => Ok(!segments?.is_empty()),
+    }
+}
+
 /// The number of the last whole line; 0 for an empty or missing journal. Does not check it.
 ///
 /// # Errors
@@ -99,7 +111,9 @@ mod tests {
         let mut bytes = Vec::new();
         Header::new(&[], &[]).write_to(&mut bytes, 5);
         let path = dir.path().join(file_name(5));
+        assert!(!is_begun(dir.path()).unwrap() && !is_begun(&dir.path().join("missing")).unwrap());
         std::fs::write(&path, &bytes).unwrap();
+        assert!(is_begun(dir.path()).unwrap());
         assert_eq!(last_seq(dir.path()).unwrap(), 4);
         for (seq, size) in [(5, 10), (6, 300_000), (7, 10)] {
             bytes.extend(event(seq, size));

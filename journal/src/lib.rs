@@ -32,7 +32,7 @@ pub use cursor::{Cursor, CursorError, CursorState, InFlight, highest_cursor};
 pub use event::{Event, Payload};
 pub use export::{ExportError, Filter, export};
 pub use feed::Feed;
-pub use inspect::{is_in_use, last_seq};
+pub use inspect::{is_begun, is_in_use, last_seq};
 pub use line::{LaneEnd, Line, Origin};
 pub use reader::{Gap, ReadError, Reader, Skipped};
 pub use recovery::Recovery;

@@ -18,6 +18,7 @@ const SEQ_OPEN: &[u8] = b"\",\"seq\":";
 const FROM_OPEN: &[u8] = b",\"from\":\"";
 const VERSION_OPEN: &[u8] = b"\",\"version\":";
 const ID_OPEN: &[u8] = b",\"id\":\"";
+const TIMESTAMP_OPEN: &[u8] = b"\",\"timestamp\":\"";
 
 /// Where the eight hex digits of the checksum begin.
 pub const CRC_AT: usize = CRC_OPEN.len();
@@ -71,12 +72,25 @@ impl<'a> Line<'a> {
 
     /// The event's id; `None` if it does not stand where this version writes it.
     pub fn id(&self) -> Option<[u8; 16]> {
+        let (id, _) = self.split_id()?;
+        Some(uuid::Uuid::try_parse_ascii(id).ok()?.into_bytes())
+    }
+
+    /// When the hook published; `None` if it does not stand where this version writes it.
+    pub fn timestamp(&self) -> Option<jiff::Timestamp> {
+        let (_, rest) = self.split_id()?;
+        let rest = rest.strip_prefix(TIMESTAMP_OPEN)?;
+        let end = memchr::memchr(b'"', rest)?;
+        std::str::from_utf8(&rest[..end]).ok()?.parse().ok()
+    }
+
+    /// The id's characters, and what follows them from their closing quote on.
+    fn split_id(&self) -> Option<(&'a [u8], &'a [u8])> {
         let (_, rest) = self.split_origin()?;
         let rest = rest.strip_prefix(VERSION_OPEN)?;
         let version_digits = rest.iter().take_while(|byte| byte.is_ascii_digit()).count();
         let id = rest[version_digits..].strip_prefix(ID_OPEN)?;
-        let id = id.get(..uuid::fmt::Hyphenated::LENGTH)?;
-        Some(uuid::Uuid::try_parse_ascii(id).ok()?.into_bytes())
+        id.split_at_checked(uuid::fmt::Hyphenated::LENGTH)
     }
 
     /// The origin's characters, and what follows them from their closing quote on.

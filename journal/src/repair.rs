@@ -307,6 +307,8 @@ fn rewrite(
 ) -> io::Result<RepairedSegment> {
     let bad_path = segment.path.with_extension("bad");
     let bad_bytes = set_bad_aside(segment, &bad_path)?;
+    // Its name, too, must be safe before the only other copy goes.
+    File::open(dir)?.sync_all()?;
     let new_path = dir.join(NEW_NAME);
     let new = private_file().create(true).truncate(true).open(&new_path)?;
     copy_whole_lines(segment, &new, before_it)?;

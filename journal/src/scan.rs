@@ -297,7 +297,10 @@ impl LineScan {
             self.buffer.copy_within(self.ready.clone(), 0);
             self.ready = 0..self.ready.len();
         }
-        if self.ready.end == self.buffer.len() {
+        if self.buffer.is_empty() {
+            // Zeroed by the system as it is used, not here and now.
+            self.buffer = vec![0; READ_BYTES];
+        } else if self.ready.end == self.buffer.len() {
             self.buffer.resize((2 * self.buffer.len()).max(READ_BYTES), 0);
         }
         let at = self.offset + self.ready.end as u64;

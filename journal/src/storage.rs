@@ -54,6 +54,8 @@ pub trait SegmentFile: Send {
     fn sync(&mut self) -> io::Result<()>;
     /// Which file this is, whatever its name is by now.
     fn id(&self) -> io::Result<FileId>;
+    /// Whether it has a name at all.
+    fn is_linked(&self) -> io::Result<bool>;
 }
 
 /// The real file system.
@@ -127,6 +129,10 @@ impl SegmentFile for File {
     fn id(&self) -> io::Result<FileId> {
         Ok(FileId::of(&self.metadata()?))
     }
+
+    fn is_linked(&self) -> io::Result<bool> {
+        Ok(rustix::fs::fstat(self)?.st_nlink > 0)
+    }
 }
 
 /// Options for a file that only its owner may read and that is no symbolic link.
@@ -150,7 +156,7 @@ pub(crate) fn open_read(path: &Path) -> io::Result<File> {
 ///
 /// If it cannot be created, is not a directory (a symbolic link to one is not), or is not ours.
 pub(crate) fn prepare_dir(dir: &Path) -> io::Result<()> {
-    DirBuilder::new().recursive(true).mode(0o700).create(dir)?;
+    create_dir(dir, &sync_dir)?;
     let metadata = fs::symlink_metadata(dir)?;
     if !metadata.is_dir() {
         return Err(io::Error::new(io::ErrorKind::NotADirectory, "it is not a directory"));
@@ -162,6 +168,32 @@ pub(crate) fn prepare_dir(dir: &Path) -> io::Result<()> {
         fs::set_permissions(dir, fs::Permissions::from_mode(0o700))?;
     }
     Ok(())
+}
+
+/// Creates `dir` with mode 0700, and what is missing above it, so that it survives power loss.
+///
+/// # Errors
+///
+/// If it cannot be created or synced. That it is there already is no error.
+pub fn create_private_dir(dir: &Path) -> io::Result<()> {
+    create_dir(dir, &sync_dir)
+}
+
+fn create_dir(dir: &Path, sync: &dyn Fn(&Path) -> io::Result<()>) -> io::Result<()> {
+    let is_missing = |path: &&Path| !path.as_os_str().is_empty() && !path.exists();
+    let missing: Vec<_> = dir.ancestors().take_while(is_missing).collect();
+    DirBuilder::new().recursive(true).mode(0o700).create(dir)?;
+    // From above: a name is of use only if the directory that it is in has one.
+    missing.iter().rev().filter_map(|made| made.parent()).try_for_each(sync)
+}
+
+fn sync_dir(path: &Path) -> io::Result<()> {
+    let path = if path.as_os_str().is_empty() { Path::new(".") } else { path };
+    match File::open(path) {
+        // A directory in which one may create and which one may not read: it cannot be synced.
+        Err(error) if error.kind() == io::ErrorKind::PermissionDenied => Ok(()),
+        dir => dir?.sync_all(),
+    }
 }
 
 /// The right to change the journal in a directory; ends when it is dropped or the process ends.
@@ -197,5 +229,30 @@ impl WriterLock {
         let named = fs::symlink_metadata(dir.join(LOCK_NAME));
         let ours = self.file.metadata();
         matches!((named, ours), (Ok(named), Ok(ours)) if FileId::of(&named) == FileId::of(&ours))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::cell::RefCell;
+
+    use super::*;
+
+    #[test]
+    fn every_directory_that_is_made_is_synced_into_the_one_above() {
+        let temp = tempfile::tempdir().unwrap();
+        let dir = temp.path().join("a/b/journal");
+        let synced = RefCell::new(Vec::new());
+        let sync = |path: &Path| {
+            synced.borrow_mut().push(path.to_owned());
+            sync_dir(path)
+        };
+        create_dir(&dir, &sync).unwrap();
+        let expected = [temp.path().to_owned(), temp.path().join("a"), temp.path().join("a/b")];
+        assert_eq!(synced.take(), expected);
+        create_dir(&dir, &sync).unwrap();
+        assert!(synced.take().is_empty(), "what was there before is none of ours");
+        sync_dir(Path::new("")).unwrap();
+        assert!(sync_dir(&dir.join("missing")).is_err());
     }
 }

@@ -1,5 +1,7 @@
 //! What the tests of several modules share: sample events, a disk with faults, damage.
 
+pub(crate) mod power;
+
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard};
@@ -228,6 +230,10 @@ impl SegmentFile for FaultyFile {
 
     fn id(&self) -> io::Result<FileId> {
         self.file.id()
+    }
+
+    fn is_linked(&self) -> io::Result<bool> {
+        self.file.is_linked()
     }
 }
 

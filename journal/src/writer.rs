@@ -58,10 +58,12 @@ pub struct Journal {
     lock: WriterLock,
 }
 
-/// A segment that is not written any more. It ends where the next one begins.
+/// A segment that is not written any more.
 #[derive(Debug)]
 struct OlderSegment {
     first: Seq,
+    /// The first number that is not its own.
+    end: Seq,
     bytes: u64,
     modified: SystemTime,
 }
@@ -73,6 +75,11 @@ struct CurrentSegment {
     bytes: u64,
     seed: u32,
     reserved_bytes: u64,
+    /// Readers do not find it any more; it is sealed, too.
+    removed: bool,
+    /// The process before wrote it, and it could not be synced; it is sealed, too. All its lines are
+    /// written again to the next segment.
+    uncertain: bool,
 }
 
 impl CurrentSegment {
@@ -126,7 +133,7 @@ impl Journal {
     ///
     /// If the disk is full ([`CommitError::is_disk_full`]) or fails: the file is cut back to its
     /// last whole line, the staged lines stay staged, and the call may be repeated. If the segment
-    /// is sealed: call [`Self::rotate`] first.
+    /// is sealed, or somebody removed it ([`CommitError::Removed`]): call [`Self::rotate`] first.
     pub fn commit(&mut self) -> Result<(), CommitError> {
         if self.staged.is_empty() {
             return Ok(());
@@ -137,6 +144,12 @@ impl Journal {
         if let Err(error) = self.write_staged() {
             self.counters.commit_errors += 1;
             return Err(error);
+        }
+        // Asked after the write: what is in a file that has its name is in the journal.
+        if !self.is_current_kept() {
+            let path = self.current_path();
+            self.seal_removed();
+            return Err(CommitError::Removed { path });
         }
         self.counters.commits += 1;
         self.current.bytes += self.staged.len() as u64;
@@ -197,9 +210,14 @@ impl Journal {
     ///
     /// If the system could not: then nobody knows what is on the disk. The segment is sealed, what
     /// was not synced is kept in memory, and [`Self::rotate`] writes it to a new segment. Until
-    /// then every further call is an error, too.
+    /// then every further call is an error, too. The same if somebody removed the segment.
     pub fn sync(&mut self) -> Result<(), SyncError> {
         let path = self.current_path();
+        // Asked while what was written since the last time is still in memory.
+        if !self.is_current_named() {
+            self.seal_removed();
+            return Err(SyncError::Removed { path });
+        }
         let Some(file) = &mut self.current.file else {
             return Err(SyncError::Sealed { path });
         };
@@ -300,5 +318,7 @@ fn write_all_at(file: &mut dyn SegmentFile, bytes: &[u8], offset: u64) -> std::i
 
 #[cfg(test)]
 mod model_tests;
+#[cfg(test)]
+mod power_tests;
 #[cfg(test)]
 mod tests;

@@ -124,6 +124,9 @@ pub struct ExportArgs {
     /// Write to this file instead of standard output
     #[arg(short, long, value_name = "FILE")]
     pub output: Option<PathBuf>,
+    /// Replace that file if it is there already
+    #[arg(long, requires = "output")]
+    pub force: bool,
 }
 
 /// `hookring config check`.

@@ -1,31 +1,30 @@
-//! `hookring journal verify`, `repair` and `export`.
+//! `hookring journal verify` and `repair`.
 
-use std::fs::OpenOptions;
-use std::io::{self, BufWriter, IsTerminal as _, Write};
-use std::os::unix::fs::OpenOptionsExt as _;
-use std::time::{Duration, Instant};
+use std::io::{self, Write};
 
-use anyhow::{Context as _, Result};
+use anyhow::Result;
 use hookring_journal::repair::SegmentReport;
-use hookring_journal::{self as journal, Filter, Report};
+use hookring_journal::{self as journal, Report};
 use serde_json::json;
 
-use super::Exit;
-use super::args::{ExportArgs, JsonArgs};
+use super::args::JsonArgs;
+use super::progress::Progress;
 use super::style::{ERROR, GOOD, WARNING};
 use super::table::{Align, Cell, Table, human_bytes};
+use super::{Exit, require_journal};
 use crate::paths::Paths;
 
 /// Checks every line. Damage is exit code 1.
 ///
 /// # Errors
-/// The journal could not be read.
+/// There is no journal, or it could not be read.
 pub fn verify(
     args: &JsonArgs,
     paths: &Paths,
     out: &mut dyn Write,
     err: &mut dyn Write,
 ) -> Result<Exit> {
+    require_journal(paths)?;
     let mut progress = Progress::new(err);
     let report = journal::verify(&paths.journal, |done, total| progress.show(done, total))?;
     progress.clear();
@@ -119,13 +118,14 @@ fn verify_json(report: &Report, whole: bool) -> serde_json::Value {
 /// Moves damaged lines out of the way.
 ///
 /// # Errors
-/// The daemon runs, or the journal could not be rewritten.
+/// There is no journal, the daemon runs, or the journal could not be rewritten.
 pub fn repair(
     args: &JsonArgs,
     paths: &Paths,
     out: &mut dyn Write,
     err: &mut dyn Write,
 ) -> Result<Exit> {
+    require_journal(paths)?;
     let mut progress = Progress::new(err);
     let report = journal::repair(&paths.journal, |done, total| progress.show(done, total))?;
     progress.clear();
@@ -156,83 +156,4 @@ pub fn repair(
         )?;
     }
     Ok(Exit::Fine)
-}
-
-/// Writes events as they stand in the journal.
-///
-/// # Errors
-/// The journal could not be read, or the output not written.
-pub fn export(
-    args: &ExportArgs,
-    paths: &Paths,
-    out: &mut dyn Write,
-    err: &mut dyn Write,
-) -> Result<Exit> {
-    let filter = Filter { since: args.since, until: args.until, session: args.session.clone() };
-    let mut file;
-    let out: &mut dyn Write = match &args.output {
-        Some(path) => {
-            let mut options = OpenOptions::new();
-            let opened = options.write(true).create(true).truncate(true).mode(0o600).open(path);
-            file = opened.with_context(|| format!("cannot write {}", path.display()))?;
-            &mut file
-        }
-        None => out,
-    };
-    let mut out = BufWriter::new(out);
-    let mut progress = Progress::new(err);
-    let exported = journal::export(&paths.journal, &filter, &mut out, |done, total| {
-        progress.show(done, total);
-    })?;
-    out.flush()?;
-    progress.clear();
-    if args.output.is_some() {
-        writeln!(err, "{} events", exported.events)?;
-    }
-    if exported.skipped.bad_lines > 0 {
-        writeln!(
-            err,
-            "{WARNING}{} damaged lines were passed over{WARNING:#}",
-            exported.skipped.bad_lines
-        )?;
-    }
-    Ok(Exit::Fine)
-}
-
-/// A line on a terminal that says how far long work is; nothing elsewhere, nothing for short work.
-struct Progress<'a> {
-    err: &'a mut dyn Write,
-    begun: Instant,
-    shown: Option<Instant>,
-    terminal: bool,
-}
-
-impl<'a> Progress<'a> {
-    fn new(err: &'a mut dyn Write) -> Progress<'a> {
-        let terminal = io::stderr().is_terminal();
-        Progress { err, begun: Instant::now(), shown: None, terminal }
-    }
-
-    fn show(&mut self, done: u64, total: u64) {
-        let last = self.shown.unwrap_or(self.begun);
-        if !self.terminal || last.elapsed() < Duration::from_millis(200) {
-            return;
-        }
-        self.shown = Some(Instant::now());
-        let percent = (done.min(total) * 100).checked_div(total).unwrap_or(100);
-        // Without a terminal to show it on, the work goes on all the same.
-        let _ = write!(
-            self.err,
-            "\r\x1b[K{} of {} ({percent} %)",
-            human_bytes(done),
-            human_bytes(total)
-        );
-        let _ = self.err.flush();
-    }
-
-    fn clear(&mut self) {
-        if self.shown.take().is_some() {
-            let _ = write!(self.err, "\r\x1b[K");
-        }
-    }
 }

@@ -2,8 +2,10 @@
 
 pub mod args;
 pub mod config_commands;
+pub mod export_command;
 pub mod journal_commands;
 pub mod places_now;
+mod progress;
 pub mod status_command;
 pub mod style;
 pub mod table;
@@ -12,9 +14,9 @@ pub mod view;
 
 use std::io::{self, Write};
 
-use anyhow::Result;
+use anyhow::{Context as _, Result};
 
-use crate::paths::Paths;
+use crate::paths::{DIR_VARIABLE, Paths};
 use args::{Command, ConfigCommand, JournalCommand};
 
 /// How a command ends, as the shell sees it.
@@ -57,10 +59,13 @@ fn command(command: &Command) -> Result<Exit> {
     let paths = Paths::from_process()?;
     let env = |name: &str| std::env::var(name).ok();
     let (out, err) = (&mut anstream::stdout().lock(), &mut anstream::stderr().lock());
+    // For lines of the journal: what takes colours away also takes bytes away that JSON may hold.
+    let raw = &mut io::stdout().lock();
     let exit = match command {
         Command::Run(args) => crate::run::run(args),
         Command::Status(args) => status_command::status(args, &paths, out)?,
-        Command::Tail(args) => tail_command::tail(args, &paths, out)?,
+        Command::Tail(args) if args.json => tail_command::tail(args, &paths, raw, err)?,
+        Command::Tail(args) => tail_command::tail(args, &paths, out, err)?,
         Command::Journal(JournalCommand::Verify(args)) => {
             journal_commands::verify(args, &paths, out, err)?
         }
@@ -68,7 +73,7 @@ fn command(command: &Command) -> Result<Exit> {
             journal_commands::repair(args, &paths, out, err)?
         }
         Command::Journal(JournalCommand::Export(args)) => {
-            journal_commands::export(args, &paths, out, err)?
+            export_command::export(args, &paths, raw, err)?
         }
         Command::Demo(args) => crate::demo::demo(args, out)?,
         Command::Config(ConfigCommand::Check(args)) => {
@@ -80,6 +85,19 @@ fn command(command: &Command) -> Result<Exit> {
     };
     out.flush()?;
     Ok(exit)
+}
+
+/// For the commands that read a journal: says what to do where there is none.
+fn require_journal(paths: &Paths) -> Result<()> {
+    let dir = paths.journal.display();
+    let begun = hookring_journal::is_begun(&paths.journal);
+    if begun.with_context(|| format!("cannot list the journal directory {dir}"))? {
+        return Ok(());
+    }
+    anyhow::bail!(
+        "there is no journal in {dir} yet; `hookring run` begins it, \
+         and {DIR_VARIABLE} says where if it is elsewhere"
+    )
 }
 
 /// Whoever reads our output has seen enough: `hookring journal export | head`.

@@ -250,6 +250,7 @@ fn show_counts(status: &Status, out: &mut dyn Write) -> io::Result<()> {
         (status.journal.sync_errors, "failed syncs of the journal"),
         (status.journal.pauses, "times the journal could take nothing"),
         (status.journal.removed_segments, "journal segments that somebody removed"),
+        (status.journal.removed_events, "events that went with them"),
         (
             status.sinks.iter().map(|sink| sink.skipped_events).sum(),
             "events gone before a sink had them",

@@ -11,7 +11,7 @@ use std::time::{Duration, Instant, SystemTime};
 use hdrhistogram::Histogram;
 use hookring_bus::drain::Drain;
 use hookring_bus::sys;
-use hookring_journal::{CommitError, Gap, Journal, Recovery};
+use hookring_journal::{CommitError, Gap, Journal, Recovery, SyncError};
 
 use super::memory::Memory;
 use super::place_log::PlaceLog;
@@ -120,13 +120,24 @@ impl Collector {
             }
         }
         let paused = self.figures.paused.clone();
-        self.journal.sync()?;
+        self.last_sync()?;
         self.report();
         match paused {
             Some(reason) => {
                 Err(anyhow::anyhow!("events are left in the ring and the spool: {reason}"))
             }
             None => Ok(()),
+        }
+    }
+
+    fn last_sync(&mut self) -> Result<(), SyncError> {
+        match self.journal.sync() {
+            Err(SyncError::Removed { .. }) => {
+                self.say_removed();
+                self.rotate_if_wanted();
+                self.journal.sync()
+            }
+            synced => synced,
         }
     }
 
@@ -158,6 +169,12 @@ impl Collector {
     /// Writes what is staged, however long the disk stays full; `false`: told to stop meanwhile.
     fn write(&mut self) -> bool {
         while let Err(error) = self.journal.commit() {
+            if matches!(error, CommitError::Removed { .. }) {
+                // The batch is still in the ring: it goes into the new segment, or waits there.
+                self.say_removed();
+                self.rotate_if_wanted();
+                continue;
+            }
             self.pause(&error);
             if self.shared.is_stopping() {
                 return false;
@@ -213,8 +230,10 @@ impl Collector {
     }
 
     fn sync_if_due(&mut self) {
-        if let Err(error) = self.journal.sync_if_due(Instant::now()) {
-            tracing::error!("{}", describe(&error));
+        match self.journal.sync_if_due(Instant::now()) {
+            Err(SyncError::Removed { .. }) => self.say_removed(),
+            Err(error) => tracing::error!("{}", describe(&error)),
+            Ok(()) => {}
         }
         self.rotate_if_wanted();
     }
@@ -246,10 +265,7 @@ impl Collector {
         }
         self.drain.maintain();
         if self.journal.find_removed() {
-            tracing::error!(
-                "files of the journal {} were removed while it was written; a new segment is begun",
-                self.journal.dir().display()
-            );
+            self.say_removed();
         }
         self.rotate_if_wanted();
         let needed = self.shared.needed_seq.load(Ordering::Relaxed);
@@ -261,6 +277,13 @@ impl Collector {
         }
         self.journal.tail().forget_before(needed);
         self.memory.give_back_when_quiet();
+    }
+
+    fn say_removed(&self) {
+        tracing::error!(
+            "files of the journal {} were removed while it was written; a new segment is begun",
+            self.journal.dir().display()
+        );
     }
 
     fn report(&mut self) {

@@ -196,6 +196,8 @@ pub struct JournalStatus {
     pub rotation_error: Option<String>,
     /// Segments that somebody removed while the daemon ran.
     pub removed_segments: u64,
+    /// Events that went with them.
+    pub removed_events: u64,
 }
 
 /// One sink.
@@ -300,6 +302,7 @@ impl Status {
             pauses: bus.journal_pauses,
             rotation_error: bus.rotation_error.clone(),
             removed_segments: bus.journal.removed_segments,
+            removed_events: bus.journal.removed_events,
         };
     }
 

@@ -1,7 +1,9 @@
 //! Filters, and lines as they stand.
 
 use super::*;
-use crate::line::Origin;
+use crate::Event;
+use crate::line::{self, Origin};
+use crate::segment::Header;
 use crate::testing::{damage_line, event, open, written};
 
 fn exported(dir: &Path, filter: &Filter) -> (Vec<u64>, Exported) {
@@ -51,6 +53,47 @@ fn filters_by_time_and_session() {
     ] {
         assert_eq!(exported(dir.path(), &filter).0, expected, "{filter:?}");
     }
+}
+
+#[test]
+fn segments_that_ended_long_before_are_not_read() {
+    let dir = tempfile::tempdir().unwrap();
+    let now = Timestamp::now();
+    let age = SignedDuration::from_hours;
+    // Begun 5, 3 and 1 hours ago; each event is published in the middle of its segment's time.
+    let mut sizes = Vec::new();
+    for (at, hours) in [5, 3, 1].into_iter().enumerate() {
+        let first = at as u64 + 1;
+        let created = (now - age(hours)).as_nanosecond() as i64;
+        let header = Header { created_ns: created, ..Header::new(&[], &[]) };
+        let mut bytes = Vec::new();
+        header.write_to(&mut bytes, first);
+        let begin = bytes.len();
+        line::begin(&mut bytes, first, &Origin::Daemon);
+        bytes.push(b',');
+        let timestamp_ns = created + 3_600_000_000_000;
+        Event { timestamp_ns, ..event(b"{}") }.write_to(&mut bytes);
+        line::finish(&mut bytes, begin, header.seed());
+        sizes.push(bytes.len() as u64);
+        std::fs::write(dir.path().join(segment::file_name(first)), bytes).unwrap();
+    }
+    let read = |hours| {
+        let filter = Filter { since: Some(now - age(hours)), ..Filter::default() };
+        let mut total = 0;
+        let mut out = Vec::new();
+        let exported = export(dir.path(), &filter, &mut out, |_, bytes| total = bytes).unwrap();
+        assert_eq!(exported.skipped, Skipped::default());
+        (exported.events, total)
+    };
+    assert_eq!(read(6), (3, sizes.iter().sum()));
+    // A segment that ended a minute before might hold what a clock set back has stamped later.
+    assert_eq!(read(3), (2, sizes.iter().sum()));
+    assert_eq!(read(1), (1, sizes[1] + sizes[2]));
+    // If its first line is damaged, the one before it is read, too.
+    damage_line(&dir.path().join(segment::file_name(2)), 0);
+    let filter = Filter { since: Some(now - age(1)), ..Filter::default() };
+    assert_eq!(exported(dir.path(), &filter).0, [3]);
+    assert_eq!(begin(dir.path(), &filter).unwrap(), (1, sizes.iter().sum()));
 }
 
 #[test]

@@ -72,6 +72,21 @@ fn an_id_is_found_only_where_this_version_writes_it() {
 }
 
 #[test]
+fn a_time_is_found_only_where_this_version_writes_it() {
+    let head = ",\"version\":1,\"id\":\"01a1fce3-7195-77d8-96aa-628a945cc873\"";
+    let of = |fields: &str| {
+        let bytes = written(1, &Origin::Daemon, &format!("{head}{fields}"), 0);
+        Line { seq: 1, bytes: &bytes[..bytes.len() - 1] }.timestamp()
+    };
+    let time = "2026-11-21T06:55:26.613242181Z";
+    assert_eq!(of(&format!(",\"timestamp\":\"{time}\"")), Some(time.parse().unwrap()));
+    for other in ["", ",\"timestamp\":", ",\"timestamp\":\"soon\"", ",\"a\":1,\"timestamp\":\"x\""]
+    {
+        assert_eq!(of(other), None, "{other}");
+    }
+}
+
+#[test]
 fn a_hostile_spool_name_cannot_break_the_line() {
     let name = "\"},\n\\";
     let bytes = written(1, &Origin::Spool(name), "", 0);

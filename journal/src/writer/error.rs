@@ -72,6 +72,12 @@ pub enum CommitError {
         /// The segment's file.
         path: PathBuf,
     },
+    /// Somebody removed the segment; the lines are still staged, and a rotation is due.
+    #[error("the journal segment {} was removed while it was written; the next rotation begins a new one", path.display())]
+    Removed {
+        /// Where it was.
+        path: PathBuf,
+    },
     /// Too much was unsynced, and could not be synced.
     #[error(transparent)]
     Sync(#[from] SyncError),
@@ -87,7 +93,10 @@ impl CommitError {
             | CommitError::Directory { source, .. } => {
                 matches!(source.kind(), StorageFull | QuotaExceeded | FileTooLarge)
             }
-            CommitError::Locked { .. } | CommitError::Sealed { .. } | CommitError::Sync(_) => false,
+            CommitError::Locked { .. }
+            | CommitError::Sealed { .. }
+            | CommitError::Removed { .. }
+            | CommitError::Sync(_) => false,
         }
     }
 }
@@ -116,6 +125,12 @@ pub enum SyncError {
     #[error("the journal segment {} is sealed after an error; the next rotation begins a new one", path.display())]
     Sealed {
         /// The segment's file.
+        path: PathBuf,
+    },
+    /// Somebody removed the segment or moved it away; the next rotation writes its unsynced lines again.
+    #[error("the journal segment {} was removed while it was written; what was not synced is written to a new one", path.display())]
+    Removed {
+        /// Where it was.
         path: PathBuf,
     },
 }

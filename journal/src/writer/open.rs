@@ -62,6 +62,8 @@ impl Journal {
                 bytes: 0,
                 seed: 0,
                 reserved_bytes: 0,
+                removed: false,
+                uncertain: false,
             },
             staged: Vec::new(),
             staged_first: recovery.next_seq,
@@ -81,42 +83,44 @@ impl Journal {
 
     /// Goes on in the last segment, or leaves it sealed if that is not possible.
     fn continue_segment(&mut self, found: &Found, recovery: &mut Recovery) {
-        for segment in &found.segments {
+        for (at, segment) in found.segments.iter().enumerate() {
+            let end = found.segments.get(at + 1).map_or(self.next_seq, |next| next.first);
             let (first, bytes, modified) = (segment.first, segment.bytes, segment.modified);
-            self.older.push_back(OlderSegment { first, bytes, modified });
+            self.older.push_back(OlderSegment { first, end, bytes, modified });
         }
         let Some(last) = self.older.pop_back() else { return };
         self.current.first = last.first;
         self.current.bytes = last.bytes;
-        let Some(seed) = found.seed else { return };
-        match self.open_last(last.first, found.good_bytes, recovery.cut_bytes) {
-            Ok(file) => {
+        // One that cannot be continued is left as it is, for a repair.
+        let cut_to = found.seed.filter(|_| recovery.cut_bytes > 0).map(|_| found.good_bytes);
+        match (self.open_last(last.first, cut_to), found.seed) {
+            (Ok(file), Some(seed)) => {
                 self.current.file = Some(file);
                 self.current.bytes = found.good_bytes;
                 self.current.seed = seed;
                 self.reserve();
             }
-            Err(error) => {
+            (Ok(_), None) => {}
+            (Err(error), _) => {
                 let path = self.current_path();
                 tracing::warn!(
                     path = %path.display(), error = &error as &dyn std::error::Error,
                     "cannot continue the last journal segment; a new one will be begun",
                 );
                 recovery.needs_rotation = true;
+                if self.options.sync != SyncPolicy::Never {
+                    self.current.uncertain = true;
+                    self.tail.set_synced(last.first - 1);
+                }
                 self.counters.sync_errors += 1;
             }
         }
     }
 
-    fn open_last(
-        &mut self,
-        first: Seq,
-        good_bytes: u64,
-        cut_bytes: u64,
-    ) -> io::Result<Box<dyn SegmentFile>> {
+    fn open_last(&mut self, first: Seq, cut_to: Option<u64>) -> io::Result<Box<dyn SegmentFile>> {
         let mut file = self.storage.open(&file_name(first))?;
-        if cut_bytes > 0 {
-            file.set_len(good_bytes)?;
+        if let Some(bytes) = cut_to {
+            file.set_len(bytes)?;
         }
         if self.options.sync != SyncPolicy::Never {
             // What the process before wrote and did not sync.

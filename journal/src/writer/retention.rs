@@ -2,7 +2,7 @@
 
 use std::time::SystemTime;
 
-use super::{Journal, RetainError};
+use super::{Journal, OlderSegment, RetainError};
 use crate::Seq;
 use crate::reader::Gap;
 use crate::segment::file_name;
@@ -65,10 +65,10 @@ impl Journal {
         Ok(retained)
     }
 
-    fn numbers_of_oldest(&self) -> Gap {
-        let first = self.older.front().map_or(self.current.first, |segment| segment.first);
-        let next = self.older.get(1).map_or(self.current.first, |segment| segment.first);
-        Gap { first, last: next - 1 }
+    pub(super) fn numbers_of_oldest(&self) -> Gap {
+        let numbers = |segment: &OlderSegment| Gap { first: segment.first, last: segment.end - 1 };
+        let first = self.current.first;
+        self.older.front().map_or(Gap { first, last: first - 1 }, numbers)
     }
 
     fn delete_oldest(&mut self, needed: Seq, retained: &mut Retained) -> Result<(), RetainError> {

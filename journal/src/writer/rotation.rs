@@ -8,6 +8,7 @@ use super::{
 };
 use crate::Seq;
 use crate::line::{self, LaneEnd};
+use crate::scan::{SegmentScan, Step};
 use crate::segment::{Header, file_name};
 use crate::storage::SegmentFile;
 
@@ -22,7 +23,8 @@ impl Journal {
     /// journaled: a restart looks for their ids in the last segment only. `ids` are those of spool
     /// files that could not be unlinked; they go into the new segment's first line.
     ///
-    /// If the current segment is sealed, the new one begins with the lines that were not synced.
+    /// If the current segment is sealed, the new one begins with the lines that were not synced (with
+    /// all of them, and in its place, if that is what a start found and could not sync).
     /// Staged lines stay staged.
     ///
     /// # Errors
@@ -39,7 +41,11 @@ impl Journal {
                 );
             }
         }
-        let first = self.unsynced.chunks.front().map_or(self.staged_first, |chunk| chunk.first());
+        let mut first =
+            self.unsynced.chunks.front().map_or(self.staged_first, |chunk| chunk.first());
+        if self.current.uncertain {
+            first = self.current.first;
+        }
         self.begin_segment(first, ends, ids)
     }
 
@@ -58,16 +64,17 @@ impl Journal {
             CommitError::Begin { path: self.dir.join(file_name(first)), source }
         })?;
         self.release();
-        // With the same first number the new file has taken the old one's name, and its lines.
-        if self.current.first != first && self.exists(self.current.first) {
-            self.older.push_back(OlderSegment {
-                first: self.current.first,
-                bytes: self.current.bytes,
-                modified: SystemTime::now(),
-            });
-        }
+        self.retire_current(first);
         let seed = header.seed();
-        self.current = CurrentSegment { file: Some(file), first, bytes, seed, reserved_bytes: 0 };
+        self.current = CurrentSegment {
+            file: Some(file),
+            first,
+            bytes,
+            seed,
+            reserved_bytes: 0,
+            removed: false,
+            uncertain: false,
+        };
         line::restamp(&mut self.staged, seed);
         self.counters.rotations += 1;
         self.reserve();
@@ -75,6 +82,22 @@ impl Journal {
             self.sync_directory();
         }
         Ok(())
+    }
+
+    /// The current segment becomes an older one, or one that somebody removed; `end` is where the
+    /// next one begins.
+    fn retire_current(&mut self, end: Seq) {
+        let first = self.current.first;
+        // With the same first number the new file has taken the old one's name, and its lines.
+        let is_there = self.current.first != end && self.exists(first);
+        if self.current.removed || !is_there && first != end {
+            self.counters.removed_segments += 1;
+            self.counters.removed_events += end - first;
+        }
+        if is_there {
+            let (bytes, modified) = (self.current.bytes, SystemTime::now());
+            self.older.push_back(OlderSegment { first, end, bytes, modified });
+        }
     }
 
     /// Makes the new segment's name survive power loss. If that fails, its lines count as unsynced
@@ -107,6 +130,12 @@ impl Journal {
         let mut bytes = Vec::new();
         header.write_to(&mut bytes, first);
         let mut len = 0;
+        if self.current.uncertain {
+            write_all_at(file.as_mut(), &bytes, 0)?;
+            len = bytes.len() as u64;
+            bytes.clear();
+            len += self.copy_current(file.as_mut(), len, header.seed())?;
+        }
         let mut chunks = self.unsynced.chunks.iter();
         loop {
             write_all_at(file.as_mut(), &bytes, len)?;
@@ -121,6 +150,33 @@ impl Journal {
         }
         self.storage.rename(NEW_NAME, &file_name(first))?;
         Ok((file, len))
+    }
+
+    /// Writes the lines of the current segment's file again, to `file` at `offset`; returns how many
+    /// bytes. Damaged ones stay damaged.
+    fn copy_current(&self, file: &mut dyn SegmentFile, offset: u64, seed: u32) -> io::Result<u64> {
+        let mut scan = match SegmentScan::open(&self.current_path(), self.current.first) {
+            // Somebody removed it meanwhile, and its lines with it.
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(0),
+            scan => scan?,
+        };
+        let mut line = Vec::new();
+        let mut at = offset;
+        loop {
+            let (bytes, is_whole) = match scan.next()? {
+                Step::Line { bytes, .. } => (bytes, true),
+                Step::Bad { bytes, .. } => (bytes, false),
+                Step::End { .. } => return Ok(at - offset),
+            };
+            line.clear();
+            line.extend_from_slice(scan.bytes(bytes));
+            line.push(b'\n');
+            if is_whole {
+                line::restamp(&mut line, seed);
+            }
+            write_all_at(file, &line, at)?;
+            at += line.len() as u64;
+        }
     }
 
     /// Sets disk space aside for the whole segment, so that a full disk is met at its beginning and

@@ -54,6 +54,8 @@ pub struct Stats {
     pub deleted_bytes: u64,
     /// Segments that somebody else removed while the journal was open.
     pub removed_segments: u64,
+    /// Numbers that went with them; what was written again is not among them.
+    pub removed_events: u64,
     /// Numbers deleted by retention although a sink still needed them.
     pub given_up_events: u64,
 }
@@ -87,6 +89,7 @@ impl Journal {
             deleted_segments: counters.deleted_segments,
             deleted_bytes: counters.deleted_bytes,
             removed_segments: counters.removed_segments,
+            removed_events: counters.removed_events,
             given_up_events: counters.given_up_events,
         }
     }
@@ -108,5 +111,6 @@ pub(super) struct Counters {
     pub(super) deleted_segments: u64,
     pub(super) deleted_bytes: u64,
     pub(super) removed_segments: u64,
+    pub(super) removed_events: u64,
     pub(super) given_up_events: u64,
 }

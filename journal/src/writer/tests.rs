@@ -6,7 +6,9 @@ use super::*;
 use crate::line::Origin;
 use crate::segment::file_name;
 use crate::storage::RealStorage;
-use crate::testing::{FaultyStorage, calm, event, lane_end, names, open, pairs, read_from, stage};
+use crate::testing::{
+    FaultyStorage, calm, damage_line, event, lane_end, names, open, pairs, read_from, stage,
+};
 
 /// Stages and commits the events `numbers`, one batch each.
 fn commit_each(journal: &mut Journal, numbers: impl IntoIterator<Item = u64>) {
@@ -375,19 +377,28 @@ fn figures_count_what_was_not_json_and_what_was_cut() {
 }
 
 #[test]
-fn a_last_segment_that_cannot_be_synced_is_not_continued() {
+fn a_last_segment_that_cannot_be_synced_is_written_again() {
     let dir = tempfile::tempdir().unwrap();
     let (mut journal, _) = open(dir.path());
     commit_each(&mut journal, 1..=3);
     drop(journal);
+    damage_line(&dir.path().join(file_name(1)), 2);
     let storage = FaultyStorage::new(dir.path());
     storage.disk().failing_syncs = 1;
     let (mut journal, recovery) = storage.open_journal(dir.path(), calm());
     assert!(recovery.needs_rotation && journal.wants_rotation());
+    assert_eq!((journal.tail().written(), journal.tail().synced()), (3, 0));
+    storage.disk().free_bytes = Some(1000);
+    assert!(journal.rotate(&recovery.ends, &[]).unwrap_err().is_disk_full());
+    storage.disk().free_bytes = None;
     journal.rotate(&recovery.ends, &[]).unwrap();
+    assert_eq!(journal.tail().synced(), 3);
     commit_each(&mut journal, 4..=4);
-    assert_eq!(names(dir.path()), [1, 4]);
-    assert_eq!(read_from(dir.path(), 1), pairs(1..=4));
+    assert_eq!(names(dir.path()), [1]);
+    assert_eq!(read_from(dir.path(), 1), pairs([1, 3, 4]));
+    drop(journal);
+    let (_, recovery) = open(dir.path());
+    assert_eq!((recovery.next_seq, recovery.bad_lines), (5, 1), "damage stays what it was");
 }
 
 #[test]

@@ -29,6 +29,35 @@ fn a_removed_journal_is_begun_anew_and_sinks_go_on() {
 }
 
 #[test]
+fn what_comes_right_after_the_removal_is_not_lost_even_if_the_daemon_dies() {
+    let bed = Bed::new();
+    let daemon = bed.start();
+    bed.emit_numbers(0..20);
+    bed.wait_for_events(20);
+    fs::remove_dir_all(bed.path().join("journal")).expect("the removal");
+    // Nothing waits for the daemon to look around: these events must not go where nobody finds them.
+    bed.emit_numbers(20..40);
+    wait_for("the last event", || (bed.numbers().last() == Some(&39)).then_some(()));
+    daemon.kill();
+    assert_eq!(bed.start().stop(), 0);
+    let kept = bed.numbers();
+    assert_eq!(kept[kept.len() - 20..], Vec::from_iter(20..40), "{kept:?}");
+}
+
+#[test]
+fn what_comes_after_the_journal_was_moved_away_is_there_even_if_the_daemon_is_stopped_at_once() {
+    let bed = Bed::new();
+    let daemon = bed.start();
+    bed.emit_numbers(0..20);
+    bed.wait_for_events(20);
+    fs::rename(bed.path().join("journal"), bed.path().join("aside")).expect("the move");
+    bed.emit_numbers(20..40);
+    assert_eq!(daemon.stop(), 0);
+    let kept = bed.numbers();
+    assert!(kept.ends_with(&Vec::from_iter(20..40)), "{kept:?}");
+}
+
+#[test]
 fn removed_cursors_and_a_removed_status_file_come_back() {
     let bed = Bed::new();
     bed.configure("[sinks.file]\ntype = \"jsonl\"\nstart = \"now\"\n");

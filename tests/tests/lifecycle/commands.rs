@@ -168,9 +168,33 @@ fn tail_shows_the_latest_and_follows() {
     let daemon = bed.start();
     bed.emit_numbers(10..13);
     assert_eq!([next(), next(), next()], [10, 11, 12]);
-    // A reader that leaves ends it, at the latest with the next event.
+    // A reader that leaves ends it, without another event.
     drop(lines);
-    bed.emit_numbers(13..14);
+    assert_eq!(tail.wait(), 0);
+    assert_eq!(daemon.stop(), 0);
+}
+
+#[test]
+fn tail_waits_for_a_journal() {
+    let bed = Bed::new();
+    let mut command = bed.command("hookring");
+    let command = command
+        .args(["tail", "-f", "-n", "0", "--json"])
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped());
+    let mut child = command.spawn().expect("tail starts");
+    let said = child.stderr.take().expect("its errors");
+    let mut tail = bed.adopt(child);
+    let mut said = BufReader::new(said).lines();
+    let said = said.next().expect("a word").expect("text");
+    assert!(said.contains("no journal") && said.contains("waiting"), "{said}");
+    let daemon = bed.start();
+    bed.emit_numbers(0..2);
+    let mut lines = BufReader::new(tail.take_stdout()).lines();
+    let mut next = || number(lines.next().expect("another line").expect("text").as_bytes());
+    assert_eq!([next(), next()], [0, 1], "none is older than the one who waits");
+    drop(lines);
     assert_eq!(tail.wait(), 0);
     assert_eq!(daemon.stop(), 0);
 }
@@ -198,6 +222,35 @@ fn export_filters_by_time_and_session() {
     let output = bed.hookring(&["journal", "export", "-o", file.to_str().expect("text")]);
     assert_eq!((output.status.code(), text(&output.stdout)), (Some(0), ""));
     assert_eq!(crate::numbers_in(&file), Vec::from_iter(0..10));
+    // A second one does not replace it unasked.
+    let again = |more: &[&str]| {
+        let output = &["journal", "export", "--session", "odd", "-o", file.to_str().expect("text")];
+        bed.hookring(&[&output[..], more].concat())
+    };
+    let refused = again(&[]);
+    assert_eq!(refused.status.code(), Some(1));
+    assert!(text(&refused.stderr).contains("--force"), "{}", text(&refused.stderr));
+    assert_eq!(crate::numbers_in(&file).len(), 10);
+    assert_eq!(again(&["--force"]).status.code(), Some(0));
+    assert_eq!(crate::numbers_in(&file), [1, 3, 5, 7, 9]);
+}
+
+#[test]
+fn lines_come_out_byte_for_byte() {
+    let bed = Bed::new();
+    let daemon = bed.start();
+    // What a terminal would act on and JSON allows.
+    bed.emit("{\"n\":0,\"odd\":\"\u{7f}\u{9b}31m\u{90}x\"}".as_bytes());
+    bed.wait_for_events(1);
+    let mut lines = bed.lines().concat();
+    lines.push(b'\n');
+    for command in [&["journal", "export"][..], &["tail", "--json"]] {
+        assert_eq!(
+            bed.hookring(command).stdout.escape_ascii().to_string(),
+            lines.escape_ascii().to_string()
+        );
+    }
+    assert_eq!(daemon.stop(), 0);
 }
 
 #[test]
@@ -209,8 +262,12 @@ fn the_journals_commands_without_a_journal_and_beside_a_daemon() {
         let output = bed.hookring(command);
         let said = text(&output.stderr);
         let journal = bed.path().join("journal").display().to_string();
-        assert!(output.status.code() == Some(0) || said.contains(&journal), "{command:?}: {said}");
+        assert_eq!(output.status.code(), Some(1), "{command:?}: {said}");
+        assert!(said.contains("there is no journal in") && said.contains(&journal), "{said}");
+        assert!(said.contains("`hookring run` begins it"), "{said}");
+        assert_eq!(text(&output.stdout), "");
     }
+    assert!(!bed.path().join("journal").exists(), "looking makes none");
     let daemon = bed.start();
     bed.emit_numbers(0..3);
     bed.wait_for_events(3);

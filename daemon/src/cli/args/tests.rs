@@ -55,6 +55,7 @@ fn commands_with_all_their_options() {
             until: Some("2026-01-31T08:30:00Z".parse().unwrap()),
             session: Some("s".into()),
             output: Some("f".into()),
+            force: false,
         }))
     );
     assert_eq!(
@@ -75,6 +76,7 @@ fn wrong_usage_exits_with_2_and_help_with_0() {
         "hookring tail -n many",
         "hookring journal",
         "hookring journal export --since yesterday",
+        "hookring journal export --force",
     ] {
         assert_eq!(parse(line).unwrap_err().exit_code(), 2, "{line}");
     }

@@ -6,7 +6,7 @@ use std::path::Path;
 use super::*;
 use crate::Reader;
 use crate::testing::{calm, drain, names, open, pairs, read_from, stage};
-use crate::writer::{CommitError, Options};
+use crate::writer::{CommitError, Options, SyncError, SyncPolicy};
 
 fn commit(journal: &mut Journal, numbers: impl IntoIterator<Item = u64>) {
     for n in numbers {
@@ -51,7 +51,80 @@ fn a_removed_segment_is_followed_by_one_with_what_was_not_synced() {
     assert_eq!(drain(&mut reader), pairs(7..=8), "a reader that was there misses nothing");
     let stats = journal.stats();
     assert_eq!((stats.removed_segments, stats.segments, stats.sealed), (1, 1, false));
+    assert_eq!(stats.removed_events, 3);
     assert!(!keep_house(&mut journal));
+}
+
+#[test]
+fn nothing_is_committed_to_a_file_that_nobody_finds() {
+    for sync in [calm().sync, SyncPolicy::EveryBatch, SyncPolicy::Never] {
+        let temp = tempfile::tempdir().unwrap();
+        let dir = temp.path().join("journal");
+        let aside = temp.path().join("aside");
+        let (mut journal, _) = Journal::open(&dir, Options { sync, ..calm() }, 0).unwrap();
+        let mut reader = Reader::open(&dir, 1).unwrap();
+        let (mut n, mut noticed_late) = (0, 0);
+        let current = |dir: &Path| dir.join(file_name(*names(dir).last().unwrap()));
+        let removals: [&dyn Fn(); 5] = [
+            &|| fs::remove_file(current(&dir)).unwrap(),
+            &|| fs::remove_dir_all(&dir).unwrap(),
+            &|| fs::rename(&dir, &aside).unwrap(),
+            &|| fs::rename(current(&dir), temp.path().join("segment")).unwrap(),
+            &|| {
+                fs::write(dir.join("new"), "")
+                    .and_then(|()| fs::rename(dir.join("new"), current(&dir)))
+                    .unwrap();
+            },
+        ];
+        for remove in removals {
+            commit(&mut journal, n + 1..=n + 2);
+            journal.sync().unwrap();
+            remove();
+            // What the collector does before it lets go of a batch.
+            (n + 3..=n + 4).for_each(|n| _ = stage(&mut journal, n));
+            match journal.commit() {
+                Err(error) => {
+                    assert!(matches!(error, CommitError::Removed { .. }) && !error.is_disk_full());
+                }
+                // Moved away, and the lines with it: they are still in memory.
+                Ok(()) => {
+                    let error = journal.sync().unwrap_err();
+                    assert!(matches!(error, SyncError::Removed { .. }));
+                    noticed_late += 1;
+                }
+            }
+            journal.rotate(&[], &[]).unwrap();
+            journal.commit().unwrap();
+            n += 4;
+            let found = read_from(&dir, 1);
+            assert!(found.ends_with(&pairs(n - 1..=n)), "{found:?}");
+            assert!(found.is_sorted_by(|a, b| a < b), "none twice");
+        }
+        assert_eq!((journal.stats().removed_segments, journal.stats().removed_events), (5, 18));
+        assert_eq!(noticed_late, if sync == SyncPolicy::Never { 0 } else { 2 });
+        let read = drain(&mut reader);
+        assert!(read.is_sorted_by(|a, b| a < b) && read.ends_with(&pairs(n - 1..=n)), "{read:?}");
+    }
+}
+
+#[test]
+fn a_directory_that_became_a_file_stops_the_journal_until_it_is_gone() {
+    let temp = tempfile::tempdir().unwrap();
+    let dir = temp.path().join("journal");
+    let (mut journal, _) = open(&dir);
+    commit(&mut journal, 1..=2);
+    fs::remove_dir_all(&dir).unwrap();
+    fs::write(&dir, "in the way").unwrap();
+    stage(&mut journal, 3);
+    assert!(matches!(journal.commit().unwrap_err(), CommitError::Removed { .. }));
+    assert!(matches!(journal.rotate(&[], &[]).unwrap_err(), CommitError::Directory { .. }));
+    assert!(matches!(journal.commit().unwrap_err(), CommitError::Sealed { .. }));
+    fs::remove_file(&dir).unwrap();
+    journal.rotate(&[], &[]).unwrap();
+    journal.commit().unwrap();
+    assert_eq!(read_from(&dir, 1), pairs(1..=3), "the first two were not synced yet");
+    let stats = journal.stats();
+    assert_eq!((stats.removed_segments, stats.removed_events), (1, 0));
 }
 
 #[test]
@@ -66,7 +139,7 @@ fn a_removed_directory_is_made_anew_with_its_lock() {
     assert!(keep_house(&mut journal));
     commit(&mut journal, 6..=7);
     assert_eq!(read_from(&dir, 1), pairs(4..=7));
-    assert_eq!(journal.stats().removed_segments, 2);
+    assert_eq!((journal.stats().removed_segments, journal.stats().removed_events), (2, 3));
     let second = Journal::open(&dir, calm(), 0).map(drop).unwrap_err();
     assert!(matches!(second, crate::writer::OpenError::Locked { .. }), "{second}");
 }
@@ -116,6 +189,7 @@ fn removed_old_segments_leave_the_figures() {
     assert!(!keep_house(&mut journal), "the writer's own segment is there");
     let stats = journal.stats();
     assert_eq!((stats.removed_segments, stats.segments, stats.oldest_seq), (2, 3, 3));
+    assert_eq!(stats.removed_events, 2);
 }
 
 fn remove(dir: &Path, firsts: impl IntoIterator<Item = u64>) {
