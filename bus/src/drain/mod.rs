@@ -29,7 +29,7 @@ pub use report::{OpenError, PlaceReport};
 use crate::atomic::{Ordering, fence};
 use crate::doorbell;
 use crate::place::Places;
-use crate::sys;
+use crate::sys::{self, Errno};
 use places::PlaceSet;
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
@@ -171,6 +171,13 @@ impl Drain {
     /// entry that could not be unlinked, or in a damaged ring that some producer has not left.
     pub fn stuck_ids(&self) -> Vec<[u8; 16]> {
         self.places.stuck()
+    }
+
+    /// Makes sure that no spool entry that was released comes back after a loss of power: to be called
+    /// before the journal begins a segment, since a restart knows the events of the last one only. On
+    /// error: the place, and what the system said.
+    pub fn sync_released(&mut self) -> Result<(), (String, Errno)> {
+        self.places.sync_unlinked()
     }
 
     /// Sleeps until a producer rings, or for the time limit.

@@ -12,6 +12,7 @@ use crate::atomic::AtomicU32;
 use crate::create;
 use crate::place::Places;
 use crate::spool;
+use crate::sys::Errno;
 
 /// What the daemon decides about rings and spools.
 #[derive(Copy, Clone, Debug, PartialEq, Eq)]
@@ -106,6 +107,15 @@ impl PlaceSet {
         let unseen = self.journaled.ids().filter(|_| !is_known);
         let kept = salvaged.flat_map(SalvageReader::kept_ids);
         spools.flat_map(SpoolReader::stuck).chain(kept).chain(unseen).collect()
+    }
+
+    /// See [`SpoolReader::sync_unlinked`]; an error comes with the place's path.
+    pub(super) fn sync_unlinked(&mut self) -> Result<(), (String, Errno)> {
+        for place in &mut self.places {
+            let synced = place.spool.as_mut().map_or(Ok(()), SpoolReader::sync_unlinked);
+            synced.map_err(|errno| (place.name(), errno))?;
+        }
+        Ok(())
     }
 
     /// Whether some place has another spool by now than the one that is read. One system call per place.

@@ -46,6 +46,8 @@ pub(super) struct SpoolReader {
     given: BTreeMap<Entry, u64>,
     /// Entries that are journaled and could not be unlinked.
     stuck: BTreeSet<Entry>,
+    /// Entries were unlinked since the directory was synced last.
+    has_unlinked: bool,
     /// Entries that could not be read, for lack of descriptors, say; the next look at the places has
     /// them tried again.
     unreadable: HashSet<Entry>,
@@ -71,6 +73,7 @@ impl SpoolReader {
             first_ns: 0,
             given: BTreeMap::new(),
             stuck: BTreeSet::new(),
+            has_unlinked: false,
             unreadable: HashSet::new(),
             were_unreadable: 0,
             is_settling_due: true,
@@ -227,6 +230,7 @@ impl SpoolReader {
             let bytes = self.bytes_of(&name);
             match sys::unlink(&self.dir, &name) {
                 Ok(()) => {
+                    self.has_unlinked = true;
                     counts.journaled_spool_entries += 1;
                     // What this reader gave out itself was counted out then.
                     if !before.contains(&entry) {
@@ -330,12 +334,22 @@ impl SpoolReader {
 
     /// What was given out is safe elsewhere: unlinks it. What cannot be unlinked is remembered.
     pub(super) fn release(&mut self) {
+        self.has_unlinked |= !self.given.is_empty();
         for (entry, bytes) in std::mem::take(&mut self.given) {
             if !matches!(sys::unlink(&self.dir, &entry.c_name()), Ok(()) | Err(Errno::NOENT)) {
                 self.stuck.insert(entry);
             }
             self.give_back(bytes);
         }
+    }
+
+    /// Makes sure that what was unlinked does not come back after a loss of power.
+    pub(super) fn sync_unlinked(&mut self) -> Result<(), Errno> {
+        if self.has_unlinked {
+            sys::sync(&self.dir)?;
+            self.has_unlinked = false;
+        }
+        Ok(())
     }
 
     /// Whether there is an entry to be given out: looked up before the reader sleeps. `is_forced`: in

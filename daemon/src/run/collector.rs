@@ -243,6 +243,12 @@ impl Collector {
         if !self.journal.wants_rotation() {
             return;
         }
+        if let Err((place, errno)) = self.drain.sync_released() {
+            let error = std::io::Error::from(errno);
+            tracing::error!(
+                "cannot sync the spool in {place}: {error}; after a loss of power events may come twice"
+            );
+        }
         let ends: Vec<_> = self.drain.ends().iter().map(pipeline::lane_end).collect();
         match self.journal.rotate(&ends, &self.drain.stuck_ids()) {
             Ok(()) => self.figures.rotation_error = None,

@@ -196,6 +196,23 @@ fn entries_that_the_journal_has_are_unlinked_unread_and_counted_out() {
 }
 
 #[test]
+fn what_was_unlinked_is_synced_once_however_it_went() {
+    let mut bed = Bed::new();
+    let [given, journaled] = [5, 6].map(|stamp| store(&bed.place(), stamp));
+    bed.reader.sync_unlinked().unwrap();
+    bed.look(&Journaled::new(vec![journaled.id]), false);
+    assert!(bed.reader.has_unlinked);
+    bed.reader.sync_unlinked().unwrap();
+    assert!(!bed.reader.has_unlinked);
+    assert_eq!(bed.take_all(9), 1);
+    assert!(!bed.reader.has_unlinked && bed.path(given).exists());
+    bed.reader.release();
+    assert!(bed.reader.has_unlinked);
+    bed.reader.sync_unlinked().unwrap();
+    assert!(!bed.reader.has_unlinked);
+}
+
+#[test]
 fn nothing_more_is_given_out_while_too_much_is_stuck() {
     let mut bed = Bed::new();
     let stuck = (0..MAX_STUCK as u64).map(|stamp_ns| Entry { stamp_ns, id: [1; 16] });

@@ -22,6 +22,8 @@ pub(super) mod number {
     pub(in crate::sys) const GETPID: usize = 39;
     pub(in crate::sys) const FCNTL: usize = 72;
     pub(in crate::sys) const FTRUNCATE: usize = 77;
+    #[cfg(feature = "std")]
+    pub(in crate::sys) const FSYNC: usize = 74;
     pub(in crate::sys) const FCHMOD: usize = 91;
     pub(in crate::sys) const GETCWD: usize = 79;
     pub(in crate::sys) const GETRLIMIT: usize = 97;
@@ -62,6 +64,8 @@ pub(super) mod number {
     pub(in crate::sys) const FTRUNCATE: usize = 46;
     pub(in crate::sys) const FALLOCATE: usize = 47;
     pub(in crate::sys) const FCHMOD: usize = 52;
+    #[cfg(feature = "std")]
+    pub(in crate::sys) const FSYNC: usize = 82;
     pub(in crate::sys) const OPENAT: usize = 56;
     pub(in crate::sys) const CLOSE: usize = 57;
     pub(in crate::sys) const GETDENTS64: usize = 61;
