@@ -7,6 +7,8 @@
 mod batch;
 mod journaled;
 mod lane_reader;
+#[cfg(all(test, loom))]
+mod models;
 mod place_reader;
 mod places;
 mod report;
