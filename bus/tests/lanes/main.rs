@@ -3,6 +3,7 @@
 mod barrier;
 mod bus;
 mod damage;
+mod model;
 mod order;
 mod publishing;
 mod recovery;
