@@ -22,7 +22,7 @@ use proptest::test_runner::{FileFailurePersistence, RngSeed, TestRunner};
 use std::collections::{HashMap, HashSet, VecDeque};
 
 const CASES: u32 = 48;
-const LONG_CASES: u32 = 10_000;
+const LONG_CASES: u32 = 4_000;
 const PRODUCERS: usize = 3;
 const REGRESSIONS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/proptest-regressions/model.txt");
 
