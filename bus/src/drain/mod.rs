@@ -8,6 +8,8 @@ mod batch;
 mod journaled;
 mod lane_reader;
 mod look;
+#[cfg(all(test, loom))]
+mod models;
 mod place_reader;
 mod places;
 mod report;

@@ -74,6 +74,20 @@ impl PlaceSet {
         Ok(set)
     }
 
+    /// One ring and nothing beside it, for the models.
+    #[cfg(all(test, loom))]
+    pub(super) fn of_ring(ring: RingReader) -> PlaceSet {
+        let mut place = PlaceReader::new(crate::place::Path::new(), true);
+        place.ring = Some(ring);
+        PlaceSet {
+            uid: 0,
+            options: Options::default(),
+            places: vec![place],
+            journaled_ends: Vec::new(),
+            journaled: Journaled::default(),
+        }
+    }
+
     /// Where no place exists that may hold a ring, the first that can be made is made.
     fn create_first(&self, places: &Places<'_>) {
         let with_ring = || (0..places.count()).filter(|place| places.has_ring(*place));
