@@ -100,16 +100,18 @@ impl Drain {
     }
 
     /// Takes up what a journal knows of an earlier reader: no record before these ends, and no spool
-    /// entry or record of a damaged ring with one of these ids, is given out again, now or later. To be called before the first
-    /// batch.
+    /// entry or record of a damaged ring with one of these ids, is given out again, now or later. To be
+    /// called before the first batch.
     pub fn recover(&mut self, ends: &[LaneEnd], ids: Vec<[u8; 16]>) {
         self.places.recover(ends, ids, &mut self.counts);
     }
 
-    /// Gathers the next batch, in the order of time; empty when there is nothing. The previous batch
-    /// must have been released.
+    /// Gathers the next batch, in the order of time; empty when there is nothing. A batch that was not
+    /// released is given out again as it is.
     pub fn next_batch(&mut self) -> &Batch {
-        self.batch.clear();
+        if !self.batch.is_empty() {
+            return &self.batch;
+        }
         if !self.is_round_open {
             self.begin_round();
         }

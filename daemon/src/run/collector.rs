@@ -103,6 +103,11 @@ impl Collector {
                 });
             }
             let collected = self.collect();
+            if self.figures.paused.is_some() {
+                // Told to stop while the journal takes nothing. The batch is not released, and so
+                // stays where it is.
+                break;
+            }
             self.sync_if_due();
             if Instant::now() >= self.next_housekeeping {
                 self.keep_house();
@@ -110,11 +115,9 @@ impl Collector {
             if self.shared.wants_report() {
                 self.report();
             }
-            // Whoever goes on publishing must not keep a daemon alive that was told to stop.
-            let is_paused = self.figures.paused.is_some();
-            let is_done = |stopped_ns| is_paused || self.drain.is_done_until(stopped_ns);
             match stopped_ns {
-                Some(stopped_ns) if is_done(stopped_ns) => break,
+                // Whoever goes on publishing must not keep a daemon alive that was told to stop.
+                Some(stopped_ns) if self.drain.is_done_until(stopped_ns) => break,
                 None if !collected => self.sleep(),
                 _ => {}
             }
@@ -141,7 +144,7 @@ impl Collector {
         }
     }
 
-    /// Moves one batch; `false`: there was none, or the journal does not take it.
+    /// Moves one batch; `false`: there was none, or the journal does not take it, which `paused` says.
     fn collect(&mut self) -> bool {
         if self.drain.next_batch().is_empty() {
             // A damaged lane may be due for its reset all the same.

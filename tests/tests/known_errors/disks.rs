@@ -78,6 +78,26 @@ fn a_daemon_stopped_while_the_disk_is_full_says_so_and_the_next_one_has_everythi
     assert_eq!(bed.numbers(), Vec::from_iter(0..1010));
 }
 
+/// So few that one batch has them all: the batch that the journal did not take is also the last.
+#[test]
+fn a_batch_that_a_full_disk_did_not_take_stays_in_ring_and_spool_at_the_stop() {
+    let Some(bed) = Bed::with_tmpfs("journal", "size=1m,mode=0700") else { return };
+    bed.configure("[journal]\nsegment_bytes = \"64KiB\"\nretention_bytes = \"64MiB\"\n");
+    let daemon = bed.start();
+    let filler = fill(&bed.path().join("journal"));
+    // More than the space that was reserved ahead; the second is too large for a lane.
+    daemon.signal("STOP");
+    for (n, bytes) in [(0, 100_000), (1, 200_000)] {
+        bed.emit(format!(r#"{{"n":{n},"fill":"{}"}}"#, "x".repeat(bytes)).as_bytes());
+    }
+    daemon.signal("CONT");
+    wait_for("the pause", || bed.status()["journal"]["paused"].is_string().then_some(()));
+    assert_eq!(daemon.stop(), 1);
+    fs::remove_file(filler).expect("room is made");
+    assert_eq!(bed.start().stop(), 0);
+    assert_eq!(bed.numbers(), [0, 1]);
+}
+
 #[test]
 fn on_a_full_tmpfs_the_ring_takes_what_it_has_room_for_and_the_rest_is_counted() {
     let Some(bed) = Bed::with_tmpfs("", "size=2m,mode=0700") else { return };
