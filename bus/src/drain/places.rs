@@ -149,12 +149,26 @@ impl PlaceSet {
         }
     }
 
-    pub(super) fn take(&mut self, source: usize, batch: &mut Batch, counts: &mut Counts) {
-        match self.source(source) {
-            Some(Source::Lane(ring, lane)) => ring.take(lane, batch, counts),
-            Some(Source::Spool(spool)) => spool.take(batch, counts),
-            Some(Source::Salvaged(salvaged)) => salvaged.take(batch, counts),
-            None => {}
+    /// Gives out the record that [`Self::peek`] found and, of a lane, those behind it for as long as
+    /// `goes_on` says so of their stamps and the batch has room. The stamp of the one behind them all.
+    pub(super) fn take_run(
+        &mut self,
+        source: usize,
+        now_ns: u64,
+        goes_on: impl Fn(u64) -> bool,
+        batch: &mut Batch,
+        counts: &mut Counts,
+    ) -> Option<u64> {
+        match self.source(source)? {
+            Source::Lane(ring, lane) => ring.take_run(lane, now_ns, goes_on, batch, counts),
+            Source::Spool(spool) => {
+                spool.take(batch, counts);
+                spool.peek(now_ns)
+            }
+            Source::Salvaged(salvaged) => {
+                salvaged.take(batch, counts);
+                salvaged.peek(now_ns, counts)
+            }
         }
     }
 

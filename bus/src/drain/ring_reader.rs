@@ -170,8 +170,24 @@ impl RingReader {
         self.with_lane(lane, |lane, view| lane.peek(view, now_ns, counts))
     }
 
-    pub(super) fn take(&mut self, lane: usize, batch: &mut Batch, counts: &mut Counts) {
-        self.with_lane(lane, |lane, view| lane.take(view, batch, counts));
+    /// See `PlaceSet::take_run`.
+    pub(super) fn take_run(
+        &mut self,
+        lane: usize,
+        now_ns: u64,
+        goes_on: impl Fn(u64) -> bool,
+        batch: &mut Batch,
+        counts: &mut Counts,
+    ) -> Option<u64> {
+        self.with_lane(lane, |lane, view| {
+            loop {
+                lane.take(view, batch, counts);
+                let next = lane.peek(view, now_ns, counts)?;
+                if batch.is_full() || !goes_on(next) {
+                    return Some(next);
+                }
+            }
+        })
     }
 
     /// Salvages condemned lanes whose owners are gone, as far as the batch has room.
