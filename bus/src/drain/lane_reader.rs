@@ -161,6 +161,7 @@ impl LaneReader {
     }
 
     /// The stamp of the lane's next record, if it has one that may be given out in this round.
+    #[inline(always)]
     pub(super) fn peek(
         &mut self,
         lane: &Lane<'_>,
@@ -195,6 +196,7 @@ impl LaneReader {
     }
 
     /// Finds the next data record before the tail; `false`: damage.
+    #[inline(always)]
     fn look(&mut self, lane: &Lane<'_>) -> bool {
         if !self.is_tail_sane() {
             return false;
@@ -225,6 +227,9 @@ impl LaneReader {
     }
 
     /// Gives out the record that [`Self::peek`] found.
+    // Always inlined, as is what it calls and `peek`: in a run of records, a header then need not go
+    // through memory from one to the other.
+    #[inline(always)]
     pub(super) fn take(&mut self, lane: &Lane<'_>, batch: &mut Batch, counts: &mut Counts) {
         let Some(header) = self.next.take() else { return };
         if self.copy(lane, self.read, &header, batch) {
@@ -237,6 +242,7 @@ impl LaneReader {
     }
 
     /// Copies a record into the batch; `false`: its CRC does not fit, or it was cut off.
+    #[inline(always)]
     fn copy(&mut self, lane: &Lane<'_>, at: u64, header: &RecordHeader, batch: &mut Batch) -> bool {
         let buffer = batch.buffer();
         let start = buffer.len();
