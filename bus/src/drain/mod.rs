@@ -205,11 +205,11 @@ impl Drain {
         let horizon_ns = self.horizon_ns;
         let is_in_sight = |stamp: &u64| *stamp <= horizon_ns;
         let mut heap = BinaryHeap::new();
-        for source in 0..self.places.sources() {
-            if let Some(stamp) = self.places.peek(source, now_ns, counts).filter(is_in_sight) {
+        self.places.peek_all(now_ns, counts, |stamp, source| {
+            if is_in_sight(&stamp) {
                 heap.push(Reverse((stamp, source)));
             }
-        }
+        });
         while let Some(Reverse((_, source))) = heap.pop() {
             if batch.is_full() {
                 return false;

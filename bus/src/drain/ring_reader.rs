@@ -166,8 +166,18 @@ impl RingReader {
         self.lanes.iter().any(|lane| lane.has_work(&self.control))
     }
 
-    pub(super) fn peek(&mut self, lane: usize, now_ns: u64, counts: &mut Counts) -> Option<u64> {
-        self.with_lane(lane, |lane, view| lane.peek(view, now_ns, counts))
+    /// Calls `each` with what [`LaneReader::peek`] says of each lane.
+    // Not inlined, or the compiler spends registers on it that a run needs.
+    #[inline(never)]
+    pub(super) fn peek_all(
+        &mut self,
+        now_ns: u64,
+        counts: &mut Counts,
+        each: &mut impl FnMut(Option<u64>),
+    ) {
+        for lane in 0..self.lanes.len() {
+            each(self.with_lane(lane, |lane, view| lane.peek(view, now_ns, counts)));
+        }
     }
 
     /// See `PlaceSet::take_run`.
