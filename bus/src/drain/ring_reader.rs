@@ -36,8 +36,6 @@ pub(super) struct RingReader {
     retirement: Retirement,
     /// The mode that it was found with, if others could have opened it.
     open_mode: Option<u32>,
-    /// Its file was too short when the round began.
-    is_cut: bool,
     /// What producers dropped, when its header was last seen whole.
     noted_dropped: u64,
 }
@@ -72,9 +70,8 @@ impl RingReader {
         let data = Region::map(&file, geometry.data_offset(), bytes).map_err(ring)?;
         let guards = [Guard::new(control.region()), Guard::new(&data)];
         let crc = Crc32c::fastest();
-        let is_cut = false;
         let guard = &guards[1];
-        let view = Lane { control: &control, data: &data, guard, file: &file, is_cut, crc };
+        let view = Lane { control: &control, data: &data, guard, file: &file, crc };
         let lanes = (0..geometry.lanes).map(|lane| LaneReader::new(&view, lane, counts)).collect();
         let retirement = Retirement::InUse;
         let noted_dropped = control.dropped().load(Ordering::Relaxed);
@@ -88,7 +85,6 @@ impl RingReader {
             crc,
             retirement,
             open_mode,
-            is_cut,
             noted_dropped,
         })
     }
@@ -141,7 +137,6 @@ impl RingReader {
             data: &self.data,
             guard: &self.guards[1],
             file: &self.file,
-            is_cut: self.is_cut,
             crc: self.crc,
         };
         act(&mut self.lanes[lane], &view)
@@ -156,7 +151,6 @@ impl RingReader {
     }
 
     pub(super) fn load_tails(&mut self) {
-        self.is_cut = sys::fstat(&self.file).is_ok_and(|stat| stat.bytes < self.stat.bytes);
         for lane in &mut self.lanes {
             lane.load_tail(&self.control);
         }
