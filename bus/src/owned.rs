@@ -229,7 +229,8 @@ impl OwnedLane {
         copy
     }
 
-    #[inline]
+    // Always inlined for the same reason as `put`.
+    #[inline(always)]
     fn find(&mut self, bytes: u64) -> Result<Place, PutError> {
         if self.control.is_condemned(self.lane) {
             return Err(PutError::Condemned);

@@ -16,21 +16,26 @@ pub(super) struct Lane<'a> {
     pub(super) control: &'a Control,
     /// The data of all lanes.
     pub(super) data: &'a Region,
-    /// What stands watch over the data, the file behind it, and whether that was too short when the
-    /// round began.
+    /// What stands watch over the data, and the file behind it.
     pub(super) guard: &'a Guard,
     pub(super) file: &'a Fd,
-    pub(super) is_cut: bool,
     pub(super) crc: Crc32c,
 }
 
 impl Lane<'_> {
-    /// Whether the data up to `end` was there: behind a cut the mapping holds zeros, which only a CRC
-    /// would show.
-    fn is_there(&self, end: usize) -> bool {
+    /// Whether a body that ends at `end` was there: behind a cut the last page of the file holds zeros,
+    /// which only a CRC would show, and every other page hits the guard. So a body that ends in
+    /// anything else was there, and the file, which takes a system call, is not asked.
+    #[inline]
+    fn is_there(&self, end: usize, body: &[u8]) -> bool {
+        let may_be_cut = body.last() == Some(&0) || self.guard.is_hit();
+        !may_be_cut || self.is_long_enough(end)
+    }
+
+    #[cold]
+    fn is_long_enough(&self, end: usize) -> bool {
         let end = self.control.geometry().data_offset() + end as u64;
-        let is_cut = self.is_cut || self.guard.is_hit();
-        !is_cut || sys::fstat(self.file).is_ok_and(|stat| stat.bytes >= end)
+        sys::fstat(self.file).is_ok_and(|stat| stat.bytes >= end)
     }
 }
 
@@ -161,6 +166,7 @@ impl LaneReader {
     }
 
     /// The stamp of the lane's next record, if it has one that may be given out in this round.
+    #[inline(always)]
     pub(super) fn peek(
         &mut self,
         lane: &Lane<'_>,
@@ -195,6 +201,7 @@ impl LaneReader {
     }
 
     /// Finds the next data record before the tail; `false`: damage.
+    #[inline(always)]
     fn look(&mut self, lane: &Lane<'_>) -> bool {
         if !self.is_tail_sane() {
             return false;
@@ -225,6 +232,9 @@ impl LaneReader {
     }
 
     /// Gives out the record that [`Self::peek`] found.
+    // Always inlined, as is what it calls and `peek`: in a run of records, a header then need not go
+    // through memory from one to the other.
+    #[inline(always)]
     pub(super) fn take(&mut self, lane: &Lane<'_>, batch: &mut Batch, counts: &mut Counts) {
         let Some(header) = self.next.take() else { return };
         if self.copy(lane, self.read, &header, batch) {
@@ -237,6 +247,7 @@ impl LaneReader {
     }
 
     /// Copies a record into the batch; `false`: its CRC does not fit, or it was cut off.
+    #[inline(always)]
     fn copy(&mut self, lane: &Lane<'_>, at: u64, header: &RecordHeader, batch: &mut Batch) -> bool {
         let buffer = batch.buffer();
         let start = buffer.len();
@@ -246,7 +257,7 @@ impl LaneReader {
         let is_whole = if header.flags & flag::CRC != 0 {
             self.is_crc_right(lane, at, header, &buffer[start..])
         } else {
-            lane.is_there(from + body)
+            lane.is_there(from + body, &buffer[start..])
         };
         if !is_whole {
             buffer.truncate(start);

@@ -231,23 +231,20 @@ impl Drain {
         let horizon_ns = self.horizon_ns;
         let is_in_sight = |stamp: &u64| *stamp <= horizon_ns;
         let mut heap = BinaryHeap::new();
-        for source in 0..self.places.sources() {
-            if let Some(stamp) = self.places.peek(source, now_ns, counts).filter(is_in_sight) {
+        self.places.peek_all(now_ns, counts, |stamp, source| {
+            if is_in_sight(&stamp) {
                 heap.push(Reverse((stamp, source)));
             }
-        }
+        });
         while let Some(Reverse((_, source))) = heap.pop() {
+            if batch.is_full() {
+                return false;
+            }
             let until = heap.peek().map_or((u64::MAX, usize::MAX), |Reverse(next)| *next);
-            loop {
-                if batch.is_full() {
-                    return false;
-                }
-                self.places.take(source, batch, counts);
-                match self.places.peek(source, now_ns, counts).filter(is_in_sight) {
-                    Some(stamp) if (stamp, source) < until => {}
-                    Some(stamp) => break heap.push(Reverse((stamp, source))),
-                    None => break,
-                }
+            let goes_on = |stamp| is_in_sight(&stamp) && (stamp, source) < until;
+            let next = self.places.take_run(source, now_ns, goes_on, batch, counts);
+            if let Some(stamp) = next.filter(is_in_sight) {
+                heap.push(Reverse((stamp, source)));
             }
         }
         true

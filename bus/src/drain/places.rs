@@ -149,13 +149,8 @@ impl PlaceSet {
         self.places.iter_mut().flat_map(PlaceReader::rings).map(|ring| ring.lanes()).sum()
     }
 
-    /// Sources of the merge: every lane of every ring first, then the spools, then the damaged rings.
-    pub(super) fn sources(&mut self) -> usize {
-        let salvaged: usize = self.places.iter().map(|place| place.salvaged.len()).sum();
-        self.lanes() + self.places.len() + salvaged
-    }
-
-    /// Finds a source: a lane of a ring, a spool, or a damaged ring.
+    /// Finds a source of the merge: every lane of every ring first, then the spools, then the damaged
+    /// rings.
     fn source(&mut self, mut source: usize) -> Option<Source<'_>> {
         let (lanes, places) = (self.lanes(), self.places.len());
         if source >= lanes + places {
@@ -174,20 +169,49 @@ impl PlaceSet {
         None
     }
 
-    pub(super) fn peek(&mut self, source: usize, now_ns: u64, counts: &mut Counts) -> Option<u64> {
-        match self.source(source)? {
-            Source::Lane(ring, lane) => ring.peek(lane, now_ns, counts),
-            Source::Spool(spool) => spool.peek(now_ns),
-            Source::Salvaged(salvaged) => salvaged.peek(now_ns, counts),
+    /// Calls `each` with the stamp of every source's next record, and the source's number.
+    pub(super) fn peek_all(
+        &mut self,
+        now_ns: u64,
+        counts: &mut Counts,
+        mut each: impl FnMut(u64, usize),
+    ) {
+        let mut source = 0;
+        let mut found = |stamp: Option<u64>| {
+            stamp.into_iter().for_each(|stamp| each(stamp, source));
+            source += 1;
+        };
+        for ring in self.places.iter_mut().flat_map(PlaceReader::rings) {
+            ring.peek_all(now_ns, counts, &mut found);
+        }
+        for place in &mut self.places {
+            found(place.spool.as_mut().and_then(|spool| spool.peek(now_ns)));
+        }
+        for salvaged in self.places.iter_mut().flat_map(|place| &mut place.salvaged) {
+            found(salvaged.peek(now_ns, counts));
         }
     }
 
-    pub(super) fn take(&mut self, source: usize, batch: &mut Batch, counts: &mut Counts) {
-        match self.source(source) {
-            Some(Source::Lane(ring, lane)) => ring.take(lane, batch, counts),
-            Some(Source::Spool(spool)) => spool.take(batch, counts),
-            Some(Source::Salvaged(salvaged)) => salvaged.take(batch, counts),
-            None => {}
+    /// Gives out the record that [`Self::peek_all`] found and, of a lane, those behind it for as long as
+    /// `goes_on` says so of their stamps and the batch has room. The stamp of the one behind them all.
+    pub(super) fn take_run(
+        &mut self,
+        source: usize,
+        now_ns: u64,
+        goes_on: impl Fn(u64) -> bool,
+        batch: &mut Batch,
+        counts: &mut Counts,
+    ) -> Option<u64> {
+        match self.source(source)? {
+            Source::Lane(ring, lane) => ring.take_run(lane, now_ns, goes_on, batch, counts),
+            Source::Spool(spool) => {
+                spool.take(batch, counts);
+                spool.peek(now_ns)
+            }
+            Source::Salvaged(salvaged) => {
+                salvaged.take(batch, counts);
+                salvaged.peek(now_ns, counts)
+            }
         }
     }
 
