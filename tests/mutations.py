@@ -73,6 +73,8 @@ def fault_of(mutation: Mutation | Equivalent, root: Path = ROOT) -> str | None:
 
 
 def run_all(chosen: list[Mutation]) -> int:
+    # Told to end, it still ends what it started and removes the copy.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
     with tempfile.TemporaryDirectory(prefix="hookring-mutations-") as folder:
         bench = Bench(Path(folder))
         outcomes: dict[str, str] = {}

@@ -7,7 +7,7 @@ RING = "bus/src/drain/ring_reader.rs"
 RECORD = "bus/src/record.rs"
 LAYOUT = "bus/src/layout.rs"
 
-LIES = lanes("a_lying_tail_or_head_costs_nothing_that_has_a_crc")
+LIES = lanes("damage::a_lying_tail_or_head", "damage::a_head_and_a_tail_that_lie_together")
 DAMAGED_RECORD = lanes("a_damaged_record_costs_itself_and_the_lane_is_used_again")
 DAMAGE = lanes("damage::")
 RECOVERY = lanes("recovery::")
@@ -50,7 +50,7 @@ MUTATIONS = [
         LANE,
         "if !sane || lane.control.is_condemned(index) {",
         "if !sane {",
-        RECOVERY,
+        lanes("a_lane_that_a_dead_reader_condemned_is_mended_by_the_next"),
     ),
     # What a journal knows of a lane.
     Mutation(
@@ -87,7 +87,7 @@ MUTATIONS = [
         "a tail that went back is believed",
         LANE,
         "self.tail >= self.read\n            && self.tail - self.released <= self.lane_bytes",
-        "self.tail.wrapping_sub(self.released) <= self.lane_bytes",
+        "self.tail - self.released <= self.lane_bytes",
         LIES,
     ),
     Mutation(

@@ -26,10 +26,10 @@ impl Leaver {
     fn round(&mut self) {
         let mut batch = Batch::default();
         self.ring.load_tails();
-        for lane in 0..self.ring.lanes() {
-            while self.ring.peek(lane, 1, &mut self.counts).is_some() {
-                self.ring.take(lane, &mut batch, &mut self.counts);
-            }
+        let mut lanes = Vec::new();
+        self.ring.peek_all(1, &mut self.counts, &mut |stamp| lanes.push(stamp));
+        for (lane, _) in lanes.iter().enumerate().filter(|(_, stamp)| stamp.is_some()) {
+            self.ring.take_run(lane, 1, |_| true, &mut batch, &mut self.counts);
         }
         self.taken += batch.len();
         self.ring.release();
