@@ -10,6 +10,7 @@ mod lane_reader;
 mod look;
 #[cfg(all(test, loom))]
 mod models;
+mod not_rings;
 mod place_reader;
 mod places;
 mod report;

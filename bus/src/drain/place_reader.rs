@@ -4,6 +4,7 @@
 use super::Counts;
 use super::batch::LaneEnd;
 use super::journaled::Journaled;
+use super::not_rings::{is_something_else, put_away, remove_unmade};
 use super::places::Options;
 use super::report::{OpenError, PlaceReport};
 use super::ring_reader::{ReadError, RingReader};
@@ -13,7 +14,7 @@ use crate::control::RingError;
 use crate::create;
 use crate::doorbell;
 use crate::layout::LayoutError;
-use crate::place::{Path, RING, RING_BAD, Refused};
+use crate::place::{Path, RING, Refused};
 use crate::spool;
 use crate::sys::{self, Errno, Fd, Stat};
 use std::ffi::{CStr, CString};
@@ -37,7 +38,8 @@ pub(super) struct PlaceReader {
     spool_dropped_before: u64,
     spool_error: Option<Refused>,
     retired: Vec<RetiredRing>,
-    /// One of those that an earlier daemon left behind could not be opened yet.
+    /// One of those that an earlier daemon left behind could not be opened yet, or a maker of another
+    /// may still be at work.
     is_old_ring_left: bool,
     /// Ring files with a damaged header.
     pub(super) salvaged: Vec<SalvageReader>,
@@ -194,6 +196,11 @@ impl PlaceReader {
             true
         });
         self.is_old_ring_left = is_listed.is_err();
+        names.retain(|name| {
+            let is_new = name.starts_with(create::NEW_PREFIX);
+            self.is_old_ring_left |= is_new && !remove_unmade(dir, name);
+            !is_new
+        });
         for name in names {
             let Err(error) = self.open_old_ring(&name, uid, counts) else { continue };
             self.is_old_ring_left = true;
@@ -260,7 +267,7 @@ impl PlaceReader {
                 Err(ReadError::Busy) => return Err(OpenError::Busy(format!("{name}/ring"))),
                 Err(ReadError::Ring(RingError::System(Errno::NOENT))) => {}
                 // No fault of the ring: no descriptors, no memory. The next `maintain` tries again.
-                Err(ReadError::Ring(RingError::System(errno))) => {
+                Err(ReadError::Ring(RingError::System(errno))) if !is_something_else(dir) => {
                     self.ring_error = Some(std::io::Error::from(errno).to_string());
                     return Ok(());
                 }
@@ -280,7 +287,7 @@ impl PlaceReader {
                                 return Ok(());
                             }
                         },
-                        _ => _ = sys::rename(dir, RING, RING_BAD),
+                        _ => put_away(dir),
                     }
                     counts.retired_rings += 1;
                     self.ring_damage = Some(error.to_string());
