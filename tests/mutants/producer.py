@@ -9,6 +9,7 @@ OWNED = "bus/src/owned.rs"
 
 LIES = lanes("damage::")
 MOVING = cargo("producer", "moving")
+LEAVING = cargo("producer", "leaving")
 ORPHANS = cargo("producer", "orphans")
 HOOKS = cargo("producer", "emit")
 
@@ -175,16 +176,17 @@ MUTATIONS = [
     Mutation(
         "a ring that a daemon will find is emptied into the spool",
         "producer/src/producer/claimed.rs",
-        "if self.is_in_place(places) || !self.share_reader_lock() {",
-        "if !self.share_reader_lock() {",
-        cargo("producer", "publishing"),
+        "pub(super) fn is_in_place(&self, places: &Places<'_>) -> bool {\n",
+        "pub(super) fn is_in_place(&self, places: &Places<'_>) -> bool {\n"
+        "        if READER_LOCK == 0 {\n            return false;\n        }\n",
+        LEAVING,
     ),
     Mutation(
         "a ring that a daemon reads is emptied into the spool",
         "producer/src/producer/claimed.rs",
-        "sys::share_byte(spare, READER_LOCK) == Ok(true)",
-        "sys::share_byte(spare, READER_LOCK).is_ok()",
-        MOVING,
+        "if sys::share_byte(spare, READER_LOCK) != Ok(true) {",
+        "if sys::share_byte(spare, READER_LOCK).is_err() {",
+        LEAVING,
     ),
     Mutation(
         "what is moved stays in the lane",

@@ -9,7 +9,7 @@ LAYOUT = "bus/src/layout.rs"
 
 LIES = lanes("damage::a_lying_tail_or_head", "damage::a_head_and_a_tail_that_lie_together")
 DAMAGED_RECORD = lanes("a_damaged_record_costs_itself_and_the_lane_is_used_again")
-DAMAGE = lanes("damage::")
+DAMAGE = lanes("damage::", "condemned::")
 RECOVERY = lanes("recovery::")
 HEADERS = bus("layout::")
 PLAUSIBLE = bus("record::")

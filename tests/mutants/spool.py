@@ -11,7 +11,7 @@ WRITE = "bus/src/spool/entry.rs"
 SALVAGE_FILE = "bus/src/drain/salvage_file.rs"
 SALVAGE = "bus/src/drain/salvage_reader.rs"
 
-ENTRIES = lanes("damaged_spool_entries_are_set_aside_and_counted")
+ENTRIES = lanes("damaged_spool_entries_are_set_aside", "entries_that_cannot_be_are_set_aside")
 NAMES = bus("spool_entry::")
 READS = bus("spool_reader::")
 STORES = bus("spool::")
@@ -74,7 +74,7 @@ MUTATIONS = [
         FILE,
         "sys::set_mode(&file, 0o600).map_err(|_| ReadError::System)?;",
         "let _ = &file;",
-        READS,
+        ENTRIES,
     ),
     # Its name.
     Mutation(
