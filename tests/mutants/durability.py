@@ -240,7 +240,6 @@ MUTATIONS = [
         "        if !self.write() {\n            return false;\n        }\n",
         "        self.drain.release();\n        if !self.write() {\n            return false;\n        }\n",
         FULL_DISK,
-        is_quick=True,
     ),
     Mutation(
         "a batch that the journal did not take is released",
@@ -277,7 +276,6 @@ MUTATIONS = [
         "let next = self.next.min(self.tail.synced() + 1);",
         "let next = self.next;",
         sinks("the_cursor_never_passes_what_the_journal_has_synced"),
-        is_quick=True,
     ),
     Mutation(
         "a cursor is stored though the sink could not flush",

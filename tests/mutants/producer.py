@@ -8,10 +8,11 @@ HOOK = "bus/src/oneshot.rs"
 OWNED = "bus/src/owned.rs"
 
 LIES = lanes("damage::")
-MOVING = cargo("producer", "moving")
+WORDS = bus("lane::")
 LEAVING = cargo("producer", "leaving")
 ORPHANS = cargo("producer", "orphans")
 HOOKS = cargo("producer", "emit")
+LIMITED = system("invariants", "hook::a_limit_for_the_size_of_files")
 
 MUTATIONS = [
     # Where a lane stands.
@@ -20,35 +21,35 @@ MUTATIONS = [
         LANE,
         "let holds = tail.wrapping_sub(head) <= lane_bytes\n            && ",
         "let holds = ",
-        LIES,
+        WORDS,
     ),
     Mutation(
         "a producer takes a lane whose tail is between two records",
         LANE,
         "            && tail.is_multiple_of(RECORD_HEADER_BYTES as u64)\n",
         "",
-        LIES,
+        WORDS,
     ),
     Mutation(
         "a producer takes a lane whose head is beyond its tail",
         LANE,
         "            && head <= tail\n",
         "",
-        LIES,
+        WORDS,
     ),
     Mutation(
         "a producer takes a lane at the end of all numbers",
         LANE,
         "\n            && tail < u64::MAX / 2;",
         ";",
-        LIES,
+        WORDS,
     ),
     Mutation(
         "a producer believes a head that went back or ahead",
         LANE,
         "let sane = (self.head..=self.tail).contains(&head);",
         "let sane = true;",
-        LIES,
+        WORDS,
     ),
     Mutation(
         "a producer writes over what was not released",
@@ -115,11 +116,11 @@ MUTATIONS = [
         lanes("the_bus_is_a_queue"),
     ),
     Mutation(
-        "a hook writes into a condemned lane",
-        HOOK,
-        "if self.control.is_condemned(lane) || !self",
-        "if !self",
-        lanes("damage::"),
+        "a condemned lane is taken",
+        LANE,
+        "(holds && !control.is_condemned(lane)).then_some(",
+        "holds.then_some(",
+        WORDS,
     ),
     Mutation(
         "a producer goes on in a condemned lane",
@@ -155,7 +156,7 @@ MUTATIONS = [
         OWNED,
         "            data.advise(Advice::DontFork)?;\n",
         "",
-        MOVING,
+        ORPHANS,
     ),
     # What is put is not seen before it is published.
     Mutation(
@@ -170,7 +171,7 @@ MUTATIONS = [
         HOOK,
         "if written? == bytes { Ok(()) }",
         "if written? <= bytes { Ok(()) }",
-        system("known_errors", "disks::on_a_full_tmpfs"),
+        LIMITED,
     ),
     # An orphaned ring.
     Mutation(
@@ -187,13 +188,6 @@ MUTATIONS = [
         "if sys::share_byte(spare, READER_LOCK) != Ok(true) {",
         "if sys::share_byte(spare, READER_LOCK).is_err() {",
         LEAVING,
-    ),
-    Mutation(
-        "what is moved stays in the lane",
-        OWNED,
-        "            self.control.head(self.lane).store(at, Ordering::Release);\n",
-        "",
-        ORPHANS,
     ),
     # The hook command.
     Mutation(
@@ -223,7 +217,7 @@ MUTATIONS = [
         "producer/src/emit/send.rs",
         "        let _ = sys::ignore_sigxfsz();\n",
         "",
-        system("invariants", "hook::whatever_the_environment_is"),
+        LIMITED,
     ),
     Mutation(
         "an event that nothing takes is not counted",
@@ -234,4 +228,17 @@ MUTATIONS = [
     ),
 ]
 
-EQUIVALENT: list[Equivalent] = []
+EQUIVALENT = [
+    Equivalent(
+        "the head does not move behind what is moved to the spool",
+        OWNED,
+        "self.control.head(self.lane).store(at, Ordering::Release);",
+        "nobody comes for a ring that has no name: it matters only if somebody gives it the name back",
+    ),
+    Equivalent(
+        "a hook locks a lane before it asks whether that is condemned",
+        HOOK,
+        "if self.control.is_condemned(lane) || !self",
+        "`Position::load` asks under the lock; this question spares the lock, which the reader needs",
+    ),
+]

@@ -67,6 +67,7 @@ fn a_head_and_a_tail_that_lie_together_cost_nothing_that_has_a_crc() {
         (LANE_BYTES, LANE_BYTES + 63),
         (u64::MAX - 127, u64::MAX - 63),
         (0, 2 * LANE_BYTES),
+        (u64::MAX - 63, 64),
     ];
     for (head, tail) in pairs {
         let bus = Bus::new(1);
@@ -91,6 +92,19 @@ fn a_head_and_a_tail_that_lie_together_cost_nothing_that_has_a_crc() {
         publish(&mut bus.lane(), b"later");
         assert_eq!(drain_all(&mut drain), ["later"], "{what}");
     }
+}
+
+#[test]
+fn a_lane_that_a_producer_passed_over_is_mended_while_that_lives() {
+    let bus = Bus::new(4);
+    let mut drain = bus.drain();
+    let control = Geometry::control_offset(0) as u64;
+    bus.scribble(control + word::TAIL as u64, &u64::MAX.to_le_bytes());
+    let lane = bus.lane();
+    assert_eq!(lane.lane(), 1);
+    drain_all(&mut drain);
+    assert_eq!(bus.lane().lane(), 0);
+    drop(lane);
 }
 
 #[test]
