@@ -271,13 +271,6 @@ MUTATIONS = [
         DAMAGE,
     ),
     Mutation(
-        "what was given out is found in a damaged lane again",
-        LANE,
-        "let owed = header.position >= self.read && in_window;",
-        "let owed = in_window;",
-        DAMAGE,
-    ),
-    Mutation(
         "what stands beyond the lane's window is owed",
         LANE,
         "let owed = header.position >= self.read && in_window;",
@@ -442,4 +435,12 @@ MUTATIONS = [
     ),
 ]
 
-EQUIVALENT: list[Equivalent] = []
+EQUIVALENT = [
+    Equivalent(
+        "what was given out is listed in a damaged lane again",
+        LANE,
+        "let owed = header.position >= self.read && in_window;",
+        "`salvage` passes over what begins before the end of what it has, which begins with what was read: "
+        "that has a mutation",
+    ),
+]

@@ -90,6 +90,21 @@ fn without_a_crc_only_what_was_published_is_found() {
 }
 
 #[test]
+fn without_a_crc_too_a_record_counts_only_where_its_position_says() {
+    let bus = Bus::new(1);
+    let mut drain = bus.drain();
+    let mut lane = bus.try_lane(None).unwrap();
+    publish(&mut lane, b"damaged");
+    // It says that it stands in the middle of the damaged one.
+    let elsewhere = record(64, b"", |header| header.flags = 0);
+    publish(&mut lane, &elsewhere);
+    drop(lane);
+    let kind = offset_of!(RecordHeader, kind) as u64;
+    bus.scribble(bus.geometry().lane_offset(0) + kind, &[77]);
+    assert_eq!(drain_all(&mut drain), [String::from_utf8_lossy(&elsewhere)]);
+}
+
+#[test]
 fn a_record_that_would_wrap_round_the_lanes_end_is_damage() {
     let bus = Bus::new(1);
     let mut drain = bus.drain();
