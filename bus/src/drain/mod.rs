@@ -22,6 +22,7 @@ mod spool_counters;
 mod spool_entry;
 mod spool_file;
 mod spool_reader;
+mod turn;
 
 pub use batch::{Batch, LaneEnd, Origin, Record};
 pub use look::look;
@@ -36,6 +37,7 @@ use places::PlaceSet;
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 use std::time::Duration;
+use turn::{Due, Turn};
 
 /// A batch takes no further record when it holds this many bytes.
 pub const MAX_BATCH_BYTES: usize = 1024 * 1024;
@@ -227,24 +229,34 @@ impl Drain {
     fn merge(&mut self, now_ns: u64) -> bool {
         let (batch, counts) = (&mut self.batch, &mut self.counts);
         let horizon_ns = self.horizon_ns;
-        let is_in_sight = |stamp: &u64| *stamp <= horizon_ns;
+        let is_in_sight = |turn: &Turn| turn.stamp_ns.max(turn.published_ns) <= horizon_ns;
+        let is_seen = |turn: &Turn| turn.due == Due::Seen;
         let mut heap = BinaryHeap::new();
         for source in 0..self.places.sources() {
-            if let Some(stamp) = self.places.peek(source, now_ns, counts).filter(is_in_sight) {
-                heap.push(Reverse((stamp, source)));
+            if let Some(turn) = self.places.peek(source, now_ns, counts).filter(is_in_sight) {
+                heap.push(Reverse((turn, source)));
             }
         }
-        while let Some(Reverse((_, source))) = heap.pop() {
-            let until = heap.peek().map_or((u64::MAX, usize::MAX), |Reverse(next)| *next);
+        let mut seen = heap.iter().filter(|Reverse((turn, _))| is_seen(turn)).count();
+        while let Some(Reverse((turn, source))) = heap.pop() {
+            seen -= usize::from(is_seen(&turn));
+            if turn.due == Due::Fresh && seen == 0 {
+                // Nothing else is left.
+                return true;
+            }
+            let until = heap.peek().map(|Reverse(next)| *next);
             loop {
                 if batch.is_full() {
                     return false;
                 }
-                self.places.take(source, batch, counts);
-                match self.places.peek(source, now_ns, counts).filter(is_in_sight) {
-                    Some(stamp) if (stamp, source) < until => {}
-                    Some(stamp) => break heap.push(Reverse((stamp, source))),
-                    None => break,
+                self.places.take(source, now_ns, batch, counts);
+                let next = self.places.peek(source, now_ns, counts).filter(is_in_sight);
+                let Some(turn) = next else { break };
+                let is_next = until.is_none_or(|until| (turn, source) < until);
+                if !is_next || turn.due == Due::Fresh {
+                    seen += usize::from(is_seen(&turn));
+                    heap.push(Reverse((turn, source)));
+                    break;
                 }
             }
         }

@@ -8,6 +8,7 @@ use super::report::{OpenError, PlaceReport};
 use super::ring_reader::RingReader;
 use super::salvage_reader::SalvageReader;
 use super::spool_reader::SpoolReader;
+use super::turn::Turn;
 use crate::atomic::AtomicU32;
 use crate::create;
 use crate::place::Places;
@@ -174,19 +175,25 @@ impl PlaceSet {
         None
     }
 
-    pub(super) fn peek(&mut self, source: usize, now_ns: u64, counts: &mut Counts) -> Option<u64> {
+    pub(super) fn peek(&mut self, source: usize, now_ns: u64, counts: &mut Counts) -> Option<Turn> {
         match self.source(source)? {
             Source::Lane(ring, lane) => ring.peek(lane, now_ns, counts),
             Source::Spool(spool) => spool.peek(now_ns),
-            Source::Salvaged(salvaged) => salvaged.peek(now_ns, counts),
+            Source::Salvaged(salvaged) => salvaged.peek(now_ns),
         }
     }
 
-    pub(super) fn take(&mut self, source: usize, batch: &mut Batch, counts: &mut Counts) {
+    pub(super) fn take(
+        &mut self,
+        source: usize,
+        now_ns: u64,
+        batch: &mut Batch,
+        counts: &mut Counts,
+    ) {
         match self.source(source) {
-            Some(Source::Lane(ring, lane)) => ring.take(lane, batch, counts),
-            Some(Source::Spool(spool)) => spool.take(batch, counts),
-            Some(Source::Salvaged(salvaged)) => salvaged.take(batch, counts),
+            Some(Source::Lane(ring, lane)) => ring.take(lane, now_ns, batch, counts),
+            Some(Source::Spool(spool)) => spool.take(now_ns, batch, counts),
+            Some(Source::Salvaged(salvaged)) => salvaged.take(now_ns, batch, counts),
             None => {}
         }
     }

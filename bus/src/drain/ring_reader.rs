@@ -4,6 +4,7 @@ use super::Counts;
 use super::batch::{Batch, LaneEnd};
 use super::lane_reader::{Lane, LaneReader};
 use super::sigbus::Guard;
+use super::turn::Turn;
 use crate::atomic::{AtomicU32, Ordering, fence};
 use crate::control::{Control, RingError};
 use crate::crc::Crc32c;
@@ -166,12 +167,18 @@ impl RingReader {
         self.lanes.iter().any(|lane| lane.has_work(&self.control))
     }
 
-    pub(super) fn peek(&mut self, lane: usize, now_ns: u64, counts: &mut Counts) -> Option<u64> {
+    pub(super) fn peek(&mut self, lane: usize, now_ns: u64, counts: &mut Counts) -> Option<Turn> {
         self.with_lane(lane, |lane, view| lane.peek(view, now_ns, counts))
     }
 
-    pub(super) fn take(&mut self, lane: usize, batch: &mut Batch, counts: &mut Counts) {
-        self.with_lane(lane, |lane, view| lane.take(view, batch, counts));
+    pub(super) fn take(
+        &mut self,
+        lane: usize,
+        now_ns: u64,
+        batch: &mut Batch,
+        counts: &mut Counts,
+    ) {
+        self.with_lane(lane, |lane, view| lane.take(view, now_ns, batch, counts));
     }
 
     /// Salvages condemned lanes whose owners are gone, as far as the batch has room.

@@ -28,7 +28,7 @@ impl Leaver {
         self.ring.load_tails();
         for lane in 0..self.ring.lanes() {
             while self.ring.peek(lane, 1, &mut self.counts).is_some() {
-                self.ring.take(lane, &mut batch, &mut self.counts);
+                self.ring.take(lane, 1, &mut batch, &mut self.counts);
             }
         }
         self.taken += batch.len();
