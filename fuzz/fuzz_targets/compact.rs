@@ -57,7 +57,7 @@ fn check_event(payload: &[u8], is_json_payload: bool) {
     let event = Event {
         id: [7; 16],
         timestamp_ns: 0,
-        monotonic_ns: 0,
+        monotonic_ns: Some(0),
         agent: None,
         event: None,
         session_id: None,

@@ -32,8 +32,8 @@ pub struct Event<'a> {
     pub id: [u8; 16],
     /// Wall clock at publication, Unix nanoseconds.
     pub timestamp_ns: i64,
-    /// `CLOCK_BOOTTIME` at publication, nanoseconds.
-    pub monotonic_ns: u64,
+    /// `CLOCK_BOOTTIME` at publication, nanoseconds; `None` if it is of another boot or time namespace.
+    pub monotonic_ns: Option<u64>,
     /// Which agent it came from, if known.
     pub agent: Option<&'a str>,
     /// The agent's own name of the event; if `None`, the payload is asked.
@@ -129,8 +129,11 @@ impl Event<'_> {
         push_uuid(out, &self.id);
         out.extend_from_slice(b"\",\"timestamp\":\"");
         push_timestamp(out, self.timestamp_ns);
-        out.extend_from_slice(b"\",\"monotonic_ns\":");
-        push_decimal(out, self.monotonic_ns);
+        out.push(b'"');
+        if let Some(monotonic_ns) = self.monotonic_ns {
+            out.extend_from_slice(b",\"monotonic_ns\":");
+            push_decimal(out, monotonic_ns);
+        }
         if let Some(agent) = self.agent {
             out.extend_from_slice(b",\"source\":{\"agent\":");
             push_json_string(out, agent);

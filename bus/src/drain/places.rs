@@ -8,6 +8,7 @@ use super::report::{OpenError, PlaceReport};
 use super::ring_reader::RingReader;
 use super::salvage_reader::SalvageReader;
 use super::spool_reader::SpoolReader;
+use super::turn::Turn;
 use crate::atomic::AtomicU32;
 use crate::create;
 use crate::place::Places;
@@ -169,16 +170,16 @@ impl PlaceSet {
         None
     }
 
-    /// Calls `each` with the stamp of every source's next record, and the source's number.
+    /// Calls `each` with the turn of every source's next record, and the source's number.
     pub(super) fn peek_all(
         &mut self,
         now_ns: u64,
         counts: &mut Counts,
-        mut each: impl FnMut(u64, usize),
+        mut each: impl FnMut(Turn, usize),
     ) {
         let mut source = 0;
-        let mut found = |stamp: Option<u64>| {
-            stamp.into_iter().for_each(|stamp| each(stamp, source));
+        let mut found = |turn: Option<Turn>| {
+            turn.into_iter().for_each(|turn| each(turn, source));
             source += 1;
         };
         for ring in self.places.iter_mut().flat_map(PlaceReader::rings) {
@@ -188,29 +189,29 @@ impl PlaceSet {
             found(place.spool.as_mut().and_then(|spool| spool.peek(now_ns)));
         }
         for salvaged in self.places.iter_mut().flat_map(|place| &mut place.salvaged) {
-            found(salvaged.peek(now_ns, counts));
+            found(salvaged.peek(now_ns));
         }
     }
 
     /// Gives out the record that [`Self::peek_all`] found and, of a lane, those behind it for as long as
-    /// `goes_on` says so of their stamps and the batch has room. The stamp of the one behind them all.
+    /// `goes_on` says so of their turns and the batch has room. The turn of the one behind them all.
     pub(super) fn take_run(
         &mut self,
         source: usize,
         now_ns: u64,
-        goes_on: impl Fn(u64) -> bool,
+        goes_on: impl Fn(&Turn) -> bool,
         batch: &mut Batch,
         counts: &mut Counts,
-    ) -> Option<u64> {
+    ) -> Option<Turn> {
         match self.source(source)? {
             Source::Lane(ring, lane) => ring.take_run(lane, now_ns, goes_on, batch, counts),
             Source::Spool(spool) => {
-                spool.take(batch, counts);
+                spool.take(now_ns, batch, counts);
                 spool.peek(now_ns)
             }
             Source::Salvaged(salvaged) => {
-                salvaged.take(batch, counts);
-                salvaged.peek(now_ns, counts)
+                salvaged.take(now_ns, batch, counts);
+                salvaged.peek(now_ns)
             }
         }
     }

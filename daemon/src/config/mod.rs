@@ -13,6 +13,7 @@ mod errors;
 mod expand;
 mod file;
 mod names;
+mod ours;
 mod reader;
 mod schema;
 mod show;
@@ -91,13 +92,14 @@ impl Config {
         let (readable, mut all) = syntax::readable(text);
         let (document, errors) = DeTable::parse_recoverable(&readable);
         let mut reader = reader::Reader::new(text, env, paths.home.as_deref());
+        let ours = ours::Ours::new(paths, path);
         let mut root = reader.root(document.get_ref());
         let config = Self {
             file: Some(path.to_owned()),
             bus: schema::bus(root.section("bus")),
             journal: schema::journal(root.section("journal")),
             log: schema::log(root.section("log")),
-            sinks: schema::sinks(&mut root, &paths.sinks),
+            sinks: schema::sinks(&mut root, &paths.sinks, &ours),
             shown: Vec::new(),
         };
         root.finish();

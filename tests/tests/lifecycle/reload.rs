@@ -34,7 +34,7 @@ fn sinks_come_change_and_go() {
     assert_eq!(numbers_in(&bed.path().join("sinks/new.jsonl")), Vec::from_iter(10..20));
 
     // To another file, from where it is.
-    let moved = bed.path().join("moved.jsonl");
+    let moved = bed.path().join("sinks/moved.jsonl");
     reconfigure(
         &bed,
         &daemon,

@@ -1,7 +1,7 @@
 //! Which files are accepted.
 
 use std::fs;
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::{PermissionsExt, symlink};
 
 use super::*;
 
@@ -73,6 +73,59 @@ fn what_is_not_a_regular_file_is_refused_and_a_link_to_one_is_not() {
     }
     std::os::unix::fs::symlink(at("c.toml"), at("link")).unwrap();
     assert!(Config::load(Some(&at("link")), &paths(dir.path()), &env).is_ok());
+}
+
+#[test]
+fn no_sink_writes_into_our_own_files() {
+    let temp = tempfile::tempdir().unwrap();
+    let dir = temp.path().canonicalize().unwrap();
+    let (state, out) = (dir.join("state"), dir.join("out"));
+    for made in ["state/journal", "state/sinks", "state/spool", "out"] {
+        fs::create_dir_all(dir.join(made)).unwrap();
+    }
+    let segment = state.join("journal/00000000000000000001.jsonl");
+    fs::write(&segment, "").unwrap();
+    fs::hard_link(&segment, out.join("second-name")).unwrap();
+    fs::write(out.join("own"), "").unwrap();
+    fs::hard_link(out.join("own"), out.join("own-second")).unwrap();
+    symlink(&state, out.join("link")).unwrap();
+    symlink(&out, state.join("sinks/far")).unwrap();
+    let config = out.join("named.toml");
+    let check = |path: &Path| {
+        let text = format!("[sinks.a]\ntype = \"jsonl\"\npath = \"{}\"\n", path.display());
+        fs::write(&config, &text).unwrap();
+        Config::parse(&config, text.as_bytes(), &paths(&state), &env)
+    };
+    let refused = [
+        "state/journal/00000000000000000001.jsonl",
+        "state/journal/new.jsonl",
+        "state/journal/lock",
+        "state/ring",
+        "state/spool/x",
+        "state/status.json",
+        "state/cursors/not/there/yet",
+        "state/hookring.toml",
+        "state/x",
+        "state/sinks",
+        "state/sinks/../status.json",
+        "out/../state/ring",
+        "out/link/journal/x.jsonl",
+        "out/link/sinks/../ring",
+        "out/second-name",
+        "out/named.toml",
+    ];
+    for path in refused {
+        let errors = check(&dir.join(path)).expect_err(path);
+        let problem = &errors.problems[0];
+        assert_eq!((errors.problems.len(), problem.key.as_deref()), (1, Some("sinks.a.path")));
+        assert_eq!(problem.place.as_ref().map(|place| (place.line, place.column)), Some((3, 8)));
+        assert!(problem.message.contains("hookring's own"), "{path}: {errors}");
+    }
+    let allowed =
+        ["state/sinks/a", "state/sinks/b/c", "state/sinks/far/a", "state2/x", "out/x", "out/own"];
+    for path in allowed {
+        check(&dir.join(path)).unwrap_or_else(|errors| panic!("{path}: {errors}"));
+    }
 }
 
 #[test]
