@@ -37,7 +37,9 @@ impl std::fmt::Display for Refused {
             Self::Missing => f.write_str("missing"),
             Self::NotADirectory => f.write_str("not a directory, or a symbolic link"),
             Self::NotPrivate(stat) => {
-                write!(f, "belongs to uid {} with mode {:04o}", stat.uid, stat.mode & 0o7777)
+                let (uid, mode) = (stat.uid, stat.mode & 0o7777);
+                let user = crate::sys::effective_uid();
+                write!(f, "belongs to uid {uid} with mode {mode:04o}, not to uid {user} with 0700")
             }
             Self::System(errno) => std::io::Error::from(*errno).fmt(f),
         }

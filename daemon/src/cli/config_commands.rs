@@ -4,10 +4,12 @@ use std::io::{self, Write};
 use std::path::Path;
 
 use serde::Serialize;
+use serde_json::json;
 
 use super::Exit;
 use super::args::{ConfigCheckArgs, ConfigShowArgs};
 use super::style::{GOOD, WARNING, printable};
+use super::table::counted;
 use crate::config::{Config, ConfigErrors, Env, Place, Problem, Warning};
 use crate::paths::Paths;
 
@@ -25,7 +27,7 @@ pub fn check(
     err: &mut dyn Write,
 ) -> io::Result<Exit> {
     let path = args.file.as_deref().unwrap_or(&paths.config_file);
-    let result = Config::load(args.file.as_deref(), paths, env);
+    let result = load_and_look(args.file.as_deref(), paths, env);
     let exit = if result.is_ok() { Exit::Fine } else { Exit::BadConfig };
     if args.json {
         let text = serde_json::to_string_pretty(&CheckReport::new(path, &result))?;
@@ -38,6 +40,10 @@ pub fn check(
             let path = path.to_string_lossy();
             let path = printable(&path);
             match config.file {
+                Some(_) if !warnings.is_empty() => {
+                    let warnings = counted(warnings.len() as u64, "warning");
+                    writeln!(out, "{WARNING}valid, with {warnings}{WARNING:#}: {path}")?;
+                }
                 Some(_) => writeln!(out, "{GOOD}fine{GOOD:#}: {path}")?,
                 None => {
                     writeln!(out, "{GOOD}fine{GOOD:#}: there is no {path}, the defaults apply")?;
@@ -49,8 +55,8 @@ pub fn check(
     Ok(exit)
 }
 
-/// Shows a configuration on `out`, as a configuration with its defaults filled in; what is wrong with
-/// it on `err`.
+/// Shows a configuration on `out`, as a configuration or as JSON, with its defaults filled in; what is
+/// wrong with it on `err`.
 ///
 /// # Errors
 ///
@@ -65,6 +71,12 @@ pub fn show(
     match Config::load(args.file.as_deref(), paths, env) {
         Ok((config, warnings)) => {
             write_warnings(err, &warnings)?;
+            if args.json {
+                let file = config.file.as_ref().map(|file| file.to_string_lossy());
+                let shown = json!({ "file": file, "settings": config.to_json() });
+                writeln!(out, "{}", serde_json::to_string_pretty(&shown)?)?;
+                return Ok(Exit::Fine);
+            }
             let path = paths.config_file.to_string_lossy();
             match &config.file {
                 Some(file) => writeln!(out, "# {}\n", printable(&file.to_string_lossy()))?,
@@ -80,7 +92,18 @@ pub fn show(
     }
 }
 
-fn write_warnings(err: &mut dyn Write, warnings: &[Warning]) -> io::Result<()> {
+/// Loads a configuration, with warnings of what is in its sinks' way.
+pub(super) fn load_and_look(
+    named: Option<&Path>,
+    paths: &Paths,
+    env: Env<'_>,
+) -> Result<(Config, Vec<Warning>), ConfigErrors> {
+    let (config, mut warnings) = Config::load(named, paths, env)?;
+    warnings.extend(config.sink_warnings());
+    Ok((config, warnings))
+}
+
+pub(super) fn write_warnings(err: &mut dyn Write, warnings: &[Warning]) -> io::Result<()> {
     for warning in warnings {
         let text = warning.to_string();
         writeln!(err, "{WARNING}warning{WARNING:#}: {}", printable(&text))?;

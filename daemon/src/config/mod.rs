@@ -111,10 +111,21 @@ impl Config {
         if all.is_empty() { Ok(Self { shown, ..config }) } else { Err(listed(path, text, all)) }
     }
 
+    /// What is in the way of the sinks now. A daemon need not ask: its sinks say so when they start.
+    pub fn sink_warnings(&self) -> impl Iterator<Item = Warning> {
+        self.sinks.iter().filter_map(file::directory_in_the_way)
+    }
+
     /// The configuration as TOML with its defaults filled in. Where a value comes from is said in a
     /// comment; what came from the environment is the expression that the file has, not its content.
     pub fn to_toml(&self) -> String {
         show::render(&self.shown)
+    }
+
+    /// The same settings as JSON, section by section, each value as it would stand in the file; one
+    /// that is not set is `null`.
+    pub fn to_json(&self) -> serde_json::Value {
+        show::json(&self.shown)
     }
 }
 

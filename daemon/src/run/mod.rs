@@ -58,7 +58,10 @@ pub fn run(args: &RunArgs) -> Exit {
         Ok(paths) => paths,
         Err(error) => return fail(&error.to_string()),
     };
-    let (config, warnings) = match load(args.config.as_deref(), &paths) {
+    // In full: `hookring reload` reads the same file from wherever it is called.
+    let full = |file: &PathBuf| std::path::absolute(file).unwrap_or_else(|_| file.clone());
+    let named = args.config.as_ref().map(full);
+    let (config, warnings) = match load(named.as_deref(), &paths) {
         Ok(loaded) => loaded,
         Err(errors) => {
             let _ = write!(anstream::stderr(), "{errors}");
@@ -67,7 +70,7 @@ pub fn run(args: &RunArgs) -> Exit {
     };
     let level = start_log(config.log.level.into());
     warnings.iter().for_each(|warning| tracing::warn!("{warning}"));
-    match Daemon::start(paths, args.config.clone(), &config, level) {
+    match Daemon::start(paths, named, &config, level) {
         Ok(daemon) => daemon.serve(),
         Err(error) => fail(&format!("{error:#}")),
     }
@@ -213,6 +216,8 @@ impl Daemon {
 
     /// Reads the configuration again. An invalid one changes nothing.
     fn reload(&mut self) {
+        // Before it is read: `hookring reload` waits for a reading that began after its signal.
+        self.status.config_read = Timestamp::now();
         let (config, warnings) = match load(self.named_config.as_deref(), &self.paths) {
             Ok(loaded) => loaded,
             Err(errors) => {
@@ -305,6 +310,7 @@ fn first_status(paths: &Paths, config: &Config) -> Status {
         version: env!("CARGO_PKG_VERSION").to_owned(),
         pid: std::process::id(),
         started: Timestamp::now(),
+        config_read: Timestamp::now(),
         config: config.file.as_ref().map(|file| file.display().to_string()),
         ..Status::default()
     };

@@ -45,6 +45,8 @@ pub struct Status {
     pub updated: Timestamp,
     /// The configuration file in force, if there is one.
     pub config: Option<String>,
+    /// When the configuration was last read, whether it came into force or not.
+    pub config_read: Timestamp,
     /// Why the last reload was refused; the earlier configuration stays in force.
     pub config_error: Option<String>,
     /// Events moved from the bus to the journal since the start.

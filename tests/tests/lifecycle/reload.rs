@@ -1,4 +1,9 @@
-//! SIGHUP: a changed configuration changes what it names, an invalid one nothing.
+//! SIGHUP: a changed configuration changes what it names, an invalid one nothing. `hookring reload`
+//! sends it to the daemon of this directory, and to nobody else.
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
+use std::process::{Child, Command, Output, Stdio};
 
 use hookring_tests::{Bed, Daemon, wait_for};
 use serde_json::Value;
@@ -131,4 +136,114 @@ fn a_ring_of_another_size_takes_over_while_hooks_run_and_nothing_is_lost() {
         .map(|it| it.expect("an entry").file_name());
     let old: Vec<_> = names.filter(|name| name.to_string_lossy().starts_with("ring.")).collect();
     assert!(old.is_empty(), "{old:?}");
+}
+
+fn text(bytes: &[u8]) -> &str {
+    std::str::from_utf8(bytes).expect("text")
+}
+
+fn reload(bed: &Bed) -> Output {
+    bed.hookring(&["reload"])
+}
+
+/// A process that SIGHUP kills, with a daemon's words on its command line.
+fn bystander() -> Child {
+    let mut shell = Command::new("sh");
+    shell.args(["-c", "read line; : hookring run"]).stdin(Stdio::piped());
+    shell.spawn().expect("sh runs")
+}
+
+#[test]
+fn reload_waits_until_the_configuration_is_in_force() {
+    let bed = Bed::new();
+    let mut bystander = bystander();
+    let daemon = bed.start();
+    let file = bed.path().join("hookring.toml").display().to_string();
+    let output = reload(&bed);
+    assert_eq!(output.status.code(), Some(0), "{}", text(&output.stderr));
+    assert_eq!(text(&output.stdout), format!("reloaded: there is no {file}, the defaults apply\n"));
+    bed.configure("[sinks.a]\ntype = \"jsonl\"\n");
+    let output = reload(&bed);
+    assert_eq!(text(&output.stdout), format!("reloaded: {file} is in force\n"));
+    assert!(sink(&bed, "a").is_some(), "it is there when the command ends");
+    // What only may go wrong is said and changes nothing.
+    fs::set_permissions(&file, fs::Permissions::from_mode(0o644)).expect("its mode");
+    let output = reload(&bed);
+    assert_eq!(output.status.code(), Some(0));
+    assert!(text(&output.stderr).contains("run `chmod 600"), "{}", text(&output.stderr));
+    assert!(bed.log().contains("run `chmod 600"), "{}", bed.log());
+    assert_eq!(daemon.stop(), 0);
+    assert!(bystander.try_wait().expect("its state").is_none(), "a bystander was hit");
+    bystander.kill().expect("its end");
+    bystander.wait().expect("its end");
+}
+
+#[test]
+fn reload_sends_nothing_while_the_configuration_is_wrong() {
+    let bed = Bed::new();
+    let daemon = bed.start();
+    bed.configure("[bus]\nlanes = 0\nlains = 7\n");
+    let output = reload(&bed);
+    let checked = bed.hookring(&["config", "check"]);
+    assert_eq!((output.status.code(), text(&output.stdout)), (Some(78), ""));
+    assert_eq!(text(&output.stderr), text(&checked.stderr));
+    assert!(text(&output.stderr).contains("bus.lains"), "{}", text(&output.stderr));
+    bed.configure("");
+    assert_eq!(reload(&bed).status.code(), Some(0));
+    assert!(!bed.log().contains("is wrong"), "{}", bed.log());
+    assert_eq!(daemon.stop(), 0);
+}
+
+/// The daemon may have been given another file, by a relative path, and variables of its own.
+#[test]
+fn reload_checks_what_the_daemon_would_read() {
+    let bed = Bed::new();
+    let file = bed.path().join("other.toml");
+    let write = |toml: &str| {
+        fs::write(&file, toml).expect("the configuration");
+        fs::set_permissions(&file, fs::Permissions::from_mode(0o600)).expect("its mode");
+    };
+    write("");
+    bed.configure("this is not read");
+    let mut command = Command::new("sh");
+    let program = hookring_tests::programs().join("hookring");
+    command.args(["-c", "exec \"$0\" \"$1\" --config other.toml"]).arg(program);
+    command.env("HOOKRING_DIR", bed.path()).env("SINK", "b").current_dir(bed.path());
+    let daemon = bed.start_with(&mut command);
+    write("[sinks.a]\ntype = \"jsonl\"\npath = \"/tmp/${SINK}-${UNKNOWN}\"\n");
+    let output = reload(&bed);
+    assert_eq!(output.status.code(), Some(78));
+    let said = text(&output.stderr);
+    assert!(said.contains("UNKNOWN") && said.contains("other.toml"), "{said}");
+    write("[sinks.a]\ntype = \"jsonl\"\nenabled = false\npath = \"/tmp/${SINK}\"\n");
+    let output = reload(&bed);
+    assert_eq!(output.status.code(), Some(0), "{}", text(&output.stderr));
+    assert_eq!(text(&output.stdout), format!("reloaded: {} is in force\n", file.display()));
+    assert_eq!(daemon.stop(), 0);
+}
+
+#[test]
+fn reload_signals_nobody_else() {
+    let bed = Bed::new();
+    let output = reload(&bed);
+    assert_eq!(output.status.code(), Some(1));
+    assert!(text(&output.stderr).contains("no daemon runs"), "{}", text(&output.stderr));
+    // Left behind by a daemon whose number somebody else has by now.
+    bed.start().kill();
+    let mut bystander = bystander();
+    let status = format!("{{\"pid\":{}}}", bystander.id());
+    fs::write(bed.path().join("status.json"), &status).expect("the status file");
+    assert_eq!(reload(&bed).status.code(), Some(1));
+    // And while the lock is held by another process than the one that is named.
+    let daemon = bed.start();
+    daemon.signal("STOP");
+    fs::write(bed.path().join("status.json"), &status).expect("the status file");
+    let output = reload(&bed);
+    assert_eq!(output.status.code(), Some(1));
+    assert!(text(&output.stderr).contains("nobody was signalled"), "{}", text(&output.stderr));
+    daemon.signal("CONT");
+    assert!(bystander.try_wait().expect("its state").is_none(), "a bystander was hit");
+    bystander.kill().expect("its end");
+    bystander.wait().expect("its end");
+    assert_eq!(daemon.stop(), 0);
 }

@@ -37,19 +37,29 @@ fn only_a_file_that_was_named_must_be_there() {
 }
 
 #[test]
-fn a_file_that_others_can_change_gets_a_warning() {
-    for mode in [0o600, 0o644] {
+fn a_file_that_others_can_read_or_change_gets_a_warning() {
+    for mode in [0o600, 0o400, 0o711] {
         assert_eq!(load(b"", mode).1.unwrap().1, [], "{mode:o}");
     }
-    for mode in [0o620, 0o602, 0o666] {
+    for (mode, what) in [
+        (0o644, "read"),
+        (0o640, "read"),
+        (0o604, "read"),
+        (0o620, "changed"),
+        (0o602, "changed"),
+        (0o666, "read and changed"),
+        (0o642, "read and changed"),
+    ] {
         let (dir, result) = load(b"", mode);
         let file = dir.path().join("c.toml");
         let file = file.display();
         assert_eq!(
             result.unwrap().1[0].to_string(),
-            format!("{file} can be changed by others (mode 0{mode:o}): run `chmod go-w {file}`")
+            format!("{file} can be {what} by others (mode 0{mode:o}): run `chmod 600 {file}`")
         );
     }
+    let roots = Warning::OpenToOthers { file: "/c".into(), mode: 0o646, is_own: false };
+    assert!(roots.to_string().ends_with("run `chmod go-w /c`"), "this user has to read it");
 }
 
 #[test]
