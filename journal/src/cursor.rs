@@ -205,6 +205,11 @@ impl Cursor {
         self.slot.lost.add(gap, at)
     }
 
+    /// Counts numbers that were lost, too, and that nobody listed.
+    pub fn count_lost(&mut self, events: u64) {
+        self.slot.lost.events += events;
+    }
+
     /// Stores it as it is.
     ///
     /// # Errors

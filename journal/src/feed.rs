@@ -72,10 +72,10 @@ impl Feed {
     /// cache does not go so far back. What a file holds that is deleted but still open is not among
     /// them.
     pub fn lost_ahead(&self) -> Option<Gap> {
-        let available = self.tail.available_from();
-        if self.next == OLDEST || self.next >= available {
+        if self.next == OLDEST || self.next >= self.tail.oldest() {
             return None;
         }
+        let available = self.tail.available_from();
         let readable = self.reader.as_ref().and_then(Reader::last_in_open);
         let first = readable.map_or(self.next, |last| self.next.max(last + 1));
         (first < available).then(|| Gap { first, last: available - 1 })

@@ -44,6 +44,10 @@ fn commands_with_all_their_options() {
         Command::Tail(TailArgs { follow: false, lines: 10, json: false })
     );
     assert_eq!(
+        parse("hookring status --check").unwrap(),
+        Command::Status(StatusArgs { json: false, check: true })
+    );
+    assert_eq!(
         parse("hookring journal repair --json").unwrap(),
         Command::Journal(JournalCommand::Repair(JsonArgs { json: true }))
     );
