@@ -194,6 +194,15 @@ impl Cursor {
         self.write(next, None)
     }
 
+    /// Moves to `next`, as [`Self::store`] does, and keeps the batch in flight.
+    ///
+    /// # Errors
+    ///
+    /// If it cannot be stored; nothing has changed then.
+    pub fn advance(&mut self, next: Seq) -> Result<(), CursorError> {
+        self.write(next, self.slot.in_flight)
+    }
+
     /// What the sink lost since this cursor was made.
     pub fn lost(&self) -> &Losses {
         &self.slot.lost

@@ -47,12 +47,12 @@ fn config_problem(report: &ConfigReport) -> String {
     text
 }
 
-fn place_problems(place: &PlaceStatus) -> [Option<String>; 3] {
+fn place_problems(place: &PlaceStatus) -> [Option<String>; 4] {
     [
         ("has no ring", &place.ring_error),
         ("had a ring that was replaced", &place.ring_damage),
-        // Not used, or used and held up.
-        ("has a spool that needs a look", &place.spool_error),
+        ("has no spool", &place.spool_error),
+        ("has a spool that is held up", &place.spool_held_up),
     ]
     .map(|(what, error)| Some(format!("{} {what}: {}", place.path, error.as_ref()?)))
 }

@@ -150,6 +150,8 @@ pub struct PlaceStatus {
     pub ring_damage: Option<String>,
     /// Why it has no spool.
     pub spool_error: Option<String>,
+    /// Why entries of its spool wait.
+    pub spool_held_up: Option<String>,
     /// Lanes of its ring.
     pub lanes: usize,
     /// Lanes that a producer holds.
@@ -285,6 +287,7 @@ impl From<&PlaceReport> for PlaceStatus {
             ring_error: report.ring_error.clone(),
             ring_damage: report.ring_damage.clone(),
             spool_error: report.spool_error.clone(),
+            spool_held_up: report.spool_held_up.clone(),
             lanes: report.lanes,
             locked_lanes: report.locked_lanes,
             used_bytes: report.used_bytes,

@@ -365,3 +365,26 @@ fn a_new_sink_is_behind_by_what_the_journal_has_and_loses_nothing() {
     sink.with(|state| state.fail_open = 0);
     wait_until(&handle, |stats| stats.delivered_events == 20);
 }
+
+#[test]
+fn a_failing_sink_keeps_what_it_took_before_and_the_batch_its_id() {
+    let mut journal = TestJournal::with_sync(SyncPolicy::Interval(Duration::from_hours(1)));
+    journal.journal.rotate(&[], &[]).expect("a segment");
+    journal.write_many(4);
+    let sink = Recorder::faulty((1..100).map(|attempt| (attempt, Fault::Fail)));
+    let mut pump = journal.pump("s");
+    pump.batch_events = 2;
+    pump.jitter = Box::new(|ceiling| ceiling);
+    let handle = pump.start(Box::new(sink.clone()), journal.tail()).expect("a worker");
+    let stats = wait_until(&handle, |stats| stats.state == SinkState::Retrying);
+    assert_eq!((stats.delivered_events, stats.stored_seq), (2, 1));
+    let cursors = journal.path("cursors");
+    let in_flight = || {
+        let cursor = Cursor::open(&cursors, "s", 1).expect("the cursor").0;
+        cursor.in_flight().expect("a batch in flight")
+    };
+    let before = in_flight();
+    journal.journal.sync().expect("a sync");
+    wait_until(&handle, |stats| stats.stored_seq == 3);
+    assert_eq!((in_flight(), before.first, before.last), (before, 3, 4));
+}

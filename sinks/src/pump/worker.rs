@@ -79,10 +79,14 @@ impl Worker {
         }
     }
 
-    /// Waits for the next attempt, and looks meanwhile what the journal gives up.
+    /// Waits for the next attempt. Meanwhile the cursor goes up to what was accepted before, once that
+    /// is synced: a restart must not take it for lost. And it is looked what the journal gives up.
     fn wait_to_retry(&mut self) {
         let end = Instant::now() + self.backoff.next_wait();
         loop {
+            if let Err(error) = self.settle() {
+                self.shared.failed(&*error);
+            }
             self.note_lost();
             let left = end.saturating_duration_since(Instant::now());
             if left.is_zero() || self.shared.stop_order().is_some() {
@@ -162,7 +166,11 @@ impl Worker {
             self.rewind();
             return Err(error);
         }
-        self.cursor.store(next)?;
+        match &self.batch {
+            None => self.cursor.store(next)?,
+            // Tried again under the same id.
+            Some(_) => self.cursor.advance(next)?,
+        }
         self.shared.update(|stats| stats.stored_seq = next);
         Ok(())
     }

@@ -113,10 +113,10 @@ fn the_first_errors_of_a_configuration_stand_for_all() {
 
 #[test]
 fn a_spool_that_is_held_up_is_not_called_missing() {
-    let spool_error = Some("its entries wait, since 16 of them cannot be read".to_owned());
-    let place = PlaceStatus { path: "/p".to_owned(), spool_error, ..PlaceStatus::default() };
+    let spool_held_up = Some("its entries wait, since 16 of them cannot be read".to_owned());
+    let place = PlaceStatus { path: "/p".to_owned(), spool_held_up, ..PlaceStatus::default() };
     assert_eq!(
         told(0, 0, vec![place], vec![]),
-        ["/p has a spool that needs a look: its entries wait, since 16 of them cannot be read"]
+        ["/p has a spool that is held up: its entries wait, since 16 of them cannot be read"]
     );
 }
