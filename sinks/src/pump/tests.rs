@@ -388,3 +388,20 @@ fn a_failing_sink_keeps_what_it_took_before_and_the_batch_its_id() {
     wait_until(&handle, |stats| stats.stored_seq == 3);
     assert_eq!((in_flight(), before.first, before.last), (before, 3, 4));
 }
+
+#[test]
+fn what_only_the_memory_has_is_lost_at_the_end_of_the_daemon() {
+    let mut journal = TestJournal::new();
+    journal.write_many(10);
+    let sink = Recorder::default();
+    sink.with(|state| state.fail_always = true);
+    let handle = journal.start("s", sink.clone());
+    wait_until(&handle, |stats| stats.retries > 0);
+    // All of it stays in the cache.
+    beyond_the_limit(&mut journal, 5);
+    let stats = handle.stats();
+    assert_eq!((lost(&stats).0, stats.lag_events), (0, 60));
+    journal.tail().close();
+    let stats = handle.stop(deadline()).stats;
+    assert_eq!((lost(&stats), stats.lag_events), ((30, vec![(1, 30)]), 30));
+}

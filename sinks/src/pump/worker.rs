@@ -72,6 +72,9 @@ impl Worker {
             self.shared.failed(&*error);
         }
         self.note_lost();
+        if self.tail.is_closed() {
+            self.leave_behind();
+        }
         // The sink may still have to end threads of its own; that can panic like any other call.
         let sink = self.sink;
         if let Err(panic) = catch_unwind(AssertUnwindSafe(|| drop(sink))) {
@@ -194,10 +197,11 @@ impl Worker {
 
     /// Looks for events that nobody can deliver any more, also while the sink takes none.
     fn note_lost(&mut self) {
+        // First, so that nobody sees a loss and not what is left.
+        self.shared.set_reach(self.reach(self.batch.as_ref()));
         if let Some(gap) = self.feed.lost_ahead() {
             self.record_lost(&[gap], 0, 0);
         }
-        self.shared.set_reach(self.reach(self.batch.as_ref()));
     }
 
     /// Counts what is not known to be lost yet, remembers it in the cursor, and says it.
@@ -220,6 +224,17 @@ impl Worker {
         if let Err(error) = self.cursor.save() {
             self.shared.failed(&error);
         }
+    }
+
+    /// With this process goes what only its memory has, the batch in hand included: a restart finds
+    /// what the files have.
+    fn leave_behind(&mut self) {
+        let oldest = self.tail.oldest();
+        if self.next < oldest {
+            self.record_lost(&[Gap { first: self.next, last: oldest - 1 }], 0, 0);
+        }
+        let read = self.next.max(oldest);
+        self.shared.set_reach(Reach { read, ..Reach::default() });
     }
 
     fn reach(&self, batch: Option<&Batch>) -> Reach {

@@ -173,7 +173,7 @@ fn while_the_journal_waits_new_limits_are_in_force_and_the_counters_are_mended()
     let configure = |limit: &str| {
         bed.configure(&format!(
             "[journal]\nsegment_bytes = \"64KiB\"\nretention_bytes = \"64KiB\"\n\
-             hard_limit_bytes = \"{limit}\"\n[sinks.s]\ntype = \"jsonl\"\n"
+             hard_limit_bytes = \"{limit}\"\ncache_bytes = \"64KiB\"\n[sinks.s]\ntype = \"jsonl\"\n"
         ));
     };
     configure("64MiB");
