@@ -28,7 +28,7 @@ mod text;
 pub mod writer;
 
 pub use compact::{NotJson, compact};
-pub use cursor::{Cursor, CursorError, CursorState, InFlight, highest_cursor};
+pub use cursor::{Cursor, CursorError, CursorState, InFlight, Losses, Lost, highest_cursor};
 pub use event::{Event, Payload};
 pub use export::{ExportError, Filter, export, sessions};
 pub use feed::Feed;

@@ -213,6 +213,12 @@ impl Drain {
         self.is_listing_due = true;
     }
 
+    /// The part of [`Self::maintain`] that may be done while a batch is not released: sets the counters
+    /// of spools right, and tries again what could not be read.
+    pub fn look_after_counters(&mut self) {
+        self.places.look_after_counters(&mut self.counts);
+    }
+
     /// Changes sizes and limits, with the next [`Self::maintain`].
     pub fn set_options(&mut self, options: Options) {
         self.places.set_options(options);

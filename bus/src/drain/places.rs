@@ -277,6 +277,13 @@ impl PlaceSet {
         }
     }
 
+    pub(super) fn look_after_counters(&mut self, counts: &mut Counts) {
+        for place in &mut self.places {
+            place.rings().for_each(RingReader::note_dropped);
+            place.spool.iter_mut().for_each(|spool| spool.look_after(counts));
+        }
+    }
+
     /// Other sizes and limits; a ring that does not fit them is replaced by the next `maintain`.
     pub(super) fn set_options(&mut self, options: Options) {
         self.options = options;

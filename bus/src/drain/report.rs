@@ -59,6 +59,8 @@ pub struct PlaceReport {
     pub ring_damage: Option<String>,
     /// Why it has no spool.
     pub spool_error: Option<String>,
+    /// Why entries of its spool wait.
+    pub spool_held_up: Option<String>,
     /// Lanes of its ring, and how many a producer holds now.
     pub lanes: usize,
     /// See `lanes`.

@@ -37,9 +37,16 @@ pub enum Command {
     Reload,
     /// Show what the daemon, the journal and each sink are doing
     ///
-    /// Exits 1 if no daemon runs. The figures are a second old at most while one does.
+    /// Exits 1 if no daemon runs, and with --check also if anything needs attention. The figures are a
+    /// second old at most while a daemon runs.
+    ///
+    /// BUS: IN USE counts lanes that a hook or program holds now; WAITING and SPOOL are bytes of events
+    /// that are not collected yet, ENTRIES their files in the spool, DROPPED events that neither ring
+    /// nor spool had room for. JOURNAL: LAST is the number of the last event, SYNCED that of the last
+    /// one that survives the loss of power. SINK: BEHIND counts events that the journal has and the
+    /// sink has not, LOST those that the journal no longer had when the sink would have taken them.
     #[command(after_help = "Example:\n  hookring status --json | jq .journal")]
-    Status(JsonArgs),
+    Status(StatusArgs),
     /// Show the latest events, and with -f each new one as it arrives
     #[command(after_help = "Example:\n  hookring tail -f -n 20")]
     Tail(TailArgs),
@@ -94,6 +101,17 @@ pub struct JsonArgs {
     /// Print JSON, for programs
     #[arg(long)]
     pub json: bool,
+}
+
+/// `hookring status`.
+#[derive(Debug, PartialEq, Eq, Args)]
+pub struct StatusArgs {
+    /// Print JSON, for programs
+    #[arg(long)]
+    pub json: bool,
+    /// Exit 1 if anything needs attention, for monitors
+    #[arg(long)]
+    pub check: bool,
 }
 
 /// `hookring run`.

@@ -3,14 +3,13 @@
 use std::io::{self, Write};
 use std::path::Path;
 
-use serde::Serialize;
 use serde_json::json;
 
 use super::Exit;
 use super::args::{ConfigCheckArgs, ConfigShowArgs};
 use super::style::{GOOD, WARNING, printable};
 use super::table::counted;
-use crate::config::{Config, ConfigErrors, Env, Place, Problem, Warning};
+use crate::config::{Config, ConfigErrors, ConfigReport, Env, Warning};
 use crate::paths::Paths;
 
 /// Checks a configuration and lists everything that is wrong with it: for people on `err`, as one
@@ -30,7 +29,7 @@ pub fn check(
     let result = load_and_look(args.file.as_deref(), paths, env);
     let exit = if result.is_ok() { Exit::Fine } else { Exit::BadConfig };
     if args.json {
-        let text = serde_json::to_string_pretty(&CheckReport::new(path, &result))?;
+        let text = serde_json::to_string_pretty(&ConfigReport::new(path, &result))?;
         writeln!(out, "{text}")?;
         return Ok(exit);
     }
@@ -109,61 +108,6 @@ pub(super) fn write_warnings(err: &mut dyn Write, warnings: &[Warning]) -> io::R
         writeln!(err, "{WARNING}warning{WARNING:#}: {}", printable(&text))?;
     }
     Ok(())
-}
-
-/// The result of a check, for programs.
-#[derive(Serialize)]
-struct CheckReport<'a> {
-    file: String,
-    valid: bool,
-    errors: Vec<ErrorReport<'a>>,
-    /// How many more errors there were.
-    errors_left_out: usize,
-    warnings: Vec<String>,
-}
-
-#[derive(Serialize)]
-struct ErrorReport<'a> {
-    key: Option<&'a str>,
-    message: &'a str,
-    help: Option<&'a str>,
-    line: Option<usize>,
-    column: Option<usize>,
-    /// The line, cut around the place if it is long.
-    source: Option<&'a str>,
-}
-
-impl<'a> CheckReport<'a> {
-    fn new(path: &Path, result: &'a Result<(Config, Vec<Warning>), ConfigErrors>) -> Self {
-        let file = path.to_string_lossy().into_owned();
-        let mut report =
-            Self { file, valid: true, errors: vec![], errors_left_out: 0, warnings: vec![] };
-        match result {
-            Ok((_, warnings)) => {
-                report.warnings = warnings.iter().map(Warning::to_string).collect();
-            }
-            Err(errors) => {
-                report.valid = false;
-                report.errors = errors.problems.iter().map(ErrorReport::new).collect();
-                report.errors_left_out = errors.left_out;
-            }
-        }
-        report
-    }
-}
-
-impl<'a> ErrorReport<'a> {
-    fn new(problem: &'a Problem) -> Self {
-        let place = problem.place.as_ref();
-        Self {
-            key: problem.key.as_deref(),
-            message: &problem.message,
-            help: problem.help.as_deref(),
-            line: place.map(|place| place.line),
-            column: place.map(|place| place.column),
-            source: place.map(|place: &Place| place.source.as_str()),
-        }
-    }
 }
 
 #[cfg(test)]

@@ -1,6 +1,7 @@
 //! The command line: its definition, how its text looks, and what each command does.
 
 pub mod args;
+mod attention;
 pub mod config_commands;
 pub mod export_command;
 pub mod journal_commands;

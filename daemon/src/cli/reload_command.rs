@@ -15,6 +15,7 @@ use jiff::Timestamp;
 use rustix::process::{Pid, Signal};
 
 use super::Exit;
+use super::attention::config_problem;
 use super::config_commands::{load_and_look, write_warnings};
 use super::style::{ERROR, GOOD, printable};
 use crate::paths::Paths;
@@ -46,13 +47,9 @@ pub fn reload(paths: &Paths, out: &mut dyn Write, err: &mut dyn Write) -> Result
     daemon.hang_up()?;
     let status = daemon.answer_to(sent, paths)?;
     if let Some(error) = &status.config_error {
-        writeln!(
-            err,
-            "{ERROR}error{ERROR:#}: the daemon refused the configuration, the earlier one stays in force:"
-        )?;
-        for line in error.lines() {
-            writeln!(err, "{}", printable(line))?;
-        }
+        let problem = config_problem(error);
+        let lines: Vec<_> = problem.lines().map(printable).collect();
+        writeln!(err, "{ERROR}error{ERROR:#}: {}", lines.join("\n"))?;
         return Ok(Exit::BadConfig);
     }
     write!(out, "{GOOD}reloaded{GOOD:#}: ")?;

@@ -9,12 +9,14 @@ use toml::de::DeTable;
 
 use crate::paths::Paths;
 
+mod changes;
 mod errors;
 mod expand;
 mod file;
 mod names;
 mod ours;
 mod reader;
+mod report;
 mod schema;
 mod show;
 mod syntax;
@@ -23,6 +25,7 @@ mod value;
 
 pub use errors::{ConfigErrors, MAX_PROBLEMS, Place, Problem};
 pub use file::{MAX_CONFIG_BYTES, Warning};
+pub use report::{ConfigReport, ProblemReport};
 pub use schema::{
     BusConfig, Compress, JournalConfig, JsonlConfig, LogConfig, MAX_RING_BYTES,
     MAX_SINK_NAME_BYTES, MAX_SINKS, SinkConfig, SinkKind, SinkStart, SyncPolicy,
@@ -114,6 +117,36 @@ impl Config {
     /// What is in the way of the sinks now. A daemon need not ask: its sinks say so when they start.
     pub fn sink_warnings(&self) -> impl Iterator<Item = Warning> {
         self.sinks.iter().filter_map(file::directory_in_the_way)
+    }
+
+    /// The configuration that takes `self`'s place, read as [`Self::load`] does. Where there was a file,
+    /// there must be one.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::load`]; or the file is gone.
+    pub fn reload(
+        &self,
+        named: Option<&Path>,
+        paths: &Paths,
+        env: Env<'_>,
+    ) -> Result<(Self, Vec<Warning>), ConfigErrors> {
+        let loaded = Self::load(named, paths, env)?;
+        match (&self.file, &loaded.0.file) {
+            (Some(file), None) => {
+                let help = "put it back; an empty file stands for the defaults";
+                Err(ConfigErrors::about_file(file, "the file is gone".to_owned(), help.to_owned()))
+            }
+            _ => Ok(loaded),
+        }
+    }
+
+    /// What is different from an `earlier` configuration, in words; a sink each, then the other
+    /// settings.
+    pub fn changes_from(&self, earlier: &Config) -> Vec<String> {
+        let sinks = changes::sinks(&earlier.sinks, &self.sinks);
+        let keys = changes::keys(&earlier.shown, &self.shown);
+        sinks.into_iter().chain(keys).collect()
     }
 
     /// The configuration as TOML with its defaults filled in. Where a value comes from is said in a

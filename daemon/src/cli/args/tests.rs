@@ -49,6 +49,10 @@ fn commands_with_all_their_options() {
     );
     assert_eq!(parse("hookring reload").unwrap(), Command::Reload);
     assert_eq!(
+        parse("hookring status --check").unwrap(),
+        Command::Status(StatusArgs { json: false, check: true })
+    );
+    assert_eq!(
         parse("hookring journal repair --json").unwrap(),
         Command::Journal(JournalCommand::Repair(JsonArgs { json: true }))
     );

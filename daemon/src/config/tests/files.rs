@@ -151,3 +151,48 @@ fn somebody_elses_file_is_refused() {
     let found = Config::load(Some(&file), &paths(dir.path()), &env).unwrap_err();
     assert_eq!(found.problems[0].message, "the file belongs to user 12345, not to user 0 or root");
 }
+
+#[test]
+fn a_file_that_is_gone_at_a_reload_is_an_error_and_one_that_comes_is_none() {
+    let dir = tempfile::tempdir().unwrap();
+    let paths = paths(dir.path());
+    let (none, _) = Config::load(None, &paths, &env).unwrap();
+    assert_eq!(none.reload(None, &paths, &env).unwrap().0, none);
+    fs::write(&paths.config_file, "[bus]\nlanes = 2\n").unwrap();
+    let (some, _) = none.reload(None, &paths, &env).unwrap();
+    assert_eq!(some.changes_from(&none), ["bus.lanes changed"]);
+    fs::remove_file(&paths.config_file).unwrap();
+    let gone = some.reload(None, &paths, &env).unwrap_err().to_string();
+    assert!(gone.starts_with("error: the file is gone\n"), "{gone}");
+    assert!(gone.contains("an empty file stands for the defaults"), "{gone}");
+}
+
+#[test]
+fn a_reload_names_what_it_changes_and_no_value() {
+    let dir = tempfile::tempdir().unwrap();
+    let paths = paths(dir.path());
+    let read =
+        |text: &str| Config::parse(&paths.config_file, text.as_bytes(), &paths, &env).unwrap();
+    let earlier = read(
+        "[sinks.a]\ntype = \"jsonl\"\n[sinks.b]\ntype = \"jsonl\"\n[sinks.c]\ntype = \"jsonl\"\n\
+         [sinks.d]\ntype = \"jsonl\"\n",
+    );
+    let now = read(
+        "[journal]\ncache_bytes = \"1MiB\"\nretention_age = \"2d\"\n[log]\nlevel = \"debug\"\n\
+         [sinks.b]\ntype = \"jsonl\"\nenabled = false\n[sinks.c]\ntype = \"jsonl\"\ncompress = \"gzip\"\n\
+         [sinks.d]\ntype = \"jsonl\"\n[sinks.e]\ntype = \"stdout\"\n",
+    );
+    assert_eq!(
+        now.changes_from(&earlier),
+        [
+            "sink a removed",
+            "sink b switched off",
+            "sink c changed",
+            "sink e added",
+            "journal.retention_age changed",
+            "journal.cache_bytes changed (from the next start on)",
+            "log.level changed",
+        ]
+    );
+    assert_eq!(now.changes_from(&now), Vec::<String>::new());
+}
