@@ -22,9 +22,15 @@ mod backend;
 mod backend;
 
 #[cfg(feature = "std")]
+mod file_limit;
+#[cfg(feature = "std")]
 mod idle;
 
 pub use backend::*;
+#[cfg(feature = "std")]
+use file_limit::SigxfszBefore;
+#[cfg(feature = "std")]
+pub use file_limit::WithoutSigxfsz;
 #[cfg(feature = "std")]
 pub use idle::{IdleFd, MappedLock};
 

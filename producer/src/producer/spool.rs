@@ -6,7 +6,7 @@ use hookring_bus::owned::PutError;
 use hookring_bus::place::{Places, Refused};
 use hookring_bus::record::RecordHeader;
 use hookring_bus::spool::{self, Spooled};
-use hookring_bus::sys::{Errno, Fd};
+use hookring_bus::sys::{Errno, Fd, WithoutSigxfsz};
 use std::os::unix::ffi::OsStrExt;
 use std::path::PathBuf;
 
@@ -14,16 +14,18 @@ impl Producer {
     #[cold]
     pub(super) fn spool(
         &mut self,
-        header: RecordHeader,
+        mut header: RecordHeader,
         meta: usize,
         payload: &[u8],
         why: Result<(), PutError>,
     ) -> Result<Published, PublishError> {
+        let _no_signal = WithoutSigxfsz::begin();
+        self.look_before_spooling();
+        header.stamp_ns = header.stamp_ns.max(self.min_stamp_ns);
         let result = self.store(header, &self.meta[..meta], payload);
         self.min_stamp_ns = header.stamp_ns + 1;
         if why == Err(PutError::Condemned) {
-            self.leave();
-            self.claim();
+            self.leave_condemned();
         }
         result
     }
