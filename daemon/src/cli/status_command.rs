@@ -11,6 +11,7 @@ use super::places_now;
 use super::style::{ERROR, FAINT, GOOD, HEADING, WARNING, printable};
 use super::table::{Align, Cell, Table, human_bytes, human_duration};
 use crate::paths::Paths;
+use crate::run::place_log::no_ring;
 use crate::run::status::{Latency, PlaceStatus, SinkStatus, Status, Waited};
 use hookring_journal as journal;
 use jiff::Timestamp;
@@ -57,6 +58,9 @@ pub fn status(args: &JsonArgs, paths: &Paths, out: &mut dyn Write) -> Result<Exi
     match (status, places) {
         (Some(status), None) => {
             show_places(&status, out)?;
+            if let Some(text) = no_ring(status.places.iter().map(|place| place.lanes)) {
+                writeln!(out, "{WARNING}{text}{WARNING:#}")?;
+            }
             show_the_rest(&status, out)?;
         }
         (said, Some(places)) => {
