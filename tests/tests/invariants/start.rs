@@ -61,6 +61,7 @@ fn a_hook_touches_few_pages() {
 }
 
 /// Runs it to its end, and says how many pages were faulted in for it.
+#[expect(clippy::zombie_processes, reason = "wait4 waits for it")]
 fn faults_of(command: &mut Command) -> i64 {
     let child = command.spawn().expect("the hook starts");
     let (mut status, mut usage) = (0, MaybeUninit::<libc::rusage>::zeroed());
