@@ -18,7 +18,7 @@ fn alone() -> MutexGuard<'static, ()> {
 /// Publishes numbered events, `count` of them with one store.
 fn publish(producer: &mut Producer, sent: &mut Vec<String>, count: usize) -> usize {
     let texts: Vec<_> = (0..count).map(|i| format!("event {}", sent.len() + i)).collect();
-    let in_ring = producer.publish_batch(texts.iter().map(|text| text.as_bytes())).unwrap();
+    let in_ring = producer.publish_batch(texts.iter().map(String::as_bytes)).unwrap();
     sent.extend(texts);
     in_ring
 }

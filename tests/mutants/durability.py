@@ -256,13 +256,6 @@ MUTATIONS = [
         DEATHS,
     ),
     Mutation(
-        "a segment is begun without what is known of the lanes",
-        COLLECTOR,
-        "match self.journal.rotate(&ends, &",
-        "match self.journal.rotate(&ends[..0], &",
-        DEATHS,
-    ),
-    Mutation(
         "a segment is begun without the ids that still stand in spools",
         COLLECTOR,
         "rotate(&ends, &self.drain.stuck_ids())",
@@ -296,7 +289,7 @@ MUTATIONS = [
         WORKER,
         "        self.cursor.begin(batch.first(), batch.last())?;\n",
         "",
-        sinks("pump::", "conformance::"),
+        sinks("a_batch_is_remembered_before_it_is_delivered"),
     ),
     Mutation(
         "a retry is another attempt",
@@ -308,7 +301,7 @@ MUTATIONS = [
     Mutation(
         "a torn cursor is believed",
         CURSOR,
-        " || crc32c::crc32c(&bytes[..60]) != crc {",
+        " || crc32c::crc32c(&bytes[..CRC_AT]) != crc {",
         " || crc == 1 {",
         journal("cursor::"),
     ),
@@ -339,6 +332,12 @@ NO_CUT = "only a loss of power shows it, and no test cuts that "
 REPAIRING = NO_CUT + "of a journal that is being repaired"
 
 EQUIVALENT = [
+    Equivalent(
+        "a segment is begun without what is known of the lanes",
+        COLLECTOR,
+        "match self.journal.rotate(&ends, &",
+        "everything in the segments before is released by then: zeroed, its heads moved. The ends say it again",
+    ),
     Equivalent(
         "a segment is begun before the one before it is synced",
         ROTATION,

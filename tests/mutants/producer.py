@@ -180,7 +180,7 @@ MUTATIONS = [
         "pub(super) fn is_in_place(&self, places: &Places<'_>) -> bool {\n",
         "pub(super) fn is_in_place(&self, places: &Places<'_>) -> bool {\n"
         "        if READER_LOCK == 0 {\n            return false;\n        }\n",
-        LEAVING,
+        cargo("producer", "publishing"),
     ),
     Mutation(
         "a ring that a daemon reads is emptied into the spool",

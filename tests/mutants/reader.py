@@ -4,6 +4,7 @@ from mutants import Equivalent, Mutation, bus, lanes, loom, system
 
 LANE = "bus/src/drain/lane_reader.rs"
 RING = "bus/src/drain/ring_reader.rs"
+TURN = "bus/src/drain/turn.rs"
 RECORD = "bus/src/record.rs"
 LAYOUT = "bus/src/layout.rs"
 
@@ -157,17 +158,10 @@ MUTATIONS = [
     Mutation(
         "a record's CRC is not looked at",
         LANE,
-        "published.compute_crc(lane.crc, meta, payload) == header.crc",
-        "published.compute_crc(lane.crc, meta, payload) | header.crc >= header.crc",
+        "header.compute_crc(lane.crc, meta, payload) == header.crc",
+        "header.compute_crc(lane.crc, meta, payload) | header.crc >= header.crc",
         DAMAGED_RECORD,
         is_quick=True,
-    ),
-    Mutation(
-        "a clamped stamp is part of the CRC",
-        LANE,
-        "published.stamp_ns = original.stamp_ns;",
-        "published.pid = original.pid;",
-        lanes("a_stamp_from_the_future_waits_one_round_and_is_clamped"),
     ),
     Mutation(
         "zeros behind a cut are a record's",
@@ -186,16 +180,30 @@ MUTATIONS = [
     Mutation(
         "stamps fall within a lane",
         LANE,
-        "self.last_stamp_ns = self.last_stamp_ns.max(header.stamp_ns);",
-        "self.last_stamp_ns = header.stamp_ns;",
+        "self.last_stamp_ns = self.last_stamp_ns.max(header.stamp_ns.min(now_ns));",
+        "self.last_stamp_ns = header.stamp_ns.min(now_ns);",
         lanes("order::", "the_bus_is_a_queue"),
     ),
     Mutation(
         "a stamp from the future waits for ever",
-        LANE,
-        "Some(deferred) if deferred.round_ns < now_ns => {",
-        "Some(deferred) if deferred.round_ns > now_ns => {",
+        TURN,
+        "(false, true) => Due::Seen,",
+        "(false, true) => Due::Fresh,",
         lanes("a_stamp_from_the_future_waits_one_round_and_is_clamped"),
+    ),
+    Mutation(
+        "a stamp from the future is given out at once",
+        TURN,
+        "(false, false) => Due::Fresh,",
+        "(false, false) => Due::Seen,",
+        lanes("order::"),
+    ),
+    Mutation(
+        "a stamp from the future is not clamped",
+        TURN,
+        "Turn { stamp_ns: published_ns.min(now_ns), published_ns, due }",
+        "Turn { stamp_ns: published_ns, published_ns, due }",
+        lanes("order::"),
     ),
     # What is given out stays until it is released, and no longer.
     Mutation(
@@ -353,7 +361,7 @@ MUTATIONS = [
         RING,
         "!self.has_work() && !self.lanes.iter().any(open)",
         "true",
-        loom("retire"),
+        lanes("replacement::", "the_bus_is_a_queue"),
     ),
     Mutation(
         "a retired ring's producers are not told",

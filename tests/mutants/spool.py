@@ -158,13 +158,6 @@ MUTATIONS = [
         READS,
     ),
     Mutation(
-        "a stamp from the future is given out at once",
-        READER,
-        "if first.stamp_ns > now_ns && !self.waited.contains(first) {",
-        "if first.stamp_ns == u64::MAX && !self.waited.contains(first) {",
-        READS,
-    ),
-    Mutation(
         "stores that are under way are not waited for",
         COUNTERS,
         "is_none_new && now.open() == self.dead_stores",

@@ -23,6 +23,7 @@ mod spool_counters;
 mod spool_entry;
 mod spool_file;
 mod spool_reader;
+mod turn;
 
 pub use batch::{Batch, LaneEnd, Origin, Record};
 pub use look::look;
@@ -37,6 +38,7 @@ use places::PlaceSet;
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 use std::time::Duration;
+use turn::{Due, Turn};
 
 /// A batch takes no further record when it holds this many bytes.
 pub const MAX_BATCH_BYTES: usize = 1024 * 1024;
@@ -84,7 +86,8 @@ pub struct Drain {
 }
 
 impl Drain {
-    /// Opens every place, creates the first where none exists, and its ring where that is missing.
+    /// Opens every place, creates the first that may hold a ring where none of them exists, and its ring
+    /// where that is missing; and creates those that may not. One that can be used is enough.
     pub fn open(places: &Places<'_>, options: Options) -> Result<Drain, OpenError> {
         let mut counts = Counts::default();
         let places = PlaceSet::open(places, options, &mut counts)?;
@@ -211,6 +214,12 @@ impl Drain {
         self.is_listing_due = true;
     }
 
+    /// The part of [`Self::maintain`] that may be done while a batch is not released: sets the counters
+    /// of spools right, and tries again what could not be read.
+    pub fn look_after_counters(&mut self) {
+        self.places.look_after_counters(&mut self.counts);
+    }
+
     /// Changes sizes and limits, with the next [`Self::maintain`].
     pub fn set_options(&mut self, options: Options) {
         self.places.set_options(options);
@@ -230,22 +239,33 @@ impl Drain {
     fn merge(&mut self, now_ns: u64) -> bool {
         let (batch, counts) = (&mut self.batch, &mut self.counts);
         let horizon_ns = self.horizon_ns;
-        let is_in_sight = |stamp: &u64| *stamp <= horizon_ns;
+        let is_in_sight = |turn: &Turn| turn.stamp_ns.max(turn.published_ns) <= horizon_ns;
+        let is_seen = |turn: &Turn| turn.due == Due::Seen;
         let mut heap = BinaryHeap::new();
-        self.places.peek_all(now_ns, counts, |stamp, source| {
-            if is_in_sight(&stamp) {
-                heap.push(Reverse((stamp, source)));
+        self.places.peek_all(now_ns, counts, |turn, source| {
+            if is_in_sight(&turn) {
+                heap.push(Reverse((turn, source)));
             }
         });
-        while let Some(Reverse((_, source))) = heap.pop() {
+        let mut seen = heap.iter().filter(|Reverse((turn, _))| is_seen(turn)).count();
+        while let Some(Reverse((turn, source))) = heap.pop() {
+            seen -= usize::from(is_seen(&turn));
+            if turn.due == Due::Fresh && seen == 0 {
+                // Nothing else is left.
+                return true;
+            }
             if batch.is_full() {
                 return false;
             }
-            let until = heap.peek().map_or((u64::MAX, usize::MAX), |Reverse(next)| *next);
-            let goes_on = |stamp| is_in_sight(&stamp) && (stamp, source) < until;
+            let until = heap.peek().map(|Reverse(next)| *next);
+            let goes_on = |turn: &Turn| {
+                let is_next = until.is_none_or(|until| (*turn, source) < until);
+                is_next && turn.due != Due::Fresh && is_in_sight(turn)
+            };
             let next = self.places.take_run(source, now_ns, goes_on, batch, counts);
-            if let Some(stamp) = next.filter(is_in_sight) {
-                heap.push(Reverse((stamp, source)));
+            if let Some(turn) = next.filter(is_in_sight) {
+                seen += usize::from(is_seen(&turn));
+                heap.push(Reverse((turn, source)));
             }
         }
         true

@@ -372,13 +372,13 @@ impl PlaceReader {
             report.stuck_spool_entries = spool.stuck().len();
             report.unreadable_spool_entries = spool.unreadable();
             if spool.is_blocked_by_unreadable() {
-                report.spool_error = Some(format!(
+                report.spool_held_up = Some(format!(
                     "its entries wait, since {MAX_UNREADABLE} of them cannot be read; see what keeps hookring from reading or renaming them in {}/spool",
                     report.path
                 ));
             }
             if spool.is_stuck() {
-                report.spool_error = Some(format!(
+                report.spool_held_up = Some(format!(
                     "its entries wait, since {MAX_STUCK} that are journaled cannot be removed; make {}/spool writable",
                     report.path
                 ));

@@ -8,6 +8,7 @@ use super::report::{OpenError, PlaceReport};
 use super::ring_reader::RingReader;
 use super::salvage_reader::SalvageReader;
 use super::spool_reader::SpoolReader;
+use super::turn::Turn;
 use crate::atomic::AtomicU32;
 use crate::create;
 use crate::place::Places;
@@ -62,6 +63,7 @@ impl PlaceSet {
             journaled: Journaled::default(),
         };
         set.create_first(places);
+        create_spool_only(places);
         for place in &mut set.places {
             place.open_dir(uid);
             place.open_all(uid, &options, counts)?;
@@ -169,16 +171,16 @@ impl PlaceSet {
         None
     }
 
-    /// Calls `each` with the stamp of every source's next record, and the source's number.
+    /// Calls `each` with the turn of every source's next record, and the source's number.
     pub(super) fn peek_all(
         &mut self,
         now_ns: u64,
         counts: &mut Counts,
-        mut each: impl FnMut(u64, usize),
+        mut each: impl FnMut(Turn, usize),
     ) {
         let mut source = 0;
-        let mut found = |stamp: Option<u64>| {
-            stamp.into_iter().for_each(|stamp| each(stamp, source));
+        let mut found = |turn: Option<Turn>| {
+            turn.into_iter().for_each(|turn| each(turn, source));
             source += 1;
         };
         for ring in self.places.iter_mut().flat_map(PlaceReader::rings) {
@@ -188,29 +190,29 @@ impl PlaceSet {
             found(place.spool.as_mut().and_then(|spool| spool.peek(now_ns)));
         }
         for salvaged in self.places.iter_mut().flat_map(|place| &mut place.salvaged) {
-            found(salvaged.peek(now_ns, counts));
+            found(salvaged.peek(now_ns));
         }
     }
 
     /// Gives out the record that [`Self::peek_all`] found and, of a lane, those behind it for as long as
-    /// `goes_on` says so of their stamps and the batch has room. The stamp of the one behind them all.
+    /// `goes_on` says so of their turns and the batch has room. The turn of the one behind them all.
     pub(super) fn take_run(
         &mut self,
         source: usize,
         now_ns: u64,
-        goes_on: impl Fn(u64) -> bool,
+        goes_on: impl Fn(&Turn) -> bool,
         batch: &mut Batch,
         counts: &mut Counts,
-    ) -> Option<u64> {
+    ) -> Option<Turn> {
         match self.source(source)? {
             Source::Lane(ring, lane) => ring.take_run(lane, now_ns, goes_on, batch, counts),
             Source::Spool(spool) => {
-                spool.take(batch, counts);
+                spool.take(now_ns, batch, counts);
                 spool.peek(now_ns)
             }
             Source::Salvaged(salvaged) => {
-                salvaged.take(batch, counts);
-                salvaged.peek(now_ns, counts)
+                salvaged.take(now_ns, batch, counts);
+                salvaged.peek(now_ns)
             }
         }
     }
@@ -276,6 +278,13 @@ impl PlaceSet {
         }
     }
 
+    pub(super) fn look_after_counters(&mut self, counts: &mut Counts) {
+        for place in &mut self.places {
+            place.rings().for_each(RingReader::note_dropped);
+            place.spool.iter_mut().for_each(|spool| spool.look_after(counts));
+        }
+    }
+
     /// Other sizes and limits; a ring that does not fit them is replaced by the next `maintain`.
     pub(super) fn set_options(&mut self, options: Options) {
         self.options = options;
@@ -287,6 +296,13 @@ impl PlaceSet {
     pub(super) fn report(&self) -> Vec<PlaceReport> {
         self.places.iter().map(PlaceReader::report).collect()
     }
+}
+
+/// Makes the places for a spool only: what a hook that sees no other leaves there is not lost, nor is
+/// the bus where somebody else sits on the others' names.
+fn create_spool_only(places: &Places<'_>) {
+    let without_ring = (0..places.count()).filter(|place| !places.has_ring(*place));
+    without_ring.for_each(|place| _ = places.create(place));
 }
 
 enum Source<'a> {

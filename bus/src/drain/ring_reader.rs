@@ -4,6 +4,7 @@ use super::Counts;
 use super::batch::{Batch, LaneEnd};
 use super::lane_reader::{Lane, LaneReader};
 use super::sigbus::Guard;
+use super::turn::Turn;
 use crate::atomic::{AtomicU32, Ordering, fence};
 use crate::control::{Control, RingError};
 use crate::crc::Crc32c;
@@ -167,7 +168,7 @@ impl RingReader {
         &mut self,
         now_ns: u64,
         counts: &mut Counts,
-        each: &mut impl FnMut(Option<u64>),
+        each: &mut impl FnMut(Option<Turn>),
     ) {
         for lane in 0..self.lanes.len() {
             each(self.with_lane(lane, |lane, view| lane.peek(view, now_ns, counts)));
@@ -179,15 +180,15 @@ impl RingReader {
         &mut self,
         lane: usize,
         now_ns: u64,
-        goes_on: impl Fn(u64) -> bool,
+        goes_on: impl Fn(&Turn) -> bool,
         batch: &mut Batch,
         counts: &mut Counts,
-    ) -> Option<u64> {
+    ) -> Option<Turn> {
         self.with_lane(lane, |lane, view| {
             loop {
-                lane.take(view, batch, counts);
+                lane.take(view, now_ns, batch, counts);
                 let next = lane.peek(view, now_ns, counts)?;
-                if batch.is_full() || !goes_on(next) {
+                if batch.is_full() || !goes_on(&next) {
                     return Some(next);
                 }
             }

@@ -7,6 +7,7 @@ use super::set_aside::SetAside;
 use super::spool_counters::Counters;
 use super::spool_entry::{Entry, Oldest};
 use super::spool_file::{self, ReadError};
+use super::turn::Turn;
 use crate::crc::Crc32c;
 use crate::place::SPOOL;
 use crate::record::RECORD_HEADER_BYTES;
@@ -38,10 +39,8 @@ pub(super) struct SpoolReader {
     waiting: VecDeque<Entry>,
     /// The directory had more than `waiting` takes.
     is_cut: bool,
-    /// What still waited when this round began: what was in the future then is clamped now.
-    waited: BTreeSet<Entry>,
-    /// The stamp by which the first of them is ordered.
-    first_ns: u64,
+    /// The newest that still waited when this round began: what was in the future then comes out now.
+    waited: Option<Entry>,
     /// Entries given out and not yet unlinked, with their bytes.
     given: BTreeMap<Entry, u64>,
     /// Entries that are journaled and could not be unlinked.
@@ -69,8 +68,7 @@ impl SpoolReader {
             crc: Crc32c::fastest(),
             waiting: VecDeque::new(),
             is_cut: false,
-            waited: BTreeSet::new(),
-            first_ns: 0,
+            waited: None,
             given: BTreeMap::new(),
             stuck: BTreeSet::new(),
             has_unlinked: false,
@@ -164,7 +162,7 @@ impl SpoolReader {
         is_forced: bool,
         counts: &mut Counts,
     ) -> u64 {
-        self.waited = self.waiting.iter().copied().collect();
+        self.waited = self.waiting.back().copied();
         // Before the look: what is counted while it goes on is looked at again.
         let stores = self.counters.as_ref().and_then(Counters::stores);
         if is_forced || self.may_have_entries() {
@@ -280,27 +278,25 @@ impl SpoolReader {
         sys::for_each_name_in(&self.dir, each).is_ok()
     }
 
-    /// The stamp of the oldest entry, if it may be given out in this round.
-    pub(super) fn peek(&mut self, now_ns: u64) -> Option<u64> {
+    /// When the oldest entry comes out.
+    pub(super) fn peek(&self, now_ns: u64) -> Option<Turn> {
         let first = self.waiting.front().filter(|_| !self.is_stuck())?;
-        if first.stamp_ns > now_ns && !self.waited.contains(first) {
-            return None;
-        }
-        self.first_ns = first.stamp_ns.min(now_ns);
-        Some(self.first_ns)
+        // One that came later may stand before one that was seen, and then comes out with it.
+        let is_seen = self.waited.is_some_and(|newest| *first <= newest);
+        Some(Turn::new(first.stamp_ns, now_ns, is_seen))
     }
 
     /// Gives out the oldest entry, at which [`Self::peek`] looked; a damaged one is set aside instead.
-    pub(super) fn take(&mut self, batch: &mut Batch, counts: &mut Counts) {
+    pub(super) fn take(&mut self, now_ns: u64, batch: &mut Batch, counts: &mut Counts) {
         let Some(entry) = self.waiting.pop_front() else { return };
         let start = batch.buffer().len();
         match spool_file::read(&self.dir, &entry.c_name(), self.uid, self.crc, batch.buffer()) {
             Ok(header) => {
                 self.given.insert(entry, header.bytes());
                 let origin = Origin::Spool(entry.text().into());
-                batch.push(header, self.first_ns, start, origin);
+                batch.push(header, entry.stamp_ns.min(now_ns), start, origin);
                 counts.spool_records += 1;
-                counts.clamped_stamps += u64::from(self.first_ns < entry.stamp_ns);
+                counts.clamped_stamps += u64::from(entry.stamp_ns > now_ns);
                 return;
             }
             Err(ReadError::Damaged) => {

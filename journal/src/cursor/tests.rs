@@ -49,11 +49,11 @@ fn it_remembers_position_and_batch_through_death() {
 fn a_new_cursor_is_synced_before_it_has_its_name_and_its_name_after() {
     let dir = tempfile::tempdir().unwrap();
     let path = file(dir.path());
-    let slot = Slot { generation: 1, next: 5, in_flight: None };
+    let slot = Slot { generation: 1, next: 5, in_flight: None, lost: Losses::default() };
     let synced = std::cell::RefCell::new(Vec::new());
     let sync = |file: &File| {
         let metadata = file.metadata()?;
-        let whole = metadata.is_file() && newest(&read_slots(file)?.0) == Some(slot);
+        let whole = metadata.is_file() && newest(&read_slots(file)?.0).as_ref() == Some(&slot);
         synced.borrow_mut().push((metadata.is_dir(), whole, path.exists()));
         file.sync_all()
     };
@@ -222,4 +222,30 @@ fn a_cursor_that_was_removed_is_made_anew_with_the_next_store() {
         let (stored, found) = Cursor::open(&dir, "s", OLDEST).unwrap();
         assert_eq!((stored.position(), found), (next, CursorState::Loaded));
     }
+}
+
+#[test]
+fn what_the_sink_lost_is_stored_with_the_position() {
+    let dir = tempfile::tempdir().unwrap();
+    let (mut cursor, _) = open(dir.path());
+    let gap = |first, last| Gap { first, last };
+    let now = SystemTime::now();
+    assert_eq!(cursor.note_lost(gap(5, 24), now), [gap(5, 24)]);
+    cursor.save().unwrap();
+    drop(cursor);
+    let (mut cursor, _) = open(dir.path());
+    assert_eq!((cursor.position(), cursor.lost().events), (5, 20));
+    // A position that was not stored yet brings the same gap again.
+    assert_eq!(cursor.note_lost(gap(5, 30), now), [gap(25, 30)]);
+    cursor.begin(31, 32).unwrap();
+    cursor.store(33).unwrap();
+    drop(cursor);
+    let (cursor, _) = open(dir.path());
+    let gaps: Vec<_> = cursor.lost().gaps.iter().map(|lost| lost.gap).collect();
+    assert_eq!((cursor.lost().events, gaps), (26, vec![gap(5, 30)]));
+    // Its file made anew keeps them.
+    let (mut cursor, _) = open(dir.path());
+    fs::remove_file(file(dir.path())).unwrap();
+    cursor.store(40).unwrap();
+    assert_eq!(open(dir.path()).0.lost().events, 26);
 }

@@ -299,3 +299,21 @@ fn a_limit_for_the_size_of_files_costs_no_event() {
     assert_eq!(counts["spool_events"], 2, "{counts}");
     assert_eq!(counts["condemned_lanes"], 0, "{counts}");
 }
+
+#[test]
+fn without_descriptors_the_event_arrives_all_the_same() {
+    let bed = Bed::new();
+    let daemon = bed.start();
+    for (limit, reply) in [(3, ""), (4, ""), (5, ""), (3, "yes"), (4, "yes")] {
+        let mut shell = Command::new("sh");
+        shell.env_clear().env("HOOKRING_DIR", bed.path());
+        let options = if reply.is_empty() { "" } else { "--reply yes" };
+        let script = format!("ulimit -n {limit} && exec \"$0\" {options}");
+        shell.args(["-c", &script]).arg(programs().join("hookring-emit"));
+        let output = bed.run_hook(&mut shell, PAYLOAD);
+        assert_eq!(output.status.code(), Some(0), "{limit}");
+        assert_eq!(output.stdout, reply.as_bytes(), "{limit}");
+    }
+    assert_eq!(daemon.stop(), 0);
+    assert_eq!(bed.status()["counts"]["ring_events"], 5);
+}

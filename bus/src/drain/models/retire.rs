@@ -26,10 +26,13 @@ impl Leaver {
     fn round(&mut self) {
         let mut batch = Batch::default();
         self.ring.load_tails();
-        let mut lanes = Vec::new();
-        self.ring.peek_all(1, &mut self.counts, &mut |stamp| lanes.push(stamp));
-        for (lane, _) in lanes.iter().enumerate().filter(|(_, stamp)| stamp.is_some()) {
-            self.ring.take_run(lane, 1, |_| true, &mut batch, &mut self.counts);
+        let (mut lane, mut full) = (0, Vec::new());
+        self.ring.peek_all(1, &mut self.counts, &mut |turn| {
+            full.extend(turn.map(|_| lane));
+            lane += 1;
+        });
+        for lane in full {
+            while self.ring.take_run(lane, 1, |_| true, &mut batch, &mut self.counts).is_some() {}
         }
         self.taken += batch.len();
         self.ring.release();
