@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Breaks the code on purpose, one change at a time, and sees that a test fails for each.
 
-    tests/mutations.py              all of them: an hour or so
+    tests/mutations.py              all of them: half an hour, more on a busy machine
     tests/mutations.py --quick      a handful
     tests/mutations.py --only NAME  those with NAME in their names; may stand several times
     tests/mutations.py --list       what there is, and what is left out and why

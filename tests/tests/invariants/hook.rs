@@ -181,6 +181,10 @@ fn a_reader_that_went_away_is_no_failure() {
     drop(hook.stdout.take());
     hook.stdin.take().expect("its stdin").write_all(PAYLOAD).expect("the hook reads");
     assert_eq!(hook.wait().expect("its end").code(), Some(0));
+    let (reader, writer) = std::io::pipe().expect("a pipe");
+    drop(reader);
+    let help = bed.command("hookring-emit").arg("--help").stdout(writer).status();
+    assert_eq!(help.expect("it starts").code(), Some(0));
 }
 
 #[test]
