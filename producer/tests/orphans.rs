@@ -112,6 +112,8 @@ fn a_child_that_idles_keeps_nobody_in_a_removed_ring() {
     drop(child);
 }
 
+/// Elsewhere a lock lives in the descriptors, which a child has, too.
+#[cfg(all(target_os = "linux", not(hookring_portable)))]
 #[test]
 fn a_child_that_idles_keeps_no_lane_locked() {
     let _alone = alone();
