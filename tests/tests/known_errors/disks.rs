@@ -227,6 +227,8 @@ fn while_the_journal_waits_new_limits_are_in_force_and_the_counters_are_mended()
             .then_some(sink)
     });
     assert!(sink["lost_events"].as_u64() > Some(0), "{sink}");
+    // All of the others may have stood in one segment, larger than the limit.
+    bed.emit_numbers(count..count + 1);
     assert_eq!(daemon.stop(), 0);
-    assert_eq!(bed.numbers().last(), Some(&(count - 1)));
+    assert_eq!(bed.numbers().last(), Some(&count));
 }
