@@ -259,6 +259,11 @@ impl PlaceReader {
                 }
                 Err(ReadError::Busy) => return Err(OpenError::Busy(format!("{name}/ring"))),
                 Err(ReadError::Ring(RingError::System(Errno::NOENT))) => {}
+                Err(ReadError::Ring(RingError::System(errno))) if mend_name(dir, uid, errno) => {
+                    counts.retired_rings += u64::from(errno != Errno::ACCES);
+                    let reason = std::io::Error::from(errno);
+                    self.ring_damage = Some(format!("it could not be opened: {reason}"));
+                }
                 // No fault of the ring: no descriptors, no memory. The next `maintain` tries again.
                 Err(ReadError::Ring(RingError::System(errno))) => {
                     self.ring_error = Some(std::io::Error::from(errno).to_string());
@@ -268,7 +273,7 @@ impl PlaceReader {
                     match &error {
                         // Kept for the daemon that knows it.
                         RingError::Layout(LayoutError::Version { .. }) => {
-                            let _ = sys::rename(dir, RING, c"ring.other-version");
+                            rename_aside(dir, RING, c"ring.other-version");
                         }
                         RingError::Layout(_) => match set_aside(dir, RING, uid) {
                             Ok(salvaged) => self.salvaged.push(salvaged),
@@ -280,7 +285,7 @@ impl PlaceReader {
                                 return Ok(());
                             }
                         },
-                        _ => _ = sys::rename(dir, RING, RING_BAD),
+                        _ => rename_aside(dir, RING, RING_BAD),
                     }
                     counts.retired_rings += 1;
                     self.ring_damage = Some(error.to_string());
@@ -295,6 +300,7 @@ impl PlaceReader {
                 }
             }
         }
+        self.ring_error = Some("what has its name can be neither opened nor moved".to_owned());
         Ok(())
     }
 
@@ -302,11 +308,12 @@ impl PlaceReader {
     /// longer the one that is wanted.
     pub(super) fn check_ring(&mut self, options: &Options, counts: &mut Counts) {
         self.rings().for_each(RingReader::note_dropped);
-        let (Some(ring), Some((dir, _))) = (&self.ring, &self.dir) else { return };
+        let (Some(ring), Some((dir, _))) = (&mut self.ring, &self.dir) else { return };
+        ring.open_to_owner();
         let named = sys::stat(Some(dir), RING).is_ok_and(|now| now.is_same_file(ring.stat()));
         let damage = ring.damage();
         if named && damage.is_none() && fits(ring, options) {
-            return;
+            return ring.check_words(counts);
         }
         self.ring_damage = damage.or(self.ring_damage.take());
         if named {
@@ -406,6 +413,31 @@ fn fits(ring: &RingReader, options: &Options) -> bool {
         // What its producers leave to the reader, this one must be able to do.
         && (!ring.has_joined() || sys::has_barrier())
         && !doorbell::is_retired(ring.doorbell())
+}
+
+/// Makes room for a ring where something stands that can never be opened as one: a link, a directory.
+/// A file of the user's that was closed to them is opened to them again. `false`: it is none of these.
+fn mend_name(dir: &Fd, uid: u32, errno: Errno) -> bool {
+    let Ok(stat) = sys::stat(Some(dir), RING) else { return false };
+    if stat.is_own_file(uid) {
+        return errno == Errno::ACCES && sys::set_mode_at(dir, RING, 0o600).is_ok();
+    }
+    if !stat.is_file() {
+        rename_aside(dir, RING, RING_BAD);
+    }
+    !stat.is_file()
+}
+
+/// Renames what has a ring's name. Where something has the other name that is not replaced by a
+/// renaming, a directory, say, another is found.
+pub(super) fn rename_aside(dir: &Fd, from: &CStr, to: &CStr) {
+    if sys::rename(dir, from, to).is_err()
+        && let Ok(to) = to.to_str()
+        && let Ok(other) = CString::new(format!("{to}.{}", create::hex(&create::random_uuid())))
+    {
+        // A failure shows as no ring to be had.
+        let _ = sys::rename(dir, from, &other);
+    }
 }
 
 /// Takes a ring file with a damaged header as its reader, and out of the way.

@@ -11,11 +11,12 @@
 
 use super::Counts;
 use super::batch::{Batch, LaneEnd, Origin};
+use super::place_reader::rename_aside;
 use super::ring_reader::ReadError;
 use super::salvage_file::{FIRST_DATA, Found, Piece, SalvageFile};
 use crate::place::RING_BAD;
 use crate::record::{RECORD_ALIGN, RECORD_HEADER_BYTES, RecordHeader};
-use crate::sys::{self, Fd};
+use crate::sys::Fd;
 use std::collections::{HashSet, VecDeque};
 use std::ffi::{CStr, CString};
 
@@ -291,6 +292,6 @@ impl SalvageReader {
     /// Leaves the rest for people to look at.
     pub(super) fn finish(self, place: &Fd) {
         // The file is given up, whether this works or not.
-        let _ = sys::rename(place, &self.name, RING_BAD);
+        rename_aside(place, &self.name, RING_BAD);
     }
 }

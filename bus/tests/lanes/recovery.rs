@@ -91,11 +91,8 @@ fn a_ring_opened_late_is_recovered_as_one_opened_at_the_start() {
     // Out of sight at the start, as it is for a daemon without descriptors.
     let away = bus.temp.path().join("away");
     std::fs::rename(bus.ring_path(), &away).unwrap();
-    std::fs::create_dir(bus.ring_path()).unwrap();
     let mut drain = bus.drain();
     drain.recover(&[end], Vec::new());
-    assert!(drain.report()[0].ring_error.is_some());
-    std::fs::remove_dir(bus.ring_path()).unwrap();
     std::fs::rename(&away, bus.ring_path()).unwrap();
     drain.maintain();
     assert_eq!(drain_all(&mut drain), ["owed"]);
@@ -114,10 +111,8 @@ fn a_retired_ring_opened_late_is_recovered_as_one_opened_at_the_start() {
     bus.options.lanes = 4;
     let away = bus.temp.path().join("away");
     std::fs::rename(bus.ring_path(), &away).unwrap();
-    std::fs::create_dir(bus.ring_path()).unwrap();
     let mut drain = bus.drain();
     drain.recover(&[end], Vec::new());
-    std::fs::remove_dir(bus.ring_path()).unwrap();
     std::fs::rename(&away, bus.ring_path()).unwrap();
     drain.maintain();
     assert_eq!(drain_all(&mut drain), ["owed"]);
