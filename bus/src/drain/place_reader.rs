@@ -147,6 +147,19 @@ impl PlaceReader {
         !matches!((sys::stat(None, path), ours), (Ok(now), Ok(ours)) if now.is_same_file(&ours))
     }
 
+    /// Whether hooks find another ring here than the one that is read: while the spool has something to
+    /// give out, which may follow on what stands in that ring. One system call then.
+    pub(super) fn is_ring_replaced(&self) -> bool {
+        let Some((dir, _)) = &self.dir else { return false };
+        if !self.has_ring || self.spool.as_ref().is_none_or(|spool| spool.waiting() == 0) {
+            return false;
+        }
+        match (sys::stat(Some(dir), RING), &self.ring) {
+            (Ok(now), Some(ring)) => !now.is_same_file(ring.stat()),
+            (now, ring) => now.is_ok() != ring.is_some(),
+        }
+    }
+
     /// What it could not unlink stays known: the same directory may be opened again.
     fn close_spool(&mut self, journaled: &mut Journaled) {
         if let Some(spool) = self.spool.take() {

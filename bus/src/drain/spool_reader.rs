@@ -40,6 +40,8 @@ pub(super) struct SpoolReader {
     is_cut: bool,
     /// What still waited when this round began: what was in the future then is clamped now.
     waited: BTreeSet<Entry>,
+    /// The clock of the round that looked last. It may look twice.
+    round_ns: u64,
     /// The stamp by which the first of them is ordered.
     first_ns: u64,
     /// Entries given out and not yet unlinked, with their bytes.
@@ -68,6 +70,7 @@ impl SpoolReader {
             waiting: VecDeque::new(),
             is_cut: false,
             waited: BTreeSet::new(),
+            round_ns: 0,
             first_ns: 0,
             given: BTreeMap::new(),
             stuck: BTreeSet::new(),
@@ -159,9 +162,12 @@ impl SpoolReader {
         &mut self,
         journaled: &Journaled,
         is_forced: bool,
+        round_ns: u64,
         counts: &mut Counts,
     ) -> u64 {
-        self.waited = self.waiting.iter().copied().collect();
+        if std::mem::replace(&mut self.round_ns, round_ns) != round_ns {
+            self.waited = self.waiting.iter().copied().collect();
+        }
         // Before the look: what is counted while it goes on is looked at again.
         let stores = self.counters.as_ref().and_then(Counters::stores);
         if is_forced || self.may_have_entries() {
@@ -179,6 +185,13 @@ impl SpoolReader {
         // While it gives nothing out, the lanes do not wait for it.
         let holds_back = self.is_cut && !self.is_stuck();
         self.waiting.back().filter(|_| holds_back).map_or(u64::MAX, |newest| newest.stamp_ns)
+    }
+
+    /// Unlinks what is journaled, outside of a round: what else is there, the next round finds, and
+    /// takes for new. It may lie behind that round's clock.
+    pub(super) fn remove_journaled(&mut self, journaled: &Journaled, counts: &mut Counts) {
+        self.look(journaled, counts);
+        self.waiting.clear();
     }
 
     /// Without counters, nobody knows.
