@@ -80,6 +80,18 @@ impl Producer {
         self.lane = None;
     }
 
+    /// Before an event goes to the spool: a daemon finds it there at once, and what is unread in a ring
+    /// that was removed only when it has been moved there, too. `true`: it is, and the lane is left.
+    pub(super) fn leave_orphan(&mut self) -> bool {
+        let places = places(&self.dir, self.uid);
+        let is_orphan = self.lane.as_ref().is_some_and(|claimed| !claimed.is_named(&places, RING))
+            && self.move_unread();
+        if is_orphan {
+            self.lane = None;
+        }
+        is_orphan
+    }
+
     /// Moves this lane's unread records to the spool, if no daemon reads this ring or ever will:
     /// `true`. In any other ring they stay: a daemon that died may have journaled some of them, and
     /// only the next one knows which.

@@ -19,10 +19,13 @@ impl Producer {
         payload: &[u8],
         why: Result<(), PutError>,
     ) -> Result<Published, PublishError> {
+        let has_left = self.leave_orphan();
         let result = self.store(header, &self.meta[..meta], payload);
         self.min_stamp_ns = header.stamp_ns + 1;
         if why == Err(PutError::Condemned) {
             self.leave();
+        }
+        if has_left || why == Err(PutError::Condemned) {
             self.claim();
         }
         result
