@@ -255,11 +255,9 @@ impl RingReader {
 
     /// Events that producers dropped because neither ring nor spool took them.
     pub(super) fn dropped_events(&self) -> u64 {
-        if self.is_whole() {
-            self.control.dropped().load(Ordering::Relaxed)
-        } else {
-            self.noted_dropped
-        }
+        // Before the look at the header: noise that comes in between shows there.
+        let dropped = self.control.dropped().load(Ordering::Acquire);
+        if self.is_whole() { dropped } else { self.noted_dropped }
     }
 
     /// Tells its producers to leave, and keeps others out.
