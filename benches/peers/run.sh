@@ -1,7 +1,10 @@
 #!/bin/sh
 # hookring beside other people's queues: installs what is missing, builds, measures, prints one table.
 #
-#   benches/peers/run.sh [--quick] [--json FILE] [--only BLOCK]...
+#   benches/peers/run.sh [--quick] [--only BLOCK]... [--json FILE] [--plots DIR] [--docs]
+#   benches/peers/run.sh --from FILE [--plots DIR] [--docs]
+#
+# `--docs` puts table and plots into the documentation: for a quiet machine, without `--quick`.
 #
 # As root on Debian or Ubuntu it installs the C tools that the Aeron media driver is built with;
 # elsewhere they must be there: a C and C++ compiler, make, libclang, libuuid, cmake 3.30 or newer (or
@@ -12,7 +15,6 @@ set -eu
 json_dir=$PWD
 cd "$(dirname "$0")"
 target=${CARGO_TARGET_DIR:-$PWD/target}
-export CARGO_TARGET_DIR="$target"
 packages="clang g++ libbsd-dev libclang-dev make pkg-config python3-venv uuid-dev zlib1g-dev"
 
 say() { echo "run.sh: $*" >&2; }
@@ -55,7 +57,14 @@ find_cmake() {
         export CMAKE="$target/cmake/bin/cmake"
 }
 
-build() { cargo build --release --locked "$@"; }
+build() { cargo build --release --locked --target-dir "$target" "$@"; }
+
+# hookring's own programs, and the benches that this comparison takes its other figures from.
+build_ours() (
+    cd ../..
+    cargo bench --no-run --package hookring-benches --bench hook_process --bench drain_to_journal
+    cargo xtask build
+)
 
 install_packages
 if find_cmake && build --features aeron; then
@@ -64,5 +73,7 @@ else
     say "Aeron cannot be built here: it is left out"
     build
 fi
+HOOKRING_TEST_BIN_DIR=$(build_ours)
+export HOOKRING_TEST_BIN_DIR
 cd "$json_dir"
 exec "$target/release/hookring-peers" "$@"

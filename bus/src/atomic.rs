@@ -2,4 +2,8 @@
 //!
 //! Atomics that processes share are used through this module only.
 
-pub use core::sync::atomic::{AtomicU32, AtomicU64, Ordering, compiler_fence, fence};
+#[cfg(loom)]
+pub use crate::model::atomic::{AtomicU32, AtomicU64, compiler_fence, fence};
+pub use core::sync::atomic::Ordering;
+#[cfg(not(loom))]
+pub use core::sync::atomic::{AtomicU32, AtomicU64, compiler_fence, fence};

@@ -1,5 +1,5 @@
-//! Making a ring: under a temporary name, in full, then linked into place, so that nobody ever maps
-//! half a file.
+//! Making a ring: without a name, in full, then linked into place, so that nobody ever maps half a
+//! file, and a maker that dies leaves none.
 
 use crate::crc;
 use crate::layout::{FEATURE_BARRIER, FEATURE_CRC32C, Geometry};
@@ -13,6 +13,8 @@ pub const DEFAULT_LANES: u32 = 32;
 /// Bytes of a lane unless its daemon says otherwise.
 pub const DEFAULT_LANE_BYTES: u64 = 256 * 1024;
 
+/// What the name of a ring that is being made begins with, beside its UUID, where it needs one.
+pub const NEW_PREFIX: &str = "ring.new-";
 /// What [`old_name`] begins with.
 pub const OLD_PREFIX: &str = "ring.old-";
 
@@ -36,6 +38,20 @@ pub fn features() -> u32 {
 /// Creates the ring in a place. An error of `EXIST` means that somebody else was faster; theirs is as
 /// good. Its whole size is reserved: on a full disk this fails, and nothing later does.
 pub fn ring(place: &Fd, geometry: &Geometry) -> Result<(), Errno> {
+    if let Ok(file) = sys::open(Some(place), c".", Open::Unnamed) {
+        fill(&file, geometry)?;
+        match sys::link_unnamed(&file, place, RING) {
+            Ok(()) => return Ok(()),
+            Err(Errno::EXIST) => return Err(Errno::EXIST),
+            Err(_) => {}
+        }
+    }
+    named(place, geometry)
+}
+
+/// Where a file system has no unnamed files: a temporary name, then its own. The reader removes what a
+/// maker that died leaves.
+fn named(place: &Fd, geometry: &Geometry) -> Result<(), Errno> {
     let temporary = temporary_name(&geometry.bus);
     let file = sys::open(Some(place), &temporary, Open::CreateNew)?;
     let made = fill(&file, geometry).and_then(|()| sys::link(place, &temporary, RING));
@@ -51,7 +67,7 @@ fn fill(file: &Fd, geometry: &Geometry) -> Result<(), Errno> {
 }
 
 fn temporary_name(bus: &[u8; 16]) -> CString {
-    CString::new(format!("ring.new-{}", hex(bus))).unwrap_or_default()
+    CString::new(format!("{NEW_PREFIX}{}", hex(bus))).unwrap_or_default()
 }
 
 /// The name that a replaced ring keeps, beside its UUID, until it is empty.

@@ -25,12 +25,16 @@ pub mod drain;
 pub mod ident;
 pub mod lane;
 pub mod layout;
+#[cfg(loom)]
+#[cfg_attr(not(test), allow(dead_code, unused_imports))]
+mod model;
 pub mod names;
 pub mod oneshot;
 #[cfg(feature = "std")]
 pub mod owned;
 pub mod place;
 pub mod record;
+#[cfg_attr(loom, path = "model/region.rs")]
 pub mod region;
 pub mod spool;
 pub mod sys;

@@ -193,11 +193,26 @@ impl OwnedLane {
         self.copy(body, reserved.used)
     }
 
-    /// Calls `each` with every record of this lane that the reader has not released, and zeroes it
-    /// then. For a producer that shares the reader's lock, because no daemon lives. `false`: it ended at a damaged record,
-    /// behind which nothing can be found.
-    pub fn for_each_unread(&mut self, mut each: impl FnMut(RecordHeader, &[u8], &[u8])) -> bool {
-        let mut at = self.control.head(self.lane).load(Ordering::Acquire);
+    /// Up to where the reader has released what is in this lane.
+    pub fn head(&self) -> u64 {
+        // Acquire: what the reader did before it said so is done.
+        self.control.head(self.lane).load(Ordering::Acquire)
+    }
+
+    /// Whether the reader has released everything.
+    pub fn is_read(&self) -> bool {
+        self.head() >= self.position.tail()
+    }
+
+    /// Calls `each` with every record of this lane that the reader has not released. If that
+    /// `is_released` then, the record is zeroed: for a producer that shares the reader's lock, because
+    /// no daemon lives. `false`: it ended at a damaged record, behind which nothing can be found.
+    pub fn for_each_unread(
+        &mut self,
+        is_released: bool,
+        mut each: impl FnMut(RecordHeader, &[u8], &[u8]),
+    ) -> bool {
+        let mut at = self.head();
         let tail = self.position.tail();
         while at < tail {
             let offset = self.position.offset(at);
@@ -215,6 +230,9 @@ impl OwnedLane {
                 each(header, meta, payload);
             }
             at += header.lane_bytes();
+            if !is_released {
+                continue;
+            }
             // Release: pairs with a later owner's acquire of the head.
             self.control.head(self.lane).store(at, Ordering::Release);
             // Whoever may still find the file, and its header damaged, takes what is not zero for owed.
@@ -229,7 +247,8 @@ impl OwnedLane {
         copy
     }
 
-    #[inline]
+    // Always inlined for the same reason as `put`.
+    #[inline(always)]
     fn find(&mut self, bytes: u64) -> Result<Place, PutError> {
         if self.control.is_condemned(self.lane) {
             return Err(PutError::Condemned);

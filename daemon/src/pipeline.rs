@@ -11,6 +11,10 @@ use hookring_bus::record::{flag, meta_entries, tag};
 use hookring_journal as journal;
 use hookring_journal::{Event, Payload};
 
+use times::Times;
+
+mod times;
+
 /// What a record's header and metadata say, decoded.
 struct Said<'a> {
     agent: Option<Cow<'a, str>>,
@@ -49,10 +53,11 @@ pub fn process<T>(
 ) -> T {
     let said = Said::by(record);
     let header = record.header;
+    let times = Times::of(batch, record);
     let event = Event {
         id: header.id,
-        timestamp_ns: wall_ns(batch, record.stamp_ns),
-        monotonic_ns: record.stamp_ns,
+        timestamp_ns: times.wall_ns,
+        monotonic_ns: times.monotonic_ns,
         agent: said.agent.as_deref(),
         event: said.event.as_deref(),
         session_id: None,
@@ -64,12 +69,6 @@ pub fn process<T>(
         payload: Payload::Raw(record.payload),
     };
     stage(origin(record.origin), &event)
-}
-
-/// The wall clock at a stamp: the batch has both clocks at one moment.
-fn wall_ns(batch: &Batch, stamp_ns: u64) -> i64 {
-    let age_ns = batch.boottime_ns().saturating_sub(stamp_ns);
-    i64::try_from(batch.realtime_ns().saturating_sub(age_ns)).unwrap_or(i64::MAX)
 }
 
 fn origin(origin: &Origin) -> journal::Origin<'_> {

@@ -132,7 +132,7 @@ fn append(dir: &Path) -> Seq {
     let event = Event {
         id: [7; 16],
         timestamp_ns: 0,
-        monotonic_ns: 0,
+        monotonic_ns: Some(0),
         agent: None,
         event: None,
         session_id: None,

@@ -1,35 +1,46 @@
 //! How far a sink came: a small file that survives being killed, or losing power, at any moment.
 //!
-//! Two slots of 64 bytes, 4096 bytes apart so that they never share a disk block, are written in
+//! Two slots of 256 bytes, 4096 bytes apart so that they never share a disk block, are written in
 //! turn; the one with the higher generation counts. All numbers are little endian:
 //!
 //! | bytes | what |
 //! |---|---|
-//! | 0–7 | `hrcursor` |
+//! | 0–7 | `hrcurso2` |
 //! | 8–15 | generation, from 1 |
 //! | 16–23 | the number to deliver next |
 //! | 24–31, 32–39 | first and last number of the batch in flight; 0, 0: none |
 //! | 40–55 | UUID of that batch |
-//! | 56–59 | 0 |
-//! | 60–63 | CRC-32C of bytes 0–59 |
+//! | 56–63 | how many events the sink lost, because the journal no longer had them |
+//! | 64–231 | the latest seven gaps: first and last number, Unix time in seconds; 0: none |
+//! | 232–251 | 0 |
+//! | 252–255 | CRC-32C of bytes 0–251 |
 //!
 //! Stores are not synced: after power loss an older position is found, and some events are delivered
 //! twice. They are never synced *before* the journal is, because a position beyond
 //! [`Tail::synced`](crate::tail::Tail::synced) must not be stored.
 
+mod losses;
+
 use std::fs::{self, File};
 use std::io;
 use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::{Path, PathBuf};
+use std::time::SystemTime;
 
+use losses::LOSSES_BYTES;
+pub use losses::{LOST_GAPS_KEPT, Losses, Lost};
+
+use crate::reader::Gap;
 use crate::segment::MAX_SEQ;
 use crate::storage::{open_read, prepare_dir, private_file};
 use crate::{OLDEST, Seq};
 
 const SUFFIX: &str = ".cursor";
 const NAME_BYTES_MAX: usize = 64;
-const MAGIC: &[u8; 8] = b"hrcursor";
-const SLOT_BYTES: usize = 64;
+const MAGIC: &[u8; 8] = b"hrcurso2";
+const SLOT_BYTES: usize = 256;
+const LOSSES_AT: usize = 56;
+const CRC_AT: usize = SLOT_BYTES - 4;
 const SLOT_AT: [u64; 2] = [0, 4096];
 
 /// Why a cursor could not be opened or stored.
@@ -94,11 +105,12 @@ pub struct Cursor {
     slot: Slot,
 }
 
-#[derive(Copy, Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Debug)]
 struct Slot {
     generation: u64,
     next: Seq,
     in_flight: Option<InFlight>,
+    lost: Losses,
 }
 
 impl Cursor {
@@ -141,7 +153,7 @@ impl Cursor {
         start: Seq,
         state: CursorState,
     ) -> io::Result<(Cursor, CursorState)> {
-        let slot = Slot { generation: 1, next: start, in_flight: None };
+        let slot = Slot { generation: 1, next: start, in_flight: None, lost: Losses::default() };
         let file = make(dir, &path, &slot)?;
         Ok((Cursor { file, path, slot }, state))
     }
@@ -182,8 +194,47 @@ impl Cursor {
         self.write(next, None)
     }
 
+    /// Moves to `next`, as [`Self::store`] does, and keeps the batch in flight.
+    ///
+    /// # Errors
+    ///
+    /// If it cannot be stored; nothing has changed then.
+    pub fn advance(&mut self, next: Seq) -> Result<(), CursorError> {
+        self.write(next, self.slot.in_flight)
+    }
+
+    /// What the sink lost since this cursor was made.
+    pub fn lost(&self) -> &Losses {
+        &self.slot.lost
+    }
+
+    /// Remembers that these numbers were gone before the sink took them; returns those that were
+    /// not known to be. Stored with the next store, or by [`Self::save`].
+    pub fn note_lost(&mut self, gap: Gap, at: SystemTime) -> Vec<Gap> {
+        self.slot.lost.add(gap, at)
+    }
+
+    /// Counts numbers that were lost, too, and that nobody listed.
+    pub fn count_lost(&mut self, events: u64) {
+        self.slot.lost.events += events;
+    }
+
+    /// Stores it as it is.
+    ///
+    /// # Errors
+    ///
+    /// If it cannot be stored; the next store makes up for it.
+    pub fn save(&mut self) -> Result<(), CursorError> {
+        self.write(self.slot.next, self.slot.in_flight)
+    }
+
     fn write(&mut self, next: Seq, in_flight: Option<InFlight>) -> Result<(), CursorError> {
-        let slot = Slot { generation: self.slot.generation + 1, next, in_flight };
+        let slot = Slot {
+            generation: self.slot.generation + 1,
+            next,
+            in_flight,
+            lost: self.slot.lost.clone(),
+        };
         let written = self.write_slot(slot);
         self.slot =
             written.map_err(|source| CursorError::Store { path: self.path.clone(), source })?;
@@ -254,7 +305,7 @@ fn is_name(name: &str) -> bool {
 
 /// Both slots as far as they are whole, and whether something was ever written there.
 fn read_slots(file: &File) -> io::Result<([Option<Slot>; 2], [bool; 2])> {
-    let (mut slots, mut used) = ([None; 2], [false; 2]);
+    let (mut slots, mut used) = ([const { None }; 2], [false; 2]);
     for (at, offset) in SLOT_AT.into_iter().enumerate() {
         let mut bytes = [0; SLOT_BYTES];
         let mut len = 0;
@@ -273,7 +324,7 @@ fn read_slots(file: &File) -> io::Result<([Option<Slot>; 2], [bool; 2])> {
 }
 
 fn newest(slots: &[Option<Slot>; 2]) -> Option<Slot> {
-    slots.iter().flatten().max_by_key(|slot| slot.generation).copied()
+    slots.iter().flatten().max_by_key(|slot| slot.generation).cloned()
 }
 
 impl Slot {
@@ -281,7 +332,7 @@ impl Slot {
         SLOT_AT[(self.generation % 2) as usize]
     }
 
-    fn to_bytes(self) -> [u8; SLOT_BYTES] {
+    fn to_bytes(&self) -> [u8; SLOT_BYTES] {
         let mut bytes = [0; SLOT_BYTES];
         let in_flight = self.in_flight.unwrap_or(InFlight { first: 0, last: 0, attempt: [0; 16] });
         bytes[0..8].copy_from_slice(MAGIC);
@@ -290,16 +341,17 @@ impl Slot {
         bytes[24..32].copy_from_slice(&in_flight.first.to_le_bytes());
         bytes[32..40].copy_from_slice(&in_flight.last.to_le_bytes());
         bytes[40..56].copy_from_slice(&in_flight.attempt);
-        let crc = crc32c::crc32c(&bytes[..60]);
-        bytes[60..].copy_from_slice(&crc.to_le_bytes());
+        self.lost.write_to(&mut bytes[LOSSES_AT..LOSSES_AT + LOSSES_BYTES]);
+        let crc = crc32c::crc32c(&bytes[..CRC_AT]);
+        bytes[CRC_AT..].copy_from_slice(&crc.to_le_bytes());
         bytes
     }
 
     /// `None` if it is damaged, or says what cannot be.
     fn from_bytes(bytes: &[u8; SLOT_BYTES]) -> Option<Slot> {
         let number = |at: usize| bytes[at..at + 8].try_into().map(u64::from_le_bytes).ok();
-        let crc = bytes[60..].try_into().map(u32::from_le_bytes).ok()?;
-        if &bytes[..8] != MAGIC || crc32c::crc32c(&bytes[..60]) != crc {
+        let crc = bytes[CRC_AT..].try_into().map(u32::from_le_bytes).ok()?;
+        if &bytes[..8] != MAGIC || crc32c::crc32c(&bytes[..CRC_AT]) != crc {
             return None;
         }
         let attempt = bytes[40..56].try_into().ok()?;
@@ -308,7 +360,8 @@ impl Slot {
         if next > MAX_SEQ || batch.last > MAX_SEQ || batch.first > batch.last || generation == 0 {
             return None;
         }
-        Some(Slot { generation, next, in_flight: (batch.last > 0).then_some(batch) })
+        let lost = Losses::read_from(&bytes[LOSSES_AT..]);
+        Some(Slot { generation, next, in_flight: (batch.last > 0).then_some(batch), lost })
     }
 }
 

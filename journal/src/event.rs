@@ -25,6 +25,9 @@ pub const MAX_FIELD_BYTES: usize = 64 << 10;
 /// Arguments beyond this, together with three bytes for each, are left out.
 pub const MAX_ARGUMENTS_BYTES: usize = 1 << 20;
 
+/// The agent whose hooks get arguments and lines of text, never JSON: text is no error there.
+const TEXT_AGENT: &str = "git";
+
 /// One hook event.
 #[derive(Copy, Clone, Debug)]
 pub struct Event<'a> {
@@ -32,8 +35,8 @@ pub struct Event<'a> {
     pub id: [u8; 16],
     /// Wall clock at publication, Unix nanoseconds.
     pub timestamp_ns: i64,
-    /// `CLOCK_BOOTTIME` at publication, nanoseconds.
-    pub monotonic_ns: u64,
+    /// `CLOCK_BOOTTIME` at publication, nanoseconds; `None` if it is of another boot or time namespace.
+    pub monotonic_ns: Option<u64>,
     /// Which agent it came from, if known.
     pub agent: Option<&'a str>,
     /// The agent's own name of the event; if `None`, the payload is asked.
@@ -74,7 +77,8 @@ impl fmt::Debug for Payload<'_> {
 /// What became of an event when it was written.
 #[derive(Copy, Clone, PartialEq, Eq, Debug, Default)]
 pub struct Written {
-    /// Why the payload stands as text or base64 beside a `parse_error`.
+    /// Why the payload stands as text or base64 beside a `parse_error`; `None` also for text of an
+    /// agent whose hooks get no JSON.
     pub not_json: Option<NotJson>,
     /// How many bytes of payload, fields and arguments were beyond their limits and are left out.
     pub cut_bytes: u64,
@@ -129,8 +133,11 @@ impl Event<'_> {
         push_uuid(out, &self.id);
         out.extend_from_slice(b"\",\"timestamp\":\"");
         push_timestamp(out, self.timestamp_ns);
-        out.extend_from_slice(b"\",\"monotonic_ns\":");
-        push_decimal(out, self.monotonic_ns);
+        out.push(b'"');
+        if let Some(monotonic_ns) = self.monotonic_ns {
+            out.extend_from_slice(b",\"monotonic_ns\":");
+            push_decimal(out, monotonic_ns);
+        }
         if let Some(agent) = self.agent {
             out.extend_from_slice(b",\"source\":{\"agent\":");
             push_json_string(out, agent);
@@ -151,6 +158,10 @@ impl Event<'_> {
 
     fn write_payload(&self, out: &mut Vec<u8>, cut_bytes: u64) -> (Found, Option<NotJson>) {
         let Payload::Raw(payload) = self.payload;
+        // A hook that gets nothing on its stdin, as most of git's do, has nothing to say there.
+        if payload.is_empty() {
+            return (Found::default(), None);
+        }
         let before = out.len();
         out.extend_from_slice(b",\"payload\":");
         let mut found = Found::default();
@@ -158,7 +169,11 @@ impl Event<'_> {
             Ok(()) => (found, None),
             Err(reason) => {
                 out.truncate(before);
-                write_not_json(out, payload, reason, cut_bytes);
+                write_text_or_base64(out, payload, cut_bytes);
+                if self.agent == Some(TEXT_AGENT) {
+                    return (Found::default(), None);
+                }
+                write_text(out, "parse_error", &reason.to_string());
                 (Found::default(), Some(reason))
             }
         }
@@ -219,8 +234,8 @@ fn write_arguments(out: &mut Vec<u8>, arguments: &[&[u8]]) {
     out.push(b']');
 }
 
-/// What is not JSON is kept beside the reason: as text where it is UTF-8, else as base64.
-fn write_not_json(out: &mut Vec<u8>, payload: &[u8], reason: NotJson, cut_bytes: u64) {
+/// What is not JSON is kept as text where it is UTF-8, else as base64.
+fn write_text_or_base64(out: &mut Vec<u8>, payload: &[u8], cut_bytes: u64) {
     let text = match std::str::from_utf8(payload) {
         Ok(text) => Some(text),
         // The limit may have cut a character in two.
@@ -235,7 +250,6 @@ fn write_not_json(out: &mut Vec<u8>, payload: &[u8], reason: NotJson, cut_bytes:
         write_name(out, "payload_base64");
         push_base64(out, payload);
     }
-    write_text(out, "parse_error", &reason.to_string());
 }
 
 fn push_uuid(out: &mut Vec<u8>, id: &[u8; 16]) {
@@ -255,14 +269,17 @@ fn push_base64(out: &mut Vec<u8>, bytes: &[u8]) {
 }
 
 /// The names under which agents give these in their payloads, in the order in which they are tried.
-const KEYS: [&[u8]; 14] = [
+const KEYS: [&[u8]; 17] = [
     b"hook_event_name",
+    b"hookEventName",
     b"agent_action_name",
     b"hookName",
     b"type",
     b"session_id",
     b"sessionId",
+    b"sessionID",
     b"conversation_id",
+    b"conversationId",
     b"trajectory_id",
     b"taskId",
     b"thread-id",
@@ -271,9 +288,9 @@ const KEYS: [&[u8]; 14] = [
     b"workspace_roots",
     b"workspaceRoots",
 ];
-const EVENT_KEYS: Range<usize> = 0..4;
-const SESSION_KEYS: Range<usize> = 4..11;
-const DIRECTORY_KEYS: Range<usize> = 11..14;
+const EVENT_KEYS: Range<usize> = 0..5;
+const SESSION_KEYS: Range<usize> = 5..14;
+const DIRECTORY_KEYS: Range<usize> = 14..17;
 
 /// Where in the line the values of [`KEYS`] are; an empty range where the payload has none.
 #[derive(Default)]

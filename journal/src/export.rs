@@ -1,6 +1,7 @@
 //! Copies events out of the journal, line by line as they stand there.
 
 use std::borrow::Cow;
+use std::collections::BTreeSet;
 use std::io::{self, Write};
 use std::path::Path;
 
@@ -98,6 +99,43 @@ pub fn export(
     Ok(exported)
 }
 
+/// The sessions whose ids begin with `prefix`, of events within the times of `filter`: at most
+/// `max`, and only the one whose id is `prefix` itself if there is one. Lines whose session cannot be
+/// read have none.
+///
+/// # Errors
+///
+/// The journal could not be read.
+pub fn sessions(
+    dir: &Path,
+    filter: &Filter,
+    prefix: &str,
+    max: usize,
+) -> Result<BTreeSet<String>, ReadError> {
+    let mut reader = Reader::open(dir, begin(dir, filter)?.0)?;
+    let mut found = BTreeSet::new();
+    loop {
+        let batch = reader.next_batch(BATCH_EVENTS, BATCH_BYTES)?;
+        if batch.is_empty() {
+            return Ok(found);
+        }
+        for line in batch.lines() {
+            let Ok(fields) = serde_json::from_slice::<Fields<'_>>(line.bytes) else { continue };
+            match fields.session_id {
+                Some(id) if id.starts_with(prefix) && filter.passes_at(fields.timestamp) => {
+                    if id == prefix {
+                        return Ok(BTreeSet::from([id.into_owned()]));
+                    }
+                    if found.len() < max {
+                        found.insert(id.into_owned());
+                    }
+                }
+                _ => {}
+            }
+        }
+    }
+}
+
 /// The number to begin with, and the bytes to read from there on.
 fn begin(dir: &Path, filter: &Filter) -> Result<(Seq, u64), ReadError> {
     let segments = segment::list(dir).map_err(|source| ReadError::list(dir, source))?;
@@ -134,7 +172,12 @@ fn timestamp<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Timest
 }
 
 impl Filter {
-    fn passes(&self, line: Line<'_>) -> Result<bool, serde_json::Error> {
+    /// Whether it lets this event pass.
+    ///
+    /// # Errors
+    ///
+    /// The line is not an event as this version knows it.
+    pub fn passes(&self, line: Line<'_>) -> Result<bool, serde_json::Error> {
         if *self == Filter::default() {
             return Ok(true);
         }

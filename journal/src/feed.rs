@@ -43,6 +43,7 @@ impl Feed {
             // Asked first: what was written before the tail was closed is still found.
             let closed = self.tail.is_closed();
             let written = self.tail.written();
+            self.pass_over_deleted();
             if self.next <= written {
                 if let Some(batch) = self.cached(max_events, max_bytes) {
                     return Ok(Some(batch));
@@ -65,6 +66,29 @@ impl Feed {
     /// The number it wants next.
     pub fn position(&self) -> Seq {
         self.next
+    }
+
+    /// Numbers from the next one on that nobody can have any more: their files are deleted, and the
+    /// cache does not go so far back. What a file holds that is deleted but still open is not among
+    /// them.
+    pub fn lost_ahead(&self) -> Option<Gap> {
+        if self.next == OLDEST || self.next >= self.tail.oldest() {
+            return None;
+        }
+        let available = self.tail.available_from();
+        let readable = self.reader.as_ref().and_then(Reader::last_in_open);
+        let first = readable.map_or(self.next, |last| self.next.max(last + 1));
+        (first < available).then(|| Gap { first, last: available - 1 })
+    }
+
+    /// Without this, a reader would go to the oldest file and pass over what only the cache has.
+    fn pass_over_deleted(&mut self) {
+        if let Some(gap) = self.lost_ahead().filter(|gap| gap.first == self.next) {
+            self.keep_skipped();
+            self.reader = None;
+            self.skipped.add_gap(gap);
+            self.next = gap.last + 1;
+        }
     }
 
     /// Goes on at `seq`, in either direction.

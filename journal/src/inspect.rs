@@ -7,7 +7,7 @@ use std::path::Path;
 
 use crate::Seq;
 use crate::line::{Line, parse_prefix};
-use crate::segment::{self, SegmentPath};
+use crate::segment;
 use crate::storage::LOCK_NAME;
 
 /// How much of a segment's end is looked at first; it doubles until it holds a whole line.
@@ -55,15 +55,15 @@ pub fn last_seq(dir: &Path) -> io::Result<Seq> {
         segments => segments?,
     };
     for segment in segments.iter().rev() {
-        if let Some(seq) = last_in(segment)? {
+        if let Some(seq) = last_in(&File::open(&segment.path)?)? {
             return Ok(seq);
         }
     }
     Ok(segments.first().map_or(0, |first| first.first - 1))
 }
 
-fn last_in(segment: &SegmentPath) -> io::Result<Option<Seq>> {
-    let file = File::open(&segment.path)?;
+/// The number of the last whole line of a segment.
+pub(crate) fn last_in(file: &File) -> io::Result<Option<Seq>> {
     let bytes = file.metadata()?.len();
     let mut look = FIRST_LOOK_BYTES;
     loop {

@@ -28,15 +28,16 @@ mod text;
 pub mod writer;
 
 pub use compact::{NotJson, compact};
-pub use cursor::{Cursor, CursorError, CursorState, InFlight, highest_cursor};
+pub use cursor::{Cursor, CursorError, CursorState, InFlight, Losses, Lost, highest_cursor};
 pub use event::{Event, Payload};
-pub use export::{ExportError, Filter, export};
+pub use export::{ExportError, Filter, export, sessions};
 pub use feed::Feed;
 pub use inspect::{is_begun, is_in_use, last_seq};
 pub use line::{LaneEnd, Line, Origin};
 pub use reader::{Gap, ReadError, Reader, Skipped};
 pub use recovery::Recovery;
 pub use repair::{RepairError, RepairReport, Report, repair, verify};
+pub use storage::LOCK_NAME;
 pub use tail::{Batch, Chunk, Tail};
 pub use writer::{
     CommitError, Journal, OpenError, Options, RetainError, Retained, Stats, SyncError, SyncPolicy,

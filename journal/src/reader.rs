@@ -4,6 +4,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use crate::inspect;
 use crate::scan::{SegmentScan, Step};
 use crate::segment::{self, SegmentPath};
 use crate::tail::{Batch, Chunk};
@@ -148,6 +149,13 @@ impl Reader {
     /// The number it wants next.
     pub fn position(&self) -> Seq {
         self.next
+    }
+
+    /// The last number that the open file holds, which may be deleted by now.
+    pub(crate) fn last_in_open(&self) -> Option<Seq> {
+        let open = self.open.as_ref()?;
+        let last = inspect::last_in(open.scan.file()).ok().flatten()?;
+        Some(open.end.map_or(last, |end| last.min(end - 1)))
     }
 
     /// What was passed over so far.

@@ -48,6 +48,11 @@ pub(crate) enum Step {
 }
 
 impl SegmentScan {
+    /// The file that is read, whatever its name is by now.
+    pub(crate) fn file(&self) -> &File {
+        &self.lines.file
+    }
+
     /// Opens a segment and reads its first line.
     pub(crate) fn open(path: &Path, first: Seq) -> io::Result<SegmentScan> {
         let mut scan = SegmentScan {

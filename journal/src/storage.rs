@@ -203,7 +203,7 @@ pub(crate) struct WriterLock {
 }
 
 /// Name of the file that the writer's lock is on.
-pub(crate) const LOCK_NAME: &str = "lock";
+pub const LOCK_NAME: &str = "lock";
 
 /// A lock that is still taken after these tries belongs to a writer.
 const LOCK_TRIES: u32 = 10;

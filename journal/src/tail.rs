@@ -18,6 +18,7 @@ pub struct Tail {
     // Both are changed under `state`'s lock only; they are atomics so that they can be read without.
     written: AtomicU64,
     synced: AtomicU64,
+    oldest: AtomicU64,
     cache_bytes: usize,
     state: Mutex<State>,
     grown: Condvar,
@@ -35,6 +36,7 @@ impl Tail {
         Tail {
             written: AtomicU64::new(last),
             synced: AtomicU64::new(last),
+            oldest: AtomicU64::new(last + 1),
             cache_bytes,
             state: Mutex::default(),
             grown: Condvar::new(),
@@ -52,6 +54,17 @@ impl Tail {
     pub fn synced(&self) -> Seq {
         // SYNC POINT: with the release in `set_synced`.
         self.synced.load(Ordering::Acquire)
+    }
+
+    /// The first number of the oldest segment: what comes before it is gone from the files.
+    pub fn oldest(&self) -> Seq {
+        self.oldest.load(Ordering::Acquire)
+    }
+
+    /// The first number that a reader can still get, from the files or from the cache.
+    pub fn available_from(&self) -> Seq {
+        let oldest = self.oldest();
+        self.lock().chunks.front().map_or(oldest, |chunk| chunk.first.min(oldest))
     }
 
     /// Blocks until [`Self::written`] is beyond `seq`, `timeout` is over or the tail is closed;
@@ -132,6 +145,10 @@ impl Tail {
     pub(crate) fn set_synced(&self, seq: Seq) {
         // SYNC POINT: with the acquire in `synced`.
         self.synced.store(seq, Ordering::Release);
+    }
+
+    pub(crate) fn set_oldest(&self, seq: Seq) {
+        self.oldest.store(seq, Ordering::Release);
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {

@@ -18,7 +18,7 @@ pub(crate) fn event(payload: &[u8]) -> Event<'_> {
     Event {
         id: [7; 16],
         timestamp_ns: 1_794_000_000_000_000_000,
-        monotonic_ns: 5,
+        monotonic_ns: Some(5),
         agent: None,
         event: None,
         session_id: None,

@@ -187,8 +187,9 @@ fn switched_off_it_reads_its_stdin_and_does_nothing_else() {
 #[test]
 fn events_to_skip_are_known_by_the_command_line_or_the_payload() {
     let list = "PreToolUse, MessageDisplay";
-    let cases: [(&[&str], &str, bool); 9] = [
+    let cases: [(&[&str], &str, bool); 10] = [
         (&[], r#"{"hook_event_name":"PreToolUse"}"#, true),
+        (&[], r#"{"hookEventName":"PreToolUse"}"#, true),
         (
             &[],
             r#" { "a" : {"x":["]",{}]}, "s":"\"}", "hook_event_name" : "MessageDisplay" }"#,

@@ -48,6 +48,25 @@ impl Drop for IdleChild {
 }
 
 #[test]
+fn what_a_dead_daemon_journaled_and_did_not_release_is_not_given_out_again_after_the_move() {
+    let _alone = alone();
+    let bus = Bus::new();
+    let mut drain = bus.drain();
+    let mut producer = bus.producer();
+    producer.publish(b"journaled".as_slice()).unwrap();
+    let journaled = drain.next_batch().records().map(|record| record.header.id).collect();
+    producer.publish(b"not journaled".as_slice()).unwrap();
+    drop(drain);
+    std::fs::remove_file(bus.ring()).unwrap();
+    // It cannot know what the daemon did, and moves both to the spool.
+    drop(producer);
+    let mut drain = bus.drain();
+    drain.recover(&[], journaled);
+    assert_eq!(payloads(&drain_all(&mut drain)), ["not journaled"]);
+    assert_eq!(drain.counts().journaled_spool_entries, 1);
+}
+
+#[test]
 fn producers_that_leave_a_removed_ring_at_once_all_take_along_what_is_theirs() {
     const PRODUCERS: usize = 8;
     let bus = Bus::new();

@@ -103,14 +103,21 @@ impl Pump {
     /// no error here: it is tried again, and shown in the stats.
     pub fn start(self, sink: Box<dyn Sink>, tail: Arc<Tail>) -> Result<PumpHandle, StartError> {
         let from = match self.start {
-            Start::Oldest => OLDEST,
+            // A number, so that what is deleted from here on counts as lost.
+            Start::Oldest => tail.oldest(),
             Start::Now => tail.written() + 1,
         };
-        let (cursor, found) = Cursor::open(&self.cursor_dir, &self.name, from)
-            .map_err(|source| StartError::Cursor { sink: self.name.clone(), source })?;
+        let failed = |source| StartError::Cursor { sink: self.name.clone(), source };
+        let (mut cursor, found) =
+            Cursor::open(&self.cursor_dir, &self.name, from).map_err(failed)?;
+        if cursor.position() == OLDEST {
+            cursor.store(tail.oldest()).map_err(failed)?;
+        }
         let shared = Arc::new(Shared::new(&self.name, cursor.position()));
+        shared.update(|stats| stats.lost = cursor.lost().clone());
         report_cursor(found, &shared);
         let worker = Worker {
+            name: self.name.clone(),
             next: cursor.position(),
             feed: Feed::new(self.journal_dir, Arc::clone(&tail), cursor.position()),
             cursor,
@@ -151,7 +158,7 @@ pub struct Stopped {
 impl PumpHandle {
     /// What the worker is doing, now.
     pub fn stats(&self) -> SinkStats {
-        self.shared.stats(self.tail.written())
+        self.shared.stats(&self.tail)
     }
 
     /// The oldest number that this sink would ask for after a restart: the journal must keep it.

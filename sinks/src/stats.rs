@@ -4,7 +4,7 @@ use std::error::Error;
 use std::fmt::Write as _;
 use std::time::SystemTime;
 
-use hookring_journal::{OLDEST, Seq};
+use hookring_journal::{Losses, OLDEST, Seq, Tail};
 
 /// The causes of one error that are spelled out at most.
 const CAUSES_SHOWN: usize = 8;
@@ -37,13 +37,17 @@ pub struct SinkStats {
     pub next_seq: Seq,
     /// The cursor as stored: where a restart would begin. Never above `next_seq`.
     pub stored_seq: Seq,
-    /// Events that are in the journal and not yet delivered.
+    /// Events that the journal can still give, up to `counted_to`, and that are not yet delivered.
     pub lag_events: u64,
+    /// The last number that was written when `lag_events` was counted.
+    pub counted_to: Seq,
     /// The oldest event not yet delivered; `None` when there is none.
     pub oldest_undelivered: Option<Seq>,
     /// Events that could not be read from the journal, because their line is damaged or because
     /// retention deleted them before this sink took them.
     pub skipped_events: u64,
+    /// The same since the sink's cursor was made, with the latest numbers.
+    pub lost: Losses,
     /// The last thing that went wrong, kept after it is over.
     pub last_error: Option<LastError>,
 }
@@ -59,18 +63,22 @@ impl SinkStats {
             next_seq: position,
             stored_seq: position,
             lag_events: 0,
+            counted_to: 0,
             oldest_undelivered: None,
             skipped_events: 0,
+            lost: Losses::default(),
             last_error: None,
         }
     }
 
-    /// A sink whose worker could not be started. Where it stands is not known, so all that is
-    /// written counts as not delivered.
-    pub fn not_started(name: &str, last_error: Option<LastError>, written: Seq) -> SinkStats {
+    /// A sink whose worker could not be started. Where it stands is not known, so all that the
+    /// journal has counts as not delivered.
+    pub fn not_started(name: &str, last_error: Option<LastError>, tail: &Tail) -> SinkStats {
+        let written = tail.written();
         SinkStats {
             state: SinkState::Retrying,
-            lag_events: written,
+            lag_events: (written + 1).saturating_sub(tail.available_from()),
+            counted_to: written,
             last_error,
             ..SinkStats::at(name, OLDEST)
         }

@@ -93,7 +93,7 @@ pub(crate) fn event(payload: &[u8]) -> Event<'_> {
     Event {
         id: rand_id(),
         timestamp_ns: 1_700_000_000_000_000_000,
-        monotonic_ns: 5,
+        monotonic_ns: Some(5),
         agent: Some("test"),
         event: None,
         session_id: None,

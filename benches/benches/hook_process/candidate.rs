@@ -11,9 +11,9 @@ use tempfile::TempDir;
 use crate::loopback::Loopback;
 use crate::process::{Sample, time};
 
-/// Programs that take many milliseconds are timed in few rounds; an odd number, so that these are
+/// Programs that take many milliseconds are timed in fewer rounds; an odd number, so that these are
 /// not all of the same direction.
-const SLOW: usize = 21;
+const SLOW: usize = 9;
 
 /// A program that an agent might run as a hook.
 pub(crate) struct Candidate {
@@ -39,8 +39,8 @@ pub(crate) struct Bench {
     pub(crate) session: String,
     /// How many times the hook command was run.
     pub(crate) published: usize,
-    floor: PathBuf,
-    emit: PathBuf,
+    pub(crate) floor: PathBuf,
+    pub(crate) emit: PathBuf,
     scratch: PathBuf,
     /// Where ring and spool are.
     pub(crate) hookring_dir: PathBuf,

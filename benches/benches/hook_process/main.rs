@@ -1,11 +1,12 @@
 //! What one hook costs its agent: from spawning the process to having reaped it, beside the floor
 //! (a program that only reads its stdin) and beside what hooks are commonly made of.
 //!
-//! `cargo xtask bench --bench hook_process [-- --rounds N]`. All programs take turns in one run, so
-//! the ratios hold where the absolute times do not.
+//! `cargo xtask bench --bench hook_process [-- --rounds N] [--json FILE]`. All programs take turns in
+//! one run, so the ratios hold where the absolute times do not.
 
 mod candidate;
 mod drainer;
+mod figures;
 mod loopback;
 mod process;
 mod reader;
@@ -16,9 +17,11 @@ use std::path::PathBuf;
 use std::thread;
 use std::time::Duration;
 
-use anyhow::{Context as _, Result, bail};
+use anyhow::{Context as _, Error, Result};
 use candidate::{Bench, Candidate};
 use drainer::Drainer;
+use hookring_benches::args::Args;
+use hookring_benches::figures::Figures;
 use hookring_benches::machine::Machine;
 use reader::Reader;
 use report::Row;
@@ -29,6 +32,8 @@ const DEFAULT_ROUNDS: usize = 1000;
 const WARM_UP_ROUNDS: usize = 10;
 /// The large payload takes a share of the rounds, or it would fill a small machine's tmpfs.
 const LARGE_SHARE: usize = 4;
+/// So do the runs with a daemon, most of whose time is spent waiting for it to fall asleep.
+const DAEMON_SHARE: usize = 4;
 /// Silence after which a reader with nothing to do sleeps.
 const SILENCE: Duration = Duration::from_millis(5);
 
@@ -46,32 +51,63 @@ enum ReadBy {
     SleepingDaemon,
 }
 
+impl ReadBy {
+    fn describe(self) -> &'static str {
+        match self {
+            ReadBy::Drainer => "reader awake",
+            ReadBy::BusyDaemon => "daemon busy with the event before",
+            ReadBy::SleepingDaemon => "daemon asleep, to be woken",
+        }
+    }
+}
+
 fn main() -> Result<()> {
-    let rounds = rounds(env::args().skip(1))?;
-    let large_rounds = (rounds / LARGE_SHARE).max(1);
+    let args = Args::read(env::args().skip(1)).map_err(Error::msg)?;
     let bin_dir = env::var_os("HOOKRING_TEST_BIN_DIR").map(PathBuf::from);
     let bin_dir = bin_dir.context("HOOKRING_TEST_BIN_DIR is not set; run `cargo xtask bench`")?;
     let mut bench = Bench::new(&bin_dir)?;
     println!("one hook process, spawn to reaped | {}", Machine::look());
+    let figures = measure(&mut bench, args.rounds.unwrap_or(DEFAULT_ROUNDS))?;
+    match &args.json {
+        Some(path) => {
+            figures.write(path).with_context(|| format!("could not write {}", path.display()))
+        }
+        None => Ok(()),
+    }
+}
 
+fn measure(bench: &mut Bench, rounds: usize) -> Result<Figures> {
+    let large_rounds = (rounds / LARGE_SHARE).max(1);
+    let mut figures = Figures::default();
     let drainer = Drainer::start(&bench.hookring_dir)?;
-    run(&mut bench, SMALL_BYTES, rounds, ReadBy::Drainer)?;
-    run(&mut bench, LARGE_BYTES, large_rounds, ReadBy::Drainer)?;
+    for (bytes, rounds) in [(SMALL_BYTES, rounds), (LARGE_BYTES, large_rounds)] {
+        let rows = run(bench, bytes, rounds, ReadBy::Drainer)?;
+        figures.add(figures::of(&rows, bytes));
+    }
+    figures.rows.push(figures::cpuid(&bench.emit, &bench.floor)?);
     drainer.finish(std::mem::take(&mut bench.published))?;
 
-    let Some(daemon) = Reader::start(&mut bench)? else {
+    let Some(daemon) = Reader::start(bench)? else {
         println!("left out: the daemon, because `{} run` did not work", bench.daemon.display());
-        return Ok(());
+        return Ok(figures);
     };
     for read_by in [ReadBy::BusyDaemon, ReadBy::SleepingDaemon] {
-        run(&mut bench, SMALL_BYTES, rounds, read_by)?;
-        run(&mut bench, LARGE_BYTES, large_rounds, read_by)?;
+        for (bytes, rounds) in [(SMALL_BYTES, rounds), (LARGE_BYTES, large_rounds)] {
+            let rows = run(bench, bytes, rounds.div_ceil(DAEMON_SHARE), read_by)?;
+            figures.rows.extend(figures::with_daemon(&rows, bytes, read_by.describe()));
+        }
     }
-    daemon.finish(&bench)
+    daemon.finish(bench)?;
+    Ok(figures)
 }
 
 /// Times every candidate in turn and prints a table.
-fn run(bench: &mut Bench, payload_bytes: usize, rounds: usize, read_by: ReadBy) -> Result<()> {
+fn run(
+    bench: &mut Bench,
+    payload_bytes: usize,
+    rounds: usize,
+    read_by: ReadBy,
+) -> Result<Vec<Row>> {
     let payload = bench.payload(payload_bytes);
     let mut candidates: Vec<Candidate> = bench.candidates();
     if read_by != ReadBy::Drainer {
@@ -97,13 +133,8 @@ fn run(bench: &mut Bench, payload_bytes: usize, rounds: usize, read_by: ReadBy) 
             }
         }
     }
-    let reader = match read_by {
-        ReadBy::Drainer => "reader awake",
-        ReadBy::BusyDaemon => "daemon busy with the event before",
-        ReadBy::SleepingDaemon => "daemon asleep, to be woken",
-    };
-    report::print(&format!("{payload_bytes} B on stdin, {reader}"), &rows);
-    Ok(())
+    report::print(&format!("{payload_bytes} B on stdin, {}", read_by.describe()), &rows);
+    Ok(rows)
 }
 
 /// Which of `count` candidates comes at this turn: the first one moves on from round to round, and
@@ -112,20 +143,4 @@ fn run(bench: &mut Bench, payload_bytes: usize, rounds: usize, read_by: ReadBy) 
 fn whose_turn(turn: usize, round: usize, count: usize) -> usize {
     let at = (turn + round) % count;
     if round.is_multiple_of(2) { at } else { count - 1 - at }
-}
-
-fn rounds(mut args: impl Iterator<Item = String>) -> Result<usize> {
-    let mut rounds = DEFAULT_ROUNDS;
-    while let Some(arg) = args.next() {
-        match arg.as_str() {
-            // Cargo says this to every bench.
-            "--bench" => {}
-            "--rounds" => {
-                let value = args.next().context("--rounds needs a number")?;
-                rounds = value.parse().with_context(|| format!("--rounds {value}: no number"))?;
-            }
-            other => bail!("unknown argument `{other}`; there is only --rounds N"),
-        }
-    }
-    Ok(rounds.max(1))
 }

@@ -10,7 +10,7 @@ const DIGITS: u8 = 3;
 
 /// All samples of one program.
 pub(crate) struct Row {
-    name: &'static str,
+    pub(crate) name: &'static str,
     reaped_ns: Histogram<u64>,
     spawned_ns: Histogram<u64>,
     page_faults: Histogram<u64>,
@@ -29,8 +29,14 @@ impl Row {
         Ok(())
     }
 
-    fn p50_us(&self) -> f64 {
-        us(&self.reaped_ns, 0.5)
+    /// The time below which so large a part of the runs stayed.
+    pub(crate) fn reaped_us(&self, quantile: f64) -> f64 {
+        us(&self.reaped_ns, quantile)
+    }
+
+    /// The median of the kernel's account.
+    pub(crate) fn page_faults(&self) -> u64 {
+        self.page_faults.value_at_quantile(0.5)
     }
 }
 
@@ -41,17 +47,17 @@ pub(crate) fn print(title: &str, rows: &[Row]) {
         "{:<22}{:>7}{:>10}{:>10}{:>10}{:>15}{:>13}",
         "program", "n", "p50 µs", "p99 µs", "× floor", "spawn p50 µs", "page faults"
     );
-    let floor_us = rows.first().map_or(f64::NAN, Row::p50_us);
+    let floor_us = rows.first().map_or(f64::NAN, |row| row.reaped_us(0.5));
     for row in rows {
         println!(
             "{:<22}{:>7}{:>10.1}{:>10.1}{:>10.2}{:>15.1}{:>13}",
             row.name,
             row.reaped_ns.len(),
-            row.p50_us(),
-            us(&row.reaped_ns, 0.99),
-            row.p50_us() / floor_us,
+            row.reaped_us(0.5),
+            row.reaped_us(0.99),
+            row.reaped_us(0.5) / floor_us,
             us(&row.spawned_ns, 0.5),
-            row.page_faults.value_at_quantile(0.5),
+            row.page_faults(),
         );
     }
 }

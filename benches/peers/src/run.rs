@@ -4,18 +4,18 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
 use anyhow::Result;
+use hookring_benches::figures::Figures;
 use hookring_benches::machine::hop;
 use tempfile::TempDir;
 
 use crate::aeron_driver::Driver;
 use crate::peers::{Peer, Place, Shape};
-use crate::report::Row;
 use crate::watchdog;
 
 /// What the blocks share.
 pub(crate) struct Run {
     pub(crate) is_quick: bool,
-    pub(crate) rows: Vec<Row>,
+    pub(crate) figures: Figures,
     /// Every measurement of the cache line's way from core to core, in ns.
     pub(crate) hops: Vec<f64>,
     // Before the directory that it uses.
@@ -31,7 +31,12 @@ impl Run {
         let dir = if shm.is_dir() { TempDir::new_in(shm)? } else { TempDir::new()? };
         let driver = Driver::start(dir.path())?;
         driver.set_awake(false);
-        Ok(Run { is_quick, rows: Vec::new(), hops: Vec::new(), driver, dir, places: 0 })
+        Ok(Run { is_quick, figures: Figures::default(), hops: Vec::new(), driver, dir, places: 0 })
+    }
+
+    /// The run's own directory.
+    pub(crate) fn dir(&self) -> &Path {
+        self.dir.path()
     }
 
     /// A directory for two ends to meet in.

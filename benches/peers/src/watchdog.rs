@@ -8,24 +8,36 @@ use std::time::{Duration, Instant};
 const LIMIT: Duration = Duration::from_secs(60);
 const LOOK_EVERY: Duration = Duration::from_secs(2);
 
-/// What this process does, and since when.
-static TURN: LazyLock<Mutex<(String, Instant)>> = LazyLock::new(|| {
+/// What this process does.
+struct Turn {
+    name: String,
+    began: Instant,
+    limit: Duration,
+}
+
+static TURN: LazyLock<Mutex<Turn>> = LazyLock::new(|| {
     thread::spawn(|| {
         loop {
             thread::sleep(LOOK_EVERY);
             let turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
-            if turn.1.elapsed() > LIMIT {
-                eprintln!("gave up after {} s: {}", LIMIT.as_secs(), turn.0);
+            if turn.began.elapsed() > turn.limit {
+                eprintln!("gave up after {} s: {}", turn.limit.as_secs(), turn.name);
                 process::exit(1);
             }
         }
     });
-    Mutex::new((String::new(), Instant::now()))
+    Mutex::new(Turn { name: String::new(), began: Instant::now(), limit: LIMIT })
 });
 
 /// To be called when a turn begins, with a name for it.
-pub(crate) fn begin(turn: &str) {
+pub(crate) fn begin(name: &str) {
+    begin_long(name, LIMIT);
+}
+
+/// The same for a turn that may take longer.
+pub(crate) fn begin_long(name: &str, limit: Duration) {
     let mut current = TURN.lock().unwrap_or_else(PoisonError::into_inner);
-    turn.clone_into(&mut current.0);
-    current.1 = Instant::now();
+    name.clone_into(&mut current.name);
+    current.began = Instant::now();
+    current.limit = limit;
 }

@@ -4,6 +4,7 @@
 use super::Counts;
 use super::batch::{Batch, LaneEnd, Origin};
 use super::sigbus::Guard;
+use super::turn::Turn;
 use crate::atomic::Ordering;
 use crate::control::Control;
 use crate::crc::Crc32c;
@@ -16,21 +17,26 @@ pub(super) struct Lane<'a> {
     pub(super) control: &'a Control,
     /// The data of all lanes.
     pub(super) data: &'a Region,
-    /// What stands watch over the data, the file behind it, and whether that was too short when the
-    /// round began.
+    /// What stands watch over the data, and the file behind it.
     pub(super) guard: &'a Guard,
     pub(super) file: &'a Fd,
-    pub(super) is_cut: bool,
     pub(super) crc: Crc32c,
 }
 
 impl Lane<'_> {
-    /// Whether the data up to `end` was there: behind a cut the mapping holds zeros, which only a CRC
-    /// would show.
-    fn is_there(&self, end: usize) -> bool {
+    /// Whether a body that ends at `end` was there: behind a cut the last page of the file holds zeros,
+    /// which only a CRC would show, and every other page hits the guard. So a body that ends in
+    /// anything else was there, and the file, which takes a system call, is not asked.
+    #[inline]
+    fn is_there(&self, end: usize, body: &[u8]) -> bool {
+        let may_be_cut = body.last() == Some(&0) || self.guard.is_hit();
+        !may_be_cut || self.is_long_enough(end)
+    }
+
+    #[cold]
+    fn is_long_enough(&self, end: usize) -> bool {
         let end = self.control.geometry().data_offset() + end as u64;
-        let is_cut = self.is_cut || self.guard.is_hit();
-        !is_cut || sys::fstat(self.file).is_ok_and(|stat| stat.bytes >= end)
+        sys::fstat(self.file).is_ok_and(|stat| stat.bytes >= end)
     }
 }
 
@@ -48,23 +54,16 @@ pub(super) struct LaneReader {
     /// was given out, too: no journal knows of them, so a reader that died while it released one
     /// would leave zeros where its successor begins.
     given: u64,
-    /// The tail of this round.
+    /// The tail of this round, and that of the round before.
     tail: u64,
+    seen: u64,
     /// The record at `read`, once it was looked at.
     next: Option<RecordHeader>,
     /// Stamps never fall within a lane.
     last_stamp_ns: u64,
-    /// A record at this position was stamped after the clock of this round.
-    deferred: Option<Deferred>,
     /// Whether `released` can be trusted: a head that contradicts its tail says nothing.
     is_position_known: bool,
     state: State,
-}
-
-#[derive(Copy, Clone, PartialEq, Eq, Debug)]
-struct Deferred {
-    position: u64,
-    round_ns: u64,
 }
 
 #[derive(Copy, Clone, PartialEq, Eq, Debug)]
@@ -97,9 +96,9 @@ impl LaneReader {
             read: start,
             given: start,
             tail: start,
+            seen: start,
             next: None,
             last_stamp_ns: 0,
-            deferred: None,
             is_position_known: sane,
             state: State::Sound,
         };
@@ -160,6 +159,7 @@ impl LaneReader {
 
     /// Reads the tail, once per round.
     pub(super) fn load_tail(&mut self, control: &Control) {
+        self.seen = self.tail;
         // Acquire: pairs with the producer's release of the tail.
         self.tail = control.tail(self.index).load(Ordering::Acquire);
     }
@@ -170,13 +170,14 @@ impl LaneReader {
             && self.tail.is_multiple_of(RECORD_ALIGN)
     }
 
-    /// The stamp of the lane's next record, if it has one that may be given out in this round.
+    /// When the lane's next record comes out, if it has one.
+    #[inline(always)]
     pub(super) fn peek(
         &mut self,
         lane: &Lane<'_>,
         now_ns: u64,
         counts: &mut Counts,
-    ) -> Option<u64> {
+    ) -> Option<Turn> {
         if self.state != State::Sound || (self.next.is_none() && self.tail == self.read) {
             return None;
         }
@@ -184,27 +185,13 @@ impl LaneReader {
             self.condemn(lane.control, counts);
             return None;
         }
-        let stamp_ns = self.next?.stamp_ns;
-        if stamp_ns <= now_ns {
-            return Some(stamp_ns.max(self.last_stamp_ns));
-        }
-        match self.deferred.filter(|deferred| deferred.position == self.read) {
-            // It was here in an earlier round, so it was published before this round's clock was read.
-            Some(deferred) if deferred.round_ns < now_ns => {
-                counts.clamped_stamps += 1;
-                let next = self.next.as_mut()?;
-                next.stamp_ns = now_ns;
-                Some(now_ns.max(self.last_stamp_ns))
-            }
-            Some(_) => None,
-            None => {
-                self.deferred = Some(Deferred { position: self.read, round_ns: now_ns });
-                None
-            }
-        }
+        let is_seen = self.read < self.seen;
+        let turn = Turn::new(self.next?.stamp_ns, now_ns, is_seen);
+        Some(turn.not_before(self.last_stamp_ns))
     }
 
     /// Finds the next data record before the tail; `false`: damage.
+    #[inline(always)]
     fn look(&mut self, lane: &Lane<'_>) -> bool {
         if !self.is_tail_sane() {
             return false;
@@ -235,52 +222,58 @@ impl LaneReader {
     }
 
     /// Gives out the record that [`Self::peek`] found.
-    pub(super) fn take(&mut self, lane: &Lane<'_>, batch: &mut Batch, counts: &mut Counts) {
+    // Always inlined, as is what it calls and `peek`: in a run of records, a header then need not go
+    // through memory from one to the other.
+    #[inline(always)]
+    pub(super) fn take(
+        &mut self,
+        lane: &Lane<'_>,
+        now_ns: u64,
+        batch: &mut Batch,
+        counts: &mut Counts,
+    ) {
         let Some(header) = self.next.take() else { return };
-        if self.copy(lane, self.read, &header, batch) {
+        if self.copy(lane, self.read, &header, now_ns, batch) {
             self.read += header.lane_bytes();
             self.given = self.read;
             counts.lane_records += 1;
+            counts.clamped_stamps += u64::from(header.stamp_ns > now_ns);
         } else {
             self.condemn(lane.control, counts);
         }
     }
 
     /// Copies a record into the batch; `false`: its CRC does not fit, or it was cut off.
-    fn copy(&mut self, lane: &Lane<'_>, at: u64, header: &RecordHeader, batch: &mut Batch) -> bool {
+    #[inline(always)]
+    fn copy(
+        &mut self,
+        lane: &Lane<'_>,
+        at: u64,
+        header: &RecordHeader,
+        now_ns: u64,
+        batch: &mut Batch,
+    ) -> bool {
         let buffer = batch.buffer();
         let start = buffer.len();
         let body = (header.meta_bytes + header.payload_bytes) as usize;
         let from = self.base + self.offset(at) + RECORD_HEADER_BYTES;
         lane.data.append_to(from, body, buffer);
         let is_whole = if header.flags & flag::CRC != 0 {
-            self.is_crc_right(lane, at, header, &buffer[start..])
+            let (meta, payload) = buffer[start..].split_at(header.meta_bytes as usize);
+            header.compute_crc(lane.crc, meta, payload) == header.crc
         } else {
-            lane.is_there(from + body)
+            lane.is_there(from + body, &buffer[start..])
         };
         if !is_whole {
             buffer.truncate(start);
             return false;
         }
-        self.last_stamp_ns = self.last_stamp_ns.max(header.stamp_ns);
+        self.last_stamp_ns = self.last_stamp_ns.max(header.stamp_ns.min(now_ns));
         let bus = lane.control.geometry().bus;
         let end = at + header.lane_bytes();
         let origin = Origin::Lane(LaneEnd { bus, lane: self.index as u16, end });
         batch.push(*header, self.last_stamp_ns, start, origin);
         true
-    }
-
-    /// The CRC over the header as it was published (a clamped stamp is the reader's) and the body.
-    fn is_crc_right(&self, lane: &Lane<'_>, at: u64, header: &RecordHeader, body: &[u8]) -> bool {
-        let mut published = *header;
-        if self.deferred.is_some_and(|deferred| deferred.position == at) {
-            let Some(original) = self.header_at(lane, at, at + header.lane_bytes()) else {
-                return false;
-            };
-            published.stamp_ns = original.stamp_ns;
-        }
-        let (meta, payload) = body.split_at(header.meta_bytes as usize);
-        published.compute_crc(lane.crc, meta, payload) == header.crc
     }
 
     /// Everything given out is safe elsewhere: zeroes it and moves the head.
@@ -329,7 +322,7 @@ impl LaneReader {
             accounted = accounted.max(to);
             lost
         };
-        for mut header in self.candidates(lane, published, counts) {
+        for header in self.candidates(lane, published, counts) {
             let at = header.position;
             if header.kind == kind::PAD {
                 counts.damaged_bytes += account(at, at + header.lane_bytes());
@@ -338,13 +331,9 @@ impl LaneReader {
             if at < end {
                 continue;
             }
-            if header.stamp_ns > now_ns {
-                self.deferred = Some(Deferred { position: at, round_ns: now_ns });
-                header.stamp_ns = now_ns;
-                counts.clamped_stamps += 1;
-            }
-            if self.copy(lane, at, &header, batch) {
+            if self.copy(lane, at, &header, now_ns, batch) {
                 counts.lane_records += 1;
+                counts.clamped_stamps += u64::from(header.stamp_ns > now_ns);
                 end = at + header.lane_bytes();
                 counts.damaged_bytes += account(at, end);
             } else if published.is_none() {
@@ -399,7 +388,7 @@ impl LaneReader {
         lane.data.zero(self.base, self.lane_bytes as usize);
         (self.released, self.given) = (restart, restart);
         (self.read, self.tail) = (restart, restart);
-        (self.state, self.deferred, self.is_position_known) = (State::Sound, None, true);
+        (self.state, self.is_position_known) = (State::Sound, true);
         lane.control.tail(self.index).store(restart, Ordering::Release);
         lane.control.head(self.index).store(restart, Ordering::Release);
         lane.control.condemned(self.index).store(0, Ordering::Release);

@@ -8,6 +8,9 @@ mod batch;
 mod journaled;
 mod lane_reader;
 mod look;
+#[cfg(all(test, loom))]
+mod models;
+mod not_rings;
 mod place_reader;
 mod places;
 mod report;
@@ -20,6 +23,7 @@ mod spool_counters;
 mod spool_entry;
 mod spool_file;
 mod spool_reader;
+mod turn;
 
 pub use batch::{Batch, LaneEnd, Origin, Record};
 pub use look::look;
@@ -29,11 +33,12 @@ pub use report::{OpenError, PlaceReport};
 use crate::atomic::{Ordering, fence};
 use crate::doorbell;
 use crate::place::Places;
-use crate::sys;
+use crate::sys::{self, Errno};
 use places::PlaceSet;
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 use std::time::Duration;
+use turn::{Due, Turn};
 
 /// A batch takes no further record when it holds this many bytes.
 pub const MAX_BATCH_BYTES: usize = 1024 * 1024;
@@ -98,16 +103,18 @@ impl Drain {
     }
 
     /// Takes up what a journal knows of an earlier reader: no record before these ends, and no spool
-    /// entry or record of a damaged ring with one of these ids, is given out again, now or later. To be called before the first
-    /// batch.
+    /// entry or record of a damaged ring with one of these ids, is given out again, now or later. To be
+    /// called before the first batch.
     pub fn recover(&mut self, ends: &[LaneEnd], ids: Vec<[u8; 16]>) {
         self.places.recover(ends, ids, &mut self.counts);
     }
 
-    /// Gathers the next batch, in the order of time; empty when there is nothing. The previous batch
-    /// must have been released.
+    /// Gathers the next batch, in the order of time; empty when there is nothing. A batch that was not
+    /// released is given out again as it is.
     pub fn next_batch(&mut self) -> &Batch {
-        self.batch.clear();
+        if !self.batch.is_empty() {
+            return &self.batch;
+        }
         if !self.is_round_open {
             self.begin_round();
         }
@@ -181,6 +188,13 @@ impl Drain {
         self.places.stuck()
     }
 
+    /// Makes sure that no spool entry that was released comes back after a loss of power: to be called
+    /// before the journal begins a segment, since a restart knows the events of the last one only. On
+    /// error: the place, and what the system said.
+    pub fn sync_released(&mut self) -> Result<(), (String, Errno)> {
+        self.places.sync_unlinked()
+    }
+
     /// Sleeps until a producer rings, or for the time limit.
     pub fn wait(&mut self, limit: Duration) {
         let limit_ns = u64::try_from(limit.as_nanos()).unwrap_or(u64::MAX);
@@ -207,6 +221,12 @@ impl Drain {
         self.is_listing_due = true;
     }
 
+    /// The part of [`Self::maintain`] that may be done while a batch is not released: sets the counters
+    /// of spools right, and tries again what could not be read.
+    pub fn look_after_counters(&mut self) {
+        self.places.look_after_counters(&mut self.counts);
+    }
+
     /// Changes sizes and limits, with the next [`Self::maintain`].
     pub fn set_options(&mut self, options: Options) {
         self.places.set_options(options);
@@ -226,25 +246,33 @@ impl Drain {
     fn merge(&mut self, now_ns: u64) -> bool {
         let (batch, counts) = (&mut self.batch, &mut self.counts);
         let horizon_ns = self.horizon_ns;
-        let is_in_sight = |stamp: &u64| *stamp <= horizon_ns;
+        let is_in_sight = |turn: &Turn| turn.stamp_ns.max(turn.published_ns) <= horizon_ns;
+        let is_seen = |turn: &Turn| turn.due == Due::Seen;
         let mut heap = BinaryHeap::new();
-        for source in 0..self.places.sources() {
-            if let Some(stamp) = self.places.peek(source, now_ns, counts).filter(is_in_sight) {
-                heap.push(Reverse((stamp, source)));
+        self.places.peek_all(now_ns, counts, |turn, source| {
+            if is_in_sight(&turn) {
+                heap.push(Reverse((turn, source)));
             }
-        }
-        while let Some(Reverse((_, source))) = heap.pop() {
-            let until = heap.peek().map_or((u64::MAX, usize::MAX), |Reverse(next)| *next);
-            loop {
-                if batch.is_full() {
-                    return false;
-                }
-                self.places.take(source, batch, counts);
-                match self.places.peek(source, now_ns, counts).filter(is_in_sight) {
-                    Some(stamp) if (stamp, source) < until => {}
-                    Some(stamp) => break heap.push(Reverse((stamp, source))),
-                    None => break,
-                }
+        });
+        let mut seen = heap.iter().filter(|Reverse((turn, _))| is_seen(turn)).count();
+        while let Some(Reverse((turn, source))) = heap.pop() {
+            seen -= usize::from(is_seen(&turn));
+            if turn.due == Due::Fresh && seen == 0 {
+                // Nothing else is left.
+                return true;
+            }
+            if batch.is_full() {
+                return false;
+            }
+            let until = heap.peek().map(|Reverse(next)| *next);
+            let goes_on = |turn: &Turn| {
+                let is_next = until.is_none_or(|until| (*turn, source) < until);
+                is_next && turn.due != Due::Fresh && is_in_sight(turn)
+            };
+            let next = self.places.take_run(source, now_ns, goes_on, batch, counts);
+            if let Some(turn) = next.filter(is_in_sight) {
+                seen += usize::from(is_seen(&turn));
+                heap.push(Reverse((turn, source)));
             }
         }
         true

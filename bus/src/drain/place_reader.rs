@@ -4,6 +4,7 @@
 use super::Counts;
 use super::batch::LaneEnd;
 use super::journaled::Journaled;
+use super::not_rings::{is_something_else, open_to_user, put_away, remove_unmade};
 use super::places::Options;
 use super::report::{OpenError, PlaceReport};
 use super::ring_reader::{ReadError, RingReader};
@@ -37,7 +38,8 @@ pub(super) struct PlaceReader {
     spool_dropped_before: u64,
     spool_error: Option<Refused>,
     retired: Vec<RetiredRing>,
-    /// One of those that an earlier daemon left behind could not be opened yet.
+    /// One of those that an earlier daemon left behind could not be opened yet, or a maker of another
+    /// may still be at work.
     is_old_ring_left: bool,
     /// Ring files with a damaged header.
     pub(super) salvaged: Vec<SalvageReader>,
@@ -207,6 +209,11 @@ impl PlaceReader {
             true
         });
         self.is_old_ring_left = is_listed.is_err();
+        names.retain(|name| {
+            let is_new = name.starts_with(create::NEW_PREFIX);
+            self.is_old_ring_left |= is_new && !remove_unmade(dir, name);
+            !is_new
+        });
         for name in names {
             let Err(error) = self.open_old_ring(&name, uid, counts) else { continue };
             self.is_old_ring_left = true;
@@ -272,13 +279,10 @@ impl PlaceReader {
                 }
                 Err(ReadError::Busy) => return Err(OpenError::Busy(format!("{name}/ring"))),
                 Err(ReadError::Ring(RingError::System(Errno::NOENT))) => {}
-                Err(ReadError::Ring(RingError::System(errno))) if mend_name(dir, uid, errno) => {
-                    counts.retired_rings += u64::from(errno != Errno::ACCES);
-                    let reason = std::io::Error::from(errno);
-                    self.ring_damage = Some(format!("it could not be opened: {reason}"));
+                Err(ReadError::Ring(RingError::System(Errno::ACCES))) if open_to_user(dir, uid) => {
                 }
                 // No fault of the ring: no descriptors, no memory. The next `maintain` tries again.
-                Err(ReadError::Ring(RingError::System(errno))) => {
+                Err(ReadError::Ring(RingError::System(errno))) if !is_something_else(dir) => {
                     self.ring_error = Some(std::io::Error::from(errno).to_string());
                     return Ok(());
                 }
@@ -286,7 +290,7 @@ impl PlaceReader {
                     match &error {
                         // Kept for the daemon that knows it.
                         RingError::Layout(LayoutError::Version { .. }) => {
-                            rename_aside(dir, RING, c"ring.other-version");
+                            put_away(dir, RING, c"ring.other-version");
                         }
                         RingError::Layout(_) => match set_aside(dir, RING, uid) {
                             Ok(salvaged) => self.salvaged.push(salvaged),
@@ -298,7 +302,7 @@ impl PlaceReader {
                                 return Ok(());
                             }
                         },
-                        _ => rename_aside(dir, RING, RING_BAD),
+                        _ => put_away(dir, RING, RING_BAD),
                     }
                     counts.retired_rings += 1;
                     self.ring_damage = Some(error.to_string());
@@ -385,13 +389,13 @@ impl PlaceReader {
             report.stuck_spool_entries = spool.stuck().len();
             report.unreadable_spool_entries = spool.unreadable();
             if spool.is_blocked_by_unreadable() {
-                report.spool_error = Some(format!(
+                report.spool_held_up = Some(format!(
                     "its entries wait, since {MAX_UNREADABLE} of them cannot be read; see what keeps hookring from reading or renaming them in {}/spool",
                     report.path
                 ));
             }
             if spool.is_stuck() {
-                report.spool_error = Some(format!(
+                report.spool_held_up = Some(format!(
                     "its entries wait, since {MAX_STUCK} that are journaled cannot be removed; make {}/spool writable",
                     report.path
                 ));
@@ -426,31 +430,6 @@ fn fits(ring: &RingReader, options: &Options) -> bool {
         // What its producers leave to the reader, this one must be able to do.
         && (!ring.has_joined() || sys::has_barrier())
         && !doorbell::is_retired(ring.doorbell())
-}
-
-/// Makes room for a ring where something stands that can never be opened as one: a link, a directory.
-/// A file of the user's that was closed to them is opened to them again. `false`: it is none of these.
-fn mend_name(dir: &Fd, uid: u32, errno: Errno) -> bool {
-    let Ok(stat) = sys::stat(Some(dir), RING) else { return false };
-    if stat.is_own_file(uid) {
-        return errno == Errno::ACCES && sys::set_mode_at(dir, RING, 0o600).is_ok();
-    }
-    if !stat.is_file() {
-        rename_aside(dir, RING, RING_BAD);
-    }
-    !stat.is_file()
-}
-
-/// Renames what has a ring's name. Where something has the other name that is not replaced by a
-/// renaming, a directory, say, another is found.
-pub(super) fn rename_aside(dir: &Fd, from: &CStr, to: &CStr) {
-    if sys::rename(dir, from, to).is_err()
-        && let Ok(to) = to.to_str()
-        && let Ok(other) = CString::new(format!("{to}.{}", create::hex(&create::random_uuid())))
-    {
-        // A failure shows as no ring to be had.
-        let _ = sys::rename(dir, from, &other);
-    }
 }
 
 /// Takes a ring file with a damaged header as its reader, and out of the way.

@@ -8,10 +8,12 @@ use super::report::{OpenError, PlaceReport};
 use super::ring_reader::RingReader;
 use super::salvage_reader::SalvageReader;
 use super::spool_reader::SpoolReader;
+use super::turn::Turn;
 use crate::atomic::AtomicU32;
 use crate::create;
 use crate::place::Places;
 use crate::spool;
+use crate::sys::Errno;
 
 /// What the daemon decides about rings and spools.
 #[derive(Copy, Clone, Debug, PartialEq, Eq)]
@@ -73,6 +75,20 @@ impl PlaceSet {
         Ok(set)
     }
 
+    /// One ring and nothing beside it, for the models.
+    #[cfg(all(test, loom))]
+    pub(super) fn of_ring(ring: RingReader) -> PlaceSet {
+        let mut place = PlaceReader::new(crate::place::Path::new(), true);
+        place.ring = Some(ring);
+        PlaceSet {
+            uid: 0,
+            options: Options::default(),
+            places: vec![place],
+            journaled_ends: Vec::new(),
+            journaled: Journaled::default(),
+        }
+    }
+
     /// Where no place exists that may hold a ring, the first that can be made is made.
     fn create_first(&self, places: &Places<'_>) {
         let with_ring = || (0..places.count()).filter(|place| places.has_ring(*place));
@@ -89,8 +105,8 @@ impl PlaceSet {
         self.list_spools(true, 0, counts);
     }
 
-    /// Lists the spools for the round with this clock, those that seem to be empty only if that `is_forced`; returns up to which
-    /// stamp all of them were seen.
+    /// Lists the spools for the round with this clock, those that seem to be empty only if that
+    /// `is_forced`; returns up to which stamp all of them were seen.
     pub(super) fn list_spools(
         &mut self,
         is_forced: bool,
@@ -111,6 +127,15 @@ impl PlaceSet {
         let unseen = self.journaled.ids().filter(|_| !is_known);
         let kept = salvaged.flat_map(SalvageReader::kept_ids);
         spools.flat_map(SpoolReader::stuck).chain(kept).chain(unseen).collect()
+    }
+
+    /// See [`SpoolReader::sync_unlinked`]; an error comes with the place's path.
+    pub(super) fn sync_unlinked(&mut self) -> Result<(), (String, Errno)> {
+        for place in &mut self.places {
+            let synced = place.spool.as_mut().map_or(Ok(()), SpoolReader::sync_unlinked);
+            synced.map_err(|errno| (place.name(), errno))?;
+        }
+        Ok(())
     }
 
     /// Whether some place has another spool by now than the one that is read. One system call per place.
@@ -135,13 +160,8 @@ impl PlaceSet {
         self.places.iter_mut().flat_map(PlaceReader::rings).map(|ring| ring.lanes()).sum()
     }
 
-    /// Sources of the merge: every lane of every ring first, then the spools, then the damaged rings.
-    pub(super) fn sources(&mut self) -> usize {
-        let salvaged: usize = self.places.iter().map(|place| place.salvaged.len()).sum();
-        self.lanes() + self.places.len() + salvaged
-    }
-
-    /// Finds a source: a lane of a ring, a spool, or a damaged ring.
+    /// Finds a source of the merge: every lane of every ring first, then the spools, then the damaged
+    /// rings.
     fn source(&mut self, mut source: usize) -> Option<Source<'_>> {
         let (lanes, places) = (self.lanes(), self.places.len());
         if source >= lanes + places {
@@ -160,20 +180,49 @@ impl PlaceSet {
         None
     }
 
-    pub(super) fn peek(&mut self, source: usize, now_ns: u64, counts: &mut Counts) -> Option<u64> {
-        match self.source(source)? {
-            Source::Lane(ring, lane) => ring.peek(lane, now_ns, counts),
-            Source::Spool(spool) => spool.peek(now_ns),
-            Source::Salvaged(salvaged) => salvaged.peek(now_ns, counts),
+    /// Calls `each` with the turn of every source's next record, and the source's number.
+    pub(super) fn peek_all(
+        &mut self,
+        now_ns: u64,
+        counts: &mut Counts,
+        mut each: impl FnMut(Turn, usize),
+    ) {
+        let mut source = 0;
+        let mut found = |turn: Option<Turn>| {
+            turn.into_iter().for_each(|turn| each(turn, source));
+            source += 1;
+        };
+        for ring in self.places.iter_mut().flat_map(PlaceReader::rings) {
+            ring.peek_all(now_ns, counts, &mut found);
+        }
+        for place in &mut self.places {
+            found(place.spool.as_mut().and_then(|spool| spool.peek(now_ns)));
+        }
+        for salvaged in self.places.iter_mut().flat_map(|place| &mut place.salvaged) {
+            found(salvaged.peek(now_ns));
         }
     }
 
-    pub(super) fn take(&mut self, source: usize, batch: &mut Batch, counts: &mut Counts) {
-        match self.source(source) {
-            Some(Source::Lane(ring, lane)) => ring.take(lane, batch, counts),
-            Some(Source::Spool(spool)) => spool.take(batch, counts),
-            Some(Source::Salvaged(salvaged)) => salvaged.take(batch, counts),
-            None => {}
+    /// Gives out the record that [`Self::peek_all`] found and, of a lane, those behind it for as long as
+    /// `goes_on` says so of their turns and the batch has room. The turn of the one behind them all.
+    pub(super) fn take_run(
+        &mut self,
+        source: usize,
+        now_ns: u64,
+        goes_on: impl Fn(&Turn) -> bool,
+        batch: &mut Batch,
+        counts: &mut Counts,
+    ) -> Option<Turn> {
+        match self.source(source)? {
+            Source::Lane(ring, lane) => ring.take_run(lane, now_ns, goes_on, batch, counts),
+            Source::Spool(spool) => {
+                spool.take(now_ns, batch, counts);
+                spool.peek(now_ns)
+            }
+            Source::Salvaged(salvaged) => {
+                salvaged.take(now_ns, batch, counts);
+                salvaged.peek(now_ns)
+            }
         }
     }
 
@@ -235,6 +284,13 @@ impl PlaceSet {
                 spool.remove_journaled(&self.journaled, counts);
             }
             place.drop_finished();
+        }
+    }
+
+    pub(super) fn look_after_counters(&mut self, counts: &mut Counts) {
+        for place in &mut self.places {
+            place.rings().for_each(RingReader::note_dropped);
+            place.spool.iter_mut().for_each(|spool| spool.look_after(counts));
         }
     }
 

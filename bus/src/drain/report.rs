@@ -37,7 +37,9 @@ impl std::fmt::Display for Refused {
             Self::Missing => f.write_str("missing"),
             Self::NotADirectory => f.write_str("not a directory, or a symbolic link"),
             Self::NotPrivate(stat) => {
-                write!(f, "belongs to uid {} with mode {:04o}", stat.uid, stat.mode & 0o7777)
+                let (uid, mode) = (stat.uid, stat.mode & 0o7777);
+                let user = crate::sys::effective_uid();
+                write!(f, "belongs to uid {uid} with mode {mode:04o}, not to uid {user} with 0700")
             }
             Self::System(errno) => std::io::Error::from(*errno).fmt(f),
         }
@@ -57,6 +59,8 @@ pub struct PlaceReport {
     pub ring_damage: Option<String>,
     /// Why it has no spool.
     pub spool_error: Option<String>,
+    /// Why entries of its spool wait.
+    pub spool_held_up: Option<String>,
     /// Lanes of its ring, and how many a producer holds now.
     pub lanes: usize,
     /// See `lanes`.

@@ -4,6 +4,7 @@ use super::Counts;
 use super::batch::{Batch, LaneEnd};
 use super::lane_reader::{Lane, LaneReader};
 use super::sigbus::Guard;
+use super::turn::Turn;
 use crate::atomic::{AtomicU32, Ordering, fence};
 use crate::control::{Control, RingError};
 use crate::crc::Crc32c;
@@ -36,8 +37,6 @@ pub(super) struct RingReader {
     retirement: Retirement,
     /// The mode that it was found with, if others could have opened it.
     open_mode: Option<u32>,
-    /// Its file was too short when the round began.
-    is_cut: bool,
     /// What producers dropped, when its header was last seen whole.
     noted_dropped: u64,
 }
@@ -72,9 +71,8 @@ impl RingReader {
         let data = Region::map(&file, geometry.data_offset(), bytes).map_err(ring)?;
         let guards = [Guard::new(control.region()), Guard::new(&data)];
         let crc = Crc32c::fastest();
-        let is_cut = false;
         let guard = &guards[1];
-        let view = Lane { control: &control, data: &data, guard, file: &file, is_cut, crc };
+        let view = Lane { control: &control, data: &data, guard, file: &file, crc };
         let lanes = (0..geometry.lanes).map(|lane| LaneReader::new(&view, lane, counts)).collect();
         let retirement = Retirement::InUse;
         let noted_dropped = control.dropped().load(Ordering::Relaxed);
@@ -88,7 +86,6 @@ impl RingReader {
             crc,
             retirement,
             open_mode,
-            is_cut,
             noted_dropped,
         })
     }
@@ -141,7 +138,6 @@ impl RingReader {
             data: &self.data,
             guard: &self.guards[1],
             file: &self.file,
-            is_cut: self.is_cut,
             crc: self.crc,
         };
         act(&mut self.lanes[lane], &view)
@@ -156,7 +152,6 @@ impl RingReader {
     }
 
     pub(super) fn load_tails(&mut self) {
-        self.is_cut = sys::fstat(&self.file).is_ok_and(|stat| stat.bytes < self.stat.bytes);
         for lane in &mut self.lanes {
             lane.load_tail(&self.control);
         }
@@ -166,12 +161,38 @@ impl RingReader {
         self.lanes.iter().any(|lane| lane.has_work(&self.control))
     }
 
-    pub(super) fn peek(&mut self, lane: usize, now_ns: u64, counts: &mut Counts) -> Option<u64> {
-        self.with_lane(lane, |lane, view| lane.peek(view, now_ns, counts))
+    /// Calls `each` with what [`LaneReader::peek`] says of each lane.
+    // Not inlined, or the compiler spends registers on it that a run needs.
+    #[inline(never)]
+    pub(super) fn peek_all(
+        &mut self,
+        now_ns: u64,
+        counts: &mut Counts,
+        each: &mut impl FnMut(Option<Turn>),
+    ) {
+        for lane in 0..self.lanes.len() {
+            each(self.with_lane(lane, |lane, view| lane.peek(view, now_ns, counts)));
+        }
     }
 
-    pub(super) fn take(&mut self, lane: usize, batch: &mut Batch, counts: &mut Counts) {
-        self.with_lane(lane, |lane, view| lane.take(view, batch, counts));
+    /// See `PlaceSet::take_run`.
+    pub(super) fn take_run(
+        &mut self,
+        lane: usize,
+        now_ns: u64,
+        goes_on: impl Fn(&Turn) -> bool,
+        batch: &mut Batch,
+        counts: &mut Counts,
+    ) -> Option<Turn> {
+        self.with_lane(lane, |lane, view| {
+            loop {
+                lane.take(view, now_ns, batch, counts);
+                let next = lane.peek(view, now_ns, counts)?;
+                if batch.is_full() || !goes_on(&next) {
+                    return Some(next);
+                }
+            }
+        })
     }
 
     /// Salvages condemned lanes whose owners are gone, as far as the batch has room.

@@ -11,9 +11,10 @@
 
 use super::Counts;
 use super::batch::{Batch, LaneEnd, Origin};
-use super::place_reader::rename_aside;
+use super::not_rings::put_away;
 use super::ring_reader::ReadError;
 use super::salvage_file::{FIRST_DATA, Found, Piece, SalvageFile};
+use super::turn::Turn;
 use crate::place::RING_BAD;
 use crate::record::{RECORD_ALIGN, RECORD_HEADER_BYTES, RecordHeader};
 use crate::sys::Fd;
@@ -227,23 +228,16 @@ impl SalvageReader {
         std::mem::take(&mut self.kept).iter().for_each(|found| self.file.zero(found));
     }
 
-    /// The stamp of the next record, if it may be given out in this round.
-    pub(super) fn peek(&mut self, now_ns: u64, counts: &mut Counts) -> Option<u64> {
-        let next = self.waiting.front_mut()?;
-        if next.stamp_ns > now_ns {
-            // Seen before this round's clock was read, and still in the future: it cannot be.
-            let deferred_ns = *self.deferred_ns.get_or_insert(now_ns);
-            if deferred_ns == now_ns {
-                return None;
-            }
-            counts.clamped_stamps += 1;
-            next.stamp_ns = now_ns;
-        }
-        Some(next.stamp_ns)
+    /// When the next record comes out.
+    pub(super) fn peek(&mut self, now_ns: u64) -> Option<Turn> {
+        let stamp_ns = self.waiting.front()?.stamp_ns;
+        let is_future = stamp_ns > now_ns;
+        let is_seen = is_future && *self.deferred_ns.get_or_insert(now_ns) != now_ns;
+        Some(Turn::new(stamp_ns, now_ns, is_seen))
     }
 
     /// Gives out the record that [`Self::peek`] found, if it is still whole.
-    pub(super) fn take(&mut self, batch: &mut Batch, counts: &mut Counts) {
+    pub(super) fn take(&mut self, now_ns: u64, batch: &mut Batch, counts: &mut Counts) {
         let Some(next) = self.waiting.pop_front() else { return };
         let start = batch.buffer().len();
         let header = self.file.header_of(&next);
@@ -256,8 +250,9 @@ impl SalvageReader {
         };
         let header = RecordHeader { id: next.id, ..header };
         let end = LaneEnd { bus: self.bus, lane: 0, end: next.offset + next.bytes };
-        batch.push(header, next.stamp_ns, start, Origin::Lane(end));
+        batch.push(header, next.stamp_ns.min(now_ns), start, Origin::Lane(end));
         counts.lane_records += 1;
+        counts.clamped_stamps += u64::from(next.stamp_ns > now_ns);
         self.given.push(next);
     }
 
@@ -292,6 +287,6 @@ impl SalvageReader {
     /// Leaves the rest for people to look at.
     pub(super) fn finish(self, place: &Fd) {
         // The file is given up, whether this works or not.
-        rename_aside(place, &self.name, RING_BAD);
+        put_away(place, &self.name, RING_BAD);
     }
 }

@@ -7,6 +7,7 @@ use super::set_aside::SetAside;
 use super::spool_counters::Counters;
 use super::spool_entry::{Entry, Oldest};
 use super::spool_file::{self, ReadError};
+use super::turn::Turn;
 use crate::crc::Crc32c;
 use crate::place::SPOOL;
 use crate::record::RECORD_HEADER_BYTES;
@@ -38,16 +39,16 @@ pub(super) struct SpoolReader {
     waiting: VecDeque<Entry>,
     /// The directory had more than `waiting` takes.
     is_cut: bool,
-    /// What still waited when this round began: what was in the future then is clamped now.
-    waited: BTreeSet<Entry>,
+    /// The newest that still waited when this round began: what was in the future then comes out now.
+    waited: Option<Entry>,
     /// The clock of the round that looked last. It may look twice.
     round_ns: u64,
-    /// The stamp by which the first of them is ordered.
-    first_ns: u64,
     /// Entries given out and not yet unlinked, with their bytes.
     given: BTreeMap<Entry, u64>,
     /// Entries that are journaled and could not be unlinked.
     stuck: BTreeSet<Entry>,
+    /// Entries were unlinked since the directory was synced last.
+    has_unlinked: bool,
     /// Entries that could not be read, for lack of descriptors, say; the next look at the places has
     /// them tried again.
     unreadable: HashSet<Entry>,
@@ -69,11 +70,11 @@ impl SpoolReader {
             crc: Crc32c::fastest(),
             waiting: VecDeque::new(),
             is_cut: false,
-            waited: BTreeSet::new(),
+            waited: None,
             round_ns: 0,
-            first_ns: 0,
             given: BTreeMap::new(),
             stuck: BTreeSet::new(),
+            has_unlinked: false,
             unreadable: HashSet::new(),
             were_unreadable: 0,
             is_settling_due: true,
@@ -166,7 +167,7 @@ impl SpoolReader {
         counts: &mut Counts,
     ) -> u64 {
         if std::mem::replace(&mut self.round_ns, round_ns) != round_ns {
-            self.waited = self.waiting.iter().copied().collect();
+            self.waited = self.waiting.back().copied();
         }
         // Before the look: what is counted while it goes on is looked at again.
         let stores = self.counters.as_ref().and_then(Counters::stores);
@@ -240,6 +241,7 @@ impl SpoolReader {
             let bytes = self.bytes_of(&name);
             match sys::unlink(&self.dir, &name) {
                 Ok(()) => {
+                    self.has_unlinked = true;
                     counts.journaled_spool_entries += 1;
                     // What this reader gave out itself was counted out then.
                     if !before.contains(&entry) {
@@ -289,27 +291,25 @@ impl SpoolReader {
         sys::for_each_name_in(&self.dir, each).is_ok()
     }
 
-    /// The stamp of the oldest entry, if it may be given out in this round.
-    pub(super) fn peek(&mut self, now_ns: u64) -> Option<u64> {
+    /// When the oldest entry comes out.
+    pub(super) fn peek(&self, now_ns: u64) -> Option<Turn> {
         let first = self.waiting.front().filter(|_| !self.is_stuck())?;
-        if first.stamp_ns > now_ns && !self.waited.contains(first) {
-            return None;
-        }
-        self.first_ns = first.stamp_ns.min(now_ns);
-        Some(self.first_ns)
+        // One that came later may stand before one that was seen, and then comes out with it.
+        let is_seen = self.waited.is_some_and(|newest| *first <= newest);
+        Some(Turn::new(first.stamp_ns, now_ns, is_seen))
     }
 
     /// Gives out the oldest entry, at which [`Self::peek`] looked; a damaged one is set aside instead.
-    pub(super) fn take(&mut self, batch: &mut Batch, counts: &mut Counts) {
+    pub(super) fn take(&mut self, now_ns: u64, batch: &mut Batch, counts: &mut Counts) {
         let Some(entry) = self.waiting.pop_front() else { return };
         let start = batch.buffer().len();
         match spool_file::read(&self.dir, &entry.c_name(), self.uid, self.crc, batch.buffer()) {
             Ok(header) => {
                 self.given.insert(entry, header.bytes());
                 let origin = Origin::Spool(entry.text().into());
-                batch.push(header, self.first_ns, start, origin);
+                batch.push(header, entry.stamp_ns.min(now_ns), start, origin);
                 counts.spool_records += 1;
-                counts.clamped_stamps += u64::from(self.first_ns < entry.stamp_ns);
+                counts.clamped_stamps += u64::from(entry.stamp_ns > now_ns);
                 return;
             }
             Err(ReadError::Damaged) => {
@@ -343,12 +343,22 @@ impl SpoolReader {
 
     /// What was given out is safe elsewhere: unlinks it. What cannot be unlinked is remembered.
     pub(super) fn release(&mut self) {
+        self.has_unlinked |= !self.given.is_empty();
         for (entry, bytes) in std::mem::take(&mut self.given) {
             if !matches!(sys::unlink(&self.dir, &entry.c_name()), Ok(()) | Err(Errno::NOENT)) {
                 self.stuck.insert(entry);
             }
             self.give_back(bytes);
         }
+    }
+
+    /// Makes sure that what was unlinked does not come back after a loss of power.
+    pub(super) fn sync_unlinked(&mut self) -> Result<(), Errno> {
+        if self.has_unlinked {
+            sys::sync(&self.dir)?;
+            self.has_unlinked = false;
+        }
+        Ok(())
     }
 
     /// Whether there is an entry to be given out: looked up before the reader sleeps. `is_forced`: in

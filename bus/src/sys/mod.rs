@@ -2,14 +2,16 @@
 //!
 //! On Linux (x86_64 and aarch64) they are made directly, so that a hook process needs no C runtime
 //! and a std program gets the same code. Elsewhere the C library makes them; `--cfg hookring_portable`
-//! chooses that on Linux as well, so that its tests run there.
+//! chooses that on Linux as well, so that its tests run there. `--cfg loom` has a model checker in the
+//! kernel's place (`model.rs`).
 
 #[cfg(all(
     target_os = "linux",
     any(target_arch = "x86_64", target_arch = "aarch64"),
     not(hookring_portable)
 ))]
-#[path = "linux/mod.rs"]
+#[cfg_attr(not(loom), path = "linux/mod.rs")]
+#[cfg_attr(loom, path = "model.rs")]
 mod backend;
 #[cfg(not(all(
     target_os = "linux",
@@ -20,9 +22,15 @@ mod backend;
 mod backend;
 
 #[cfg(feature = "std")]
+mod file_limit;
+#[cfg(feature = "std")]
 mod idle;
 
 pub use backend::*;
+#[cfg(feature = "std")]
+use file_limit::SigxfszBefore;
+#[cfg(feature = "std")]
+pub use file_limit::WithoutSigxfsz;
 #[cfg(feature = "std")]
 pub use idle::{IdleFd, MappedLock};
 

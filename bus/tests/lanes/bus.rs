@@ -57,11 +57,16 @@ impl Bus {
     }
 
     pub(crate) fn hook(&self, payload: &[u8]) -> Result<(), NotTaken> {
-        let place = self.places().open(0).unwrap();
-        let ring = OneShot::open(&place, sys::effective_uid()).map_err(NotTaken::Ring)?;
         let mut message = message(payload);
         message.stamp(&mut Ids::new(create::random_seed()), 0);
-        ring.publish(&mut message, 7)?;
+        self.hook_with(message, 7)
+    }
+
+    /// As [`Self::hook`], with a stamp and a number that says where the search for a lane begins.
+    pub(crate) fn hook_with(&self, mut message: Message<'_>, seed: u32) -> Result<(), NotTaken> {
+        let place = self.places().open(0).unwrap();
+        let ring = OneShot::open(&place, sys::effective_uid()).map_err(NotTaken::Ring)?;
+        ring.publish(&mut message, seed)?;
         ring.ring();
         Ok(())
     }
@@ -71,10 +76,15 @@ impl Bus {
     }
 
     pub(crate) fn spool_at(&self, stamp_ns: u64, payload: &[u8]) {
-        let place = self.places().open(0).unwrap();
         let mut message = message(payload);
         message.stamp(&mut Ids::new(create::random_seed()), 0);
         message.header.stamp_ns = stamp_ns;
+        self.spool_with(message);
+    }
+
+    pub(crate) fn spool_with(&self, message: Message<'_>) {
+        let place = self.places().open(0).unwrap();
+        let payload = message.payload;
         let uid = sys::effective_uid();
         spool::store(&place, uid, message.header, b"", payload, Crc32c::fastest()).unwrap();
     }

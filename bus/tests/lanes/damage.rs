@@ -114,6 +114,17 @@ fn a_cut_through_a_lane_costs_what_stood_behind_it_and_that_is_counted() {
 }
 
 #[test]
+fn zeros_at_the_end_of_a_payload_are_no_cut() {
+    let bus = Bus::new(1);
+    let mut drain = bus.drain();
+    let mut lane = bus.try_lane(None).unwrap();
+    publish(&mut lane, b"ends in\0");
+    publish(&mut lane, &[0; 1000]);
+    assert_eq!(drain_all(&mut drain), ["ends in\0".to_owned(), "\0".repeat(1000)]);
+    assert_eq!(drain.counts().damaged_bytes, 0);
+}
+
+#[test]
 fn a_cut_spares_other_lanes_in_front_of_it() {
     let bus = Bus::new(4);
     let mut drain = bus.drain();

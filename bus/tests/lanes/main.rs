@@ -4,6 +4,7 @@ mod barrier;
 mod bus;
 mod damage;
 mod look;
+mod model;
 mod order;
 mod publishing;
 mod recovery;

@@ -1,6 +1,6 @@
 //! In which order events come out, and in how many batches.
 
-use crate::bus::{Bus, drain_all, publish, put};
+use crate::bus::{Bus, drain_all, message, publish, put};
 use hookring_bus::drain::Options;
 use hookring_bus::record::RecordHeader;
 
@@ -65,6 +65,64 @@ fn a_stamp_from_the_future_waits_one_round_and_is_clamped() {
     assert_eq!(drain_all(&mut drain).len(), 2);
     assert_eq!(drain.counts().clamped_stamps, 1);
     assert_eq!(drain.counts().condemned_lanes, 0);
+}
+
+/// A hook whose clock is ahead, and which goes to the lane behind `number`, or to the spool.
+fn foreign_hook(bus: &Bus, number: u64, is_spooled: bool) {
+    let text = number.to_string();
+    let mut message = message(text.as_bytes());
+    message.header.stamp_ns = u64::MAX / 4 + number;
+    message.header.id = u128::from(number + 1).to_be_bytes();
+    if is_spooled {
+        bus.spool_with(message);
+    } else {
+        bus.hook_with(message, (number * 7) as u32).unwrap();
+    }
+}
+
+#[test]
+fn hooks_of_a_clock_that_is_ahead_come_out_in_its_order() {
+    let bus = Bus::new(8);
+    let mut drain = bus.drain();
+    let expected: Vec<_> = (0..300u64).map(|number| number.to_string()).collect();
+    for number in 0..300 {
+        foreign_hook(&bus, number, number % 5 == 0);
+    }
+    assert_eq!(drain_all(&mut drain), expected);
+    assert_eq!(drain.counts().clamped_stamps, 300);
+    // The same while the reader reads.
+    let mut found = Vec::new();
+    for number in 0..300 {
+        foreign_hook(&bus, number, number % 5 == 0);
+        if number % 11 < 2 {
+            let batch = drain.next_batch();
+            found
+                .extend(batch.records().map(|it| String::from_utf8_lossy(it.payload).into_owned()));
+            drain.release();
+        }
+    }
+    found.extend(drain_all(&mut drain));
+    assert_eq!(found, expected);
+}
+
+#[test]
+fn what_a_round_sees_late_of_a_clock_ahead_is_not_overtaken() {
+    for is_spooled in [false, true] {
+        let bus = Bus::new(8);
+        let mut drain = bus.drain();
+        foreign_hook(&bus, 2, !is_spooled);
+        assert!(drain.next_batch().is_empty());
+        drain.release();
+        // Before the second by their clock, and seen only now; the third is behind it.
+        foreign_hook(&bus, 1, is_spooled);
+        foreign_hook(&bus, 3, is_spooled);
+        let batch = drain.next_batch();
+        let texts: Vec<_> = batch.records().map(|record| record.payload.to_vec()).collect();
+        assert_eq!(texts, [b"1", b"2"]);
+        assert!(batch.records().all(|record| record.stamp_ns < u64::MAX / 4));
+        drain.release();
+        assert_eq!(drain_all(&mut drain), ["3"]);
+    }
 }
 
 #[test]

@@ -3,6 +3,10 @@
 use crate::bus::{Bus, drain_all, publish};
 use hookring_bus::drain::{Drain, LaneEnd, MAX_BATCH_BYTES, OpenError, Origin};
 use std::collections::BTreeMap;
+use std::io::ErrorKind;
+use std::os::unix::process::CommandExt;
+use std::path::PathBuf;
+use std::process::{Child, Command, Stdio};
 
 #[test]
 fn what_was_not_released_is_found_again_and_what_was_journaled_is_not() {
@@ -91,8 +95,11 @@ fn a_ring_opened_late_is_recovered_as_one_opened_at_the_start() {
     // Out of sight at the start, as it is for a daemon without descriptors.
     let away = bus.temp.path().join("away");
     std::fs::rename(bus.ring_path(), &away).unwrap();
+    let busy = BusyFile::new(bus.ring_path());
     let mut drain = bus.drain();
     drain.recover(&[end], Vec::new());
+    assert!(drain.report()[0].ring_error.is_some());
+    drop(busy);
     std::fs::rename(&away, bus.ring_path()).unwrap();
     drain.maintain();
     assert_eq!(drain_all(&mut drain), ["owed"]);
@@ -111,9 +118,44 @@ fn a_retired_ring_opened_late_is_recovered_as_one_opened_at_the_start() {
     bus.options.lanes = 4;
     let away = bus.temp.path().join("away");
     std::fs::rename(bus.ring_path(), &away).unwrap();
+    let busy = BusyFile::new(bus.ring_path());
     let mut drain = bus.drain();
     drain.recover(&[end], Vec::new());
+    drop(busy);
     std::fs::rename(&away, bus.ring_path()).unwrap();
     drain.maintain();
     assert_eq!(drain_all(&mut drain), ["owed"]);
+}
+
+/// A file that cannot be opened for writing, as long as this lives: a program that runs. It is removed
+/// at the end.
+struct BusyFile {
+    path: PathBuf,
+    program: Child,
+}
+
+impl BusyFile {
+    fn new(path: PathBuf) -> BusyFile {
+        std::fs::copy("/bin/sh", &path).unwrap();
+        loop {
+            let mut program = Command::new(&path);
+            program.arg0("sh").args(["-c", "read line"]).stdin(Stdio::piped());
+            match program.spawn() {
+                Ok(program) => return BusyFile { path, program },
+                // A process that another test is starting just now has the copy's descriptor.
+                Err(error) if error.kind() == ErrorKind::ExecutableFileBusy => {
+                    std::thread::yield_now();
+                }
+                Err(error) => panic!("{error}"),
+            }
+        }
+    }
+}
+
+impl Drop for BusyFile {
+    fn drop(&mut self) {
+        self.program.kill().unwrap();
+        self.program.wait().unwrap();
+        std::fs::remove_file(&self.path).unwrap();
+    }
 }

@@ -150,6 +150,47 @@ fn what_has_an_old_rings_name_and_is_another_file_stays() {
     assert_eq!(std::fs::read(&old).unwrap(), b"somebody's");
 }
 
+#[test]
+fn a_ring_that_was_never_finished_goes_once_its_maker_must_be_gone() {
+    use std::time::{Duration, SystemTime};
+    let bus = Bus::new(2);
+    let path = |digit: &str| bus.temp.path().join(format!("ring.new-{}", digit.repeat(32)));
+    let an_hour_ago = SystemTime::now() - Duration::from_secs(3600);
+    let age = |file: &std::fs::File| file.set_modified(an_hour_ago).unwrap();
+    age(&std::fs::File::create(path("1")).unwrap());
+    let file = std::fs::File::create(path("2")).unwrap();
+    let mut drain = bus.drain();
+    let young = path("2").file_name().unwrap().to_str().unwrap().to_owned();
+    assert_eq!(bus.names("ring.new-"), [young], "the maker of the other may be at work");
+    age(&file);
+    drain.maintain();
+    assert_eq!(bus.names("ring.new-"), Vec::<String>::new());
+}
+
+#[test]
+fn what_is_no_file_and_called_ring_is_put_away_whatever_was_put_away_before() {
+    let bus = Bus::new(2);
+    let mut drain = None;
+    for file in ["first", "second", "third"] {
+        let _ = std::fs::remove_file(bus.ring_path());
+        std::fs::create_dir(bus.ring_path()).unwrap();
+        std::fs::write(bus.ring_path().join(file), b"somebody's").unwrap();
+        drain.get_or_insert_with(|| bus.drain()).maintain();
+        bus.hook(file.as_bytes()).expect("there is a ring");
+    }
+    let kept = bus.names("ring.bad");
+    let kept = kept.iter().map(|name| std::fs::read_dir(bus.temp.path().join(name)).unwrap());
+    let mut kept: Vec<_> = kept.flatten().map(|entry| entry.unwrap().file_name()).collect();
+    kept.sort();
+    assert_eq!(kept, ["first", "second", "third"]);
+    std::fs::remove_file(bus.ring_path()).unwrap();
+    std::os::unix::fs::symlink("ring.bad", bus.ring_path()).unwrap();
+    let mut drain = drain.unwrap();
+    drain.maintain();
+    bus.hook(b"fourth").expect("there is a ring");
+    assert_eq!(drain_all(&mut drain), ["first", "second", "third", "fourth"]);
+}
+
 fn maintain_until_no_ring_is_old(drain: &mut Drain) {
     // As often as it takes: a ring that never goes hangs the test.
     while drain.report()[0].retired_rings > 0 {

@@ -3,9 +3,12 @@
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
+use jiff::civil::Date;
+use jiff::tz::TimeZone;
 use jiff::{Span, SpanRelativeTo, Timestamp};
 
 use super::style;
+use crate::paths::Paths;
 
 /// The event bus for coding agents' hooks: one durable JSON line per event.
 #[derive(Debug, Parser)]
@@ -26,11 +29,24 @@ pub enum Command {
     /// wrong one changes nothing then, and exits 78 at the start.
     #[command(after_help = "Example:\n  hookring run --config /etc/hookring.toml")]
     Run(RunArgs),
+    /// Check the configuration, and have the running daemon read it again
+    ///
+    /// A wrong one is listed as `hookring config check` does, exits 78, and the daemon hears nothing
+    /// of it. Else this waits until the daemon has it in force, or says why not.
+    #[command(after_help = "Example:\n  hookring reload")]
+    Reload,
     /// Show what the daemon, the journal and each sink are doing
     ///
-    /// Exits 1 if no daemon runs. The figures are a second old at most while one does.
+    /// Exits 1 if no daemon runs, and with --check also if anything needs attention. The figures are a
+    /// second old at most while a daemon runs.
+    ///
+    /// BUS: IN USE counts lanes that a hook or program holds now; WAITING and SPOOL are bytes of events
+    /// that are not collected yet, ENTRIES their files in the spool, DROPPED events that neither ring
+    /// nor spool had room for. JOURNAL: LAST is the number of the last event, SYNCED that of the last
+    /// one that survives the loss of power. SINK: BEHIND counts events that the journal has and the
+    /// sink has not, LOST those that the journal no longer had when the sink would have taken them.
     #[command(after_help = "Example:\n  hookring status --json | jq .journal")]
-    Status(JsonArgs),
+    Status(StatusArgs),
     /// Show the latest events, and with -f each new one as it arrives
     #[command(after_help = "Example:\n  hookring tail -f -n 20")]
     Tail(TailArgs),
@@ -75,7 +91,7 @@ pub enum ConfigCommand {
     /// Show the configuration with its defaults filled in
     ///
     /// Where a value comes from an environment variable, the variable is shown, never its content.
-    #[command(after_help = "Example:\n  hookring config show > hookring.toml")]
+    #[command(after_help = "Example:\n  hookring config show --json | jq .settings.journal")]
     Show(ConfigShowArgs),
 }
 
@@ -87,11 +103,22 @@ pub struct JsonArgs {
     pub json: bool,
 }
 
+/// `hookring status`.
+#[derive(Debug, PartialEq, Eq, Args)]
+pub struct StatusArgs {
+    /// Print JSON, for programs
+    #[arg(long)]
+    pub json: bool,
+    /// Exit 1 if anything needs attention, for monitors
+    #[arg(long)]
+    pub check: bool,
+}
+
 /// `hookring run`.
 #[derive(Debug, PartialEq, Eq, Args)]
 pub struct RunArgs {
-    /// The configuration to use [default: ~/.config/hookring/hookring.toml, if it is there]
-    #[arg(long, value_name = "FILE")]
+    /// The configuration to use.
+    #[arg(long, value_name = "FILE", help = config_help("The configuration to use"))]
     pub config: Option<PathBuf>,
 }
 
@@ -104,6 +131,12 @@ pub struct TailArgs {
     /// How many of the latest events to begin with
     #[arg(short = 'n', long = "lines", value_name = "N", default_value_t = 10)]
     pub lines: usize,
+    /// Only events of this session: its id, or the beginning of it that is shown
+    #[arg(long, value_name = "ID")]
+    pub session: Option<String>,
+    /// Show times in UTC instead of local time
+    #[arg(long)]
+    pub utc: bool,
     /// Print each event's whole line of JSON, for programs
     #[arg(long)]
     pub json: bool,
@@ -112,13 +145,13 @@ pub struct TailArgs {
 /// `hookring journal export`.
 #[derive(Debug, PartialEq, Eq, Args)]
 pub struct ExportArgs {
-    /// Only events from this time on: RFC 3339, or a span ago such as 30m, 2h, 7d
+    /// Only events from this time on: RFC 3339, a local date, or a span ago such as 30m, 2h, 7d
     #[arg(long, value_name = "TIME", value_parser = parse_time)]
     pub since: Option<Timestamp>,
-    /// Only events before this time: RFC 3339, or a span ago such as 30m, 2h, 7d
+    /// Only events before this time: RFC 3339, a local date, or a span ago such as 30m, 2h, 7d
     #[arg(long, value_name = "TIME", value_parser = parse_time)]
     pub until: Option<Timestamp>,
-    /// Only events of this agent session
+    /// Only events of this session: its id, or the beginning of it that `hookring tail` shows
     #[arg(long, value_name = "ID")]
     pub session: Option<String>,
     /// Write to this file instead of standard output
@@ -132,8 +165,8 @@ pub struct ExportArgs {
 /// `hookring config check`.
 #[derive(Debug, PartialEq, Eq, Args)]
 pub struct ConfigCheckArgs {
-    /// The configuration to check [default: ~/.config/hookring/hookring.toml]
-    #[arg(value_name = "FILE")]
+    /// The configuration to check.
+    #[arg(value_name = "FILE", help = config_help("The configuration to check"))]
     pub file: Option<PathBuf>,
     /// Print JSON, for programs
     #[arg(long)]
@@ -143,26 +176,43 @@ pub struct ConfigCheckArgs {
 /// `hookring config show`.
 #[derive(Debug, PartialEq, Eq, Args)]
 pub struct ConfigShowArgs {
-    /// The configuration to show [default: ~/.config/hookring/hookring.toml]
-    #[arg(value_name = "FILE")]
+    /// The configuration to show.
+    #[arg(value_name = "FILE", help = config_help("The configuration to show"))]
     pub file: Option<PathBuf>,
+    /// Print JSON, for programs
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// The help for a configuration file, with the one that is read if none is named, as things are now.
+fn config_help(what: &str) -> String {
+    match Paths::from_process() {
+        Ok(paths) => format!("{what} [default: {}, if it is there]", paths.config_file.display()),
+        Err(_) => format!("{what} [default: hookring.toml in its usual place]"),
+    }
 }
 
 fn parse_time(text: &str) -> Result<Timestamp, String> {
-    time_before(text, Timestamp::now())
+    time_before(text, Timestamp::now(), &TimeZone::system())
 }
 
-/// A moment from an RFC 3339 time or from a span before `now`. A day has 24 hours here.
-fn time_before(text: &str, now: Timestamp) -> Result<Timestamp, String> {
+/// A moment from an RFC 3339 time, from a date (its first moment in `zone`), or from a span before
+/// `now`. A day has 24 hours here.
+fn time_before(text: &str, now: Timestamp, zone: &TimeZone) -> Result<Timestamp, String> {
     // A span begins with its number and ends with its unit; "2026-01-02" does neither as a whole,
     // so whichever form parses is the one that was meant.
     if let Ok(time) = text.parse::<Timestamp>() {
         return Ok(time);
     }
     let wrong = || {
-        "give a time such as 2026-01-31T09:30:00Z, with its offset, or a span ago such as 30m, 2h, 7d"
+        "give a time such as 2026-01-31T09:30:00Z, with its offset, a date such as 2026-01-31, or a \
+         span ago such as 30m, 2h, 7d"
             .to_owned()
     };
+    // Longer ones have a time, too, which without an offset may be anybody's.
+    if let Some(date) = text.parse::<Date>().ok().filter(|_| text.len() <= "2026-01-31".len()) {
+        return date.to_zoned(zone.clone()).map(|day| day.timestamp()).map_err(|_| wrong());
+    }
     let span: Span = text.parse().map_err(|_| wrong())?;
     let span = span.abs().to_duration(SpanRelativeTo::days_are_24_hours()).map_err(|_| wrong())?;
     now.checked_sub(span).map_err(|_| format!("{text} ago is before time began"))

@@ -3,12 +3,13 @@
 use std::io::{self, Write};
 use std::path::Path;
 
-use serde::Serialize;
+use serde_json::json;
 
 use super::Exit;
 use super::args::{ConfigCheckArgs, ConfigShowArgs};
 use super::style::{GOOD, WARNING, printable};
-use crate::config::{Config, ConfigErrors, Env, Place, Problem, Warning};
+use super::table::counted;
+use crate::config::{Config, ConfigErrors, ConfigReport, Env, Warning};
 use crate::paths::Paths;
 
 /// Checks a configuration and lists everything that is wrong with it: for people on `err`, as one
@@ -25,10 +26,10 @@ pub fn check(
     err: &mut dyn Write,
 ) -> io::Result<Exit> {
     let path = args.file.as_deref().unwrap_or(&paths.config_file);
-    let result = Config::load(args.file.as_deref(), paths, env);
+    let result = load_and_look(args.file.as_deref(), paths, env);
     let exit = if result.is_ok() { Exit::Fine } else { Exit::BadConfig };
     if args.json {
-        let text = serde_json::to_string_pretty(&CheckReport::new(path, &result))?;
+        let text = serde_json::to_string_pretty(&ConfigReport::new(path, &result))?;
         writeln!(out, "{text}")?;
         return Ok(exit);
     }
@@ -38,6 +39,10 @@ pub fn check(
             let path = path.to_string_lossy();
             let path = printable(&path);
             match config.file {
+                Some(_) if !warnings.is_empty() => {
+                    let warnings = counted(warnings.len() as u64, "warning");
+                    writeln!(out, "{WARNING}valid, with {warnings}{WARNING:#}: {path}")?;
+                }
                 Some(_) => writeln!(out, "{GOOD}fine{GOOD:#}: {path}")?,
                 None => {
                     writeln!(out, "{GOOD}fine{GOOD:#}: there is no {path}, the defaults apply")?;
@@ -49,8 +54,8 @@ pub fn check(
     Ok(exit)
 }
 
-/// Shows a configuration on `out`, as a configuration with its defaults filled in; what is wrong with
-/// it on `err`.
+/// Shows a configuration on `out`, as a configuration or as JSON, with its defaults filled in; what is
+/// wrong with it on `err`.
 ///
 /// # Errors
 ///
@@ -65,6 +70,12 @@ pub fn show(
     match Config::load(args.file.as_deref(), paths, env) {
         Ok((config, warnings)) => {
             write_warnings(err, &warnings)?;
+            if args.json {
+                let file = config.file.as_ref().map(|file| file.to_string_lossy());
+                let shown = json!({ "file": file, "settings": config.to_json() });
+                writeln!(out, "{}", serde_json::to_string_pretty(&shown)?)?;
+                return Ok(Exit::Fine);
+            }
             let path = paths.config_file.to_string_lossy();
             match &config.file {
                 Some(file) => writeln!(out, "# {}\n", printable(&file.to_string_lossy()))?,
@@ -80,67 +91,23 @@ pub fn show(
     }
 }
 
-fn write_warnings(err: &mut dyn Write, warnings: &[Warning]) -> io::Result<()> {
+/// Loads a configuration, with warnings of what is in its sinks' way.
+pub(super) fn load_and_look(
+    named: Option<&Path>,
+    paths: &Paths,
+    env: Env<'_>,
+) -> Result<(Config, Vec<Warning>), ConfigErrors> {
+    let (config, mut warnings) = Config::load(named, paths, env)?;
+    warnings.extend(config.sink_warnings());
+    Ok((config, warnings))
+}
+
+pub(super) fn write_warnings(err: &mut dyn Write, warnings: &[Warning]) -> io::Result<()> {
     for warning in warnings {
         let text = warning.to_string();
         writeln!(err, "{WARNING}warning{WARNING:#}: {}", printable(&text))?;
     }
     Ok(())
-}
-
-/// The result of a check, for programs.
-#[derive(Serialize)]
-struct CheckReport<'a> {
-    file: String,
-    valid: bool,
-    errors: Vec<ErrorReport<'a>>,
-    /// How many more errors there were.
-    errors_left_out: usize,
-    warnings: Vec<String>,
-}
-
-#[derive(Serialize)]
-struct ErrorReport<'a> {
-    key: Option<&'a str>,
-    message: &'a str,
-    help: Option<&'a str>,
-    line: Option<usize>,
-    column: Option<usize>,
-    /// The line, cut around the place if it is long.
-    source: Option<&'a str>,
-}
-
-impl<'a> CheckReport<'a> {
-    fn new(path: &Path, result: &'a Result<(Config, Vec<Warning>), ConfigErrors>) -> Self {
-        let file = path.to_string_lossy().into_owned();
-        let mut report =
-            Self { file, valid: true, errors: vec![], errors_left_out: 0, warnings: vec![] };
-        match result {
-            Ok((_, warnings)) => {
-                report.warnings = warnings.iter().map(Warning::to_string).collect();
-            }
-            Err(errors) => {
-                report.valid = false;
-                report.errors = errors.problems.iter().map(ErrorReport::new).collect();
-                report.errors_left_out = errors.left_out;
-            }
-        }
-        report
-    }
-}
-
-impl<'a> ErrorReport<'a> {
-    fn new(problem: &'a Problem) -> Self {
-        let place = problem.place.as_ref();
-        Self {
-            key: problem.key.as_deref(),
-            message: &problem.message,
-            help: problem.help.as_deref(),
-            line: place.map(|place| place.line),
-            column: place.map(|place| place.column),
-            source: place.map(|place: &Place| place.source.as_str()),
-        }
-    }
 }
 
 #[cfg(test)]

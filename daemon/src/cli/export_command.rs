@@ -14,8 +14,10 @@ use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 
 use super::args::ExportArgs;
 use super::progress::Progress;
-use super::style::WARNING;
-use super::{Exit, require_journal};
+use super::style::ERROR;
+use super::table::counted;
+use super::tail_command::say_skipped;
+use super::{Exit, require_journal, session};
 use crate::paths::Paths;
 
 /// What is written at once.
@@ -32,19 +34,32 @@ pub fn export(
     err: &mut dyn Write,
 ) -> Result<Exit> {
     require_journal(paths)?;
+    if let (Some(since), Some(until)) = (args.since, args.until)
+        && since >= until
+    {
+        writeln!(
+            err,
+            "{ERROR}error{ERROR:#}: the range is empty, it begins at {since} and ends at {until}: \
+             --since must be before --until, and a span counts back from now, so 7d is before 2h"
+        )?;
+        return Ok(Exit::Usage);
+    }
+    let mut filter = Filter { since: args.since, until: args.until, session: args.session.clone() };
+    session::complete(&mut filter, paths, err)?;
     let exported = match &args.output {
-        None => copy(args, paths, out, err, &|| ())?,
+        None => copy(&filter, paths, out, err, &|| ())?,
         Some(path) => {
             let cannot = || format!("cannot write {}", path.display());
             match Target::choose(path, args.force)? {
                 Target::InPlace(path) => {
                     let opened = OpenOptions::new().write(true).open(path);
-                    copy(args, paths, &mut opened.with_context(cannot)?, err, &|| ())?
+                    copy(&filter, paths, &mut opened.with_context(cannot)?, err, &|| ())?
                 }
                 Target::New(path) => {
                     let mut file = NewFile::create(&path).with_context(cannot)?;
                     let interrupts = Interrupts::of(&file).with_context(cannot)?;
-                    let exported = copy(args, paths, &mut file.file, err, &|| interrupts.obey())?;
+                    let exported =
+                        copy(&filter, paths, &mut file.file, err, &|| interrupts.obey())?;
                     file.finish(&path, args.force)?;
                     exported
                 }
@@ -52,29 +67,24 @@ pub fn export(
         }
     };
     if args.output.is_some() {
-        writeln!(err, "{} events", exported.events)?;
+        writeln!(err, "{}", counted(exported.events, "event"))?;
+    } else if exported.events == 0 && filter != Filter::default() {
+        writeln!(err, "no event matches")?;
     }
-    if exported.skipped.bad_lines > 0 {
-        writeln!(
-            err,
-            "{WARNING}{} damaged lines were passed over{WARNING:#}",
-            exported.skipped.bad_lines
-        )?;
-    }
+    say_skipped(exported.skipped.bad_lines, err)?;
     Ok(Exit::Fine)
 }
 
 fn copy(
-    args: &ExportArgs,
+    filter: &Filter,
     paths: &Paths,
     out: &mut dyn Write,
     err: &mut dyn Write,
     now_and_then: &dyn Fn(),
 ) -> Result<Exported> {
-    let filter = Filter { since: args.since, until: args.until, session: args.session.clone() };
     let mut out = BufWriter::with_capacity(BUFFER_BYTES, out);
     let mut progress = Progress::new(err);
-    let exported = journal::export(&paths.journal, &filter, &mut out, |done, total| {
+    let exported = journal::export(&paths.journal, filter, &mut out, |done, total| {
         progress.show(done, total);
         now_and_then();
     });

@@ -10,7 +10,7 @@ use serde_json::json;
 use super::args::JsonArgs;
 use super::progress::Progress;
 use super::style::{ERROR, GOOD, WARNING};
-use super::table::{Align, Cell, Table, human_bytes};
+use super::table::{Align, Cell, Table, counted, human_bytes};
 use super::{Exit, require_journal};
 use crate::paths::Paths;
 
@@ -83,16 +83,22 @@ fn show_segments(report: &Report, out: &mut dyn Write) -> io::Result<()> {
         for line in &segment.bad {
             writeln!(
                 out,
-                "{WARNING}{}{WARNING:#}: byte {}, {} bytes: {}",
+                "{WARNING}{}{WARNING:#}: byte {}, {}: {}",
                 segment.path.display(),
                 line.offset,
-                line.len,
+                counted(line.len, "byte"),
                 line.why
             )?;
         }
     }
     for gap in &report.missing.gaps {
-        writeln!(out, "no events {} to {} (a restart may leave numbers out)", gap.first, gap.last)?;
+        let (first, last) = (gap.first, gap.last);
+        let which = if first == last {
+            format!("event {first}")
+        } else {
+            format!("events {first} to {last}")
+        };
+        writeln!(out, "no {which} (a restart may leave numbers out)")?;
     }
     Ok(())
 }
@@ -148,9 +154,9 @@ pub fn repair(
     for segment in &report.repaired {
         writeln!(
             out,
-            "{GOOD}repaired{GOOD:#} {}: {} damaged lines ({}) are now in {}",
+            "{GOOD}repaired{GOOD:#} {}: {} ({}) now in {}",
             segment.before.path.display(),
-            segment.before.bad_lines,
+            counted(segment.before.bad_lines, "damaged line"),
             human_bytes(segment.bad_bytes),
             segment.bad_path.display()
         )?;

@@ -1,11 +1,15 @@
 //! The command line: its definition, how its text looks, and what each command does.
 
 pub mod args;
+mod attention;
 pub mod config_commands;
 pub mod export_command;
 pub mod journal_commands;
+mod output;
 pub mod places_now;
 mod progress;
+pub mod reload_command;
+mod session;
 pub mod status_command;
 pub mod style;
 pub mod table;
@@ -18,6 +22,7 @@ use anyhow::{Context as _, Result};
 
 use crate::paths::{DIR_VARIABLE, Paths};
 use args::{Command, ConfigCommand, JournalCommand};
+use output::Output;
 
 /// How a command ends, as the shell sees it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -58,11 +63,13 @@ pub fn dispatch(cli: &args::Cli) -> Exit {
 fn command(command: &Command) -> Result<Exit> {
     let paths = Paths::from_process()?;
     let env = |name: &str| std::env::var(name).ok();
-    let (out, err) = (&mut anstream::stdout().lock(), &mut anstream::stderr().lock());
+    let out = &mut Output(anstream::stdout().lock());
+    let err = &mut anstream::stderr().lock();
     // For lines of the journal: what takes colours away also takes bytes away that JSON may hold.
-    let raw = &mut io::stdout().lock();
+    let raw = &mut Output(io::stdout().lock());
     let exit = match command {
         Command::Run(args) => crate::run::run(args),
+        Command::Reload => reload_command::reload(&paths, out, err)?,
         Command::Status(args) => status_command::status(args, &paths, out)?,
         Command::Tail(args) if args.json => tail_command::tail(args, &paths, raw, err)?,
         Command::Tail(args) => tail_command::tail(args, &paths, out, err)?,

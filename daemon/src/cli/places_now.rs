@@ -4,11 +4,15 @@ use std::io::{self, Write};
 use std::os::unix::ffi::OsStrExt as _;
 
 use hookring_bus::{drain, place::Places, sys};
+use jiff::Timestamp;
 
 use super::style::{ERROR, FAINT, WARNING};
 use super::table::{Align, Cell, Table, human_bytes};
 use crate::paths::Paths;
 use crate::run::status::PlaceStatus;
+
+/// What the bus calls a place that is not there.
+const MISSING: &str = "missing";
 
 /// Looks into each place. Nothing is created, locked or changed. What only the last daemon knew is
 /// taken from what it `said`: damage that it found, entries that it could not remove, and what was
@@ -18,12 +22,13 @@ pub fn look(paths: &Paths, said: &[PlaceStatus]) -> Vec<PlaceStatus> {
     let places = Places::new(hookring_dir, sys::effective_uid());
     let with_what_was_said = |now: PlaceStatus| {
         let Some(said) = said.iter().find(|said| said.path == now.path) else { return now };
-        PlaceStatus {
+        let now = PlaceStatus {
             ring_damage: said.ring_damage.clone(),
             stuck_spool_entries: said.stuck_spool_entries,
             dropped_events: now.dropped_events.max(said.dropped_events),
             ..now
-        }
+        };
+        now.after(std::slice::from_ref(said), Timestamp::now())
     };
     drain::look(&places).iter().map(PlaceStatus::from).map(with_what_was_said).collect()
 }
@@ -44,11 +49,18 @@ pub fn show(places: &[PlaceStatus], out: &mut dyn Write) -> io::Result<()> {
         ("DROPPED", Right),
     ];
     let mut table = Table::with_titles(titles);
+    let is_any_there = places.iter().any(|place| place.refused.is_none());
     for place in places {
         let path = Cell::from(&place.path);
         if let Some(reason) = &place.refused {
-            let style = if reason == "missing" { FAINT } else { WARNING };
-            let reason = Cell::styled(&format!("not used: {reason}"), style);
+            let reason = if reason != MISSING {
+                Cell::styled(&format!("not used: {reason}"), WARNING)
+            } else if is_any_there {
+                // Nothing is made there as long as another one is.
+                continue;
+            } else {
+                Cell::styled("not there; made when it is needed", FAINT)
+            };
             let nothing = || Cell::from("");
             table.row([path, reason, nothing(), nothing(), nothing(), nothing(), nothing()]);
             continue;

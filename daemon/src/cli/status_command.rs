@@ -6,95 +6,128 @@ use std::time::Duration;
 use anyhow::{Context as _, Result};
 
 use super::Exit;
-use super::args::JsonArgs;
+use super::args::StatusArgs;
+use super::attention::{dropped_since, needs_attention};
 use super::places_now;
 use super::style::{ERROR, FAINT, GOOD, HEADING, WARNING, printable};
 use super::table::{Align, Cell, Table, human_bytes, human_duration};
 use crate::paths::Paths;
-use crate::run::status::{Latency, PlaceStatus, SinkStatus, Status, Waited};
+use crate::run::status::{Latency, Status, Waited};
 use hookring_journal as journal;
 use jiff::Timestamp;
 
 /// Shows the status file, and whether the daemon that wrote it lives. A daemon that does not is
-/// exit code 1, so that a script can ask.
+/// exit code 1, so that a script can ask; with `--check`, so is anything that needs attention.
 ///
 /// # Errors
 /// The result could not be written, or it cannot be found out whether a daemon runs.
-pub fn status(args: &JsonArgs, paths: &Paths, out: &mut dyn Write) -> Result<Exit> {
-    let journal = &paths.journal;
-    let running = journal::is_in_use(journal).with_context(|| {
-        format!("cannot ask for the lock of the journal in {}", journal.display())
-    })?;
-    let file = &paths.status_file;
-    let (status, unreadable) = match Status::read(file) {
-        Ok(status) => (status, None),
-        // Whether a daemon runs is known all the same.
-        Err(error) => (None, Some(format!("cannot read {}: {error}; remove it", file.display()))),
-    };
-    let exit = if running { Exit::Fine } else { Exit::Failed };
-    // What the daemon said of the places is over; hooks go on there without it.
-    let said = status.as_ref().map_or(&[][..], |status| &status.places);
-    let places = (!running).then(|| places_now::look(paths, said));
+pub fn status(args: &StatusArgs, paths: &Paths, out: &mut dyn Write) -> Result<Exit> {
+    let now = Timestamp::now();
+    let look = Look::take(paths, now)?;
+    let is_failed = !look.running || args.check && !look.problems.is_empty();
+    let exit = if is_failed { Exit::Failed } else { Exit::Fine };
     if args.json {
-        let mut json = match &status {
-            Some(status) => serde_json::to_value(status)?,
-            None => serde_json::json!({}),
-        };
-        json["running"] = running.into();
-        if let Some(places) = &places {
-            json["places"] = serde_json::to_value(places)?;
-        }
-        if let Some(error) = unreadable {
-            json["error"] = error.into();
-        }
-        writeln!(out, "{}", serde_json::to_string_pretty(&json)?)?;
-        return Ok(exit);
-    }
-    show_daemon(running, status.as_ref(), out)?;
-    if let Some(error) = unreadable {
-        writeln!(out, "{WARNING}{}{WARNING:#}", printable(&error))?;
-    }
-    match (status, places) {
-        (Some(status), None) => {
-            show_places(&status, out)?;
-            show_the_rest(&status, out)?;
-        }
-        (said, Some(places)) => {
-            places_now::show(&places, out)?;
-            let is_said = said.is_some();
-            let status = Status { places, ..said.unwrap_or_default() };
-            if is_said {
-                let age = human_duration(since(status.updated));
-                writeln!(out, "\n{FAINT}what follows is from {age} ago{FAINT:#}")?;
-                show_the_rest(&status, out)?;
-            } else {
-                show_problems(&status, out)?;
-            }
-        }
-        (None, None) => {}
+        look.write_json(out)?;
+    } else {
+        look.show(out)?;
     }
     Ok(exit)
 }
 
-fn show_daemon(running: bool, status: Option<&Status>, out: &mut dyn Write) -> io::Result<()> {
-    match (running, status) {
-        (true, Some(status)) => {
-            let age = human_duration(since(status.started));
-            writeln!(
-                out,
-                "{GOOD}running{GOOD:#}  hookring {}, pid {}, for {age}",
-                status.version, status.pid
-            )?;
-            show_events(status, out)?;
-            let config = status.config.as_deref().unwrap_or("the defaults, there is no file");
-            writeln!(out, "{FAINT}configuration: {}{FAINT:#}", printable(config))
+/// What is known.
+struct Look {
+    running: bool,
+    /// What the daemon wrote last, with the places as they are now if none runs.
+    status: Status,
+    /// A daemon wrote it.
+    is_said: bool,
+    /// Why what it wrote cannot be read.
+    unreadable: Option<String>,
+    problems: Vec<String>,
+}
+
+impl Look {
+    fn take(paths: &Paths, now: Timestamp) -> Result<Look> {
+        let journal = &paths.journal;
+        let running = journal::is_in_use(journal).with_context(|| {
+            format!("cannot ask for the lock of the journal in {}", journal.display())
+        })?;
+        let file = &paths.status_file;
+        let (said, unreadable) = match Status::read(file) {
+            Ok(said) => (said, None),
+            // Whether a daemon runs is known all the same.
+            Err(error) => {
+                (None, Some(format!("cannot read {}: {error}; remove it", file.display())))
+            }
+        };
+        let is_said = said.is_some();
+        let mut status = said.unwrap_or_default();
+        if !running {
+            // What the daemon said of the places is over; hooks go on there without it.
+            status.places = places_now::look(paths, &status.places);
         }
-        (true, None) => writeln!(out, "{GOOD}running{GOOD:#}  it has not said anything yet"),
-        (false, None) => writeln!(out, "{ERROR}not running{ERROR:#}  start it with `hookring run`"),
-        (false, Some(_)) => writeln!(
-            out,
-            "{ERROR}not running{ERROR:#}  hooks' events wait in ring and spool; start it with `hookring run`"
-        ),
+        let mut problems: Vec<_> = unreadable.iter().cloned().collect();
+        problems.extend(needs_attention(&status, now));
+        Ok(Look { running, status, is_said, unreadable, problems })
+    }
+
+    fn write_json(&self, out: &mut dyn Write) -> Result<()> {
+        let mut json = serde_json::json!({});
+        if self.is_said {
+            json = serde_json::to_value(&self.status)?;
+        } else if !self.running {
+            json["places"] = serde_json::to_value(&self.status.places)?;
+        }
+        json["running"] = self.running.into();
+        json["needs_attention"] = serde_json::to_value(&self.problems)?;
+        if let Some(error) = &self.unreadable {
+            json["error"] = error.as_str().into();
+        }
+        writeln!(out, "{}", serde_json::to_string_pretty(&json)?)?;
+        Ok(())
+    }
+
+    fn show(&self, out: &mut dyn Write) -> io::Result<()> {
+        let status = &self.status;
+        self.show_daemon(out)?;
+        if self.running && self.is_said {
+            show_places(status, out)?;
+        } else if !self.running {
+            places_now::show(&status.places, out)?;
+        }
+        show_drops(status, out)?;
+        if self.is_said {
+            if !self.running {
+                let age = human_duration(since(status.updated));
+                writeln!(out, "\n{FAINT}what follows is from {age} ago{FAINT:#}")?;
+            }
+            show_journal(status, out)?;
+            show_sinks(status, out)?;
+            show_counts(status, out)?;
+        }
+        show_problems(&self.problems, out)
+    }
+
+    fn show_daemon(&self, out: &mut dyn Write) -> io::Result<()> {
+        let status = &self.status;
+        if !self.running {
+            let wait = if self.is_said { "hooks' events wait in ring and spool; " } else { "" };
+            let start = "start it with `hookring run`";
+            return writeln!(out, "{ERROR}not running{ERROR:#}  {wait}{start}");
+        }
+        match self.problems.len() {
+            0 => write!(out, "{GOOD}running{GOOD:#}")?,
+            1 => write!(out, "{WARNING}running, but 1 thing needs attention{WARNING:#}")?,
+            many => write!(out, "{WARNING}running, but {many} things need attention{WARNING:#}")?,
+        }
+        if !self.is_said {
+            return writeln!(out, "  it has not said anything yet");
+        }
+        let age = human_duration(since(status.started));
+        writeln!(out, "  hookring {}, pid {}, for {age}", status.version, status.pid)?;
+        show_events(status, out)?;
+        let config = status.config.as_deref().unwrap_or("the defaults, there is no file");
+        writeln!(out, "{FAINT}configuration: {}{FAINT:#}", printable(config))
     }
 }
 
@@ -163,11 +196,15 @@ fn show_places(status: &Status, out: &mut dyn Write) -> io::Result<()> {
     write!(out, "\n{table}")
 }
 
-fn show_the_rest(status: &Status, out: &mut dyn Write) -> io::Result<()> {
-    show_journal(status, out)?;
-    show_sinks(status, out)?;
-    show_counts(status, out)?;
-    show_problems(status, out)
+/// How old the drops are that the table counts.
+fn show_drops(status: &Status, out: &mut dyn Write) -> io::Result<()> {
+    for place in status.places.iter().filter(|place| place.dropped_events > 0) {
+        let (path, since) = (printable(&place.path), dropped_since(place));
+        let at = place.dropped_at.map(|at| format!(", the last found at {at:.0}"));
+        let (events, at) = (place.dropped_events, at.unwrap_or_default());
+        writeln!(out, "{FAINT}{path}: {events} dropped {since}{at}{FAINT:#}")?;
+    }
+    Ok(())
 }
 
 fn show_journal(status: &Status, out: &mut dyn Write) -> io::Result<()> {
@@ -201,6 +238,7 @@ fn show_sinks(status: &Status, out: &mut dyn Write) -> io::Result<()> {
         ("STATE", Left),
         ("DELIVERED", Right),
         ("BEHIND", Right),
+        ("LOST", Right),
         ("RETRIES", Right),
     ];
     let mut table = Table::with_titles(titles);
@@ -210,11 +248,13 @@ fn show_sinks(status: &Status, out: &mut dyn Write) -> io::Result<()> {
             "stopped" => FAINT,
             _ => WARNING,
         };
+        let lost = if sink.lost_events > 0 { ERROR } else { FAINT };
         table.row([
             Cell::from(&sink.name),
             Cell::styled(&sink.state, state),
             Cell::from(sink.delivered_events),
             Cell::from(sink.lag_events),
+            Cell::styled(&sink.lost_events.to_string(), lost),
             Cell::from(sink.retries),
         ]);
     }
@@ -251,10 +291,6 @@ fn show_counts(status: &Status, out: &mut dyn Write) -> io::Result<()> {
         (status.journal.pauses, "times the journal could take nothing"),
         (status.journal.removed_segments, "journal segments that somebody removed"),
         (status.journal.removed_events, "events that went with them"),
-        (
-            status.sinks.iter().map(|sink| sink.skipped_events).sum(),
-            "events gone before a sink had them",
-        ),
     ];
     let mut table = Table::new([Align::Right, Align::Left]);
     for (count, what) in figures.into_iter().filter(|(count, _)| *count > 0) {
@@ -268,25 +304,7 @@ fn show_counts(status: &Status, out: &mut dyn Write) -> io::Result<()> {
 }
 
 /// What somebody should do something about, last, so that it stands above the prompt.
-fn show_problems(status: &Status, out: &mut dyn Write) -> io::Result<()> {
-    let lacks = status.places.iter().flat_map(|place| {
-        [
-            ("has no ring", &place.ring_error),
-            ("had a ring that was replaced", &place.ring_damage),
-            ("has no spool", &place.spool_error),
-        ]
-        .map(|(what, error)| Some(format!("{} {what}: {}", place.path, error.as_ref()?)))
-    });
-    let journal = &status.journal;
-    let rotation_error = journal.rotation_error.clone().filter(|_| journal.paused.is_none());
-    let config_error = status.config_error.as_ref().map(|error| {
-        format!("the new configuration is wrong, the earlier one stays in force:\n{error}")
-    });
-    let said = [journal.paused.clone(), rotation_error, config_error];
-    let sinks = status.sinks.iter().map(sink_problem);
-    let drops = status.places.iter().map(drops);
-    let problems: Vec<_> =
-        said.into_iter().chain(lacks).chain(drops).chain(sinks).flatten().collect();
+fn show_problems(problems: &[String], out: &mut dyn Write) -> io::Result<()> {
     if !problems.is_empty() {
         writeln!(out, "\n{HEADING}NEEDS ATTENTION{HEADING:#}")?;
     }
@@ -294,26 +312,4 @@ fn show_problems(status: &Status, out: &mut dyn Write) -> io::Result<()> {
         writeln!(out, "{WARNING}{}{WARNING:#}", printable(line))?;
     }
     Ok(())
-}
-
-/// What a sink said last, where it does not work or cannot deliver everything.
-fn sink_problem(sink: &SinkStatus) -> Option<String> {
-    let error = sink.last_error.as_ref()?;
-    let has_gaps = sink.skipped_events > 0;
-    if matches!(&*sink.state, "running" | "opening") && !has_gaps {
-        return None;
-    }
-    let ago = sink.last_error_at.map(|at| format!(", {} ago", human_duration(since(at))));
-    let wait = if sink.lag_events > 0 { "; its events wait in the journal" } else { "" };
-    Some(format!("sink {}{}: {error}{wait}", sink.name, ago.unwrap_or_default()))
-}
-
-fn drops(place: &PlaceStatus) -> Option<String> {
-    let PlaceStatus { path, dropped_events, .. } = place;
-    (*dropped_events > 0).then(|| {
-        format!(
-            "{dropped_events} events were dropped since the ring was made: {path} had room for them in \
-             neither ring nor spool; keep a daemon running, or raise bus.spool_bytes"
-        )
-    })
 }

@@ -118,6 +118,11 @@ pub fn human_bytes(bytes: u64) -> String {
     format!("{value:.1} {}", UNITS[unit])
 }
 
+/// A number of things, whose name gets an `s` unless there is one: `1 event`, `0 events`.
+pub fn counted(count: u64, thing: &str) -> String {
+    format!("{count} {thing}{}", if count == 1 { "" } else { "s" })
+}
+
 /// A span of time in the unit that suits it: `87 ns`, `12.3 µs`, `1.5 ms`, `2.0 s`, `3m 20s`,
 /// `5h 12m`, `30d 4h`.
 pub fn human_duration(duration: Duration) -> String {
@@ -180,6 +185,11 @@ mod tests {
         let mut table = Table::new([Align::Left, Align::Right]);
         table.row(["".into(), "".into()]);
         assert_eq!(table.to_string(), "\n");
+    }
+
+    #[test]
+    fn one_is_no_plural() {
+        assert_eq!([0, 1, 2].map(|n| counted(n, "line")), ["0 lines", "1 line", "2 lines"]);
     }
 
     #[test]

@@ -1,21 +1,30 @@
 //! `hookring tail`: the latest events, and each new one as it arrives.
 
-use std::io::{self, Write};
+use std::collections::VecDeque;
+use std::io::{self, IsTerminal as _, Write};
 use std::time::Duration;
 
 use anyhow::Result;
-use hookring_journal::{self as journal, Reader};
+use hookring_journal::{self as journal, Filter, OLDEST, Reader, Seq};
+use jiff::tz::TimeZone;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
 use super::args::TailArgs;
-use super::view::event_line;
-use super::{Exit, require_journal};
+use super::style::WARNING;
+use super::table::counted;
+use super::view::View;
+use super::{Exit, require_journal, session};
 use crate::paths::Paths;
 
 /// How often the journal is looked at while it does not grow: soon enough for a person.
 const POLL: Duration = Duration::from_millis(100);
 const BATCH_EVENTS: usize = 1000;
 const BATCH_BYTES: usize = 1 << 20;
+
+/// How many more numbers than events are looked through at first, and how fast that grows: some have
+/// no event, or one of another session.
+const SPARE: u64 = 64;
+const GROWTH: u64 = 8;
 
 /// Shows events. With `follow` it ends when its output is closed, or by a signal.
 ///
@@ -27,23 +36,25 @@ pub fn tail(
     out: &mut dyn Write,
     err: &mut dyn Write,
 ) -> Result<Exit> {
-    if let Err(error) = require_journal(paths) {
-        if !args.follow {
-            return Err(error);
+    let mut filter = Filter { session: args.session.clone(), ..Filter::default() };
+    match require_journal(paths) {
+        Ok(()) => session::complete(&mut filter, paths, err)?,
+        Err(error) if args.follow => {
+            // Whatever cannot be read later is an error then.
+            writeln!(err, "{error:#}; waiting for it")?;
         }
-        // Whatever cannot be read later is an error then.
-        writeln!(err, "{error:#}; waiting for it")?;
+        Err(error) => return Err(error),
     }
-    let last = journal::last_seq(&paths.journal)?;
-    let from = (last + 1).saturating_sub(args.lines as u64).max(1);
-    let mut reader = Reader::open(&paths.journal, from)?;
+    let zone = if args.utc { TimeZone::UTC } else { TimeZone::system() };
+    let mut view = View::new(zone, io::stdout().is_terminal());
+    let mut reader = Reader::open(&paths.journal, begin(args.lines, &filter, paths)?)?;
     loop {
         let batch = reader.next_batch(BATCH_EVENTS, BATCH_BYTES)?;
-        for line in batch.lines() {
+        for line in batch.lines().filter(|line| filter.passes(*line).unwrap_or(false)) {
             let written = if args.json {
                 out.write_all(line.bytes).and_then(|()| out.write_all(b"\n"))
             } else {
-                writeln!(out, "{}", event_line(line.bytes))
+                out.write_all(view.show(line.bytes).as_bytes())
             };
             if let Err(error) = written {
                 return ended(error);
@@ -52,8 +63,60 @@ pub fn tail(
         if let Err(error) = out.flush() {
             return ended(error);
         }
-        if batch.is_empty() && (!args.follow || is_closed_within(POLL)) {
-            return Ok(Exit::Fine);
+        if batch.is_empty() {
+            // Not before: what is shown comes first, and once is enough.
+            say_skipped(reader.take_skipped().bad_lines, err)?;
+            if !args.follow || is_closed_within(POLL) {
+                return Ok(Exit::Fine);
+            }
+        }
+    }
+}
+
+/// Says how many damaged lines were passed over, if any were.
+///
+/// # Errors
+/// It could not be written.
+pub(super) fn say_skipped(bad_lines: u64, err: &mut dyn Write) -> io::Result<()> {
+    if bad_lines == 0 {
+        return Ok(());
+    }
+    let (lines, were) =
+        (counted(bad_lines, "damaged line"), if bad_lines == 1 { "was" } else { "were" });
+    writeln!(
+        err,
+        "{WARNING}{lines} {were} passed over{WARNING:#}; `hookring journal verify` lists them"
+    )
+}
+
+/// The number from which on there are so many whole events that pass; if there are not, the oldest.
+fn begin(events: usize, filter: &Filter, paths: &Paths) -> Result<Seq> {
+    let last = journal::last_seq(&paths.journal)?;
+    if events == 0 {
+        return Ok(last + 1);
+    }
+    let oldest = Reader::open(&paths.journal, OLDEST)?.position().max(1);
+    let mut numbers = (events as u64).saturating_add(SPARE);
+    loop {
+        let from = (last + 1).saturating_sub(numbers).max(oldest);
+        let mut passed = VecDeque::new();
+        let mut reader = Reader::open(&paths.journal, from)?;
+        loop {
+            let batch = reader.next_batch(BATCH_EVENTS, BATCH_BYTES)?;
+            if batch.is_empty() {
+                break;
+            }
+            for line in batch.lines().filter(|line| filter.passes(*line).unwrap_or(false)) {
+                passed.push_back(line.seq);
+                if passed.len() > events {
+                    passed.pop_front();
+                }
+            }
+        }
+        match passed.front() {
+            Some(first) if passed.len() == events => return Ok(*first),
+            _ if from == oldest => return Ok(from),
+            _ => numbers = numbers.saturating_mul(GROWTH),
         }
     }
 }

@@ -1,18 +1,25 @@
-//! An event as people read it: one line with time, agent, event, and what it is about.
+//! An event as people read it: one line with time, session, agent, event, and what it is about.
 
 use std::borrow::Cow;
 
 use anstyle::Style;
+use jiff::Timestamp;
+use jiff::civil::Date;
+use jiff::tz::TimeZone;
 use serde::Deserialize;
 use serde_json::Value;
 use serde_json::value::RawValue;
+use unicode_width::UnicodeWidthStr as _;
 
 use super::style::{ERROR, FAINT, GOOD, HEADING, WARNING, printable};
 
-/// The longest summary that is shown, in characters.
+/// The longest summary that is shown on a terminal, in characters.
 const SUMMARY_CHARS: usize = 90;
-/// The longest name of an event or an agent that is shown, in characters; known ones are shorter.
+/// The longest name of an event or an agent that is shown there, in characters; known ones are
+/// shorter.
 const NAME_CHARS: usize = 40;
+/// How much of a session's id is shown: `--session` takes as much.
+pub(super) const SESSION_CHARS: usize = 8;
 
 /// The members of a journal line that are shown. Strings that a reader of JSON refuses (lone
 /// surrogates) make the line unreadable here; the journal still has it.
@@ -23,8 +30,15 @@ struct Line<'a> {
     session_id: Option<Cow<'a, str>>,
     #[serde(borrow)]
     source: Option<Source<'a>>,
+    #[serde(default)]
+    arguments: Vec<String>,
+    #[serde(default)]
+    arguments_base64: Vec<String>,
     #[serde(borrow)]
     payload: Option<&'a RawValue>,
+    payload_text: Option<Cow<'a, str>>,
+    #[serde(borrow)]
+    payload_base64: Option<&'a RawValue>,
     parse_error: Option<Cow<'a, str>>,
     #[serde(default)]
     truncated: bool,
@@ -36,29 +50,108 @@ struct Source<'a> {
     agent: Option<Cow<'a, str>>,
 }
 
-/// One line for a person, with colours, without a newline; control characters are escaped.
-pub fn event_line(line: &[u8]) -> String {
-    let Ok(event) = serde_json::from_slice::<Line<'_>>(line) else {
-        return format!(
-            "{WARNING}an event that cannot be shown here; it is in the journal{WARNING:#}"
-        );
-    };
-    let time = event.timestamp.get(11..23).unwrap_or(&event.timestamp);
-    let name = event.event.as_deref().unwrap_or("-");
-    let session = event.session_id.as_deref().unwrap_or("-");
-    let session: String = session.chars().take(8).collect();
-    let agent = event.source.as_ref().and_then(|source| source.agent.as_deref());
-    let summary = match &event.parse_error {
-        Some(error) => format!("not JSON: {error}"),
-        None => event.payload.map(|payload| summary(payload.get())).unwrap_or_default(),
-    };
-    let cut = if event.truncated { " (cut)" } else { "" };
-    let colour = colour(name);
-    let [name, agent] = [name, agent.unwrap_or("")].map(|name| shortened(name, NAME_CHARS));
-    let [name, agent, session, summary] = [&*name, &*agent, &session, &summary].map(printable);
-    format!(
-        "{FAINT}{time}{FAINT:#}  {FAINT}{session:<8}{FAINT:#}  {agent:<11} {colour}{name:<20}{colour:#}  {summary}{cut}"
-    )
+/// Shows events one after the other: their columns fit to what came before.
+pub struct View {
+    zone: TimeZone,
+    /// Whether what is long is cut: on a terminal. In a pipe, nothing is lost.
+    cuts: bool,
+    /// The day of the last event.
+    day: Option<Date>,
+    agent_width: usize,
+    event_width: usize,
+}
+
+impl View {
+    /// Times are those of this zone.
+    pub fn new(zone: TimeZone, cuts: bool) -> View {
+        // As wide as what is usual, so that columns seldom move.
+        View { zone, cuts, day: None, agent_width: 11, event_width: 18 }
+    }
+
+    /// One line for a person, with colours, each with a newline; control characters are escaped. The
+    /// first event of a day has a line with the date above it.
+    pub fn show(&mut self, line: &[u8]) -> String {
+        let Ok(event) = serde_json::from_slice::<Line<'_>>(line) else {
+            return format!(
+                "{WARNING}an event that cannot be shown here; it is in the journal{WARNING:#}\n"
+            );
+        };
+        let (date, time) = self.date_and_time(&event.timestamp);
+        let name = event.event.as_deref().unwrap_or("-");
+        let session = event.session_id.as_deref().unwrap_or("-");
+        let session: String = session.chars().take(SESSION_CHARS).collect();
+        let agent = event.source.as_ref().and_then(|source| source.agent.as_deref());
+        let about = self.about(&event);
+        let colour = colour(name);
+        let [name, agent] =
+            [name, agent.unwrap_or("")].map(|name| self.shortened(name, NAME_CHARS));
+        let [name, agent, session, about] = [&*name, &*agent, &session, &about].map(printable);
+        self.agent_width = self.agent_width.max(agent.width());
+        self.event_width = self.event_width.max(name.width());
+        let columns = [
+            (&*time, FAINT, 0),
+            (&*session, FAINT, SESSION_CHARS),
+            (&*agent, Style::new(), self.agent_width),
+            (&*name, colour, self.event_width),
+            (&*about, Style::new(), 0),
+        ];
+        let last = if about.is_empty() { columns.len() - 2 } else { columns.len() - 1 };
+        let mut out = date;
+        for (column, (text, style, width)) in columns[..=last].iter().enumerate() {
+            // No blanks behind the last one.
+            let blanks = if column == last { 0 } else { width.saturating_sub(text.width()) + 2 };
+            out.push_str(&format!("{style}{text}{style:#}{:blanks$}", ""));
+        }
+        out.push('\n');
+        out
+    }
+
+    /// The line for a new day, and the time of day.
+    fn date_and_time(&mut self, timestamp: &str) -> (String, String) {
+        let Ok(timestamp) = timestamp.parse::<Timestamp>() else {
+            return (String::new(), timestamp.to_owned());
+        };
+        let time = timestamp.to_zoned(self.zone.clone());
+        let date = if self.day.replace(time.date()) == Some(time.date()) {
+            String::new()
+        } else {
+            format!("{HEADING}{}{HEADING:#}\n", time.strftime("%A, %Y-%m-%d (UTC%:z)"))
+        };
+        (date, time.strftime("%H:%M:%S.%3f").to_string())
+    }
+
+    /// What the event is about: its arguments, and something of its payload.
+    fn about(&self, event: &Line<'_>) -> String {
+        let arguments = match &event.arguments_base64[..] {
+            [] => event.arguments.join(" "),
+            [_] => "1 argument that is no text".to_owned(),
+            arguments => format!("{} arguments, not all text", arguments.len()),
+        };
+        let what = match (&event.parse_error, &event.payload_text, event.payload) {
+            (Some(error), ..) => format!("not JSON: {error}"),
+            (None, Some(text), _) => text.lines().next().unwrap_or_default().to_owned(),
+            (None, None, Some(payload)) => summary(payload.get()),
+            (None, None, None) if event.payload_base64.is_some() => "not text".to_owned(),
+            (None, None, None) => String::new(),
+        };
+        let parts = [arguments, what].map(|part| words(&part));
+        let parts: Vec<_> = parts.iter().filter(|part| !part.is_empty()).map(|it| &**it).collect();
+        let cut = if event.truncated { " (cut)" } else { "" };
+        format!("{}{cut}", self.shortened(&parts.join("  "), SUMMARY_CHARS)).trim_start().to_owned()
+    }
+
+    /// The beginning of a text that is too long, marked as such.
+    fn shortened<'t>(&self, text: &'t str, chars: usize) -> Cow<'t, str> {
+        match text.char_indices().nth(chars) {
+            Some((end, _)) if self.cuts => Cow::Owned(format!("{}…", &text[..end])),
+            _ => Cow::Borrowed(text),
+        }
+    }
+}
+
+/// The text with single blanks, in one line.
+fn words(text: &str) -> String {
+    text.split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
 fn colour(event: &str) -> Style {
@@ -78,7 +171,7 @@ fn summary(payload: &str) -> String {
     let Ok(payload) = serde_json::from_str::<Value>(payload) else { return String::new() };
     let text = |value: &Value, name: &str| value.get(name)?.as_str().map(str::to_owned);
     let mut parts = Vec::new();
-    parts.extend(["tool_name", "toolName"].iter().find_map(|name| text(&payload, name)));
+    parts.extend(["tool_name", "toolName", "tool"].iter().find_map(|name| text(&payload, name)));
     let input = ["tool_input", "toolArgs", "tool_info"].iter().find_map(|name| payload.get(name));
     let about = ["command", "command_line", "file_path", "pattern", "url", "query", "description"];
     parts.extend(input.and_then(|input| about.iter().find_map(|name| text(input, name))));
@@ -98,52 +191,103 @@ fn summary(payload: &str) -> String {
     } else {
         parts.extend(text(&payload, "error"));
     }
-    let line = parts.join("  ").split_whitespace().collect::<Vec<_>>().join(" ");
-    shortened(&line, SUMMARY_CHARS).into_owned()
-}
-
-/// The beginning of a text that is too long, marked as such.
-fn shortened(text: &str, chars: usize) -> Cow<'_, str> {
-    match text.char_indices().nth(chars) {
-        Some((end, _)) => Cow::Owned(format!("{}…", &text[..end])),
-        None => Cow::Borrowed(text),
-    }
+    parts.join("  ")
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn plain(line: &str) -> String {
-        anstream::adapter::strip_str(&event_line(line.as_bytes())).to_string()
+    const DATE: &str = "Saturday, 2026-11-21 (UTC+00:00)\n";
+
+    fn plain_by(view: &mut View, line: &str) -> String {
+        anstream::adapter::strip_str(&view.show(line.as_bytes())).to_string()
+    }
+
+    /// What is shown below the date.
+    fn plain(line: &str, cuts: bool) -> String {
+        let shown = plain_by(&mut View::new(TimeZone::UTC, cuts), line);
+        shown.strip_prefix(DATE).unwrap_or(&shown).to_owned()
+    }
+
+    fn line(time: &str, rest: &str) -> String {
+        format!(r#"{{"timestamp":"{time}",{rest}}}"#)
     }
 
     #[test]
     fn an_event_is_one_harmless_line() {
         let line = r#"{"timestamp":"2026-11-21T05:10:11.123456789Z","source":{"agent":"claude-code"},"session_id":"0123456789","event":"PreToolUse","payload":{"tool_name":"Bash","tool_input":{"command":"printf '\u001b[31m'\nls"}}}"#;
         assert_eq!(
-            plain(line),
-            r"05:10:11.123  01234567  claude-code PreToolUse            Bash printf '\u{1b}[31m' ls"
+            plain(line, true),
+            "05:10:11.123  01234567  claude-code  PreToolUse          Bash printf '\\u{1b}[31m' ls\n"
         );
     }
 
     #[test]
-    fn no_name_fills_the_terminal() {
+    fn times_are_those_of_the_zone_and_a_new_day_says_its_date() {
+        let mut view = View::new(TimeZone::fixed(jiff::tz::offset(2)), false);
+        let mut show = |time| plain_by(&mut view, &line(time, r#""event":"Stop""#));
+        let shown = [
+            show("2026-11-20T21:59:59.999Z"),
+            show("2026-11-20T22:00:00.000Z"),
+            show("2026-11-21T21:00:00.000Z"),
+        ];
+        let blanks = " ".repeat(20);
+        assert_eq!(
+            shown,
+            [
+                format!("Friday, 2026-11-20 (UTC+02:00)\n23:59:59.999  -{blanks}  Stop\n"),
+                format!("Saturday, 2026-11-21 (UTC+02:00)\n00:00:00.000  -{blanks}  Stop\n"),
+                format!("23:00:00.000  -{blanks}  Stop\n"),
+            ]
+        );
+    }
+
+    #[test]
+    fn no_name_fills_the_terminal_and_a_pipe_gets_all_of_it() {
         let long = "n".repeat(5000);
         let line = format!(
             r#"{{"timestamp":"2026-11-21T05:10:11.123456789Z","source":{{"agent":"{long}"}},"event":"{long}","payload":{{"prompt":"{long}"}}}}"#
         );
-        assert!(plain(&line).chars().count() < 250);
+        assert!(plain(&line, true).chars().count() < 250);
+        let piped = plain(&line, false);
+        assert!(piped.chars().count() > 15_000 && !piped.contains('…'));
+    }
+
+    #[test]
+    fn columns_fit_long_and_wide_names() {
+        let mut view = View::new(TimeZone::UTC, true);
+        let mut column = |agent: &str, session: &str| {
+            let rest = format!(
+                r#""source":{{"agent":"{agent}"}},"session_id":"{session}","event":"Stop","payload":{{"reason":"why"}}"#
+            );
+            let shown = plain_by(&mut view, &line("2026-11-21T05:10:11.123Z", &rest));
+            shown.trim_start_matches(DATE).split("Stop").next().unwrap().width()
+        };
+        assert_eq!(column("a-rather-long-agent", "s"), 45);
+        assert_eq!(column("世界", "会会会会"), 45);
+        assert_eq!(column("b", ""), 45);
     }
 
     #[test]
     fn what_is_not_json_says_so() {
         let line = r#"{"timestamp":"2026-11-21T05:10:11.123456789Z","payload_text":"x","parse_error":"expected a value at byte 0"}"#;
-        assert!(plain(line).ends_with("not JSON: expected a value at byte 0"));
+        assert!(plain(line, true).ends_with("not JSON: expected a value at byte 0\n"));
+    }
+
+    #[test]
+    fn arguments_and_the_first_line_of_a_text_are_shown() {
+        let about =
+            |rest: &str| plain(&line("2026-11-21T05:10:11.123Z", rest), true).trim_end().to_owned();
+        let rest = r#""arguments":["origin","url"],"payload_text":"refs/a  1\nrefs/b 2\n""#;
+        assert!(about(rest).ends_with("origin url  refs/a 1"), "{}", about(rest));
+        assert!(about(r#""arguments":["1","0"],"truncated":true"#).ends_with("1 0 (cut)"));
+        let rest = r#""arguments_base64":["/w=="],"payload_base64":"/w==""#;
+        assert!(about(rest).ends_with("1 argument that is no text  not text"));
     }
 
     #[test]
     fn a_line_that_serde_refuses_is_said_to_be_there() {
-        assert!(plain(r#"{"timestamp":"\udc9d"}"#).contains("cannot be shown"));
+        assert!(plain(r#"{"timestamp":"\udc9d"}"#, true).contains("cannot be shown"));
     }
 }

@@ -8,27 +8,62 @@ use std::path::{Path, PathBuf};
 
 use rustix::fs::{Mode, OFlags};
 
+use super::schema::{SinkConfig, SinkKind};
+
 /// The largest configuration that is read, in bytes.
 pub const MAX_CONFIG_BYTES: u64 = 1 << 20;
 
 /// What may go wrong later, though the configuration is in force.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Warning {
-    /// Other users could change the file.
-    WritableByOthers {
+    /// Other users can read or change the file.
+    OpenToOthers {
         /// The file.
         file: PathBuf,
         /// Its permission bits.
         mode: u32,
+        /// Whether it is this user's: root's may have to be readable.
+        is_own: bool,
+    },
+    /// A sink's file is a directory: the sink cannot start until that is gone.
+    SinkIsDirectory {
+        /// The sink.
+        sink: String,
+        /// The directory.
+        path: PathBuf,
     },
 }
 
 impl fmt::Display for Warning {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self::WritableByOthers { file, mode } = self;
-        let file = file.display();
-        write!(f, "{file} can be changed by others (mode {mode:04o}): run `chmod go-w {file}`")
+        match self {
+            Self::OpenToOthers { file, mode, is_own } => {
+                let what = match (mode & 0o044 != 0, mode & 0o022 != 0) {
+                    (true, true) => "read and changed",
+                    (true, false) => "read",
+                    _ => "changed",
+                };
+                let command = if *is_own { "chmod 600" } else { "chmod go-w" };
+                let file = file.display();
+                write!(
+                    f,
+                    "{file} can be {what} by others (mode {mode:04o}): run `{command} {file}`"
+                )
+            }
+            Self::SinkIsDirectory { sink, path } => write!(
+                f,
+                "sinks.{sink}.path is {}, a directory, so the sink cannot start: name a file in it",
+                path.display()
+            ),
+        }
     }
+}
+
+/// A sink that runs and whose file is a directory. No error: the other sinks can do without it.
+pub(super) fn directory_in_the_way(sink: &SinkConfig) -> Option<Warning> {
+    let SinkKind::Jsonl(jsonl) = &sink.kind else { return None };
+    let warning = || Warning::SinkIsDirectory { sink: sink.name.clone(), path: jsonl.path.clone() };
+    (sink.enabled && jsonl.path.is_dir()).then(warning)
 }
 
 /// Why a file is not read, with a suggestion.
@@ -66,9 +101,10 @@ pub(super) fn read(path: &Path) -> Result<(Vec<u8>, Vec<Warning>), FileError> {
         return Err(refused("the file is larger than 1 MiB", "is it the right file?"));
     }
     let mode = found.mode() & 0o7777;
-    let writable = mode & 0o022 != 0;
-    let warning = || Warning::WritableByOthers { file: path.to_owned(), mode };
-    Ok((bytes, writable.then(warning).into_iter().collect()))
+    let is_own = found.uid() == user;
+    let is_open = mode & if is_own { 0o066 } else { 0o022 } != 0;
+    let warning = || Warning::OpenToOthers { file: path.to_owned(), mode, is_own };
+    Ok((bytes, is_open.then(warning).into_iter().collect()))
 }
 
 fn refused(message: &str, help: &str) -> FileError {

@@ -9,11 +9,14 @@ use toml::de::DeTable;
 
 use crate::paths::Paths;
 
+mod changes;
 mod errors;
 mod expand;
 mod file;
 mod names;
+mod ours;
 mod reader;
+mod report;
 mod schema;
 mod show;
 mod syntax;
@@ -22,6 +25,7 @@ mod value;
 
 pub use errors::{ConfigErrors, MAX_PROBLEMS, Place, Problem};
 pub use file::{MAX_CONFIG_BYTES, Warning};
+pub use report::{ConfigReport, ProblemReport};
 pub use schema::{
     BusConfig, Compress, JournalConfig, JsonlConfig, LogConfig, MAX_RING_BYTES,
     MAX_SINK_NAME_BYTES, MAX_SINKS, SinkConfig, SinkKind, SinkStart, SyncPolicy,
@@ -91,13 +95,14 @@ impl Config {
         let (readable, mut all) = syntax::readable(text);
         let (document, errors) = DeTable::parse_recoverable(&readable);
         let mut reader = reader::Reader::new(text, env, paths.home.as_deref());
+        let ours = ours::Ours::new(paths, path);
         let mut root = reader.root(document.get_ref());
         let config = Self {
             file: Some(path.to_owned()),
             bus: schema::bus(root.section("bus")),
             journal: schema::journal(root.section("journal")),
             log: schema::log(root.section("log")),
-            sinks: schema::sinks(&mut root, &paths.sinks),
+            sinks: schema::sinks(&mut root, &paths.sinks, &ours),
             shown: Vec::new(),
         };
         root.finish();
@@ -109,10 +114,51 @@ impl Config {
         if all.is_empty() { Ok(Self { shown, ..config }) } else { Err(listed(path, text, all)) }
     }
 
+    /// What is in the way of the sinks now. A daemon need not ask: its sinks say so when they start.
+    pub fn sink_warnings(&self) -> impl Iterator<Item = Warning> {
+        self.sinks.iter().filter_map(file::directory_in_the_way)
+    }
+
+    /// The configuration that takes `self`'s place, read as [`Self::load`] does. Where there was a file,
+    /// there must be one.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::load`]; or the file is gone.
+    pub fn reload(
+        &self,
+        named: Option<&Path>,
+        paths: &Paths,
+        env: Env<'_>,
+    ) -> Result<(Self, Vec<Warning>), ConfigErrors> {
+        let loaded = Self::load(named, paths, env)?;
+        match (&self.file, &loaded.0.file) {
+            (Some(file), None) => {
+                let help = "put it back; an empty file stands for the defaults";
+                Err(ConfigErrors::about_file(file, "the file is gone".to_owned(), help.to_owned()))
+            }
+            _ => Ok(loaded),
+        }
+    }
+
+    /// What is different from an `earlier` configuration, in words; a sink each, then the other
+    /// settings.
+    pub fn changes_from(&self, earlier: &Config) -> Vec<String> {
+        let sinks = changes::sinks(&earlier.sinks, &self.sinks);
+        let keys = changes::keys(&earlier.shown, &self.shown);
+        sinks.into_iter().chain(keys).collect()
+    }
+
     /// The configuration as TOML with its defaults filled in. Where a value comes from is said in a
     /// comment; what came from the environment is the expression that the file has, not its content.
     pub fn to_toml(&self) -> String {
         show::render(&self.shown)
+    }
+
+    /// The same settings as JSON, section by section, each value as it would stand in the file; one
+    /// that is not set is `null`.
+    pub fn to_json(&self) -> serde_json::Value {
+        show::json(&self.shown)
     }
 }
 

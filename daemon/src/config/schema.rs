@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use tracing::Level;
 
+use super::ours::Ours;
 use super::reader::Section;
 use super::units::{DAY_MS, GIB, HOUR_MS, KIB, MIB, TIB, format_size};
 
@@ -209,8 +210,9 @@ pub(super) fn log(mut section: Section<'_, '_>) -> LogConfig {
     LogConfig { level }
 }
 
-/// Reads every sink; a file is one sink's only. `dir` is where their files are by default.
-pub(super) fn sinks(root: &mut Section<'_, '_>, dir: &Path) -> Vec<SinkConfig> {
+/// Reads every sink; a file is one sink's only, and none of `ours`. `dir` is where their files are by
+/// default.
+pub(super) fn sinks(root: &mut Section<'_, '_>, dir: &Path, ours: &Ours) -> Vec<SinkConfig> {
     let mut sinks = Vec::new();
     let mut files: Vec<(PathBuf, String)> = Vec::new();
     let mut count = 0;
@@ -233,6 +235,9 @@ pub(super) fn sinks(root: &mut Section<'_, '_>, dir: &Path) -> Vec<SinkConfig> {
                 let help = format!("give each a file of its own; `sinks.{other}` has this one");
                 section.require("path", &[], false, "another sink writes to this file", help);
             }
+            let help = format!("choose another place; `{}` is for sinks", dir.display());
+            let is_free = !ours.has(path);
+            section.require("path", &[], is_free, "this is among hookring's own files", help);
             files.push((path.to_owned(), name.to_owned()));
         }
         match sink.kind {

@@ -38,6 +38,28 @@ pub(super) fn render(sections: &[ShownSection]) -> String {
     sections.join("\n")
 }
 
+/// The sections as JSON.
+pub(super) fn json(sections: &[ShownSection]) -> serde_json::Value {
+    let mut root = serde_json::json!({});
+    for section in sections {
+        // `sinks.NAME`, whose name has no dot, is an object in an object.
+        let mut at = &mut root;
+        for part in section.path.split('.') {
+            at = &mut at[part];
+        }
+        *at = section.keys.iter().map(|it| (it.key.to_owned(), json_value(it))).collect();
+    }
+    root
+}
+
+/// The value that stands as TOML: only text, numbers and truth values do.
+fn json_value(key: &ShownKey) -> serde_json::Value {
+    let Some(value) = &key.value else { return serde_json::Value::Null };
+    let document = format!("value = {value}").parse::<toml::Table>();
+    let value = document.ok().and_then(|mut document| document.remove("value"));
+    value.and_then(|value| serde_json::to_value(value).ok()).unwrap_or_default()
+}
+
 fn render_section(section: &ShownSection) -> String {
     let line = |it: &ShownKey| match &it.value {
         Some(value) => format!("{} = {value}", it.key),

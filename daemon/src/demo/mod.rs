@@ -14,6 +14,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, bail, ensure};
+use hookring_journal as journal;
 use rustix::process::{Pid, Signal};
 
 use crate::cli::Exit;
@@ -58,8 +59,8 @@ struct Stage {
     emit: PathBuf,
     /// The process that does nothing. Not installed with the others.
     floor: Option<PathBuf>,
-    /// Folders of earlier demos.
-    earlier: usize,
+    /// Folders of earlier demos, and of those that play now.
+    others: Vec<PathBuf>,
 }
 
 impl Stage {
@@ -72,8 +73,18 @@ impl Stage {
             emit.display()
         );
         let floor = Some(hookring.with_file_name("hookring-floor")).filter(|file| file.is_file());
-        let (dir, earlier) = fresh_dir()?;
-        Ok(Stage { dir, hookring, emit, floor, earlier })
+        let (dir, others) = fresh_dir()?;
+        Ok(Stage { dir, hookring, emit, floor, others })
+    }
+
+    /// The folders of earlier demos, without those in which a daemon runs, or may yet start.
+    fn earlier(&self) -> Vec<&Path> {
+        let is_over = |dir: &&Path| {
+            let journal = dir.join("journal");
+            journal::is_begun(&journal).is_ok_and(|begun| begun)
+                && journal::is_in_use(&journal).is_ok_and(|used| !used)
+        };
+        self.others.iter().map(PathBuf::as_path).filter(is_over).collect()
     }
 
     fn journal(&self) -> PathBuf {
@@ -96,21 +107,21 @@ impl Stage {
     }
 }
 
-/// A new directory on tmpfs, where a ring belongs, and how many there are of earlier demos: whoever
-/// played one may still look at what it left.
-fn fresh_dir() -> Result<(PathBuf, usize)> {
+/// A new directory on tmpfs, where a ring belongs, and those of other demos: whoever played one may
+/// still look at what it left.
+fn fresh_dir() -> Result<(PathBuf, Vec<PathBuf>)> {
     let shm = Some(PathBuf::from("/dev/shm")).filter(|dir| dir.is_dir());
     let base = shm.unwrap_or_else(std::env::temp_dir);
     let prefix = format!("{DIR_PREFIX}{}-", rustix::process::geteuid().as_raw());
     let is_ours = |name: &OsStr| name.to_str().is_some_and(|name| name.starts_with(&prefix));
     let entries = fs::read_dir(&base).with_context(|| format!("cannot list {}", base.display()))?;
     let names: Vec<_> = entries.flatten().map(|entry| entry.file_name()).collect();
-    let earlier = names.iter().filter(|name| is_ours(name)).count();
+    let others = names.iter().filter(|name| is_ours(name)).map(|name| base.join(name)).collect();
     // A folder that somebody else made meanwhile is not ours to use: the next number may be.
     for number in (1_u32..).filter(|number| !names.contains(&format!("{prefix}{number}").into())) {
         let dir = base.join(format!("{prefix}{number}"));
         match DirBuilder::new().mode(0o700).create(&dir) {
-            Ok(()) => return Ok((dir, earlier)),
+            Ok(()) => return Ok((dir, others)),
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
             Err(error) => {
                 return Err(error).with_context(|| format!("cannot create {}", dir.display()));

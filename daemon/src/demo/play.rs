@@ -1,7 +1,7 @@
 //! Plays the session: one hook process per payload, as an agent would start it; and again to time the
 //! hooks beside a process that does nothing.
 
-use std::io::Write;
+use std::io::{self, IsTerminal as _, Write};
 use std::path::Path;
 use std::process::Stdio;
 use std::thread;
@@ -9,9 +9,10 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, bail, ensure};
 use hookring_journal::Reader;
+use jiff::tz::TimeZone;
 
 use super::{PATIENCE, Stage};
-use crate::cli::view::event_line;
+use crate::cli::view::View;
 
 /// What was sent, what came, and times of processes, from spawn to reaped.
 #[derive(Default)]
@@ -34,6 +35,7 @@ pub(super) fn play(
 ) -> Result<Played> {
     let mut played = Played { session: payloads.len(), ..Played::default() };
     let mut reader = Reader::open(&stage.journal(), 1)?;
+    let mut view = View::new(TimeZone::system(), io::stdout().is_terminal());
     for payload in payloads {
         run_process(stage, &stage.emit, payload)?;
         played.sent += 1;
@@ -41,7 +43,7 @@ pub(super) fn play(
         played.journaled += landed.len();
         for line in landed {
             if let Some(out) = &mut out {
-                writeln!(out, "{}", event_line(&line))?;
+                out.write_all(view.show(&line).as_bytes())?;
             }
         }
     }

@@ -8,8 +8,8 @@ use serde::Serialize;
 
 use super::Stage;
 use super::play::Played;
-use crate::cli::style::{ERROR, GOOD, HEADING};
-use crate::cli::table::{Align, Cell, Table, human_duration};
+use crate::cli::style::{ERROR, FAINT, GOOD, HEADING};
+use crate::cli::table::{Align, Cell, Table, counted, human_duration};
 use crate::run::status::Status;
 
 /// The figures, as `--json` prints them.
@@ -28,7 +28,8 @@ pub(super) struct Report {
     directory: String,
     journal: String,
     daemon_log: String,
-    earlier_demos: usize,
+    program: String,
+    earlier_demos: Vec<String>,
 }
 
 impl Report {
@@ -46,7 +47,8 @@ impl Report {
             directory: stage.dir.display().to_string(),
             journal: stage.journal().display().to_string(),
             daemon_log: stage.log().display().to_string(),
-            earlier_demos: stage.earlier,
+            program: stage.hookring.display().to_string(),
+            earlier_demos: stage.earlier().iter().map(|dir| dir.display().to_string()).collect(),
         })
     }
 
@@ -59,19 +61,28 @@ impl Report {
             writeln!(out, "{}", serde_json::to_string_pretty(self)?)?;
             return Ok(());
         }
-        write!(out, "\n{}\n", self.figures())?;
+        write!(out, "\n{}", self.figures())?;
+        if self.floor_process_p50_ns.is_none() {
+            writeln!(
+                out,
+                "{FAINT}The comparison with a process that does nothing is left out: hookring-floor is \
+                 not beside {}. `cargo xtask demo` has it.{FAINT:#}",
+                self.program
+            )?;
+        }
+        writeln!(out)?;
         let mut places = Table::new([Align::Left, Align::Left]);
         places.row([Cell::from("journal"), Cell::from(&self.journal)]);
         places.row([Cell::from("ring, spool, status"), Cell::from(&self.directory)]);
         places.row([Cell::from("the daemon's messages"), Cell::from(&self.daemon_log)]);
         write!(out, "{HEADING}Look around{HEADING:#}\n{places}")?;
-        writeln!(out, "HOOKRING_DIR={} hookring status", self.directory)?;
+        // By its path: it may not be installed yet.
+        writeln!(out, "HOOKRING_DIR={} {} status", self.directory, self.program)?;
         writeln!(out, "{HEADING}And then{HEADING:#}\nrm -r {}", self.directory)?;
-        if self.earlier_demos > 0 {
-            let all = self.directory.trim_end_matches(|c: char| c.is_ascii_digit());
-            let (count, plural) =
-                (self.earlier_demos, if self.earlier_demos == 1 { "" } else { "s" });
-            writeln!(out, "rm -r {all}*  # with those of {count} earlier demo{plural}")?;
+        if !self.earlier_demos.is_empty() {
+            // Each by its name: there may be demos that still play.
+            let demos = counted(self.earlier_demos.len() as u64, "earlier demo");
+            writeln!(out, "rm -r {}  # of {demos}", self.earlier_demos.join(" "))?;
         }
         Ok(())
     }

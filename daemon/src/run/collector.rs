@@ -103,6 +103,11 @@ impl Collector {
                 });
             }
             let collected = self.collect();
+            if self.figures.paused.is_some() {
+                // Told to stop while the journal takes nothing. The batch is not released, and so
+                // stays where it is.
+                break;
+            }
             self.sync_if_due();
             if Instant::now() >= self.next_housekeeping {
                 self.keep_house();
@@ -110,11 +115,9 @@ impl Collector {
             if self.shared.wants_report() {
                 self.report();
             }
-            // Whoever goes on publishing must not keep a daemon alive that was told to stop.
-            let is_paused = self.figures.paused.is_some();
-            let is_done = |stopped_ns| is_paused || self.drain.is_done_until(stopped_ns);
             match stopped_ns {
-                Some(stopped_ns) if is_done(stopped_ns) => break,
+                // Whoever goes on publishing must not keep a daemon alive that was told to stop.
+                Some(stopped_ns) if self.drain.is_done_until(stopped_ns) => break,
                 None if !collected => self.sleep(),
                 _ => {}
             }
@@ -141,7 +144,7 @@ impl Collector {
         }
     }
 
-    /// Moves one batch; `false`: there was none, or the journal does not take it.
+    /// Moves one batch; `false`: there was none, or the journal does not take it, which `paused` says.
     fn collect(&mut self) -> bool {
         if self.drain.next_batch().is_empty() {
             // A damaged lane may be due for its reset all the same.
@@ -149,9 +152,10 @@ impl Collector {
             return false;
         }
         let batch = self.drain.batch();
+        let mut truncated = 0;
         for record in batch.records() {
             pipeline::process(batch, &record, |origin, event| {
-                self.figures.truncated += u64::from(event.truncated);
+                truncated += u64::from(event.truncated);
                 self.journal.stage(origin, event)
             });
         }
@@ -159,6 +163,7 @@ impl Collector {
             return false;
         }
         self.note_latency();
+        self.figures.truncated += truncated;
         self.figures.events += self.drain.batch().len() as u64;
         self.may_spin = true;
         self.drain.release();
@@ -184,6 +189,7 @@ impl Collector {
             if error.is_disk_full() {
                 self.make_room();
             }
+            self.keep_house_while_paused();
             self.report();
             thread::sleep(RETRY);
         }
@@ -243,6 +249,12 @@ impl Collector {
         if !self.journal.wants_rotation() {
             return;
         }
+        if let Err((place, errno)) = self.drain.sync_released() {
+            let error = std::io::Error::from(errno);
+            tracing::error!(
+                "cannot sync the spool in {place}: {error}; after a loss of power events may come twice"
+            );
+        }
         let ends: Vec<_> = self.drain.ends().iter().map(pipeline::lane_end).collect();
         match self.journal.rotate(&ends, &self.drain.stuck_ids()) {
             Ok(()) => self.figures.rotation_error = None,
@@ -259,24 +271,48 @@ impl Collector {
 
     fn keep_house(&mut self) {
         self.next_housekeeping = Instant::now() + HOUSEKEEPING;
-        if let Some(settings) = self.shared.take_settings() {
-            self.drain.set_options(settings.bus);
-            self.journal.set_options(settings.journal);
-        }
+        self.take_settings();
+        let replaced_before = self.drain.counts().retired_rings;
         self.drain.maintain();
+        let replaced = self.drain.counts().retired_rings - replaced_before;
+        if replaced > 0 {
+            tracing::debug!("rings replaced: {replaced}");
+        }
         if self.journal.find_removed() {
             self.say_removed();
         }
         self.rotate_if_wanted();
+        self.retain();
+        self.memory.give_back_when_quiet();
+    }
+
+    /// What does not wait for the batch that the journal does not take: new settings, which may be
+    /// what helps, the limits, and the counters by which hooks know whether the spool is full.
+    fn keep_house_while_paused(&mut self) {
+        if Instant::now() < self.next_housekeeping {
+            return;
+        }
+        self.next_housekeeping = Instant::now() + HOUSEKEEPING;
+        self.take_settings();
+        self.drain.look_after_counters();
+        self.retain();
+    }
+
+    fn take_settings(&mut self) {
+        if let Some(settings) = self.shared.take_settings() {
+            tracing::debug!("new settings of bus and journal are in force");
+            self.drain.set_options(settings.bus);
+            self.journal.set_options(settings.journal);
+        }
+    }
+
+    /// Which sink loses events by it, each sink says: what it has in hand is not lost.
+    fn retain(&mut self) {
         let needed = self.shared.needed_seq.load(Ordering::Relaxed);
-        match self.journal.retain(needed, SystemTime::now()) {
-            Ok(retained) => retained.given_up.iter().for_each(|Gap { first, last }| {
-                tracing::error!("events {first} to {last} were deleted before every sink had them: the journal reached its hard limit");
-            }),
-            Err(error) => tracing::error!("{}", describe(&error)),
+        if let Err(error) = self.journal.retain(needed, SystemTime::now()) {
+            tracing::error!("{}", describe(&error));
         }
         self.journal.tail().forget_before(needed);
-        self.memory.give_back_when_quiet();
     }
 
     fn say_removed(&self) {

@@ -35,7 +35,7 @@ use tracing_subscriber::util::SubscriberInitExt as _;
 
 use crate::cli::args::RunArgs;
 use crate::cli::{Exit, style};
-use crate::config::{Config, ConfigErrors, SyncPolicy, Warning};
+use crate::config::{Config, ConfigErrors, ConfigReport, SyncPolicy, Warning};
 use crate::paths::{Paths, ensure_private_dir};
 use crate::pipeline;
 use collector::Collector;
@@ -58,7 +58,10 @@ pub fn run(args: &RunArgs) -> Exit {
         Ok(paths) => paths,
         Err(error) => return fail(&error.to_string()),
     };
-    let (config, warnings) = match load(args.config.as_deref(), &paths) {
+    // In full: `hookring reload` reads the same file from wherever it is called.
+    let full = |file: &PathBuf| std::path::absolute(file).unwrap_or_else(|_| file.clone());
+    let named = args.config.as_ref().map(full);
+    let (config, warnings) = match load(named.as_deref(), &paths) {
         Ok(loaded) => loaded,
         Err(errors) => {
             let _ = write!(anstream::stderr(), "{errors}");
@@ -67,7 +70,7 @@ pub fn run(args: &RunArgs) -> Exit {
     };
     let level = start_log(config.log.level.into());
     warnings.iter().for_each(|warning| tracing::warn!("{warning}"));
-    match Daemon::start(paths, args.config.clone(), &config, level) {
+    match Daemon::start(paths, named, &config, level) {
         Ok(daemon) => daemon.serve(),
         Err(error) => fail(&format!("{error:#}")),
     }
@@ -97,6 +100,8 @@ fn start_log(level: LevelFilter) -> LevelHandle {
 struct Daemon {
     paths: Paths,
     named_config: Option<PathBuf>,
+    /// The one in force.
+    config: Config,
     level: LevelHandle,
     shared: Arc<Shared>,
     collector: JoinHandle<Result<()>>,
@@ -157,6 +162,7 @@ impl Daemon {
         Ok(Daemon {
             paths,
             named_config: named,
+            config: config.clone(),
             level,
             shared,
             collector,
@@ -213,14 +219,19 @@ impl Daemon {
 
     /// Reads the configuration again. An invalid one changes nothing.
     fn reload(&mut self) {
-        let (config, warnings) = match load(self.named_config.as_deref(), &self.paths) {
+        // Before it is read: `hookring reload` waits for a reading that began after its signal.
+        self.status.config_read = Timestamp::now();
+        tracing::debug!("reading the configuration again");
+        let env = |name: &str| std::env::var(name).ok();
+        let read = self.config.reload(self.named_config.as_deref(), &self.paths, &env);
+        let (config, warnings) = match read {
             Ok(loaded) => loaded,
             Err(errors) => {
                 let text = errors.to_string().trim_end().to_owned();
                 tracing::error!(
                     "the new configuration is wrong, the earlier one stays in force:\n{text}"
                 );
-                self.status.config_error = Some(text);
+                self.status.config_error = Some(ConfigReport::from(&errors));
                 return;
             }
         };
@@ -233,7 +244,11 @@ impl Daemon {
         self.supervisor.apply(&config.sinks);
         self.status.config = config.file.as_ref().map(|file| file.display().to_string());
         self.status.config_error = None;
-        tracing::info!("the configuration was read again");
+        let changes = config.changes_from(&self.config);
+        let changes =
+            if changes.is_empty() { "nothing changed".to_owned() } else { changes.join(", ") };
+        tracing::info!("the configuration was read again: {changes}");
+        self.config = config;
     }
 
     fn write_status(&mut self) {
@@ -305,10 +320,16 @@ fn first_status(paths: &Paths, config: &Config) -> Status {
         version: env!("CARGO_PKG_VERSION").to_owned(),
         pid: std::process::id(),
         started: Timestamp::now(),
+        config_read: Timestamp::now(),
         config: config.file.as_ref().map(|file| file.display().to_string()),
         ..Status::default()
     };
     status.journal.path = paths.journal.display().to_string();
+    // Of what was dropped before, only the last daemon knows when. One that cannot be read says
+    // nothing, and is replaced.
+    if let Ok(Some(last)) = Status::read(&paths.status_file) {
+        status.places = last.places;
+    }
     status
 }
 

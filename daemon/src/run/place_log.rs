@@ -33,6 +33,10 @@ fn wrongs(place: &PlaceReport) -> impl Iterator<Item = String> {
         refused.map(|reason| format!("{path} is not used: {reason}")),
         place.ring_error.as_ref().map(|error| format!("{path} has no ring: {error}")),
         place.spool_error.as_ref().map(|error| format!("{path} has no spool: {error}")),
+        place
+            .spool_held_up
+            .as_ref()
+            .map(|why| format!("{path} has a spool that is held up: {why}")),
         unreadable,
     ];
     wrongs.into_iter().flatten()

@@ -10,9 +10,12 @@ use std::time::SystemTime;
 
 use hdrhistogram::Histogram;
 use hookring_bus::drain::{Counts, PlaceReport};
+use hookring_journal::Lost;
 use hookring_sinks::{SinkState, SinkStats};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
+
+use crate::config::ConfigReport;
 
 /// Figures of the collector's thread, before they are written.
 #[derive(Clone, Default)]
@@ -45,8 +48,10 @@ pub struct Status {
     pub updated: Timestamp,
     /// The configuration file in force, if there is one.
     pub config: Option<String>,
+    /// When the configuration was last read, whether it came into force or not.
+    pub config_read: Timestamp,
     /// Why the last reload was refused; the earlier configuration stays in force.
-    pub config_error: Option<String>,
+    pub config_error: Option<ConfigReport>,
     /// Events moved from the bus to the journal since the start.
     pub events: u64,
     /// How long they took from publish to journal, but for those that waited for a daemon.
@@ -147,6 +152,8 @@ pub struct PlaceStatus {
     pub ring_damage: Option<String>,
     /// Why it has no spool.
     pub spool_error: Option<String>,
+    /// Why entries of its spool wait.
+    pub spool_held_up: Option<String>,
     /// Lanes of its ring.
     pub lanes: usize,
     /// Lanes that a producer holds.
@@ -164,6 +171,10 @@ pub struct PlaceStatus {
     /// Events that hooks dropped because neither ring nor spool took them, since the ring that the
     /// daemon found was made.
     pub dropped_events: u64,
+    /// Since when they are counted, as far as it is known.
+    pub dropped_since: Option<Timestamp>,
+    /// When a daemon last found that there were more of them.
+    pub dropped_at: Option<Timestamp>,
     /// Retired rings that are being emptied.
     pub retired_rings: usize,
 }
@@ -212,14 +223,37 @@ pub struct SinkStatus {
     pub delivered_events: u64,
     /// Batches sent again.
     pub retries: u64,
-    /// Events in the journal that it does not have yet.
+    /// Events that the journal has and it does not have yet.
     pub lag_events: u64,
-    /// Events that were gone from the journal before it had them.
+    /// Events that were gone from the journal before it had them, found since the start.
     pub skipped_events: u64,
+    /// The same since its cursor was made.
+    pub lost_events: u64,
+    /// Which, the latest gaps.
+    pub lost: Vec<LostStatus>,
     /// What went wrong last.
     pub last_error: Option<String>,
     /// When.
     pub last_error_at: Option<Timestamp>,
+}
+
+/// Numbers that a sink did not get because the journal no longer had them, both ends included.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct LostStatus {
+    /// The first.
+    pub first: u64,
+    /// The last.
+    pub last: u64,
+    /// When the last of them was found to be lost.
+    pub at: Option<Timestamp>,
+}
+
+impl From<&Lost> for LostStatus {
+    fn from(lost: &Lost) -> Self {
+        let at = Timestamp::try_from(lost.at).ok();
+        LostStatus { first: lost.gap.first, last: lost.gap.last, at }
+    }
 }
 
 impl SinkStatus {
@@ -237,9 +271,10 @@ impl SinkStatus {
             state: state.to_owned(),
             delivered_events: stats.delivered_events,
             retries: stats.retries,
-            // The first event ever is number 1, whatever the cursor of a new sink says.
-            lag_events: (written_seq + 1).saturating_sub(stats.next_seq.max(1)),
+            lag_events: stats.lag_events + written_seq.saturating_sub(stats.counted_to),
             skipped_events: stats.skipped_events,
+            lost_events: stats.lost.events,
+            lost: stats.lost.gaps.iter().map(LostStatus::from).collect(),
             last_error: stats.last_error.as_ref().map(|error| error.message.clone()),
             last_error_at: stats.last_error.as_ref().and_then(|error| at(error.at)),
         }
@@ -254,16 +289,40 @@ impl From<&PlaceReport> for PlaceStatus {
             ring_error: report.ring_error.clone(),
             ring_damage: report.ring_damage.clone(),
             spool_error: report.spool_error.clone(),
+            spool_held_up: report.spool_held_up.clone(),
             lanes: report.lanes,
             locked_lanes: report.locked_lanes,
             used_bytes: report.used_bytes,
             spool_bytes: report.spool_bytes,
             dropped_events: report.dropped_events.saturating_add(report.spool_dropped_events),
+            dropped_since: None,
+            dropped_at: None,
             spool_entries: report.spool_entries,
             unreadable_spool_entries: report.unreadable_spool_entries,
             stuck_spool_entries: report.stuck_spool_entries,
             retired_rings: report.retired_rings,
         }
+    }
+}
+
+impl PlaceStatus {
+    /// With what was known `before` of when events were dropped here. The bus counts them, and does
+    /// not say when.
+    pub(crate) fn after(self, before: &[PlaceStatus], now: Timestamp) -> PlaceStatus {
+        let known = before.iter().find(|before| before.path == self.path);
+        let dropped_before = known.map_or(0, |before| before.dropped_events);
+        // A count that is smaller is another one.
+        let dropped_before = if self.dropped_events < dropped_before { 0 } else { dropped_before };
+        let dropped_since = match known {
+            Some(before) if self.dropped_events >= before.dropped_events => before.dropped_since,
+            _ => (self.dropped_events == 0).then_some(now),
+        };
+        let dropped_at = if self.dropped_events > dropped_before {
+            Some(now)
+        } else {
+            known.and_then(|before| before.dropped_at)
+        };
+        PlaceStatus { dropped_since, dropped_at, ..self }
     }
 }
 
@@ -287,7 +346,10 @@ impl Status {
             mended_spool_counters: counts.mended_spool_counters,
             retired_rings: counts.retired_rings,
         };
-        self.places = bus.places.iter().map(PlaceStatus::from).collect();
+        let now = Timestamp::now();
+        let before = std::mem::take(&mut self.places);
+        let place = |report| PlaceStatus::from(report).after(&before, now);
+        self.places = bus.places.iter().map(place).collect();
         let path = std::mem::take(&mut self.journal.path);
         self.journal = JournalStatus {
             path,

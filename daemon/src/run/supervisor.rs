@@ -6,8 +6,8 @@ use std::time::{Duration, Instant, SystemTime};
 
 use hookring_journal::{OLDEST, Seq, Tail};
 use hookring_sinks::{
-    Compression, JsonlConfig, JsonlSink, LastError, Pump, PumpHandle, Sink, SinkStats, Start,
-    StdoutSink,
+    Compression, JsonlConfig, JsonlSink, LastError, Pump, PumpHandle, Sink, SinkState, SinkStats,
+    Start, StdoutSink,
 };
 
 use super::collector::describe;
@@ -48,6 +48,7 @@ impl Supervisor {
         let wanted: Vec<_> = wanted.iter().filter(|sink| sink.enabled).collect();
         let (stay, go): (Vec<_>, Vec<_>) =
             self.sinks.drain(..).partition(|entry| wanted.contains(&&entry.config));
+        go.iter().for_each(|entry| tracing::debug!("stopping sink {}", entry.config.name));
         stop(&go);
         self.ending.extend(go.into_iter().filter_map(Entry::into_busy));
         self.sinks = stay;
@@ -67,7 +68,11 @@ impl Supervisor {
         for Entry { config, worker } in &mut sinks {
             let Worker::Waiting(said) = worker else { continue };
             match self.start(config) {
-                Ok(handle) => *worker = Worker::Running(handle),
+                Ok(handle) => {
+                    let next = handle.stats().next_seq;
+                    tracing::debug!("sink {} begins with event {next}", config.name);
+                    *worker = Worker::Running(handle);
+                }
                 // Tried each second, said once.
                 Err(message) if said.as_ref().is_some_and(|said| said.message == message) => {}
                 Err(message) => {
@@ -120,7 +125,7 @@ impl Supervisor {
         self.sinks.iter().map(|entry| match &entry.worker {
             Worker::Running(handle) => handle.stats(),
             Worker::Waiting(said) => {
-                SinkStats::not_started(&entry.config.name, said.clone(), self.tail.written())
+                SinkStats::not_started(&entry.config.name, said.clone(), &self.tail)
             }
         })
     }
@@ -152,11 +157,19 @@ impl Entry {
 fn stop(sinks: &[Entry]) {
     let deadline = Instant::now() + STOP_LIMIT;
     for handle in sinks.iter().filter_map(Entry::handle) {
+        let before = handle.stats();
         handle.begin_stop(deadline);
-        let SinkStats { name, lag_events, .. } = handle.stats();
-        if lag_events > 0 {
-            let (events, seconds) = (count(lag_events), STOP_LIMIT.as_secs());
-            tracing::info!("sink {name} has {events} to go and gets {seconds} s for them");
+        let SinkStats { name, lag_events, state, last_error, .. } = before;
+        if lag_events == 0 {
+            continue;
+        }
+        let (events, seconds) = (count(lag_events), STOP_LIMIT.as_secs());
+        match last_error.filter(|_| state == SinkState::Retrying) {
+            Some(LastError { message, .. }) => tracing::info!(
+                "sink {name} fails ({message}): it gets one more try, and no more, with the {events} \
+                 that it has to go"
+            ),
+            None => tracing::info!("sink {name} has {events} to go and gets {seconds} s for them"),
         }
     }
     for handle in sinks.iter().filter_map(Entry::handle) {

@@ -199,3 +199,29 @@ fn a_cursor_that_was_removed_is_made_anew_with_the_next_store() {
         assert_eq!((stored.position(), found), (next, CursorState::Loaded));
     }
 }
+
+#[test]
+fn what_the_sink_lost_is_stored_with_the_position() {
+    let dir = tempfile::tempdir().unwrap();
+    let (mut cursor, _) = open(dir.path());
+    let gap = |first, last| Gap { first, last };
+    let now = SystemTime::now();
+    assert_eq!(cursor.note_lost(gap(5, 24), now), [gap(5, 24)]);
+    cursor.save().unwrap();
+    drop(cursor);
+    let (mut cursor, _) = open(dir.path());
+    assert_eq!((cursor.position(), cursor.lost().events), (5, 20));
+    // A position that was not stored yet brings the same gap again.
+    assert_eq!(cursor.note_lost(gap(5, 30), now), [gap(25, 30)]);
+    cursor.begin(31, 32).unwrap();
+    cursor.store(33).unwrap();
+    drop(cursor);
+    let (cursor, _) = open(dir.path());
+    let gaps: Vec<_> = cursor.lost().gaps.iter().map(|lost| lost.gap).collect();
+    assert_eq!((cursor.lost().events, gaps), (26, vec![gap(5, 30)]));
+    // Its file made anew keeps them.
+    let (mut cursor, _) = open(dir.path());
+    fs::remove_file(file(dir.path())).unwrap();
+    cursor.store(40).unwrap();
+    assert_eq!(open(dir.path()).0.lost().events, 26);
+}

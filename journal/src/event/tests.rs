@@ -28,7 +28,7 @@ fn all_fields_in_their_order() {
     let event = Event {
         id: *uuid::Uuid::parse_str("67e55044-10b1-426f-9247-bb680e5fe0c8").unwrap().as_bytes(),
         timestamp_ns: 1_700_000_000_123_456_789,
-        monotonic_ns: u64::MAX,
+        monotonic_ns: Some(u64::MAX),
         agent: Some("claude \"code\""),
         event: Some("Stop"),
         session_id: Some("s"),
@@ -54,10 +54,11 @@ fn all_fields_in_their_order() {
 #[test]
 fn what_is_not_known_is_left_out() {
     let mut out = Vec::new();
-    event(b"1").write_to(&mut out);
+    Event { monotonic_ns: None, ..event(b"1") }.write_to(&mut out);
     let text = String::from_utf8(out).unwrap();
     let absent = ["source", "arguments", "truncated", "event", "session_id", "working_directory"];
-    for name in absent.into_iter().chain(["payload_text", "payload_base64", "parse_error"]) {
+    let absent = absent.into_iter().chain(["monotonic_ns"]);
+    for name in absent.chain(["payload_text", "payload_base64", "parse_error"]) {
         assert!(!text.contains(&format!("\"{name}\"")), "{name}");
     }
 }
@@ -68,11 +69,12 @@ fn names_are_tried_in_order_and_only_at_the_top() {
         let line = line_of(payload.to_string().as_bytes());
         ["event", "session_id", "working_directory"].map(|name| line[name].clone())
     };
-    for name in ["hook_event_name", "agent_action_name", "hookName", "type"] {
+    for name in ["hook_event_name", "hookEventName", "agent_action_name", "hookName", "type"] {
         assert_eq!(found(json!({ name: "E" })), [json!("E"), Value::Null, Value::Null]);
     }
-    let session = ["session_id", "sessionId", "conversation_id", "trajectory_id", "taskId"];
-    for name in session.into_iter().chain(["thread-id", "thread_id"]) {
+    let session = ["session_id", "sessionId", "sessionID", "conversation_id", "conversationId"];
+    let others = ["trajectory_id", "taskId", "thread-id", "thread_id"];
+    for name in session.into_iter().chain(others) {
         assert_eq!(found(json!({ name: "S" })), [Value::Null, json!("S"), Value::Null]);
     }
     for payload in [
@@ -123,7 +125,6 @@ fn a_lone_surrogate_stays_in_the_payload_only() {
 fn what_is_not_json_is_kept_beside_the_reason() {
     let deep = "[".repeat(10_000) + &"]".repeat(10_000);
     for (payload, reason) in [
-        ("", "nothing but whitespace at byte 0"),
         ("   ", "nothing but whitespace at byte 3"),
         ("hello\n\"world\" \\ \u{1}\u{7f} ä", "unexpected character at byte 0"),
         ("\0\0", "unexpected character at byte 0"),
@@ -137,6 +138,36 @@ fn what_is_not_json_is_kept_beside_the_reason() {
         assert_eq!(written.not_json.unwrap().to_string(), reason);
         assert_eq!((line.get("payload"), line.get("payload_base64")), (None, None));
     }
+}
+
+#[test]
+fn nothing_is_no_payload() {
+    let mut truncated = event(b"");
+    truncated.truncated = true;
+    for (event, members) in [(event(b""), 5), (truncated, 6)] {
+        let (line, written) = fields_and(&event);
+        assert_eq!(written, Written::default());
+        // `version`, `id`, `timestamp`, `monotonic_ns`, `process`, and `truncated`.
+        assert_eq!(line.as_object().unwrap().len(), members, "{line}");
+    }
+}
+
+#[test]
+fn text_of_gits_hooks_never_claimed_to_be_json() {
+    for (payload, member, kept) in [
+        (&b"refs/heads/main 1234 refs/heads/main 5678\n"[..], "payload_text", None),
+        (b"refs/heads/\xe4", "payload_base64", Some(BASE64.encode(b"refs/heads/\xe4"))),
+    ] {
+        let mut event = event(payload);
+        event.agent = Some("git");
+        let (line, written) = fields_and(&event);
+        let kept = kept.unwrap_or_else(|| text(payload).to_owned());
+        assert_eq!((&line[member], written), (&Value::from(kept), Written::default()));
+        assert_eq!((line.get("parse_error"), line.get("payload")), (None, None));
+    }
+    let mut json = event(b"{\"type\":\"E\"}");
+    json.agent = Some("git");
+    assert_eq!(fields(&json)["event"], "E", "whoever hands over JSON has it as JSON");
 }
 
 #[test]
@@ -219,6 +250,8 @@ proptest! {
             prop_assert_eq!(text.as_bytes(), &payload);
         } else if let Some(text) = line["payload_base64"].as_str() {
             prop_assert_eq!(BASE64.decode(text).unwrap(), payload);
+        } else if payload.is_empty() {
+            prop_assert_eq!(line.get("payload"), None);
         } else {
             prop_assert_eq!(&line["payload"], &serde_json::from_slice::<Value>(&payload).unwrap());
         }

@@ -56,6 +56,32 @@ fn filters_by_time_and_session() {
 }
 
 #[test]
+fn sessions_are_found_by_their_beginning() {
+    let dir = tempfile::tempdir().unwrap();
+    let (mut journal, _) = open(dir.path());
+    for (n, id) in ["ab-1", "ab-2", "ab", "ab-2", "b"].into_iter().enumerate() {
+        let payload = format!("{{\"session_id\":\"{id}\"}}");
+        let mut event = event(payload.as_bytes());
+        event.timestamp_ns = n as i64 * 1_000_000_000;
+        journal.stage(Origin::Daemon, &event);
+    }
+    journal.stage(Origin::Daemon, &event(b"no session"));
+    journal.commit().unwrap();
+    let until = |second| Filter { until: Timestamp::from_second(second).ok(), ..Filter::default() };
+    for (filter, prefix, max, expected) in [
+        (Filter::default(), "ab-", 9, &["ab-1", "ab-2"][..]),
+        (Filter::default(), "ab-", 1, &["ab-1"]),
+        (Filter::default(), "ab", 9, &["ab"]),
+        (until(2), "ab", 9, &["ab-1", "ab-2"]),
+        (until(1), "ab-2", 9, &[]),
+        (Filter::default(), "c", 9, &[]),
+    ] {
+        let found = sessions(dir.path(), &filter, prefix, max).unwrap();
+        assert!(found.iter().eq(expected), "{prefix}, {filter:?}: {found:?}");
+    }
+}
+
+#[test]
 fn segments_that_ended_long_before_are_not_read() {
     let dir = tempfile::tempdir().unwrap();
     let now = Timestamp::now();

@@ -143,3 +143,54 @@ fn it_waits_for_the_next_event_and_ends_with_the_journal() {
         assert_eq!(reading.join().unwrap(), (1..=50).collect::<Vec<_>>());
     });
 }
+
+/// Five segments of ten events, all but the last two deleted at the hard limit.
+fn beyond_the_limit(dir: &std::path::Path, cache_bytes: usize) -> Journal {
+    let options = Options { cache_bytes, hard_limit_bytes: None, ..calm() };
+    let (mut journal, _) = Journal::open(dir, options, 0).unwrap();
+    for segment in 0..5 {
+        if segment > 0 {
+            journal.rotate(&[], &[]).unwrap();
+        }
+        commit_each(&mut journal, 10 * segment + 1..=10 * segment + 10);
+    }
+    journal
+}
+
+fn delete_three(journal: &mut Journal) {
+    let now = std::time::SystemTime::now();
+    for _ in 0..3 {
+        let limit = Some(journal.stats().bytes - 1);
+        journal.set_options(Options { hard_limit_bytes: limit, ..calm() });
+        assert_eq!(journal.retain(1, now).unwrap().deleted.len(), 1);
+    }
+    assert_eq!(journal.tail().oldest(), 31);
+}
+
+#[test]
+fn what_is_deleted_is_lost_unless_it_is_cached_or_open() {
+    let gap = |first, last| Some(Gap { first, last });
+    let dir = tempfile::tempdir().unwrap();
+    let mut journal = beyond_the_limit(dir.path(), 0);
+    let (mut new, mut reading, mut late) =
+        (feed(&journal, 1), feed(&journal, 1), feed(&journal, 33));
+    assert_eq!(next(&mut reading, 2), pairs(1..=2));
+    assert_eq!(new.lost_ahead(), None);
+    delete_three(&mut journal);
+    assert_eq!((new.lost_ahead(), late.lost_ahead()), (gap(1, 30), None));
+    assert_eq!(reading.lost_ahead(), gap(11, 30), "an open file is read to its end");
+    assert_eq!(all(&mut reading), pairs((3..=10).chain(31..=50)));
+    assert_eq!(reading.take_skipped().gaps, [Gap { first: 11, last: 30 }]);
+    assert_eq!(all(&mut new), pairs(31..=50));
+    assert_eq!(new.take_skipped().gaps, [Gap { first: 1, last: 30 }]);
+    assert_eq!(all(&mut late), pairs(33..=50));
+
+    let dir = tempfile::tempdir().unwrap();
+    let mut journal = beyond_the_limit(dir.path(), 1 << 20);
+    let mut new = feed(&journal, 1);
+    journal.tail().forget_before(22);
+    delete_three(&mut journal);
+    assert_eq!((journal.tail().available_from(), new.lost_ahead()), (22, gap(1, 21)));
+    assert_eq!(all(&mut new), pairs(22..=50), "the cache has what the files have no more");
+    assert_eq!(new.take_skipped().gaps, [Gap { first: 1, last: 21 }]);
+}

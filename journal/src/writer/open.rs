@@ -6,7 +6,8 @@ use std::path::Path;
 use std::sync::Arc;
 
 use super::{
-    Counters, CurrentSegment, Journal, OlderSegment, OpenError, Options, SyncPolicy, Unsynced,
+    Counters, CurrentSegment, Journal, OlderSegment, OpenError, Options, StagedCounts, SyncPolicy,
+    Unsynced,
 };
 use crate::Seq;
 use crate::recovery::{self, Found, Recovery};
@@ -71,6 +72,7 @@ impl Journal {
             unsynced: Unsynced::default(),
             directory_unsynced: false,
             counters: Counters::default(),
+            staged_counts: StagedCounts::default(),
             lock,
         };
         if found.segments.is_empty() {
@@ -78,6 +80,7 @@ impl Journal {
         } else {
             journal.continue_segment(&found, &mut recovery);
         }
+        journal.publish_oldest();
         Ok((journal, recovery))
     }
 

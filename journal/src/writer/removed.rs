@@ -69,6 +69,7 @@ impl Journal {
             self.counters.removed_segments += 1;
             self.counters.removed_events += numbers.last + 1 - numbers.first;
         }
+        self.publish_oldest();
     }
 
     /// Whether a segment of this name is there. One that cannot be looked at counts as there.

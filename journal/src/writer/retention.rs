@@ -71,6 +71,12 @@ impl Journal {
         self.older.front().map_or(Gap { first, last: first - 1 }, numbers)
     }
 
+    /// Tells readers where the journal begins now.
+    pub(super) fn publish_oldest(&self) {
+        let oldest = self.older.front().map_or(self.current.first, |segment| segment.first);
+        self.tail.set_oldest(oldest);
+    }
+
     fn delete_oldest(&mut self, needed: Seq, retained: &mut Retained) -> Result<(), RetainError> {
         let numbers = self.numbers_of_oldest();
         let name = file_name(numbers.first);
@@ -83,6 +89,9 @@ impl Journal {
             _ => {}
         }
         let bytes = self.older.pop_front().map_or(0, |segment| segment.bytes);
+        self.publish_oldest();
+        let Gap { first, last } = numbers;
+        tracing::debug!("the journal deletes events {first} to {last}, {bytes} bytes");
         retained.deleted.push(Deleted { numbers, bytes });
         self.counters.deleted_segments += 1;
         self.counters.deleted_bytes += bytes;

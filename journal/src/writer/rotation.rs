@@ -77,6 +77,8 @@ impl Journal {
         };
         line::restamp(&mut self.staged, seed);
         self.counters.rotations += 1;
+        self.publish_oldest();
+        tracing::debug!("the journal begins a segment: {}", file_name(first));
         self.reserve();
         if self.options.sync != SyncPolicy::Never {
             self.sync_directory();

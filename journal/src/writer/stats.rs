@@ -114,3 +114,19 @@ pub(super) struct Counters {
     pub(super) removed_events: u64,
     pub(super) given_up_events: u64,
 }
+
+impl Counters {
+    pub(super) fn add_staged(&mut self, staged: StagedCounts) {
+        self.not_json += staged.not_json;
+        self.cut_events += staged.cut_events;
+        self.cut_bytes += staged.cut_bytes;
+    }
+}
+
+/// What is counted once the events are written.
+#[derive(Copy, Clone, Debug, Default)]
+pub(super) struct StagedCounts {
+    pub(super) not_json: u64,
+    pub(super) cut_events: u64,
+    pub(super) cut_bytes: u64,
+}

@@ -370,6 +370,8 @@ fn figures_count_what_was_not_json_and_what_was_cut() {
     cut.agent = Some(&name);
     journal.stage(Origin::Daemon, &cut);
     journal.stage(Origin::Daemon, &event(b"hello"));
+    let stats = journal.stats();
+    assert_eq!((stats.not_json, stats.cut_events), (0, 0), "nothing of it is in the journal yet");
     journal.commit().unwrap();
     let stats = journal.stats();
     assert_eq!((stats.not_json, stats.cut_events, stats.cut_bytes), (1, 1, 5));

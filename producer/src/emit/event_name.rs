@@ -2,7 +2,8 @@
 //! a payload, and only if that variable is set.
 
 /// Members in which agents put the event's name.
-const NAME_KEYS: [&[u8]; 3] = [b"hook_event_name", b"agent_action_name", b"hookName"];
+const NAME_KEYS: [&[u8]; 4] =
+    [b"hook_event_name", b"hookEventName", b"agent_action_name", b"hookName"];
 
 /// Whether the event, named on the command line or in the payload, is in the comma-separated list.
 pub(crate) fn is_skipped(list: &[u8], event: &[u8], payload: &[u8]) -> bool {

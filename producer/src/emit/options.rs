@@ -9,8 +9,8 @@ Usage: hookring-emit [--agent NAME] [--event NAME] [--reply TEXT] [--arg JSON] [
 
 The payload is read from stdin to its end, at most 5 s.
 
-  --agent NAME   the agent, where its payload does not say
-  --event NAME   the event, where its payload does not say
+  --agent NAME   the agent's name
+  --event NAME   the event; goes before what the payload says
   --reply TEXT   write TEXT to stdout, for agents that demand an answer
   --arg JSON     the payload; stdin is not read
   ARGUMENTS      kept in the event, for hooks that get arguments (git)

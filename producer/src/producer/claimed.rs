@@ -1,13 +1,17 @@
-//! The lane that a producer holds: claimed, watched, left.
+//! The lane that a producer holds, and what becomes of the records in it.
 
-use super::{Producer, places, wall_offset_ns};
+use super::Producer;
 use hookring_bus::control::RingError;
 use hookring_bus::create;
+use hookring_bus::doorbell;
 use hookring_bus::layout::READER_LOCK;
 use hookring_bus::owned::{ClaimError, OwnedLane};
 use hookring_bus::place::{Places, RING, Refused};
-use hookring_bus::sys::{self, Errno, Fd, IdleFd, Open, Stat};
+use hookring_bus::sys::{self, Errno, Fd, IdleFd, Open, Stat, WithoutSigxfsz};
 use std::ffi::{CStr, CString};
+
+/// A reader that cannot be asked whether it lives, and has released nothing for so long, does not.
+const PATIENCE_NS: u64 = 90_000_000;
 
 /// A lane and the ring file that it is in.
 pub(super) struct Claimed {
@@ -18,11 +22,30 @@ pub(super) struct Claimed {
     /// A description of the ring apart from the lane's, to share the reader's lock through when no
     /// daemon lives. Nothing is written through it; a forked child has it, too.
     spare: IdleFd,
+    /// Up to where the reader had come, and since when, while nobody can ask whether one lives.
+    seen_head: Option<(u64, u64)>,
+    /// Since when its ring is retired and without a name, and its reader has not taken everything.
+    pub(super) awaited_since_ns: Option<u64>,
+}
+
+/// Who answers for the records of a lane that its reader has not released.
+pub(super) enum Owed {
+    /// Nobody needs to: there are none, or a daemon that starts finds the ring under its name.
+    Nothing,
+    /// A daemon reads the ring, which has no name: should that one die, only its producers have it.
+    Watched,
+    /// We do: no daemon reads the ring or ever will, until [`Claimed::unlock_reader`].
+    Ours,
+    /// Who knows: the ring has no name, and the host has closed the descriptor that could tell whether
+    /// a daemon reads it. No other way leads to its lock: what is mapped can be opened again without
+    /// a name by root alone.
+    Unknown,
 }
 
 impl Producer {
     /// Claims a lane where one is to be had; creates the ring if it is missing.
     pub(super) fn claim(&mut self) {
+        let _no_signal = WithoutSigxfsz::begin();
         for _ in 0..3 {
             let Some((place, dir)) = self.open_ring_place() else { return };
             match self.claim_in(place, dir) {
@@ -48,75 +71,14 @@ impl Producer {
         let file = sys::open(Some(&dir), RING, Open::ReadWrite)?;
         let spare = IdleFd::new(sys::open(Some(&dir), RING, Open::ReadWrite)?)?;
         let lane = OwnedLane::claim(file, self.uid, self.crc)?;
-        Ok(Claimed { lane, place, dir: IdleFd::new(dir)?, spare })
-    }
-
-    /// Once a second: is the ring at its path still the one that is mapped? Is a lane to be had?
-    #[cold]
-    pub(super) fn check(&mut self, now_ns: u64) {
-        self.last_check_ns = now_ns;
-        self.wall_offset_ns = wall_offset_ns();
-        let places = places(&self.dir, self.uid);
-        if let Some(claimed) = &mut self.lane {
-            claimed.reopen(&places);
-        }
-        if self.lane.as_ref().is_some_and(|claimed| !claimed.is_named(&places, RING)) {
-            // While a daemon reads the old ring it will say so itself, by retiring it. Where nobody
-            // can tell whether one does, what goes into the old ring may be lost.
-            let is_orphan = self.move_unread();
-            if is_orphan || self.lane.as_ref().is_some_and(|claimed| claimed.spare.get().is_none())
-            {
-                self.lane = None;
-            }
-        }
-        if self.lane.is_none() {
-            self.claim();
-        }
-    }
-
-    /// Leaves the lane. What is unread there goes to the spool if no daemon will find it.
-    pub(super) fn leave(&mut self) {
-        self.move_unread();
-        self.lane = None;
-    }
-
-    /// Before an event goes to the spool: a daemon finds it there at once, and what is unread in a ring
-    /// that was removed only when it has been moved there, too. `true`: it is, and the lane is left.
-    pub(super) fn leave_orphan(&mut self) -> bool {
-        let places = places(&self.dir, self.uid);
-        let is_orphan = self.lane.as_ref().is_some_and(|claimed| !claimed.is_named(&places, RING))
-            && self.move_unread();
-        if is_orphan {
-            self.lane = None;
-        }
-        is_orphan
-    }
-
-    /// Moves this lane's unread records to the spool, if no daemon reads this ring or ever will:
-    /// `true`. In any other ring they stay: a daemon that died may have journaled some of them, and
-    /// only the next one knows which.
-    fn move_unread(&mut self) -> bool {
-        let Some(mut claimed) = self.lane.take() else { return true };
-        let is_orphan = claimed.lock_orphan(&self.places());
-        if is_orphan {
-            // There is no lane now, so what the spool cannot take either is counted there, and not
-            // in a ring that nobody looks at any more.
-            let is_whole = claimed.lane.for_each_unread(|header, meta, payload| {
-                let _ = self.store(header, meta, payload);
-            });
-            if !is_whole {
-                self.count_dropped(0);
-            }
-            claimed.unlock_reader();
-        }
-        self.lane = Some(claimed);
-        is_orphan
+        let dir = IdleFd::new(dir)?;
+        Ok(Claimed { lane, place, dir, spare, seen_head: None, awaited_since_ns: None })
     }
 }
 
 impl Claimed {
     /// Opens again what the host has closed, as long as it is to be found.
-    fn reopen(&mut self, places: &Places<'_>) {
+    pub(super) fn reopen(&mut self, places: &Places<'_>) {
         if self.dir.get().is_none()
             && let Ok(dir) = places.open(self.place)
             && let Ok(dir) = IdleFd::new(dir)
@@ -137,29 +99,57 @@ impl Claimed {
         self.spare.stat()
     }
 
-    /// Whether no daemon reads its ring or ever will. Then none can begin to until
-    /// [`Self::unlock_reader`].
-    fn lock_orphan(&self, places: &Places<'_>) -> bool {
-        if self.is_in_place(places) || !self.share_reader_lock() {
-            return false;
+    /// Who answers for what is unread here.
+    pub(super) fn owed(&self, places: &Places<'_>) -> Owed {
+        if self.lane.is_read() || self.is_in_place(places) {
+            return Owed::Nothing;
+        }
+        let Some(spare) = self.spare.get() else { return Owed::Unknown };
+        if sys::share_byte(spare, READER_LOCK) != Ok(true) {
+            return Owed::Watched;
         }
         // A daemon may have renamed it while we looked, and died; without its lock none does now.
-        let is_orphan = !self.is_in_place(places);
-        if !is_orphan {
+        if self.is_in_place(places) {
             self.unlock_reader();
+            return Owed::Nothing;
         }
-        is_orphan
+        Owed::Ours
+    }
+
+    /// Whether a daemon surely reads its ring, or will.
+    pub(super) fn has_reader(&self, places: &Places<'_>) -> bool {
+        let has_lock = |spare: &Fd| {
+            let is_free = sys::share_byte(spare, READER_LOCK) == Ok(true);
+            if is_free {
+                self.unlock_reader();
+            }
+            !is_free
+        };
+        self.is_in_place(places) || self.spare.get().is_some_and(has_lock)
+    }
+
+    /// Whether its producers are told to leave.
+    pub(super) fn is_retired(&self) -> bool {
+        doorbell::is_retired(self.lane.control().doorbell())
+    }
+
+    /// Whether a reader that cannot be asked has done something lately.
+    pub(super) fn seems_watched(&mut self, now_ns: u64) -> bool {
+        let head = self.lane.head();
+        let seen = self.seen_head.filter(|seen| seen.0 == head).unwrap_or((head, now_ns));
+        self.seen_head = Some(seen);
+        now_ns.saturating_sub(seen.1) < PATIENCE_NS
     }
 
     /// Whether its ring stands where a daemon that starts looks for it: under one of the names that it
     /// gets one after another.
-    fn is_in_place(&self, places: &Places<'_>) -> bool {
+    pub(super) fn is_in_place(&self, places: &Places<'_>) -> bool {
         let old = create::old_name(&self.lane.control().geometry().bus);
         self.is_named(places, RING) || self.is_named(places, &old) || self.is_set_aside(places)
     }
 
     /// Whether its ring has this name in its place.
-    fn is_named(&self, places: &Places<'_>, name: &CStr) -> bool {
+    pub(super) fn is_named(&self, places: &Places<'_>, name: &CStr) -> bool {
         self.is_found(places, |dir| sys::stat(Some(dir), name).map(|stat| self.is_ours(&stat)))
     }
 
@@ -197,14 +187,8 @@ impl Claimed {
         stat.is_same_file(self.stat())
     }
 
-    /// Shares the reader's lock of this ring, if no daemon has it and the host left us the descriptor.
-    /// Other producers that leave may have it at the same time, each for its own lane.
-    fn share_reader_lock(&self) -> bool {
-        self.spare.get().is_some_and(|spare| sys::share_byte(spare, READER_LOCK) == Ok(true))
-    }
-
-    /// Gives the reader's lock back by name: a forked child that has the descriptor would keep it.
-    fn unlock_reader(&self) {
+    /// Gives the share of the reader's lock that [`Self::owed`] took back by name: a forked child that has the descriptor would keep it.
+    pub(super) fn unlock_reader(&self) {
         if let Some(spare) = self.spare.get() {
             let _ = sys::unlock_byte(spare, READER_LOCK);
         }

@@ -3,6 +3,7 @@
 mod claimed;
 mod errors;
 mod fork;
+mod leaving;
 mod slot;
 mod spool;
 
@@ -60,7 +61,10 @@ impl<'a> From<&'a [u8]> for Event<'a> {
 ///
 /// *Threads*: a producer may be sent to another thread; make one per thread that publishes.
 /// *Fork*: a child that publishes through its copy claims a lane of its own first, by itself.
-/// *Signals*: not for use in signal handlers.
+/// *Signals*: not for use in signal handlers. A limit for the size of files (`ulimit -f`) makes a
+/// publish fail or spool; its SIGXFSZ never reaches the host.
+/// *Ending*: only if the ring file was removed, and a daemon that still reads it has not taken
+/// everything, does dropping a producer wait for that, a tenth of a second at most.
 /// *Truncation*: whoever cuts off the ring file while it is mapped sends this process SIGBUS. The
 /// library cannot catch that for its host.
 pub struct Producer {
@@ -69,11 +73,15 @@ pub struct Producer {
     pid: u32,
     crc: Option<Crc32c>,
     lane: Option<Claimed>,
+    /// A lane of a retired ring without a name, whose reader has not taken everything.
+    left: Option<Claimed>,
     fork_mark: ForkMark,
     ids: Ids,
     /// Wall clock minus boot clock, in ns.
     wall_offset_ns: u64,
-    last_check_ns: u64,
+    last_look_ns: u64,
+    /// When to look around again; 0: before the next publish.
+    next_check_ns: u64,
     /// Stamps behind a spooled event must be larger than its own.
     min_stamp_ns: u64,
     meta: Vec<u8>,
@@ -92,16 +100,19 @@ impl Producer {
     }
 
     fn open_at(dir: Option<PathBuf>) -> Result<Producer, OpenError> {
+        let now_ns = sys::boottime_ns();
         let mut producer = Producer {
             dir,
             uid: sys::effective_uid(),
             pid: sys::process_id(),
             crc: None,
             lane: None,
+            left: None,
             fork_mark: ForkMark::new().map_err(|errno| OpenError::System(errno.into()))?,
             ids: Ids::new(random_seed()),
             wall_offset_ns: wall_offset_ns(),
-            last_check_ns: sys::boottime_ns(),
+            last_look_ns: now_ns,
+            next_check_ns: now_ns.saturating_add(CHECK_INTERVAL_NS),
             min_stamp_ns: 0,
             meta: vec![0; MAX_META_BYTES],
         };
@@ -201,6 +212,9 @@ impl Producer {
     #[inline]
     pub fn reserve(&mut self, payload_bytes: usize) -> Option<Slot<'_>> {
         self.notice_fork();
+        if self.next_check_ns == 0 {
+            self.check(sys::boottime_ns());
+        }
         let reserved = self.lane.as_mut()?.lane.reserve(payload_bytes).ok()?;
         Some(Slot { producer: self, reserved: Some(reserved) })
     }
@@ -230,7 +244,7 @@ impl Producer {
 
     #[inline]
     fn look_around(&mut self, now_ns: u64) {
-        if now_ns.wrapping_sub(self.last_check_ns) > CHECK_INTERVAL_NS {
+        if now_ns > self.next_check_ns {
             self.check(now_ns);
         }
     }
@@ -285,8 +299,7 @@ impl Producer {
         if let Some(claimed) = &mut self.lane
             && claimed.lane.publish()
         {
-            self.leave();
-            self.claim();
+            self.leave_retired();
         }
     }
 }
@@ -295,9 +308,7 @@ impl Drop for Producer {
     fn drop(&mut self) {
         if self.fork_mark.is_wiped() {
             // A child that never published: nothing here is its own.
-            if let Some(claimed) = self.lane.take() {
-                claimed.lane.forget();
-            }
+            self.forget_lanes();
         } else {
             self.leave();
         }

@@ -6,7 +6,7 @@ use hookring_bus::owned::PutError;
 use hookring_bus::place::{Places, Refused};
 use hookring_bus::record::RecordHeader;
 use hookring_bus::spool::{self, Spooled};
-use hookring_bus::sys::{Errno, Fd};
+use hookring_bus::sys::{Errno, Fd, WithoutSigxfsz};
 use std::os::unix::ffi::OsStrExt;
 use std::path::PathBuf;
 
@@ -14,19 +14,18 @@ impl Producer {
     #[cold]
     pub(super) fn spool(
         &mut self,
-        header: RecordHeader,
+        mut header: RecordHeader,
         meta: usize,
         payload: &[u8],
         why: Result<(), PutError>,
     ) -> Result<Published, PublishError> {
-        let has_left = self.leave_orphan();
+        let _no_signal = WithoutSigxfsz::begin();
+        self.look_before_spooling();
+        header.stamp_ns = header.stamp_ns.max(self.min_stamp_ns);
         let result = self.store(header, &self.meta[..meta], payload);
         self.min_stamp_ns = header.stamp_ns + 1;
         if why == Err(PutError::Condemned) {
-            self.leave();
-        }
-        if has_left || why == Err(PutError::Condemned) {
-            self.claim();
+            self.leave_condemned();
         }
         result
     }
@@ -66,15 +65,15 @@ impl Producer {
         Err(PublishError::Spool { dir: place_path(&places, place), source, is_counted })
     }
 
-    /// Counts an event of so many bytes as dropped: in the ring, or else in the first spool that has
-    /// counters. `false`: there is nowhere to count it.
+    /// Counts an event of so many bytes as dropped: in the ring, if somebody will see it there, or else
+    /// in the first spool that has counters. `false`: there is nowhere to count it.
     pub(super) fn count_dropped(&self, bytes: u64) -> bool {
-        if let Some(claimed) = &self.lane {
+        let places = self.places();
+        if let Some(claimed) = self.lane.as_ref().filter(|claimed| claimed.has_reader(&places)) {
             let dropped = claimed.lane.control().dropped();
             dropped.fetch_add(1, hookring_bus::atomic::Ordering::Relaxed);
             return true;
         }
-        let places = self.places();
         (0..places.count()).any(|place| {
             let dir = places.open(place);
             dir.is_ok_and(|dir| spool::count_dropped(&dir, self.uid, bytes).is_ok())

@@ -20,7 +20,7 @@ use crate::sink::{Outcome, Sink, SinkError};
 /// is sent again, and what was written shortly before the disk refused to sync. After a loss of
 /// power no event is missing: the cursor moves only when the file is synced.
 ///
-/// The file, with mode 0600 unless it existed before, is locked while it is open. It may be moved
+/// The file, whose mode becomes 0600 where it existed before with a wider one, is locked while it is open. It may be moved
 /// away or removed at any time: the next event goes to a new one.
 pub struct JsonlSink {
     config: JsonlConfig,

@@ -1,8 +1,8 @@
 //! The file that is appended to: opened safely, mended after a crash, never left with half a line.
 
-use std::fs::{self, DirBuilder, File, OpenOptions};
+use std::fs::{self, DirBuilder, File, Metadata, OpenOptions, Permissions};
 use std::io::{self, BufRead, BufReader, Seek, SeekFrom, Write};
-use std::os::unix::fs::{DirBuilderExt, FileExt, MetadataExt, OpenOptionsExt};
+use std::os::unix::fs::{DirBuilderExt, FileExt, MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
@@ -76,7 +76,7 @@ pub(super) struct ActiveFile {
 }
 
 impl ActiveFile {
-    /// Opens or creates the file (0600) and its parent folders (0700), takes its lock, and cuts off
+    /// Opens or creates the file (0600, also where it was there before) and its parent folders (0700), takes its lock, and cuts off
     /// a line that a crash left half written.
     pub(super) fn open(path: &Path) -> Result<ActiveFile, FileError> {
         create_parents(path)?;
@@ -194,7 +194,8 @@ impl Drop for ActiveFile {
     }
 }
 
-/// Opens a file without following a symbolic link, and refuses what is not a regular file of ours.
+/// Opens a file without following a symbolic link, refuses what is not a regular file of ours, and
+/// closes to others what is.
 pub(super) fn open_ours(path: &Path, options: &mut OpenOptions) -> Result<File, FileError> {
     // NONBLOCK: the open of a planted pipe must not wait for its other end.
     let flags = OFlags::NOFOLLOW | OFlags::NONBLOCK;
@@ -211,7 +212,21 @@ pub(super) fn open_ours(path: &Path, options: &mut OpenOptions) -> Result<File, 
     if metadata.uid() != user {
         return Err(FileError::NotOurs { path: path.to_owned(), owner: metadata.uid(), user });
     }
+    close_to_others(&file, &metadata, path)?;
     Ok(file)
+}
+
+/// A file that was there before has the mode that somebody else gave it. Said once, since it is closed
+/// from then on.
+fn close_to_others(file: &File, metadata: &Metadata, path: &Path) -> Result<(), FileError> {
+    let mode = metadata.mode() & 0o7777;
+    if mode & 0o077 == 0 {
+        return Ok(());
+    }
+    let closed = file.set_permissions(Permissions::from_mode(0o600));
+    closed.map_err(io_error("set the mode 0600 of", path))?;
+    tracing::warn!("{} was open to others (mode {mode:04o}); its mode is 0600 now", path.display());
+    Ok(())
 }
 
 /// For `map_err`: names the action and the path.

@@ -89,6 +89,18 @@ fn files_are_for_their_owner_only() {
 }
 
 #[test]
+fn a_file_that_was_open_to_others_is_closed() {
+    let (journal, path) = journal(1);
+    fs::create_dir(path.parent().expect("a folder")).expect("a new folder");
+    fs::write(&path, "").expect("a file");
+    fs::set_permissions(&path, fs::Permissions::from_mode(0o664)).expect("its mode");
+    let mut sink = JsonlSink::new(JsonlConfig::new(&path));
+    accept(&mut sink, &journal.batch(1, 1));
+    let mode = fs::metadata(&path).expect("it exists").permissions().mode() & 0o777;
+    assert_eq!(mode, 0o600);
+}
+
+#[test]
 fn what_is_not_a_file_of_ours_is_refused() {
     let (journal, path) = journal(1);
     let folder = path.parent().expect("a folder");

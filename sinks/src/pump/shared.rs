@@ -4,7 +4,7 @@ use std::error::Error;
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant, SystemTime};
 
-use hookring_journal::Seq;
+use hookring_journal::{Seq, Tail};
 
 use super::complaints::Complaints;
 use crate::stats::{LastError, SinkState, SinkStats, in_words};
@@ -18,14 +18,26 @@ pub(super) struct Stop {
     pub(super) last: Seq,
 }
 
+/// What a worker can still deliver, beside what the journal has.
+#[derive(Copy, Clone, Default)]
+pub(super) struct Reach {
+    /// Events of a batch that is read and not accepted.
+    pub(super) in_hand: u64,
+    /// The first number that is not read.
+    pub(super) read: Seq,
+    /// The last number of a deleted file that is still open; less than `read`: there is none.
+    pub(super) held_to: Seq,
+}
+
 pub(super) struct Shared {
     state: Mutex<State>,
     changed: Condvar,
 }
 
 struct State {
-    /// `lag_events` and `oldest_undelivered` are filled in when somebody asks.
+    /// `lag_events`, `counted_to` and `oldest_undelivered` are filled in when somebody asks.
     stats: SinkStats,
+    reach: Reach,
     complaints: Complaints,
     stop: Option<Stop>,
     ended: bool,
@@ -37,6 +49,7 @@ impl Shared {
         Shared {
             state: Mutex::new(State {
                 stats,
+                reach: Reach { read: position, ..Reach::default() },
                 complaints: Complaints::default(),
                 stop: None,
                 ended: false,
@@ -45,13 +58,35 @@ impl Shared {
         }
     }
 
-    pub(super) fn stats(&self, written: Seq) -> SinkStats {
-        let mut stats = self.lock().stats.clone();
-        // The first event ever is number 1, whatever the cursor of a new sink says.
-        let next = stats.next_seq.max(1);
-        stats.lag_events = (written + 1).saturating_sub(next);
+    pub(super) fn stats(&self, tail: &Tail) -> SinkStats {
+        let available = tail.available_from();
+        let state = self.lock();
+        let (mut stats, reach) = (state.stats.clone(), state.reach);
+        drop(state);
+        let written = tail.written();
+        let held = (reach.held_to + 1).saturating_sub(reach.read);
+        let rest = (reach.read + held).max(available);
+        stats.lag_events = reach.in_hand + held + (written + 1).saturating_sub(rest);
+        stats.counted_to = written;
+        let next = match reach.in_hand + held {
+            0 => rest,
+            _ => stats.next_seq,
+        };
         stats.oldest_undelivered = (stats.lag_events > 0).then_some(next);
         stats
+    }
+
+    /// A batch is delivered.
+    pub(super) fn accepted(&self, events: u64, next: Seq, reach: Reach) {
+        let mut state = self.lock();
+        state.stats.delivered_events += events;
+        state.stats.next_seq = next;
+        state.reach = reach;
+    }
+
+    /// Tells how far the worker has read.
+    pub(super) fn set_reach(&self, reach: Reach) {
+        self.lock().reach = reach;
     }
 
     pub(super) fn stored_seq(&self) -> Seq {
@@ -89,6 +124,11 @@ impl Shared {
         tracing::warn!(sink = state.stats.name, "{message}");
         state.stats.last_error =
             Some(LastError { message: message.to_owned(), at: SystemTime::now() });
+    }
+
+    /// Events are gone for good.
+    pub(super) fn lost(&self, message: &str) {
+        tracing::error!("sink {} {message}", self.lock().stats.name);
     }
 
     /// Gives the order to stop. A later order can only shorten the first.

@@ -96,7 +96,7 @@ fn while_it_fails_the_stats_say_what_waits() {
     let stats =
         wait_until(&handle, |stats| stats.retries > 2 && stats.state == SinkState::Retrying);
     assert_eq!((stats.lag_events, stats.oldest_undelivered), (7, Some(1)));
-    assert_eq!((stats.delivered_events, handle.lowest_needed_seq()), (0, 0));
+    assert_eq!((stats.delivered_events, handle.lowest_needed_seq()), (0, 1));
     sink.with(|state| state.fail_always = false);
     wait_until(&handle, |stats| stats.lag_events == 0);
 }
@@ -235,8 +235,10 @@ fn damaged_journal_lines_are_counted_and_the_rest_is_delivered() {
     let stats = wait_until(&handle, |stats| stats.stored_seq == 6);
     assert_eq!(sink.accepted(), [1, 2, 4, 5]);
     assert_eq!(stats.skipped_events, 1);
-    let message = stats.last_error.expect("a warning").message;
-    assert!(message.ends_with(": 1 (damaged lines: 1), numbers 3-3"), "{message}");
+    assert_eq!(lost(&stats), (1, vec![(3, 3)]));
+    assert!(handle.stop(deadline()).worker_ended);
+    let handle = journal.start("s", sink);
+    assert_eq!(lost(&handle.stats()), (1, vec![(3, 3)]), "it is known after a restart, too");
 }
 
 #[test]
@@ -283,4 +285,123 @@ fn a_dropped_handle_ends_its_worker() {
     let shared = Arc::clone(&handle.shared);
     drop(handle);
     assert!(shared.wait_for_end(deadline()));
+}
+
+/// How many events the sink lost, and which.
+fn lost(stats: &SinkStats) -> (u64, Vec<(Seq, Seq)>) {
+    let gaps = stats.lost.gaps.iter().map(|lost| (lost.gap.first, lost.gap.last));
+    (stats.lost.events, gaps.collect())
+}
+
+/// Writes segments of ten events, and deletes all but the last two at the hard limit.
+fn beyond_the_limit(journal: &mut TestJournal, segments: u64) {
+    for _ in 0..segments {
+        journal.journal.rotate(&[], &[]).expect("a segment");
+        journal.write_many(10);
+    }
+    for _ in 0..segments - 2 {
+        let limit = Some(journal.journal.stats().bytes - 1);
+        journal.journal.set_options(Options { hard_limit_bytes: limit, ..uncached() });
+        journal.journal.retain(1, std::time::SystemTime::now()).expect("a deletion");
+    }
+}
+
+fn uncached() -> Options {
+    Options { cache_bytes: 0, sync: SyncPolicy::EveryBatch, ..Options::default() }
+}
+
+#[test]
+fn what_a_sink_loses_at_the_hard_limit_is_counted_while_it_fails_and_after_a_restart() {
+    let mut journal = TestJournal::with(uncached());
+    let sink = Recorder::default();
+    sink.with(|state| state.fail_open = usize::MAX);
+    let mut pump = journal.pump("s");
+    // It waits for its next attempt all the time.
+    pump.jitter = Box::new(|ceiling| ceiling);
+    let handle = pump.start(Box::new(sink.clone()), journal.tail()).expect("a worker");
+    beyond_the_limit(&mut journal, 5);
+    let stats = wait_until(&handle, |stats| stats.lost.events == 30);
+    assert_eq!((lost(&stats), stats.lag_events), ((30, vec![(1, 30)]), 20));
+    assert_eq!(stats.oldest_undelivered, Some(31));
+    let stats = handle.stop(deadline()).stats;
+    assert_eq!((lost(&stats), stats.lag_events), ((30, vec![(1, 30)]), 20));
+
+    let fine = Recorder::default();
+    let handle = journal.start("s", fine.clone());
+    let stats = wait_until(&handle, |stats| stats.lag_events == 0);
+    assert_eq!((lost(&stats), stats.skipped_events), ((30, vec![(1, 30)]), 0));
+    assert_eq!(fine.accepted(), Vec::from_iter(31..=50));
+}
+
+#[test]
+fn a_batch_in_hand_is_not_lost() {
+    let mut journal = TestJournal::with(uncached());
+    journal.write_many(10);
+    let sink = Recorder::default();
+    sink.with(|state| state.fail_always = true);
+    let mut pump = journal.pump("s");
+    pump.batch_events = 4;
+    let handle = pump.start(Box::new(sink.clone()), journal.tail()).expect("a worker");
+    wait_until(&handle, |stats| stats.retries > 0);
+    beyond_the_limit(&mut journal, 5);
+    // Four in hand, six in a file that is deleted and still open.
+    let stats = wait_until(&handle, |stats| stats.lost.events == 20);
+    assert_eq!((lost(&stats), stats.lag_events), ((20, vec![(11, 30)]), 4 + 6 + 30));
+    sink.with(|state| state.fail_always = false);
+    let stats = wait_until(&handle, |stats| stats.lag_events == 0);
+    assert_eq!((lost(&stats), stats.skipped_events), ((20, vec![(11, 30)]), 20));
+    assert_eq!(sink.accepted(), Vec::from_iter((1..=10).chain(31..=60)));
+}
+
+#[test]
+fn a_new_sink_is_behind_by_what_the_journal_has_and_loses_nothing() {
+    let mut journal = TestJournal::with(uncached());
+    beyond_the_limit(&mut journal, 5);
+    let sink = Recorder::default();
+    sink.with(|state| state.fail_open = usize::MAX);
+    let handle = journal.start("s", sink.clone());
+    let stats = wait_until(&handle, |stats| stats.retries > 0);
+    assert_eq!((stats.lag_events, lost(&stats).0), (20, 0));
+    sink.with(|state| state.fail_open = 0);
+    wait_until(&handle, |stats| stats.delivered_events == 20);
+}
+
+#[test]
+fn a_failing_sink_keeps_what_it_took_before_and_the_batch_its_id() {
+    let mut journal = TestJournal::with_sync(SyncPolicy::Interval(Duration::from_hours(1)));
+    journal.journal.rotate(&[], &[]).expect("a segment");
+    journal.write_many(4);
+    let sink = Recorder::faulty((1..100).map(|attempt| (attempt, Fault::Fail)));
+    let mut pump = journal.pump("s");
+    pump.batch_events = 2;
+    pump.jitter = Box::new(|ceiling| ceiling);
+    let handle = pump.start(Box::new(sink.clone()), journal.tail()).expect("a worker");
+    let stats = wait_until(&handle, |stats| stats.state == SinkState::Retrying);
+    assert_eq!((stats.delivered_events, stats.stored_seq), (2, 1));
+    let cursors = journal.path("cursors");
+    let in_flight = || {
+        let cursor = Cursor::open(&cursors, "s", 1).expect("the cursor").0;
+        cursor.in_flight().expect("a batch in flight")
+    };
+    let before = in_flight();
+    journal.journal.sync().expect("a sync");
+    wait_until(&handle, |stats| stats.stored_seq == 3);
+    assert_eq!((in_flight(), before.first, before.last), (before, 3, 4));
+}
+
+#[test]
+fn what_only_the_memory_has_is_lost_at_the_end_of_the_daemon() {
+    let mut journal = TestJournal::new();
+    journal.write_many(10);
+    let sink = Recorder::default();
+    sink.with(|state| state.fail_always = true);
+    let handle = journal.start("s", sink.clone());
+    wait_until(&handle, |stats| stats.retries > 0);
+    // All of it stays in the cache.
+    beyond_the_limit(&mut journal, 5);
+    let stats = handle.stats();
+    assert_eq!((lost(&stats).0, stats.lag_events), (0, 60));
+    journal.tail().close();
+    let stats = handle.stop(deadline()).stats;
+    assert_eq!((lost(&stats), stats.lag_events), ((30, vec![(1, 30)]), 30));
 }

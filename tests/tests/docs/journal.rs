@@ -4,8 +4,13 @@ use std::collections::BTreeSet;
 use std::ffi::OsStr;
 use std::fs;
 use std::os::unix::ffi::OsStrExt as _;
+use std::process::Command;
 
 use hookring_bus::crc::Crc32c;
+use hookring_bus::ident::Ids;
+use hookring_bus::place::Places;
+use hookring_bus::record::{RecordHeader, kind};
+use hookring_bus::{spool, sys};
 use hookring_tests::{Bed, members};
 use serde_json::Value;
 
@@ -26,8 +31,50 @@ fn bed_with_all_members() -> Bed {
     let mut command = bed.command("hookring-emit");
     let command = command.current_dir(&odd).arg("--").arg(OsStr::from_bytes(b"\xff"));
     bed.run_hook(command.args(["x".repeat(100_000)]), b"{}");
+    spool_of_an_earlier_boot(&bed, unix_ms_days_ago(3));
+    bed.wait_for_events(5);
     assert_eq!(daemon.stop(), 0);
     bed
+}
+
+/// An entry in the spool whose machine had run for a second, and what its id says of the time.
+fn spool_of_an_earlier_boot(bed: &Bed, unix_ms: u64) {
+    let uid = sys::effective_uid();
+    let place = Places::new(Some(bed.path().as_os_str().as_bytes()), uid).open(0).expect("a place");
+    let header = RecordHeader {
+        stamp_ns: 1_000_000_000,
+        id: Ids::new([9; 16]).next(unix_ms * 1_000_000),
+        payload_bytes: 8,
+        kind: kind::DATA,
+        ..RecordHeader::default()
+    };
+    let crc = Crc32c::portable();
+    spool::store(&place, uid, header, b"", b"[\"boot\"]", crc).expect("stored");
+}
+
+fn unix_ms_days_ago(days: u64) -> u64 {
+    sys::realtime_ns() / 1_000_000 - days * 86_400_000
+}
+
+#[test]
+fn an_event_of_an_earlier_boot_has_the_time_at_which_it_was_published() {
+    let bed = Bed::new();
+    let daemon = bed.start();
+    let unix_ms = unix_ms_days_ago(3);
+    spool_of_an_earlier_boot(&bed, unix_ms);
+    bed.emit(b"[\"now\"]");
+    let events = bed.wait_for_events(2);
+    let of = |payload: &str| {
+        events.iter().find(|event| event["payload"][0] == payload).expect("the event")
+    };
+    let said = of("boot")["timestamp"].as_str().expect("a time").to_owned();
+    let date =
+        Command::new("date").args(["-u", "+%s.%3N", "-d", &said]).output().expect("date runs");
+    let millis = String::from_utf8_lossy(&date.stdout).trim().replace('.', "");
+    assert_eq!(millis, unix_ms.to_string(), "{said}");
+    assert!(of("boot").get("monotonic_ns").is_none());
+    assert!(of("now")["monotonic_ns"].as_u64().is_some());
+    assert_eq!(daemon.stop(), 0);
 }
 
 #[test]

@@ -3,6 +3,7 @@
 
 use std::fs::{self, File};
 use std::io::Write as _;
+use std::os::unix::fs::FileExt as _;
 use std::path::{Path, PathBuf};
 
 use hookring_tests::{Bed, wait_for};
@@ -76,6 +77,26 @@ fn a_daemon_stopped_while_the_disk_is_full_says_so_and_the_next_one_has_everythi
     emit(&bed, 1000..1010);
     assert_eq!(daemon.stop(), 0);
     assert_eq!(bed.numbers(), Vec::from_iter(0..1010));
+}
+
+/// So few that one batch has them all: the batch that the journal did not take is also the last.
+#[test]
+fn a_batch_that_a_full_disk_did_not_take_stays_in_ring_and_spool_at_the_stop() {
+    let Some(bed) = Bed::with_tmpfs("journal", "size=1m,mode=0700") else { return };
+    bed.configure("[journal]\nsegment_bytes = \"64KiB\"\nretention_bytes = \"64MiB\"\n");
+    let daemon = bed.start();
+    let filler = fill(&bed.path().join("journal"));
+    // More than the space that was reserved ahead; the second is too large for a lane.
+    daemon.signal("STOP");
+    for (n, bytes) in [(0, 100_000), (1, 200_000)] {
+        bed.emit(format!(r#"{{"n":{n},"fill":"{}"}}"#, "x".repeat(bytes)).as_bytes());
+    }
+    daemon.signal("CONT");
+    wait_for("the pause", || bed.status()["journal"]["paused"].is_string().then_some(()));
+    assert_eq!(daemon.stop(), 1);
+    fs::remove_file(filler).expect("room is made");
+    assert_eq!(bed.start().stop(), 0);
+    assert_eq!(bed.numbers(), [0, 1]);
 }
 
 #[test]
@@ -164,4 +185,48 @@ fn a_directory_that_cannot_be_made_stops_the_daemon_with_a_reason_and_no_hook() 
     let (code, said) = bed.start_refused_with(bed.command("hookring").env("HOOKRING_DIR", place));
     assert_eq!(code, 1, "{said}");
     assert!(said.starts_with("error: ") && said.contains(place), "{said}");
+}
+
+#[test]
+fn while_the_journal_waits_new_limits_are_in_force_and_the_counters_are_mended() {
+    let Some(bed) = Bed::with_tmpfs("journal", "size=1m,mode=0700") else { return };
+    let configure = |limit: &str| {
+        bed.configure(&format!(
+            "[journal]\nsegment_bytes = \"64KiB\"\nretention_bytes = \"64KiB\"\n\
+             hard_limit_bytes = \"{limit}\"\ncache_bytes = \"64KiB\"\n[sinks.s]\ntype = \"jsonl\"\n"
+        ));
+    };
+    configure("64MiB");
+    // A sink that takes nothing keeps the journal from making room.
+    fs::write(bed.path().join("sinks"), "").expect("a file in the folder's place");
+    let daemon = bed.start();
+    let count = 60;
+    for n in 0..count {
+        bed.emit(format!("{{\"n\":{n},\"pad\":\"{}\"}}", "x".repeat(30_000)).as_bytes());
+    }
+    let paused = |bed: &Bed| bed.status()["journal"]["paused"].is_string();
+    wait_for("the pause", || paused(&bed).then_some(()));
+    let usage = File::options().read(true).write(true).open(bed.path().join("spool/usage"));
+    let usage = usage.expect("the counters");
+    // The spool's limit, as docs/ring-format.md has it.
+    usage.write_all_at(&1_u64.to_le_bytes(), 8).expect("the noise");
+    wait_for("the limit to be mended", || {
+        let mut word = [0; 8];
+        usage.read_exact_at(&mut word, 8).expect("the counters");
+        (u64::from_le_bytes(word) == 256 << 20).then_some(())
+    });
+    assert!(paused(&bed), "it still waits");
+    configure("256KiB");
+    daemon.signal("HUP");
+    let sink = wait_for("the journal to go on", || {
+        let status = bed.status();
+        let is_done = status["journal"]["paused"].is_null() && status["events"] == count;
+        let sink = status["sinks"][0].clone();
+        let number = |name: &str| sink[name].as_u64();
+        (is_done && Some(count) == Some(number("lost_events")? + number("lag_events")?))
+            .then_some(sink)
+    });
+    assert!(sink["lost_events"].as_u64() > Some(0), "{sink}");
+    assert_eq!(daemon.stop(), 0);
+    assert_eq!(bed.numbers().last(), Some(&(count - 1)));
 }

@@ -67,8 +67,40 @@ fn assert_base64(payload: &[u8], reason: &str) {
 
 #[test]
 fn nothing_on_stdin() {
-    assert_text("", "nothing but whitespace at byte 0");
+    let members = land(b"");
+    let is_about_the_payload = |name: &&String| name.starts_with("pa") || *name == "event";
+    assert_eq!(members.keys().filter(is_about_the_payload).count(), 0, "{:?}", members.keys());
     assert_text(" \r\n\t", "nothing but whitespace at byte 4");
+}
+
+/// git gives its hooks arguments, some of them lines on stdin, and most of them nothing there.
+#[test]
+fn gits_hooks() {
+    let bed = Bed::new();
+    let daemon = bed.start();
+    let hook = |event: &str, arguments: &[&str], stdin: &[u8]| {
+        let options = ["--agent", "git", "--event", event, "--"];
+        bed.emit_with(&[&options[..], arguments].concat(), stdin);
+    };
+    let pushed =
+        b"refs/heads/main 1f2e refs/heads/main 0000\nrefs/tags/v1 3d4c refs/tags/v1 0000\n";
+    hook("post-commit", &[], b"");
+    hook("post-checkout", &["1f2e", "3d4c", "1"], b"");
+    hook("pre-push", &["origin", "git@example.org:a.git"], pushed);
+    hook("post-rewrite", &["rebase"], b"caf\xe9\n");
+    bed.wait_for_events(4);
+    let lines = bed.lines();
+    for (line, payload) in lines.iter().zip([&b""[..], b"", pushed, b"caf\xe9\n"]) {
+        assert_holds(line, payload);
+    }
+    let said = |args: &[&str]| String::from_utf8(bed.hookring(args).stdout).expect("text");
+    assert_eq!(bed.status()["counts"]["not_json_events"], 0);
+    let tail = said(&["tail"]);
+    for part in ["1f2e 3d4c 1", "origin git@example.org:a.git  refs/heads/main 1f2e"] {
+        assert!(tail.contains(part), "no `{part}` in:\n{tail}");
+    }
+    assert!(!tail.contains("not JSON"), "{tail}");
+    assert_eq!(daemon.stop(), 0);
 }
 
 #[test]

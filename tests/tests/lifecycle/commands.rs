@@ -4,7 +4,7 @@ use std::fs;
 use std::io::{BufRead as _, BufReader};
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
-use std::process::{Output, Stdio};
+use std::process::{Command, Output, Stdio};
 
 use hookring_tests::{Bed, number, wait_for};
 use serde_json::Value;
@@ -148,10 +148,17 @@ fn a_status_file_that_cannot_be_read_hides_nothing_but_itself() {
 fn tail_shows_the_latest_and_follows() {
     let bed = bed_with_events();
     let shown = |args: &[&str]| bed.hookring(args);
-    assert_eq!(text(&shown(&["tail"]).stdout).lines().count(), 10);
-    assert_eq!(text(&shown(&["tail", "-n", "3"]).stdout).lines().count(), 3);
+    // And a line with the date, or two if the day has just ended.
+    let count = |args: &[&str]| {
+        let output = shown(args);
+        assert_eq!((output.status.code(), text(&output.stderr)), (Some(0), ""));
+        text(&output.stdout).lines().filter(|line| !line.contains("(UTC")).count()
+    };
+    assert_eq!(count(&["tail"]), 10);
+    assert_eq!(count(&["tail", "-n", "3"]), 3);
+    assert_eq!(count(&["tail", "-n", "100"]), 10);
     assert_eq!(text(&shown(&["tail", "-n", "0"]).stdout), "");
-    assert!(text(&shown(&["tail", "-n", "1"]).stdout).contains("claude-code PreToolUse"));
+    assert!(text(&shown(&["tail", "-n", "1"]).stdout).contains("claude-code  PreToolUse"));
     let lines = shown(&["tail", "-n", "4", "--json"]).stdout;
     let numbers: Vec<_> = text(&lines).lines().map(|line| number(line.as_bytes())).collect();
     assert_eq!(numbers, [6, 7, 8, 9]);
@@ -320,8 +327,30 @@ fn what_an_event_holds_cannot_paint_the_terminal() {
     );
     assert_eq!(daemon.stop(), 0);
     let shown = bed.hookring(&["tail"]).stdout;
-    assert_eq!(text(&shown).lines().count(), 1);
+    assert_eq!(text(&shown).lines().count(), 2, "the date and the event");
     assert!(!text(&shown).chars().any(|c| c.is_control() && c != '\n'), "{}", shown.escape_ascii());
+}
+
+/// Where it is installed, nothing stands beside it to compare with, and it says so.
+#[test]
+fn the_demo_runs_where_it_is_installed() {
+    let bed = Bed::new();
+    let programs = bed.path().join("bin");
+    fs::create_dir(&programs).expect("a directory");
+    for name in ["hookring", "hookring-emit"] {
+        fs::copy(hookring_tests::programs().join(name), programs.join(name)).expect("a copy");
+    }
+    let program = programs.join("hookring");
+    let output = Command::new(&program).arg("demo").output().expect("the demo runs");
+    assert_eq!(output.status.code(), Some(0), "{}", text(&output.stderr));
+    let said = text(&output.stdout);
+    assert!(said.contains("left out: hookring-floor"), "{said}");
+    let rest = said.split_once("HOOKRING_DIR=").expect("the closing hint").1;
+    let (directory, command) = rest.lines().next().expect("a line").split_once(' ').expect("both");
+    assert_eq!(command, format!("{} status", program.display()));
+    let mut removals = said.lines().filter(|line| line.starts_with("rm "));
+    assert!(removals.all(|line| !line.contains('*')), "no pattern is to be removed:\n{said}");
+    fs::remove_dir_all(directory).expect("the removal");
 }
 
 #[test]
@@ -343,6 +372,24 @@ fn the_demo_loses_nothing() {
         let journal = report["journal"].as_str().expect("a path");
         assert!(!crate::is_empty(Path::new(journal)), "{journal}");
     }
+    // It names the first one's folder to be removed, exactly, and none in which a daemon runs.
+    let first = &reports[0]["directory"];
+    let named = |report: &Value| {
+        report["earlier_demos"].as_array().expect("a list").iter().any(|it| it == first)
+    };
+    assert!(named(&reports[1]), "{}", reports[1]);
+    let mut command = bed.command("hookring");
+    let directory = first.as_str().expect("a path");
+    command.env("HOOKRING_DIR", directory).args(["run"]);
+    command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+    let daemon = bed.adopt(command.spawn().expect("the daemon starts"));
+    let mut ask = bed.command("hookring");
+    ask.env("HOOKRING_DIR", directory).arg("status");
+    wait_for("the daemon to run", || ask.output().expect("status").status.success().then_some(()));
+    let third = demo();
+    assert!(!named(&third), "{third}");
+    assert_eq!(daemon.stop(), 0);
+    let reports = [&reports[..], &[third]].concat();
     assert_ne!(reports[0]["directory"], reports[1]["directory"]);
     for report in &reports {
         fs::remove_dir_all(report["directory"].as_str().expect("a path")).expect("the removal");

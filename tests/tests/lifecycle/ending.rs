@@ -35,7 +35,8 @@ fn a_sink_that_is_down_keeps_no_daemon_and_goes_on_at_the_next_start() {
     });
     assert_eq!(daemon.stop(), 0);
     let log = bed.log();
-    assert!(log.contains("sink file has 1 event to go"), "{log}");
+    assert!(log.contains("sink file fails (") && !log.contains("gets 10 s"), "{log}");
+    assert!(log.contains("it gets one more try, and no more, with the 1 event that"), "{log}");
     assert!(log.contains("sink file stopped with 1 event to go, which the journal keeps"), "{log}");
     fs::remove_dir(in_the_way).expect("the removal");
     let daemon = bed.start();

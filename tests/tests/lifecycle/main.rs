@@ -3,6 +3,7 @@
 
 mod commands;
 mod ending;
+mod looking;
 mod reload;
 mod restart;
 mod ring;

@@ -1,4 +1,9 @@
-//! SIGHUP: a changed configuration changes what it names, an invalid one nothing.
+//! SIGHUP: a changed configuration changes what it names, an invalid one nothing. `hookring reload`
+//! sends it to the daemon of this directory, and to nobody else.
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
+use std::process::{Child, Command, Output, Stdio};
 
 use hookring_tests::{Bed, Daemon, wait_for};
 use serde_json::Value;
@@ -34,7 +39,7 @@ fn sinks_come_change_and_go() {
     assert_eq!(numbers_in(&bed.path().join("sinks/new.jsonl")), Vec::from_iter(10..20));
 
     // To another file, from where it is.
-    let moved = bed.path().join("moved.jsonl");
+    let moved = bed.path().join("sinks/moved.jsonl");
     reconfigure(
         &bed,
         &daemon,
@@ -84,11 +89,15 @@ fn an_invalid_configuration_leaves_the_running_one_in_force_and_says_so() {
     bed.emit_numbers(0..10);
     bed.configure("[bus]\nlanes = 0\nlains = 7\n[sinks.file]\ntype = \"jsonl\"\nenabled = false\n");
     daemon.signal("HUP");
-    let error = wait_for("the error", || bed.status()["config_error"].as_str().map(str::to_owned));
-    for part in ["bus.lanes", "bus.lains", "hookring.toml:2:", "hookring.toml:3:"] {
-        assert!(error.contains(part), "no {part} in:\n{error}");
-    }
-    assert!(!error.contains('\x1b'));
+    let error = wait_for("the error", || {
+        Some(bed.status()["config_error"].clone()).filter(|error| !error.is_null())
+    });
+    let checked = bed.hookring(&["config", "check", "--json"]);
+    let checked: Value = serde_json::from_slice(&checked.stdout).expect("JSON");
+    assert_eq!(error, checked, "what a check says");
+    let keys: Vec<_> = error["errors"].as_array().expect("errors").iter().collect();
+    assert_eq!((&keys[0]["key"], &keys[0]["line"]), (&"bus.lanes".into(), &2.into()));
+    assert_eq!((&keys[1]["key"], &keys[1]["line"]), (&"bus.lains".into(), &3.into()));
     let log = bed.log();
     assert!(log.contains("the earlier one stays in force") && log.contains("bus.lains"), "{log}");
     let shown = String::from_utf8(bed.hookring(&["status"]).stdout).expect("text");
@@ -100,6 +109,29 @@ fn an_invalid_configuration_leaves_the_running_one_in_force_and_says_so() {
     wait_for("the error to be gone", || bed.status()["config_error"].is_null().then_some(()));
     assert_eq!(daemon.stop(), 0);
     assert_eq!(numbers_in(&bed.path().join("sinks/file.jsonl")), Vec::from_iter(0..20));
+}
+
+#[test]
+fn a_configuration_that_is_gone_leaves_the_running_one_in_force_and_says_so() {
+    let bed = Bed::new();
+    bed.configure("[sinks.file]\ntype = \"jsonl\"\n");
+    let daemon = bed.start();
+    std::fs::remove_file(bed.path().join("hookring.toml")).expect("the removal");
+    daemon.signal("HUP");
+    wait_for("the error", || bed.status()["config_error"].is_object().then_some(()));
+    assert!(bed.log().contains("error: the file is gone"), "{}", bed.log());
+    bed.emit_numbers(0..10);
+    wait_for_delivery(&bed, "file", 10);
+    reconfigure(&bed, &daemon, "[log]\nlevel = \"debug\"\n[sinks.other]\ntype = \"jsonl\"\n");
+    let said = "was read again: sink file removed, sink other added, log.level changed";
+    assert!(bed.log().contains(said), "{}", bed.log());
+    wait_for_delivery(&bed, "other", 10);
+    assert_eq!(daemon.stop(), 0);
+    let log = bed.log();
+    for line in ["sink other begins with event 1", "sink other took events 1 to 10: 10, "] {
+        assert!(log.contains(line), "{line}: {log}");
+    }
+    assert!(!log.contains("\"n\""), "no payload: {log}");
 }
 
 #[test]
@@ -131,4 +163,114 @@ fn a_ring_of_another_size_takes_over_while_hooks_run_and_nothing_is_lost() {
         .map(|it| it.expect("an entry").file_name());
     let old: Vec<_> = names.filter(|name| name.to_string_lossy().starts_with("ring.")).collect();
     assert!(old.is_empty(), "{old:?}");
+}
+
+fn text(bytes: &[u8]) -> &str {
+    std::str::from_utf8(bytes).expect("text")
+}
+
+fn reload(bed: &Bed) -> Output {
+    bed.hookring(&["reload"])
+}
+
+/// A process that SIGHUP kills, with a daemon's words on its command line.
+fn bystander() -> Child {
+    let mut shell = Command::new("sh");
+    shell.args(["-c", "read line; : hookring run"]).stdin(Stdio::piped());
+    shell.spawn().expect("sh runs")
+}
+
+#[test]
+fn reload_waits_until_the_configuration_is_in_force() {
+    let bed = Bed::new();
+    let mut bystander = bystander();
+    let daemon = bed.start();
+    let file = bed.path().join("hookring.toml").display().to_string();
+    let output = reload(&bed);
+    assert_eq!(output.status.code(), Some(0), "{}", text(&output.stderr));
+    assert_eq!(text(&output.stdout), format!("reloaded: there is no {file}, the defaults apply\n"));
+    bed.configure("[sinks.a]\ntype = \"jsonl\"\n");
+    let output = reload(&bed);
+    assert_eq!(text(&output.stdout), format!("reloaded: {file} is in force\n"));
+    assert!(sink(&bed, "a").is_some(), "it is there when the command ends");
+    // What only may go wrong is said and changes nothing.
+    fs::set_permissions(&file, fs::Permissions::from_mode(0o644)).expect("its mode");
+    let output = reload(&bed);
+    assert_eq!(output.status.code(), Some(0));
+    assert!(text(&output.stderr).contains("run `chmod 600"), "{}", text(&output.stderr));
+    assert!(bed.log().contains("run `chmod 600"), "{}", bed.log());
+    assert_eq!(daemon.stop(), 0);
+    assert!(bystander.try_wait().expect("its state").is_none(), "a bystander was hit");
+    bystander.kill().expect("its end");
+    bystander.wait().expect("its end");
+}
+
+#[test]
+fn reload_sends_nothing_while_the_configuration_is_wrong() {
+    let bed = Bed::new();
+    let daemon = bed.start();
+    bed.configure("[bus]\nlanes = 0\nlains = 7\n");
+    let output = reload(&bed);
+    let checked = bed.hookring(&["config", "check"]);
+    assert_eq!((output.status.code(), text(&output.stdout)), (Some(78), ""));
+    assert_eq!(text(&output.stderr), text(&checked.stderr));
+    assert!(text(&output.stderr).contains("bus.lains"), "{}", text(&output.stderr));
+    bed.configure("");
+    assert_eq!(reload(&bed).status.code(), Some(0));
+    assert!(!bed.log().contains("is wrong"), "{}", bed.log());
+    assert_eq!(daemon.stop(), 0);
+}
+
+/// The daemon may have been given another file, by a relative path, and variables of its own.
+#[test]
+fn reload_checks_what_the_daemon_would_read() {
+    let bed = Bed::new();
+    let file = bed.path().join("other.toml");
+    let write = |toml: &str| {
+        fs::write(&file, toml).expect("the configuration");
+        fs::set_permissions(&file, fs::Permissions::from_mode(0o600)).expect("its mode");
+    };
+    write("");
+    bed.configure("this is not read");
+    let mut command = Command::new("sh");
+    let program = hookring_tests::programs().join("hookring");
+    command.args(["-c", "exec \"$0\" \"$1\" --config other.toml"]).arg(program);
+    command.env("HOOKRING_DIR", bed.path()).env("SINK", "b").current_dir(bed.path());
+    let daemon = bed.start_with(&mut command);
+    write("[sinks.a]\ntype = \"jsonl\"\npath = \"/tmp/${SINK}-${UNKNOWN}\"\n");
+    let output = reload(&bed);
+    assert_eq!(output.status.code(), Some(78));
+    let said = text(&output.stderr);
+    assert!(said.contains("UNKNOWN") && said.contains("other.toml"), "{said}");
+    write("[sinks.a]\ntype = \"jsonl\"\nenabled = false\npath = \"/tmp/${SINK}\"\n");
+    let output = reload(&bed);
+    assert_eq!(output.status.code(), Some(0), "{}", text(&output.stderr));
+    assert_eq!(text(&output.stdout), format!("reloaded: {} is in force\n", file.display()));
+    assert_eq!(daemon.stop(), 0);
+}
+
+#[test]
+fn reload_signals_nobody_else() {
+    let bed = Bed::new();
+    let output = reload(&bed);
+    assert_eq!(output.status.code(), Some(1));
+    assert!(text(&output.stderr).contains("no daemon runs"), "{}", text(&output.stderr));
+    // Left behind by a daemon whose number somebody else has by now.
+    bed.start().kill();
+    let mut bystander = bystander();
+    let status = format!("{{\"pid\":{}}}", bystander.id());
+    fs::write(bed.path().join("status.json"), &status).expect("the status file");
+    assert_eq!(reload(&bed).status.code(), Some(1));
+    // And while the lock is held by another process than the one that is named.
+    let daemon = bed.start();
+    daemon.signal("STOP");
+    fs::write(bed.path().join("status.json"), &status).expect("the status file");
+    let output = reload(&bed);
+    assert_eq!(output.status.code(), Some(1));
+    assert!(text(&output.stderr).contains("nobody was signalled"), "{}", text(&output.stderr));
+    daemon.signal("CONT");
+    assert!(bystander.try_wait().expect("its state").is_none(), "a bystander was hit");
+    bystander.kill().expect("its end");
+    bystander.wait().expect("its end");
+    assert_eq!(daemon.stop(), 0);
 }

@@ -9,6 +9,10 @@ fn number(value: &Value) -> u64 {
     value.as_u64().unwrap_or_else(|| panic!("{value} is no number"))
 }
 
+fn exit(bed: &Bed, args: &[&str]) -> Option<i32> {
+    bed.hookring(args).status.code()
+}
+
 fn shown(bed: &Bed) -> String {
     String::from_utf8(bed.hookring(&["status"]).stdout).expect("text")
 }
@@ -68,6 +72,8 @@ fn what_needs_attention_stands_at_the_end() {
     bed.emit_numbers(0..1);
     crate::wait_for_delivery(&bed, "file", 1);
     assert!(!shown(&bed).contains("NEEDS ATTENTION"), "{}", shown(&bed));
+    assert!(shown(&bed).starts_with("running  hookring "), "{}", shown(&bed));
+    assert_eq!(exit(&bed, &["status", "--check"]), Some(0));
     assert!(shown(&bed).contains("hookring.toml"), "the configuration in force is named");
     fs::remove_file(bed.path().join("sinks/file.jsonl")).expect("the removal");
     make_private_dir(&bed.path().join("sinks/file.jsonl/x"));
@@ -79,14 +85,84 @@ fn what_needs_attention_stands_at_the_end() {
     let last = text.lines().last().expect("a line");
     assert!(text.contains("\n\nNEEDS ATTENTION\n"), "{text}");
     assert!(last.starts_with("sink file, ") && last.contains("file.jsonl"), "{text}");
-    assert!(last.ends_with("; its events wait in the journal"), "{text}");
+    assert!(last.ends_with("; 1 event waits in the journal"), "{text}");
+    assert!(text.starts_with("running, but 1 thing needs attention  "), "{text}");
+    assert_eq!(exit(&bed, &["status"]), Some(0), "the daemon runs");
+    assert_eq!(exit(&bed, &["status", "--check"]), Some(1));
+    assert_eq!(bed.status()["needs_attention"].as_array().map(Vec::len), Some(1));
     bed.configure("[bus]\nlnes = 3\n");
     daemon.signal("HUP");
-    wait_for("the refusal", || bed.status()["config_error"].is_string().then_some(()));
-    assert!(
-        shown(&bed).contains("the earlier one stays in force:\nerror: bus.lnes"),
-        "{}",
-        shown(&bed)
-    );
+    wait_for("the refusal", || bed.status()["config_error"].is_object().then_some(()));
+    assert!(shown(&bed).contains("/hookring.toml:2: bus.lnes: "), "{}", shown(&bed));
+    assert_eq!(daemon.stop(), 0);
+}
+
+/// A journal that keeps little, for a sink that cannot be opened.
+const SMALL: &str = "[journal]\nsegment_bytes = \"64KiB\"\nretention_bytes = \"64KiB\"\n\
+    hard_limit_bytes = \"256KiB\"\ncache_bytes = \"64KiB\"\n[sinks.s]\ntype = \"jsonl\"\n";
+
+#[test]
+fn what_a_sink_lost_at_the_hard_limit_is_said_to_the_number_and_stays_known() {
+    let bed = Bed::new();
+    bed.configure(SMALL);
+    // A file where the sink's folder should be.
+    fs::write(bed.path().join("sinks"), "").expect("a file");
+    let daemon = bed.start();
+    for n in 0..60 {
+        bed.emit(format!("{{\"n\":{n},\"pad\":\"{}\"}}", "x".repeat(10_000)).as_bytes());
+    }
+    bed.wait_for_events(20);
+    // Until nothing changes any more: what is lost and what is behind is all that there was.
+    let sink = wait_for("the loss", || {
+        let status = bed.status();
+        let sink = crate::sink(&bed, "s")?;
+        let (lost, lag) = (number(&sink["lost_events"]), number(&sink["lag_events"]));
+        let is_settled = number(&status["journal"]["bytes"]) <= 256 << 10;
+        (is_settled && status["events"] == 60 && lost > 0 && lost + lag == 60).then_some(sink)
+    });
+    let lost = number(&sink["lost_events"]);
+    assert_eq!(sink["lost"].as_array().map(Vec::len), Some(1), "{sink}");
+    assert_eq!((&sink["lost"][0]["first"], &sink["lost"][0]["last"]), (&1.into(), &lost.into()));
+    let text = shown(&bed);
+    let said = format!("sink s lost {lost} events that the journal no longer had, the last ");
+    assert!(text.contains(&said) && text.contains(&format!(" ago: 1 to {lost};")), "{text}");
+    assert_eq!(exit(&bed, &["status", "--check"]), Some(1));
+    assert_eq!(daemon.stop(), 0);
+    let log = bed.log();
+    assert!(log.contains(&format!("sink s stopped with {} events to go", 60 - lost)), "{log}");
+    assert!(log.contains("ERROR sink s lost "), "{log}");
+    assert!(!log.contains("before every sink"), "{log}");
+
+    fs::remove_file(bed.path().join("sinks")).expect("the folder is mended");
+    let daemon = bed.start();
+    crate::wait_for_delivery(&bed, "s", 60 - lost);
+    let sink = crate::sink(&bed, "s").expect("the sink");
+    assert_eq!((&sink["state"], &sink["lost_events"]), (&"running".into(), &lost.into()));
+    assert!(shown(&bed).contains(&said), "{}", shown(&bed));
+    assert_eq!(daemon.stop(), 0);
+    let numbers = crate::numbers_in(&bed.path().join("sinks/s.jsonl"));
+    assert_eq!(numbers, Vec::from_iter(lost..60));
+    assert_eq!(bed.log().matches("ERROR").count(), log.matches("ERROR").count());
+}
+
+#[test]
+fn a_new_sink_is_behind_by_what_the_journal_has() {
+    let bed = Bed::new();
+    bed.configure(&SMALL.replace("256KiB", "128KiB"));
+    let daemon = bed.start();
+    for n in 0..60 {
+        bed.emit(format!("{{\"n\":{n},\"pad\":\"{}\"}}", "x".repeat(10_000)).as_bytes());
+    }
+    let left = wait_for("old events to be deleted", || {
+        let is_all = bed.status()["events"] == 60 && bed.status()["sinks"][0]["lag_events"] == 0;
+        Some(bed.lines().len()).filter(|left| is_all && *left < 30)
+    });
+    fs::create_dir_all(bed.path().join("sinks/new.jsonl")).expect("a folder in its place");
+    bed.configure(&format!("{SMALL}[sinks.new]\ntype = \"jsonl\"\n"));
+    daemon.signal("HUP");
+    let new = wait_for("the sink to fail", || {
+        crate::sink(&bed, "new").filter(|sink| sink["state"] == "retrying")
+    });
+    assert_eq!((number(&new["lag_events"]), &new["lost_events"]), (left as u64, &0.into()));
     assert_eq!(daemon.stop(), 0);
 }

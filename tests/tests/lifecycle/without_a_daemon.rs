@@ -62,7 +62,9 @@ fn why_a_place_is_not_used_is_shown() {
     assert!(bed.status()["places"][0]["spool_error"].is_string());
     fs::set_permissions(bed.path(), PermissionsExt::from_mode(0o755)).expect("the mode");
     let said = shown(&bed);
-    assert!(said.contains("not used: belongs to uid") && said.contains("0755"), "{said}");
+    for part in ["not used: belongs to uid", "mode 0755, not to uid", "with 0700"] {
+        assert!(said.contains(part), "no `{part}` in:\n{said}");
+    }
     assert!(bed.status()["places"][0]["refused"].as_str().is_some_and(|it| it.contains("0755")));
     assert_eq!(names(bed.path()), ["ring", "spool"]);
 }

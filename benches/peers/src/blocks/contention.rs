@@ -2,10 +2,10 @@
 //! turns, against the same contender's with one producer.
 
 use anyhow::{Context as _, Result};
+use hookring_benches::figures::{Row, Target};
 
 use crate::payloads::{Tally, set_len};
 use crate::peers::{Mode, Peer, Receiver, Shape};
-use crate::report::{Row, Target};
 use crate::run::Run;
 use crate::stats::{median, ratios};
 use crate::team::Team;
@@ -51,13 +51,13 @@ pub(crate) fn measure(run: &mut Run) -> Result<()> {
         };
         for producers in PRODUCERS.into_iter().skip(1) {
             let (shared, alone) = (of(producers), of(1));
-            run.rows.push(Row {
+            run.figures.rows.push(Row {
                 block: format!("several producers, {BYTES} B: CPU ns per record"),
                 what: format!("{}, {producers} producers", peer.name()),
                 value: median(shared),
                 beside: "alone".to_owned(),
                 base: median(alone),
-                unit: "ns",
+                unit: "ns".to_owned(),
                 ratio: median(&ratios(shared, alone)),
                 target: (peer == Peer::Hookring).then_some(Target::AtMost(1.3)),
             });

@@ -3,6 +3,7 @@
 use std::time::Instant;
 
 use anyhow::{Result, ensure};
+use hookring_benches::figures::{Row, Target};
 use hookring_bus::create::{DEFAULT_LANE_BYTES, DEFAULT_LANES};
 use hookring_bus::drain::{Drain, Options};
 use hookring_bus::spool::DEFAULT_LIMIT_BYTES;
@@ -11,7 +12,6 @@ use hookring_producer::Producer;
 use crate::payloads::{Payloads, Tally, set_len};
 use crate::peers::hookring::{open, take};
 use crate::peers::{Mode, Peer, Shape};
-use crate::report::Row;
 use crate::run::Run;
 use crate::stats::{median, ratios};
 
@@ -63,15 +63,15 @@ pub(crate) fn measure(run: &mut Run) -> Result<()> {
     for (index, (bus, shape)) in buses.iter().zip(SHAPES).enumerate().skip(1) {
         // The last differs from the one before it in one thing only.
         let base = if index == SHAPES.len() - 1 { index - 1 } else { 0 };
-        run.rows.push(Row {
+        run.figures.rows.push(Row {
             block: format!("hookring's publish in rings of other shapes, {BYTES} B: ns per record"),
             what: describe(shape),
             value: median(&bus.times),
             beside: describe(SHAPES[base]),
             base: median(&buses[base].times),
-            unit: "ns",
+            unit: "ns".to_owned(),
             ratio: median(&ratios(&bus.times, &buses[base].times)),
-            target: None,
+            target: Some(Target::AtMost(1.1)),
         });
     }
     Ok(())

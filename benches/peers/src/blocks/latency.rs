@@ -5,11 +5,11 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result};
+use hookring_benches::figures::{Row, Series, Target};
 
 use crate::payloads::{Payloads, sum};
 use crate::peers::{Mode, Peer, Place, Sender, Shape};
 use crate::reader::{Reader, Turn};
-use crate::report::{Row, Target};
 use crate::run::Run;
 use crate::stats::{cores, pin, quantile};
 
@@ -23,6 +23,11 @@ const SPIN_PAUSE: Duration = Duration::from_micros(20);
 /// Between two messages to a reader that sleeps: it has long fallen asleep.
 const SLEEP_PAUSE: Duration = Duration::from_millis(1);
 const QUANTILES: [(&str, f64); 3] = [("p50", 0.5), ("p99", 0.99), ("p99.9", 0.999)];
+/// Where a plotted distribution has its points.
+const PLOTTED: [f64; 22] = [
+    0.01, 0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.75, 0.8, 0.85, 0.9, 0.925, 0.95, 0.97, 0.98,
+    0.99, 0.995, 0.9975, 0.999, 0.9995,
+];
 
 struct Kind {
     sleeps: bool,
@@ -48,6 +53,7 @@ pub(crate) fn spinning(run: &mut Run) -> Result<()> {
     };
     let peers: Vec<Peer> = Peer::all().collect();
     let contenders = measure(run, &SPINNING, &peers, Some((ours, its)), &cores)?;
+    series(run, &contenders, "spinning");
     for (name, part) in QUANTILES {
         let block = format!("one way, {BYTES} B, the reader spins, {name}");
         report(run, &contenders, &block, part, |peer| match (peer, name) {
@@ -67,6 +73,7 @@ pub(crate) fn sleeping(run: &mut Run) -> Result<()> {
     let other = cores.get(1).copied().map(|core| ("another core", core));
     for (title, core) in other.into_iter().chain([("the same core", first)]) {
         let contenders = measure(run, &SLEEPING, &peers, Some((first, core)), &cores)?;
+        series(run, &contenders, &format!("sleeping on {title}"));
         for (name, part) in &QUANTILES[..2] {
             let block = format!("one way, {BYTES} B, the reader sleeps on {title}, {name}");
             let is_median = *name == "p50";
@@ -168,15 +175,30 @@ fn report(
     for contender in contenders.iter().filter(|contender| contender.peer != Peer::Hookring) {
         let peer = contender.peer;
         let threads = if peer.is_in_process() { ", between threads" } else { "" };
-        run.rows.push(Row {
+        run.figures.rows.push(Row {
             block: format!("{block}: ns"),
             what: "hookring".to_owned(),
             value: ours,
             beside: format!("{}{threads}", peer.name()),
             base: of(contender),
-            unit: "ns",
+            unit: "ns".to_owned(),
             ratio: ours / of(contender),
             target: target(peer).map(Target::AtMost),
+        });
+    }
+}
+
+/// Each contender's distribution, for the plots.
+fn series(run: &mut Run, contenders: &[Contender], reader: &str) {
+    for contender in contenders {
+        // Beyond that, a few messages make the curve.
+        let is_solid = |part: &f64| (1.0 - part) * contender.ages.len() as f64 >= 10.0;
+        let points = PLOTTED.into_iter().filter(is_solid);
+        let points = points.map(|part| [part, quantile(&contender.ages, part)]);
+        run.figures.series.push(Series {
+            plot: format!("latency, {reader}"),
+            name: contender.peer.name().to_owned(),
+            points: points.collect(),
         });
     }
 }

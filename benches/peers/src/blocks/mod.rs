@@ -3,5 +3,7 @@
 pub(crate) mod contention;
 pub(crate) mod flatness;
 pub(crate) mod latency;
+pub(crate) mod programs;
 pub(crate) mod publish;
+pub(crate) mod sinks;
 pub(crate) mod throughput;

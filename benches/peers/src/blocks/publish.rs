@@ -5,13 +5,13 @@ use std::hint::black_box;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result};
+use hookring_benches::figures::{Row, Target};
 use hookring_bus::record::RECORD_HEADER_BYTES;
 use hookring_bus::sys;
 
 use crate::payloads::{Payloads, Tally, max_bytes};
 use crate::peers::hookring::stride;
 use crate::peers::{Mode, Peer, Receiver, Sender, Shape};
-use crate::report::{Row, Target};
 use crate::run::Run;
 use crate::stats::{median, ratios};
 use crate::team::BATCH;
@@ -201,13 +201,13 @@ fn report(run: &mut Run, all: &[Series], bytes: usize, is_varied: bool) {
         let batches = block == "publish in batches of 32";
         let singly =
             if batches && matches!(theirs, Work::Each(_)) { ", one at a time" } else { "" };
-        run.rows.push(Row {
+        run.figures.rows.push(Row {
             block: format!("{block}, {size}: ns per record"),
             what: "hookring".to_owned(),
             value: median(ours),
             beside: format!("{}{singly}", name_of(theirs)),
             base: median(base),
-            unit: "ns",
+            unit: "ns".to_owned(),
             ratio: median(&ratios(ours, base)),
             target,
         });

@@ -2,16 +2,17 @@
 //! thread, for queues that cannot leave theirs) that spins and sums up what it gets.
 
 use anyhow::{Context as _, Result};
+use hookring_benches::figures::{Row, Target};
 
 use crate::payloads::set_len;
 use crate::peers::{Mode, Peer, Place, Shape};
 use crate::reader::{Reader, Turn};
-use crate::report::{Row, Target};
 use crate::run::Run;
 use crate::stats::{median, ratios};
 use crate::team::{BATCH, Team};
 
 const BYTES: usize = 256;
+const PRODUCERS: [usize; 4] = [1, 2, 4, 8];
 /// Records of each producer that a contender has room for, where it counts them.
 const ROOM: usize = 1024;
 const ROUNDS: usize = 16;
@@ -29,7 +30,7 @@ struct Contender {
 }
 
 pub(crate) fn measure(run: &mut Run) -> Result<()> {
-    for producers in [1, 4] {
+    for producers in PRODUCERS {
         let mut contenders = Vec::new();
         for peer in Peer::all() {
             let contender = contender(run, peer, producers);
@@ -84,17 +85,21 @@ fn report(run: &mut Run, contenders: &[Contender], producers: usize) {
     let ours = contenders.iter().find(|contender| contender.peer == Peer::Hookring);
     let ours = ours.map_or(&[][..], |contender| &contender.rates);
     let s = if producers == 1 { "" } else { "s" };
+    for contender in contenders {
+        let point = [producers as f64, median(&contender.rates)];
+        run.figures.add_point("throughput", contender.peer.name(), point);
+    }
     for contender in contenders.iter().filter(|contender| contender.peer != Peer::Hookring) {
         let peer = contender.peer;
         let at_least = match peer {
             Peer::Aeron if producers == 1 => Some(0.8),
-            Peer::Aeron => Some(2.0),
-            Peer::Iceoryx => Some(9.0),
+            Peer::Aeron if producers == 4 => Some(2.0),
+            Peer::Iceoryx if matches!(producers, 1 | 4) => Some(9.0),
             _ => None,
         };
         let batches = if peer.has_batches() { "" } else { ", one at a time" };
         let threads = if peer.is_in_process() { ", between threads" } else { "" };
-        run.rows.push(Row {
+        run.figures.rows.push(Row {
             block: format!(
                 "throughput, {BYTES} B, {producers} producer{s}, batches of {BATCH}: million per second"
             ),
@@ -102,7 +107,7 @@ fn report(run: &mut Run, contenders: &[Contender], producers: usize) {
             value: median(ours),
             beside: format!("{}{batches}{threads}", peer.name()),
             base: median(&contender.rates),
-            unit: "M/s",
+            unit: "M/s".to_owned(),
             ratio: median(&ratios(ours, &contender.rates)),
             target: at_least.map(Target::AtLeast),
         });

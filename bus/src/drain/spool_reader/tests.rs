@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::atomic::{AtomicU64, Ordering};
+use crate::drain::turn::Due;
 use crate::drain::{Drain, Options};
 use crate::place::Places;
 use crate::record::RecordHeader;
@@ -56,8 +57,8 @@ fn the_newest_damaged_entries_are_kept() {
     write(temp.path(), &name, 0);
     let (mut batch, mut counts) = (Batch::default(), Counts::default());
     reader.list(&Journaled::default(), true, 1, &mut counts);
-    assert_eq!(reader.peek(8), Some(7));
-    reader.take(&mut batch, &mut counts);
+    assert_eq!(reader.peek(8).map(|turn| turn.stamp_ns), Some(7));
+    reader.take(8, &mut batch, &mut counts);
     assert_eq!((batch.len(), counts.bad_spool_entries), (0, 1));
     let mut expected = kept[..15].to_vec();
     expected.push(format!(".bad-{name}"));
@@ -108,8 +109,8 @@ impl Bed {
     /// Gives out everything that is listed, at this time.
     fn take_all(&mut self, now_ns: u64) -> usize {
         let before = self.batch.len();
-        while self.reader.peek(now_ns).is_some() {
-            self.reader.take(&mut self.batch, &mut self.counts);
+        while self.reader.peek(now_ns).is_some_and(|turn| turn.due != Due::Fresh) {
+            self.reader.take(now_ns, &mut self.batch, &mut self.counts);
         }
         self.batch.len() - before
     }
@@ -193,6 +194,23 @@ fn entries_that_the_journal_has_are_unlinked_unread_and_counted_out() {
     let (uid, crc) = (sys::effective_uid(), Crc32c::portable());
     spool::store(&bed.place(), uid, anonymous, b"", b"", crc).unwrap();
     assert_eq!(bed.look(&Journaled::new(vec![[0; 16]]), false), [7, 8]);
+}
+
+#[test]
+fn what_was_unlinked_is_synced_once_however_it_went() {
+    let mut bed = Bed::new();
+    let [given, journaled] = [5, 6].map(|stamp| store(&bed.place(), stamp));
+    bed.reader.sync_unlinked().unwrap();
+    bed.look(&Journaled::new(vec![journaled.id]), false);
+    assert!(bed.reader.has_unlinked);
+    bed.reader.sync_unlinked().unwrap();
+    assert!(!bed.reader.has_unlinked);
+    assert_eq!(bed.take_all(9), 1);
+    assert!(!bed.reader.has_unlinked && bed.path(given).exists());
+    bed.reader.release();
+    assert!(bed.reader.has_unlinked);
+    bed.reader.sync_unlinked().unwrap();
+    assert!(!bed.reader.has_unlinked);
 }
 
 #[test]

@@ -14,6 +14,12 @@ pub(super) mod number {
     pub(in crate::sys) const MMAP: usize = 9;
     pub(in crate::sys) const MUNMAP: usize = 11;
     pub(in crate::sys) const RT_SIGACTION: usize = 13;
+    #[cfg(feature = "std")]
+    pub(in crate::sys) const RT_SIGPROCMASK: usize = 14;
+    #[cfg(feature = "std")]
+    pub(in crate::sys) const RT_SIGPENDING: usize = 127;
+    #[cfg(feature = "std")]
+    pub(in crate::sys) const RT_SIGTIMEDWAIT: usize = 128;
     pub(in crate::sys) const IOCTL: usize = 16;
     pub(in crate::sys) const PREAD: usize = 17;
     pub(in crate::sys) const PWRITE: usize = 18;
@@ -22,6 +28,8 @@ pub(super) mod number {
     pub(in crate::sys) const GETPID: usize = 39;
     pub(in crate::sys) const FCNTL: usize = 72;
     pub(in crate::sys) const FTRUNCATE: usize = 77;
+    #[cfg(feature = "std")]
+    pub(in crate::sys) const FSYNC: usize = 74;
     pub(in crate::sys) const FCHMOD: usize = 91;
     pub(in crate::sys) const GETCWD: usize = 79;
     pub(in crate::sys) const GETRLIMIT: usize = 97;
@@ -62,6 +70,8 @@ pub(super) mod number {
     pub(in crate::sys) const FTRUNCATE: usize = 46;
     pub(in crate::sys) const FALLOCATE: usize = 47;
     pub(in crate::sys) const FCHMOD: usize = 52;
+    #[cfg(feature = "std")]
+    pub(in crate::sys) const FSYNC: usize = 82;
     pub(in crate::sys) const OPENAT: usize = 56;
     pub(in crate::sys) const CLOSE: usize = 57;
     pub(in crate::sys) const GETDENTS64: usize = 61;
@@ -83,6 +93,12 @@ pub(super) mod number {
     pub(in crate::sys) const FUTEX: usize = 98;
     pub(in crate::sys) const CLOCK_GETTIME: usize = 113;
     pub(in crate::sys) const RT_SIGACTION: usize = 134;
+    #[cfg(feature = "std")]
+    pub(in crate::sys) const RT_SIGPROCMASK: usize = 135;
+    #[cfg(feature = "std")]
+    pub(in crate::sys) const RT_SIGPENDING: usize = 136;
+    #[cfg(feature = "std")]
+    pub(in crate::sys) const RT_SIGTIMEDWAIT: usize = 137;
     pub(in crate::sys) const GETRLIMIT: usize = 163;
     pub(in crate::sys) const GETPID: usize = 172;
     pub(in crate::sys) const GETEUID: usize = 175;

@@ -215,6 +215,12 @@ pub fn allocate(fd: &Fd, bytes: u64) -> Result<(), Errno> {
     call!(FALLOCATE, fd.raw(), 0, 0, bytes).map(drop)
 }
 
+/// Waits until what was done to a file, or to the names in a directory, would outlive a loss of power.
+#[cfg(feature = "std")]
+pub fn sync(fd: &Fd) -> Result<(), Errno> {
+    call!(FSYNC, fd.raw()).map(drop)
+}
+
 /// Sets a file's permission bits.
 pub fn set_mode(fd: &Fd, mode: u32) -> Result<(), Errno> {
     call!(FCHMOD, fd.raw(), mode).map(drop)

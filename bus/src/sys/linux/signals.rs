@@ -1,6 +1,8 @@
 //! Signals: SIGBUS handled, others ignored.
 
 use super::calls::{self, call};
+#[cfg(feature = "std")]
+use crate::sys::SigxfszBefore;
 use crate::sys::{Errno, SignalHandler};
 
 const SIGBUS: usize = 7;
@@ -10,6 +12,12 @@ const SA_SIGINFO: usize = 4;
 const SA_RESTORER: usize = 0x0400_0000;
 const SA_NODEFER: usize = 0x4000_0000;
 const SIGNAL_SET_BYTES: usize = 8;
+#[cfg(feature = "std")]
+static SIGXFSZ_SET: u64 = 1 << (SIGXFSZ - 1);
+#[cfg(feature = "std")]
+const SIG_BLOCK: usize = 0;
+#[cfg(feature = "std")]
+const SIG_UNBLOCK: usize = 1;
 
 #[repr(C)]
 struct KernelAction {
@@ -81,6 +89,36 @@ pub fn ignore_sigpipe() -> Result<(), Errno> {
 /// Has a write beyond the limit for a file's size fail instead of ending the process.
 pub fn ignore_sigxfsz() -> Result<(), Errno> {
     set_action(SIGXFSZ, &KernelAction { handler: 1, flags: 0, restorer: 0, mask: 0 })
+}
+
+/// Keeps SIGXFSZ from this thread.
+#[cfg(feature = "std")]
+pub(in crate::sys) fn block_sigxfsz() -> SigxfszBefore {
+    let mut mask = 0_u64;
+    let _ =
+        call!(RT_SIGPROCMASK, SIG_BLOCK, &raw const SIGXFSZ_SET, &raw mut mask, SIGNAL_SET_BYTES);
+    SigxfszBefore { was_blocked: mask & SIGXFSZ_SET != 0, was_pending: is_sigxfsz_pending() }
+}
+
+/// Takes the SIGXFSZ that this thread was sent since, and lets it have others again.
+#[cfg(feature = "std")]
+pub(in crate::sys) fn unblock_sigxfsz(before: SigxfszBefore) {
+    let set = &raw const SIGXFSZ_SET;
+    if !before.was_pending && is_sigxfsz_pending() {
+        // It is there already, so this waits for nothing.
+        let no_time = [0_u64; 2];
+        let _ = call!(RT_SIGTIMEDWAIT, set, 0, &raw const no_time, SIGNAL_SET_BYTES);
+    }
+    if !before.was_blocked {
+        let _ = call!(RT_SIGPROCMASK, SIG_UNBLOCK, set, 0, SIGNAL_SET_BYTES);
+    }
+}
+
+#[cfg(feature = "std")]
+fn is_sigxfsz_pending() -> bool {
+    let mut pending = 0_u64;
+    let _ = call!(RT_SIGPENDING, &raw mut pending, SIGNAL_SET_BYTES);
+    pending & SIGXFSZ_SET != 0
 }
 
 fn set_action(signal: usize, action: &KernelAction) -> Result<(), Errno> {

@@ -185,6 +185,12 @@ pub fn allocate(fd: &Fd, bytes: u64) -> Result<(), Errno> {
     check(unsafe { libc::fallocate(fd.raw(), 0, 0, bytes as libc::off_t) }).map(drop)
 }
 
+/// Waits until what was done to a file, or to the names in a directory, would outlive a loss of power.
+pub fn sync(fd: &Fd) -> Result<(), Errno> {
+    // SAFETY: a number only.
+    check(unsafe { libc::fsync(fd.raw()) }).map(drop)
+}
+
 /// Sets a file's permission bits.
 pub fn set_mode(fd: &Fd, mode: u32) -> Result<(), Errno> {
     // SAFETY: numbers only.

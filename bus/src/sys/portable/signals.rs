@@ -2,6 +2,8 @@
 
 use super::calls::check;
 use crate::atomic::Ordering;
+#[cfg(feature = "std")]
+use crate::sys::SigxfszBefore;
 use crate::sys::{Errno, SignalHandler};
 use core::ffi::{c_int, c_void};
 use core::mem::MaybeUninit;
@@ -52,6 +54,55 @@ pub fn ignore_sigpipe() -> Result<(), Errno> {
 /// Has a write beyond the limit for a file's size fail instead of ending the process.
 pub fn ignore_sigxfsz() -> Result<(), Errno> {
     set_action(libc::SIGXFSZ, libc::SIG_IGN, 0)
+}
+
+/// Keeps SIGXFSZ from this thread.
+#[cfg(feature = "std")]
+pub(in crate::sys) fn block_sigxfsz() -> SigxfszBefore {
+    let set = sigxfsz_set();
+    let mut mask = MaybeUninit::<libc::sigset_t>::zeroed();
+    // SAFETY: two live sets.
+    let _ = unsafe { libc::pthread_sigmask(libc::SIG_BLOCK, &raw const set, mask.as_mut_ptr()) };
+    // SAFETY: a set, if only the empty one.
+    let was_blocked = unsafe { libc::sigismember(mask.as_ptr(), libc::SIGXFSZ) } == 1;
+    SigxfszBefore { was_blocked, was_pending: is_sigxfsz_pending() }
+}
+
+/// Takes the SIGXFSZ that this thread was sent since, and lets it have others again.
+#[cfg(feature = "std")]
+pub(in crate::sys) fn unblock_sigxfsz(before: SigxfszBefore) {
+    let set = sigxfsz_set();
+    if !before.was_pending && is_sigxfsz_pending() {
+        let mut signal = 0;
+        // It is there already, so this waits for nothing.
+        // SAFETY: a live set and a live integer.
+        let _ = unsafe { libc::sigwait(&raw const set, &raw mut signal) };
+    }
+    if !before.was_blocked {
+        // SAFETY: a live set; the old one is not asked for.
+        let _ =
+            unsafe { libc::pthread_sigmask(libc::SIG_UNBLOCK, &raw const set, ptr::null_mut()) };
+    }
+}
+
+#[cfg(feature = "std")]
+fn is_sigxfsz_pending() -> bool {
+    let mut pending = MaybeUninit::<libc::sigset_t>::zeroed();
+    // SAFETY: room for a set.
+    let _ = unsafe { libc::sigpending(pending.as_mut_ptr()) };
+    // SAFETY: a set, if only the empty one.
+    unsafe { libc::sigismember(pending.as_ptr(), libc::SIGXFSZ) == 1 }
+}
+
+#[cfg(feature = "std")]
+fn sigxfsz_set() -> libc::sigset_t {
+    // SAFETY: integers, for which zeros are fine.
+    let mut set: libc::sigset_t = unsafe { MaybeUninit::zeroed().assume_init() };
+    // SAFETY: a live set.
+    let _ = unsafe { libc::sigemptyset(&raw mut set) };
+    // SAFETY: a live set and a signal that there is.
+    let _ = unsafe { libc::sigaddset(&raw mut set, libc::SIGXFSZ) };
+    set
 }
 
 fn set_action(signal: c_int, handler: libc::sighandler_t, flags: c_int) -> Result<(), Errno> {

@@ -35,13 +35,22 @@ fn commands_with_all_their_options() {
         parse("hookring run --config a.toml").unwrap(),
         Command::Run(RunArgs { config: Some("a.toml".into()) })
     );
+    let tail = TailArgs { follow: false, lines: 10, session: None, utc: false, json: false };
+    assert_eq!(parse("hookring tail").unwrap(), Command::Tail(tail));
     assert_eq!(
-        parse("hookring tail -f --json -n 3").unwrap(),
-        Command::Tail(TailArgs { follow: true, lines: 3, json: true })
+        parse("hookring tail -f --json -n 3 --utc --session s").unwrap(),
+        Command::Tail(TailArgs {
+            follow: true,
+            lines: 3,
+            session: Some("s".into()),
+            utc: true,
+            json: true
+        })
     );
+    assert_eq!(parse("hookring reload").unwrap(), Command::Reload);
     assert_eq!(
-        parse("hookring tail").unwrap(),
-        Command::Tail(TailArgs { follow: false, lines: 10, json: false })
+        parse("hookring status --check").unwrap(),
+        Command::Status(StatusArgs { json: false, check: true })
     );
     assert_eq!(
         parse("hookring journal repair --json").unwrap(),
@@ -101,10 +110,12 @@ fn the_help_of_export() {
 
 #[test]
 fn times_are_absolute_or_a_span_ago() {
+    let zone = TimeZone::fixed(jiff::tz::offset(2));
     let now: Timestamp = "2026-03-10T12:00:00Z".parse().unwrap();
     let cases = [
         ("2026-03-09T00:00:00Z", "2026-03-09T00:00:00Z"),
         ("2026-03-09T00:00:00.5-02:00", "2026-03-09T02:00:00.5Z"),
+        ("2026-03-09", "2026-03-08T22:00:00Z"),
         ("30m", "2026-03-10T11:30:00Z"),
         ("2h", "2026-03-10T10:00:00Z"),
         ("7d", "2026-03-03T12:00:00Z"),
@@ -112,15 +123,17 @@ fn times_are_absolute_or_a_span_ago() {
         ("90s ago", "2026-03-10T11:58:30Z"),
     ];
     for (text, expected) in cases {
-        assert_eq!(time_before(text, now).unwrap(), expected.parse().unwrap(), "{text}");
+        assert_eq!(time_before(text, now, &zone).unwrap(), expected.parse().unwrap(), "{text}");
     }
-    for text in ["", "soon", "2026-03-09", "2026-03-09T00:00:00", "5", "3 months"] {
-        let message = time_before(text, now).unwrap_err();
+    for text in ["", "soon", "2026-02-30", "2026-03-09T00:00:00", "5", "3 months"] {
+        let message = time_before(text, now, &zone).unwrap_err();
         assert!(message.starts_with("give a time such as"), "{text}: {message}");
     }
     assert_eq!(
-        time_before("9000000d", now).unwrap_err(),
-        "give a time such as 2026-01-31T09:30:00Z, with its offset, or a span ago such as 30m, 2h, 7d"
+        time_before("9000000d", now, &zone).unwrap_err(),
+        "give a time such as 2026-01-31T09:30:00Z, with its offset, a date such as 2026-01-31, or a \
+         span ago such as 30m, 2h, 7d"
     );
-    assert_eq!(time_before("7000000d", now).unwrap_err(), "7000000d ago is before time began");
+    let message = time_before("7000000d", now, &zone).unwrap_err();
+    assert_eq!(message, "7000000d ago is before time began");
 }

@@ -1,6 +1,7 @@
 //! Both commands in both forms: what they print where, and how they end.
 
 use std::fs;
+use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
 
 use super::*;
@@ -25,6 +26,7 @@ impl Run {
         let paths = Paths::resolve(&env, None).unwrap();
         if let Some(content) = content {
             fs::write(&paths.config_file, content).unwrap();
+            fs::set_permissions(&paths.config_file, fs::Permissions::from_mode(0o600)).unwrap();
         }
         let mut out = anstream::AutoStream::never(Vec::new());
         let mut err = anstream::AutoStream::never(Vec::new());
@@ -42,7 +44,11 @@ impl Run {
     }
 
     fn show(content: Option<&str>) -> Self {
-        let args = ConfigShowArgs { file: None };
+        Self::show_as(content, false)
+    }
+
+    fn show_as(content: Option<&str>, json: bool) -> Self {
+        let args = ConfigShowArgs { file: None, json };
         Self::new(content, |paths, out, err| show(&args, paths, &env, out, err))
     }
 }
@@ -103,14 +109,18 @@ fn the_result_of_a_check_for_programs() {
 
 #[test]
 fn warnings_are_said_and_do_not_fail_the_check() {
-    use std::os::unix::fs::PermissionsExt;
     let args = ConfigCheckArgs { file: None, json: false };
     let run = Run::new(Some(""), |paths, out, err| {
         fs::set_permissions(&paths.config_file, fs::Permissions::from_mode(0o666))?;
         check(&args, paths, &env, out, err)
     });
     assert_eq!(run.exit, Exit::Fine);
-    assert!(run.err.starts_with("warning: DIR/hookring.toml can be changed by others"));
+    let command = "run `chmod 600 DIR/hookring.toml`";
+    let said = format!(
+        "warning: DIR/hookring.toml can be read and changed by others (mode 0666): {command}\n"
+    );
+    assert_eq!(run.err, said);
+    assert_eq!(run.out, "valid, with 1 warning: DIR/hookring.toml\n");
 }
 
 #[test]
@@ -121,10 +131,46 @@ fn what_is_shown_can_be_checked() {
     assert!(run.out.contains("level = \"${LEVEL}\"  # line 2\n"), "{}", run.out);
     let file = run.dir.path().join("shown.toml");
     fs::write(&file, &run.out).unwrap();
+    fs::set_permissions(&file, fs::Permissions::from_mode(0o600)).unwrap();
     assert_eq!(Run::check(None, false, Some(file)).exit, Exit::Fine);
     assert!(
         Run::show(None).out.starts_with("# there is no DIR/hookring.toml, the defaults apply\n")
     );
+}
+
+#[test]
+fn a_configuration_is_shown_to_programs() {
+    let run = Run::show_as(
+        Some("[log]\nlevel = \"${LEVEL}\"\n[sinks.a]\ntype = \"jsonl\"\nenabled = false\n"),
+        true,
+    );
+    assert_eq!((run.exit, run.err.as_str()), (Exit::Fine, ""));
+    let shown: serde_json::Value = serde_json::from_str(&run.out).unwrap();
+    assert_eq!(shown["file"], "DIR/hookring.toml");
+    let settings = &shown["settings"];
+    assert_eq!(settings["log"], serde_json::json!({ "level": "${LEVEL}" }));
+    assert_eq!(
+        (&settings["bus"]["lanes"], &settings["bus"]["lane_bytes"]),
+        (&32.into(), &"256KiB".into())
+    );
+    let sink = &settings["sinks"]["a"];
+    assert_eq!((&sink["enabled"], &sink["rotate_age"]), (&false.into(), &serde_json::Value::Null));
+    let run = Run::show_as(None, true);
+    assert!(run.out.starts_with("{\n  \"file\": null,\n"), "{}", run.out);
+}
+
+#[test]
+fn a_sink_whose_file_is_a_directory_gets_a_warning() {
+    let sink =
+        |enabled| format!("[sinks.a]\ntype = \"jsonl\"\npath = \"/tmp\"\nenabled = {enabled}\n");
+    let run = Run::check(Some(&sink(true)), false, None);
+    assert_eq!(run.exit, Exit::Fine, "the others run all the same");
+    assert_eq!(
+        run.err,
+        "warning: sinks.a.path is /tmp, a directory, so the sink cannot start: name a file in it\n"
+    );
+    assert!(run.out.starts_with("valid, with 1 warning"), "{}", run.out);
+    assert_eq!(Run::check(Some(&sink(false)), false, None).err, "");
 }
 
 #[test]

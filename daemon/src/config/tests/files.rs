@@ -1,7 +1,7 @@
 //! Which files are accepted.
 
 use std::fs;
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::{PermissionsExt, symlink};
 
 use super::*;
 
@@ -37,19 +37,29 @@ fn only_a_file_that_was_named_must_be_there() {
 }
 
 #[test]
-fn a_file_that_others_can_change_gets_a_warning() {
-    for mode in [0o600, 0o644] {
+fn a_file_that_others_can_read_or_change_gets_a_warning() {
+    for mode in [0o600, 0o400, 0o711] {
         assert_eq!(load(b"", mode).1.unwrap().1, [], "{mode:o}");
     }
-    for mode in [0o620, 0o602, 0o666] {
+    for (mode, what) in [
+        (0o644, "read"),
+        (0o640, "read"),
+        (0o604, "read"),
+        (0o620, "changed"),
+        (0o602, "changed"),
+        (0o666, "read and changed"),
+        (0o642, "read and changed"),
+    ] {
         let (dir, result) = load(b"", mode);
         let file = dir.path().join("c.toml");
         let file = file.display();
         assert_eq!(
             result.unwrap().1[0].to_string(),
-            format!("{file} can be changed by others (mode 0{mode:o}): run `chmod go-w {file}`")
+            format!("{file} can be {what} by others (mode 0{mode:o}): run `chmod 600 {file}`")
         );
     }
+    let roots = Warning::OpenToOthers { file: "/c".into(), mode: 0o646, is_own: false };
+    assert!(roots.to_string().ends_with("run `chmod go-w /c`"), "this user has to read it");
 }
 
 #[test]
@@ -76,6 +86,59 @@ fn what_is_not_a_regular_file_is_refused_and_a_link_to_one_is_not() {
 }
 
 #[test]
+fn no_sink_writes_into_our_own_files() {
+    let temp = tempfile::tempdir().unwrap();
+    let dir = temp.path().canonicalize().unwrap();
+    let (state, out) = (dir.join("state"), dir.join("out"));
+    for made in ["state/journal", "state/sinks", "state/spool", "out"] {
+        fs::create_dir_all(dir.join(made)).unwrap();
+    }
+    let segment = state.join("journal/00000000000000000001.jsonl");
+    fs::write(&segment, "").unwrap();
+    fs::hard_link(&segment, out.join("second-name")).unwrap();
+    fs::write(out.join("own"), "").unwrap();
+    fs::hard_link(out.join("own"), out.join("own-second")).unwrap();
+    symlink(&state, out.join("link")).unwrap();
+    symlink(&out, state.join("sinks/far")).unwrap();
+    let config = out.join("named.toml");
+    let check = |path: &Path| {
+        let text = format!("[sinks.a]\ntype = \"jsonl\"\npath = \"{}\"\n", path.display());
+        fs::write(&config, &text).unwrap();
+        Config::parse(&config, text.as_bytes(), &paths(&state), &env)
+    };
+    let refused = [
+        "state/journal/00000000000000000001.jsonl",
+        "state/journal/new.jsonl",
+        "state/journal/lock",
+        "state/ring",
+        "state/spool/x",
+        "state/status.json",
+        "state/cursors/not/there/yet",
+        "state/hookring.toml",
+        "state/x",
+        "state/sinks",
+        "state/sinks/../status.json",
+        "out/../state/ring",
+        "out/link/journal/x.jsonl",
+        "out/link/sinks/../ring",
+        "out/second-name",
+        "out/named.toml",
+    ];
+    for path in refused {
+        let errors = check(&dir.join(path)).expect_err(path);
+        let problem = &errors.problems[0];
+        assert_eq!((errors.problems.len(), problem.key.as_deref()), (1, Some("sinks.a.path")));
+        assert_eq!(problem.place.as_ref().map(|place| (place.line, place.column)), Some((3, 8)));
+        assert!(problem.message.contains("hookring's own"), "{path}: {errors}");
+    }
+    let allowed =
+        ["state/sinks/a", "state/sinks/b/c", "state/sinks/far/a", "state2/x", "out/x", "out/own"];
+    for path in allowed {
+        check(&dir.join(path)).unwrap_or_else(|errors| panic!("{path}: {errors}"));
+    }
+}
+
+#[test]
 fn somebody_elses_file_is_refused() {
     if !rustix::process::geteuid().is_root() {
         eprintln!("left out: only root can give a file away");
@@ -87,4 +150,49 @@ fn somebody_elses_file_is_refused() {
     std::os::unix::fs::chown(&file, Some(12345), None).unwrap();
     let found = Config::load(Some(&file), &paths(dir.path()), &env).unwrap_err();
     assert_eq!(found.problems[0].message, "the file belongs to user 12345, not to user 0 or root");
+}
+
+#[test]
+fn a_file_that_is_gone_at_a_reload_is_an_error_and_one_that_comes_is_none() {
+    let dir = tempfile::tempdir().unwrap();
+    let paths = paths(dir.path());
+    let (none, _) = Config::load(None, &paths, &env).unwrap();
+    assert_eq!(none.reload(None, &paths, &env).unwrap().0, none);
+    fs::write(&paths.config_file, "[bus]\nlanes = 2\n").unwrap();
+    let (some, _) = none.reload(None, &paths, &env).unwrap();
+    assert_eq!(some.changes_from(&none), ["bus.lanes changed"]);
+    fs::remove_file(&paths.config_file).unwrap();
+    let gone = some.reload(None, &paths, &env).unwrap_err().to_string();
+    assert!(gone.starts_with("error: the file is gone\n"), "{gone}");
+    assert!(gone.contains("an empty file stands for the defaults"), "{gone}");
+}
+
+#[test]
+fn a_reload_names_what_it_changes_and_no_value() {
+    let dir = tempfile::tempdir().unwrap();
+    let paths = paths(dir.path());
+    let read =
+        |text: &str| Config::parse(&paths.config_file, text.as_bytes(), &paths, &env).unwrap();
+    let earlier = read(
+        "[sinks.a]\ntype = \"jsonl\"\n[sinks.b]\ntype = \"jsonl\"\n[sinks.c]\ntype = \"jsonl\"\n\
+         [sinks.d]\ntype = \"jsonl\"\n",
+    );
+    let now = read(
+        "[journal]\ncache_bytes = \"1MiB\"\nretention_age = \"2d\"\n[log]\nlevel = \"debug\"\n\
+         [sinks.b]\ntype = \"jsonl\"\nenabled = false\n[sinks.c]\ntype = \"jsonl\"\ncompress = \"gzip\"\n\
+         [sinks.d]\ntype = \"jsonl\"\n[sinks.e]\ntype = \"stdout\"\n",
+    );
+    assert_eq!(
+        now.changes_from(&earlier),
+        [
+            "sink a removed",
+            "sink b switched off",
+            "sink c changed",
+            "sink e added",
+            "journal.retention_age changed",
+            "journal.cache_bytes changed (from the next start on)",
+            "log.level changed",
+        ]
+    );
+    assert_eq!(now.changes_from(&now), Vec::<String>::new());
 }

@@ -1,0 +1,100 @@
+//! Through drain, parse and journal: what the daemon's collector does with a batch.
+
+use std::os::unix::ffi::OsStrExt as _;
+use std::time::{Duration, Instant, SystemTime};
+
+use hookring::pipeline;
+use hookring_bus::drain::{Drain, Options};
+use hookring_bus::place::Places;
+use hookring_bus::sys;
+use hookring_journal::{Journal, Options as JournalOptions};
+use hookring_producer::Producer;
+use tempfile::TempDir;
+
+use crate::{disk_dir, ring_dir};
+
+const SESSION: &str = include_str!("../../../daemon/demo/session.jsonl");
+/// Fits a lane of 64 MiB with room to spare.
+const EVENTS_PER_ROUND: usize = 20_000;
+/// The payloads that are used: near 1.5 KB, as agents send them.
+const PAYLOAD_BYTES: std::ops::RangeInclusive<usize> = 1200..=1800;
+
+/// The payloads, and how long they are on average.
+pub(crate) fn payloads() -> (Vec<&'static [u8]>, usize) {
+    let lines = SESSION.lines().map(str::as_bytes);
+    let payloads: Vec<_> = lines.filter(|line| PAYLOAD_BYTES.contains(&line.len())).collect();
+    let mean = payloads.iter().map(|payload| payload.len()).sum::<usize>() / payloads.len();
+    (payloads, mean)
+}
+
+pub(crate) struct Bench {
+    // Dropped before the directory goes.
+    drain: Drain,
+    journal: Journal,
+    producer: Producer,
+    _ring_dir: TempDir,
+    _journal_dir: TempDir,
+}
+
+impl Bench {
+    /// Ring on tmpfs, journal on the disk: as they are in use.
+    pub(crate) fn new() -> Bench {
+        let (ring_dir, journal_dir) = (ring_dir(), disk_dir());
+        let places =
+            Places::new(Some(ring_dir.path().as_os_str().as_bytes()), sys::effective_uid());
+        let options = Options { lanes: 2, lane_bytes: 64 << 20, ..Options::default() };
+        let drain = Drain::open(&places, options).expect("the ring");
+        // Little is kept, so that the page cache reuses memory: a page that the machine never touched
+        // before costs its hypervisor more than everything that is measured here.
+        let kept = JournalOptions {
+            segment_bytes: 16 << 20,
+            retention_bytes: Some(32 << 20),
+            ..JournalOptions::default()
+        };
+        let (journal, _) = Journal::open(journal_dir.path(), kept, 0).expect("the journal");
+        // As the hook command does, every record carries its check sum.
+        let producer = Producer::open_in(ring_dir.path()).expect("a producer").with_crc();
+        Bench { drain, journal, producer, _ring_dir: ring_dir, _journal_dir: journal_dir }
+    }
+
+    /// Nanoseconds per event: from the ring into the journal, and parsing into a `Value`.
+    pub(crate) fn round(&mut self, payloads: &[&[u8]]) -> (f64, f64) {
+        for payload in payloads.iter().cycle().take(EVENTS_PER_ROUND) {
+            self.producer.publish(*payload).expect("room in the ring");
+        }
+        let begin = Instant::now();
+        let mut events = 0;
+        while events < EVENTS_PER_ROUND {
+            events += self.collect();
+        }
+        let drain = begin.elapsed();
+        self.journal.retain(u64::MAX, SystemTime::now()).expect("old segments go");
+        let begin = Instant::now();
+        for payload in payloads.iter().cycle().take(EVENTS_PER_ROUND) {
+            let value: serde_json::Value = serde_json::from_slice(payload).expect("JSON");
+            std::hint::black_box(value);
+        }
+        (per_event(drain), per_event(begin.elapsed()))
+    }
+
+    /// What the daemon's collector does with a batch.
+    fn collect(&mut self) -> usize {
+        let batch = self.drain.next_batch();
+        for record in batch.records() {
+            pipeline::process(batch, &record, |origin, event| self.journal.stage(origin, event));
+        }
+        let events = batch.len();
+        self.journal.commit().expect("the journal");
+        self.drain.release();
+        self.journal.sync_if_due(Instant::now()).expect("a sync");
+        if self.journal.wants_rotation() {
+            let ends: Vec<_> = self.drain.ends().iter().map(pipeline::lane_end).collect();
+            self.journal.rotate(&ends, &self.drain.stuck_ids()).expect("a segment");
+        }
+        events
+    }
+}
+
+fn per_event(time: Duration) -> f64 {
+    time.as_nanos() as f64 / EVENTS_PER_ROUND as f64
+}

@@ -1,0 +1,78 @@
+//! What `benches/instructions.sh` counts the instructions of, and what it checks the counted runs with.
+//!
+//! - `instructions publish DIR COUNT BATCH` makes a ring under DIR and publishes COUNT events of 256 B,
+//!   in batches, or one at a time if BATCH is 1. Two runs with different counts differ in nothing but
+//!   the publishes.
+//! - `instructions drain DIR COUNT` reads the ring under DIR, which must hold COUNT events, and makes
+//!   it if there is none.
+//!
+//! Both fail if anything went another way than usual: then the figures would be of that way.
+
+use std::hint::black_box;
+use std::os::unix::ffi::OsStrExt as _;
+use std::path::Path;
+
+use anyhow::{Context as _, Result, bail, ensure};
+use hookring_bus::drain::{Drain, Options};
+use hookring_bus::place::Places;
+use hookring_bus::sys;
+use hookring_producer::{Producer, Published};
+
+const BYTES: usize = 256;
+/// Holds all that the script publishes at a time.
+const LANE_BYTES: u64 = 16 << 20;
+
+fn main() -> Result<()> {
+    let args: Vec<String> = std::env::args().skip(1).collect();
+    let words: Vec<_> = args.iter().map(String::as_str).collect();
+    match *words.as_slice() {
+        ["publish", dir, count, batch] => {
+            publish(Path::new(dir), count.parse()?, batch.parse::<usize>()?.max(1))
+        }
+        ["drain", dir, count] => drain(Path::new(dir), count.parse()?),
+        _ => bail!("usage: instructions publish DIR COUNT BATCH | drain DIR COUNT"),
+    }
+}
+
+fn open(dir: &Path) -> Result<Drain> {
+    let places = Places::new(Some(dir.as_os_str().as_bytes()), sys::effective_uid());
+    let options = Options { lane_bytes: LANE_BYTES, ..Options::default() };
+    Drain::open(&places, options).context("could not open the ring")
+}
+
+fn publish(dir: &Path, count: usize, batch: usize) -> Result<()> {
+    let _drain = open(dir)?;
+    let mut producer = Producer::open_in(dir)?;
+    ensure!(producer.has_lane(), "the producer has no lane");
+    // Whoever cannot join makes a fence with every publish.
+    let has_fences = cfg!(target_arch = "x86_64") && !sys::join_barrier();
+    ensure!(
+        !has_fences,
+        "membarrier(2) does not work here, so a publish is not what it usually is"
+    );
+    let payload = [b'x'; BYTES];
+    for _ in 0..count / batch {
+        let is_in_ring = if batch == 1 {
+            producer.publish(black_box(&payload[..]))? == Published::Ring
+        } else {
+            let events = std::iter::repeat_n(black_box(&payload[..]), batch);
+            producer.publish_batch(events)? == batch
+        };
+        ensure!(is_in_ring, "an event went to the spool");
+    }
+    Ok(())
+}
+
+fn drain(dir: &Path, count: usize) -> Result<()> {
+    let mut drain = open(dir)?;
+    let mut found = 0;
+    // What is stamped during a round waits for the next one.
+    for _ in 0..3 {
+        found += drain.next_batch().len();
+        drain.release();
+    }
+    let spooled = drain.counts().spool_records;
+    ensure!(spooled == 0, "{spooled} events went to the spool");
+    ensure!(found == count, "the ring holds {found} events instead of {count}");
+    Ok(())
+}

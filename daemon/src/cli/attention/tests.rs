@@ -1,0 +1,122 @@
+//! What is told, for how long, and in which words.
+
+use super::*;
+use crate::run::status::JournalStatus;
+
+fn at(hours: i64) -> Timestamp {
+    Timestamp::from_second(1_800_000_000 + hours * 3600).expect("a time")
+}
+
+fn place(dropped_events: u64, dropped_at: i64) -> PlaceStatus {
+    PlaceStatus {
+        path: "/p".to_owned(),
+        dropped_events,
+        dropped_at: Some(at(dropped_at)),
+        ..PlaceStatus::default()
+    }
+}
+
+fn told(started: i64, now: i64, places: Vec<PlaceStatus>, sinks: Vec<SinkStatus>) -> Vec<String> {
+    let status = Status { started: at(started), places, sinks, ..Status::default() };
+    needs_attention(&status, at(now))
+}
+
+#[test]
+fn what_was_dropped_is_news_for_a_day_and_while_the_daemon_that_saw_it_runs() {
+    let told = |started, now| told(started, now, vec![place(3, 0)], vec![]);
+    assert_eq!(
+        told(1, 2),
+        [
+            "3 events were dropped since the ring was made, the last found 2h 0m ago: /p had room for \
+          them in neither ring nor spool; keep a daemon running, or raise bus.spool_bytes"
+        ]
+    );
+    assert_eq!(told(1, 23).len(), 1);
+    assert_eq!(told(1, 25), Vec::<String>::new());
+    assert_eq!(told(-1, 250).len(), 1);
+}
+
+#[test]
+fn when_events_were_dropped_is_known_from_one_look_to_the_next() {
+    let after = |before: &[PlaceStatus], dropped_events, now| {
+        PlaceStatus { path: "/p".to_owned(), dropped_events, ..PlaceStatus::default() }
+            .after(before, at(now))
+    };
+    let none = after(&[], 0, 1);
+    assert_eq!((none.dropped_since, none.dropped_at), (Some(at(1)), None));
+    let some = after(&[none], 3, 2);
+    assert_eq!((some.dropped_since, some.dropped_at), (Some(at(1)), Some(at(2))));
+    let same = after(std::slice::from_ref(&some), 3, 9);
+    assert_eq!((same.dropped_since, same.dropped_at), (Some(at(1)), Some(at(2))));
+    let new_ring = after(&[same], 1, 10);
+    assert_eq!((new_ring.dropped_since, new_ring.dropped_at), (None, Some(at(10))));
+    let first_look = after(&[], 5, 1);
+    assert_eq!((first_look.dropped_since, first_look.dropped_at), (None, Some(at(1))));
+}
+
+#[test]
+fn a_sink_that_lost_events_needs_attention_though_it_runs() {
+    let lost = LostStatus { first: 1, last: 25, at: Some(at(0)) };
+    let sink = SinkStatus {
+        name: "s".to_owned(),
+        state: "running".to_owned(),
+        lost_events: 25,
+        lost: vec![lost],
+        ..SinkStatus::default()
+    };
+    let told = |now| told(1, now, vec![], vec![sink.clone()]);
+    let text = "sink s lost 25 events that the journal no longer had, the last 2h 0m ago: 1 to 25;";
+    assert!(told(2)[0].starts_with(text), "{:?}", told(2));
+    assert!(told(25).is_empty());
+}
+
+#[test]
+fn a_failing_sink_says_why_and_how_much_waits() {
+    let sink = |state: &str, lag_events| SinkStatus {
+        name: "s".to_owned(),
+        state: state.to_owned(),
+        lag_events,
+        last_error: Some("cannot".to_owned()),
+        last_error_at: Some(at(0)),
+        ..SinkStatus::default()
+    };
+    let told = |state, lag| told(0, 1, vec![], vec![sink(state, lag)]);
+    assert!(told("running", 1).is_empty());
+    assert_eq!(told("retrying", 0), ["sink s, 1h 0m ago: cannot"]);
+    assert_eq!(told("retrying", 1), ["sink s, 1h 0m ago: cannot; 1 event waits in the journal"]);
+    assert_eq!(told("stopped", 2), ["sink s, 1h 0m ago: cannot; 2 events wait in the journal"]);
+}
+
+#[test]
+fn the_first_errors_of_a_configuration_stand_for_all() {
+    let error = |line| ProblemReport {
+        key: Some("bus.x".to_owned()),
+        message: "unknown key".to_owned(),
+        line: Some(line),
+        ..ProblemReport::default()
+    };
+    let report = ConfigReport {
+        file: "/c".to_owned(),
+        errors: (1..=100).map(error).collect(),
+        errors_left_out: 5,
+        ..ConfigReport::default()
+    };
+    let journal = JournalStatus { paused: Some("full".to_owned()), ..JournalStatus::default() };
+    let status = Status { config_error: Some(report), journal, ..Status::default() };
+    let told = needs_attention(&status, at(0));
+    assert_eq!(told[0], "full");
+    let lines: Vec<_> = told[1].lines().collect();
+    assert_eq!(lines.len(), 6);
+    assert_eq!(lines[3], "  /c:3: bus.x: unknown key");
+    assert_eq!(lines[4..], ["  and 102 more", "  `hookring config check /c` shows all of it"]);
+}
+
+#[test]
+fn a_spool_that_is_held_up_is_not_called_missing() {
+    let spool_held_up = Some("its entries wait, since 16 of them cannot be read".to_owned());
+    let place = PlaceStatus { path: "/p".to_owned(), spool_held_up, ..PlaceStatus::default() };
+    assert_eq!(
+        told(0, 0, vec![place], vec![]),
+        ["/p has a spool that is held up: its entries wait, since 16 of them cannot be read"]
+    );
+}

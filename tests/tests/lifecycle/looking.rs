@@ -1,0 +1,162 @@
+//! Looking at events: which are shown, when they were, and what is said of those that are not.
+
+use std::fs;
+use std::process::{Output, Stdio};
+
+use hookring_tests::{Bed, number};
+
+fn text(bytes: &[u8]) -> &str {
+    std::str::from_utf8(bytes).expect("text")
+}
+
+fn numbers(output: &Output) -> Vec<u64> {
+    assert_eq!(output.status.code(), Some(0), "{}", text(&output.stderr));
+    text(&output.stdout).lines().map(|line| number(line.as_bytes())).collect()
+}
+
+/// A journal with an event for each session, numbered from 0.
+fn bed_with(sessions: &[&str]) -> Bed {
+    let bed = Bed::new();
+    let daemon = bed.start();
+    for (n, session) in sessions.iter().enumerate() {
+        bed.emit(format!("{{\"n\":{n},\"session_id\":\"{session}\"}}").as_bytes());
+    }
+    assert_eq!(daemon.stop(), 0);
+    bed
+}
+
+/// Damages the line with this number in its payload.
+fn damage(bed: &Bed, number: u64) {
+    let segment = bed.path().join("journal/00000000000000000001.jsonl");
+    let text = fs::read_to_string(&segment).expect("the segment");
+    let good = format!("{{\"n\":{number},");
+    assert!(text.contains(&good));
+    fs::write(segment, text.replace(&good, &good.replace('n', "m"))).expect("the damage");
+}
+
+#[test]
+fn tail_counts_whole_events_and_says_what_it_passed_over() {
+    let bed = bed_with(&["a"; 6]);
+    damage(&bed, 1);
+    damage(&bed, 4);
+    for (lines, expected, passed_over) in [
+        ("1", &[5][..], None),
+        ("2", &[3, 5], Some("1 damaged line was passed over")),
+        ("3", &[2, 3, 5], Some("1 damaged line was passed over")),
+        ("4", &[0, 2, 3, 5], Some("2 damaged lines were passed over")),
+        ("9", &[0, 2, 3, 5], Some("2 damaged lines were passed over")),
+    ] {
+        let output = bed.hookring(&["tail", "--json", "-n", lines]);
+        assert_eq!(numbers(&output), expected, "-n {lines}");
+        let said = text(&output.stderr);
+        match passed_over {
+            Some(what) => assert!(said.starts_with(what), "-n {lines}: {said}"),
+            None => assert_eq!(said, "", "-n {lines}"),
+        }
+        let shown = bed.hookring(&["tail", "-n", lines]);
+        assert_eq!(text(&shown.stderr), said, "for people, too");
+    }
+    damage(&bed, 5);
+    let output = bed.hookring(&["tail", "--json", "-n", "1"]);
+    assert_eq!(numbers(&output), [3]);
+    assert!(text(&output.stderr).starts_with("2 damaged lines"), "{}", text(&output.stderr));
+    let output = bed.hookring(&["journal", "export"]);
+    assert_eq!(numbers(&output), [0, 2, 3]);
+    assert!(text(&output.stderr).starts_with("3 damaged lines were"), "{}", text(&output.stderr));
+}
+
+#[test]
+fn a_session_is_known_by_what_tail_shows_of_it() {
+    let [one, two] = ["0123456789-one", "0123456789-two"];
+    let bed = bed_with(&[one, "abcdefgh-other", two, one, "01234567", "ab"]);
+    let ask = |command: &[&str], session: &str| {
+        bed.hookring(&[command, &["--session", session]].concat())
+    };
+    for command in [&["journal", "export"][..], &["tail", "--json"]] {
+        for (session, expected) in [
+            (one, &[0, 3][..]),
+            ("0123456789-o", &[0, 3]),
+            ("abcdefgh", &[1]),
+            ("01234567", &[4]),
+            ("ab", &[5]),
+        ] {
+            assert_eq!(numbers(&ask(command, session)), expected, "{command:?} {session}");
+        }
+        let several = ask(command, "0123456789");
+        assert_eq!(several.status.code(), Some(1));
+        let said = text(&several.stderr);
+        assert!(said.contains(&format!("{one}, {two}")), "{said}");
+        for nobody in ["abcdefg", "nobody-has-this"] {
+            let output = ask(command, nobody);
+            assert_eq!((output.status.code(), text(&output.stdout)), (Some(0), ""));
+            let said = text(&output.stderr);
+            assert!(said.contains("no event of a session") && said.contains(nobody), "{said}");
+        }
+    }
+    // The latest of the session, however far back.
+    let output = bed.hookring(&["tail", "--json", "-n", "1", "--session", "abcdefgh"]);
+    assert_eq!(numbers(&output), [1]);
+}
+
+#[test]
+fn an_empty_range_is_a_mistake_and_a_date_is_a_time() {
+    let bed = bed_with(&["a"]);
+    let export = |args: &[&str]| bed.hookring(&[&["journal", "export"], args].concat());
+    for args in [["--since", "5m", "--until", "1h"], ["--since", "2h", "--until", "7d"]] {
+        let output = export(&args);
+        assert_eq!((output.status.code(), text(&output.stdout)), (Some(2), ""));
+        assert!(text(&output.stderr).contains("--since must be before --until"));
+    }
+    assert_eq!(numbers(&export(&["--since", "1h", "--until", "0s"])), [0]);
+    assert_eq!(numbers(&export(&["--since", "2026-01-31"])), [0]);
+    let output = export(&["--until", "2026-01-31"]);
+    assert_eq!((output.status.code(), text(&output.stderr)), (Some(0), "no event matches\n"));
+}
+
+#[test]
+fn times_are_local_and_the_day_is_said() {
+    let bed = bed_with(&["a"]);
+    let timestamp = bed.events()[0]["timestamp"].as_str().expect("a time").to_owned();
+    let shown = |zone: &str, args: &[&str]| {
+        let mut command = bed.command("hookring");
+        let output = command.arg("tail").args(args).env("TZ", zone).output().expect("tail runs");
+        let lines: Vec<_> = text(&output.stdout).lines().map(str::to_owned).collect();
+        let [date, event] = &lines[..] else { panic!("{lines:?}") };
+        (date.clone(), event.split(' ').next().expect("a time").to_owned())
+    };
+    let (date, time) = (&timestamp[..10], &timestamp[11..23]);
+    for (zone, args) in [("UTC", &[][..]), ("XYZ-5:30", &["--utc"])] {
+        let (day, shown) = shown(zone, args);
+        assert!(day.contains(date) && day.ends_with("(UTC+00:00)"), "{day}");
+        assert_eq!(shown, time);
+    }
+    let (day, shown) = shown("XYZ-5:30", &[]);
+    assert!(day.ends_with("(UTC+05:30)"), "{day}");
+    assert_eq!(shown[5..], time[5..], "seconds are the same everywhere");
+    assert_ne!(shown, time);
+}
+
+#[test]
+fn an_output_that_takes_nothing_is_named() {
+    let Ok(full) = fs::OpenOptions::new().write(true).open("/dev/full") else {
+        println!("left out: there is no /dev/full");
+        return;
+    };
+    let bed = bed_with(&["a"]);
+    for command in [
+        &["tail"][..],
+        &["tail", "--json"],
+        &["status"],
+        &["config", "show"],
+        &["journal", "export"],
+    ] {
+        let mut program = bed.command("hookring");
+        program.args(command).stdin(Stdio::null()).stdout(full.try_clone().expect("a copy"));
+        let output = program.stderr(Stdio::piped()).output().expect("hookring runs");
+        let said = text(&output.stderr);
+        assert_eq!(output.status.code(), Some(1), "{command:?}: {said}");
+        for part in ["cannot write to standard output: ", "No space left", "send it elsewhere"] {
+            assert!(said.contains(part), "{command:?}: no `{part}` in: {said}");
+        }
+    }
+}
