@@ -67,7 +67,7 @@ impl Crc32c {
     /// Computes with the machine's CRC-32C instruction.
     ///
     /// # Safety
-    /// The machine must have it (`layout::FEATURE_CRC32C` of a ring of this boot, or [`detect`]).
+    /// The machine must have it ([`detect`], or [`is_promised`]).
     pub unsafe fn with_instruction() -> Crc32c {
         Crc32c {
             state: !0,
@@ -101,6 +101,23 @@ impl Crc32c {
     /// The check sum of what was added.
     pub fn value(self) -> u32 {
         !self.state
+    }
+}
+
+/// Whether this machine has a CRC-32C instruction, as far as the kernel tells every new process for
+/// nothing: in `AT_HWCAP` and `AT_HWCAP2` of its auxiliary vector. Where it is `false`, it may still be.
+///
+/// On aarch64 that is the instruction's own bit. On x86_64 there is none for SSE 4.2, and to ask the
+/// processor costs microseconds in a virtual machine. But the kernel says whether programs may use
+/// FSGSBASE (Linux 5.9), which no processor had before it had SSE 4.2; and SSE 4.2 is executed wherever
+/// the processor has it, since nothing can switch it off.
+pub fn is_promised(hwcap: usize, hwcap2: usize) -> bool {
+    const X86_HWCAP2_FSGSBASE: usize = 1 << 1;
+    const AARCH64_HWCAP_CRC32: usize = 1 << 7;
+    if cfg!(target_arch = "x86_64") {
+        hwcap2 & X86_HWCAP2_FSGSBASE != 0
+    } else {
+        cfg!(target_arch = "aarch64") && hwcap & AARCH64_HWCAP_CRC32 != 0
     }
 }
 

@@ -53,6 +53,8 @@ pub enum NotTaken {
 pub struct OneShot {
     file: Fd,
     control: Control,
+    /// Whether this process knows of the machine's CRC-32C instruction.
+    has_instruction: bool,
 }
 
 impl OneShot {
@@ -60,7 +62,16 @@ impl OneShot {
     pub fn open(place: &Fd, uid: u32) -> Result<OneShot, RingError> {
         let file = sys::open(Some(place), RING, Open::ReadWrite)?;
         let control = Control::map(&file, uid)?;
-        Ok(OneShot { file, control })
+        Ok(OneShot { file, control, has_instruction: false })
+    }
+
+    /// The same, with the machine's CRC-32C instruction where the ring has it, too.
+    ///
+    /// # Safety
+    /// The machine must have it: [`crc::detect`](crate::crc), or
+    /// [`crc::is_promised`](crate::crc::is_promised).
+    pub unsafe fn with_instruction(self) -> OneShot {
+        OneShot { has_instruction: true, ..self }
     }
 
     /// The control area.
@@ -68,11 +79,12 @@ impl OneShot {
         &self.control
     }
 
-    /// A CRC-32C as fast as this machine has it, as far as the ring says.
+    /// A CRC-32C as fast as this machine has it, as far as the ring and this process know.
     pub fn crc(&self) -> Crc32c {
-        if self.control.geometry().features & FEATURE_CRC32C != 0 {
-            // SAFETY: the daemon that made this ring saw the instruction, and a ring of another
-            // machine's boot would not stand in a place of this one.
+        // The ring's word alone is no proof: on a disk it may be another machine's, or a copy.
+        if self.has_instruction && self.control.geometry().features & FEATURE_CRC32C != 0 {
+            // SAFETY: `has_instruction` is set only where the caller vouched for it
+            // (`with_instruction`).
             unsafe { Crc32c::with_instruction() }
         } else {
             Crc32c::portable()

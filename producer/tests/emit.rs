@@ -7,9 +7,10 @@ use bus::{Bus, Event};
 use hookring_bus::names::{AGENTS, EVENTS, code};
 use hookring_bus::record::{MAX_PAYLOAD_BYTES, flag, tag};
 use std::fs::File;
-use std::io::{Read as _, Write as _};
+use std::io::{PipeReader, PipeWriter, Read as _, Write as _};
+use std::os::fd::AsRawFd as _;
 use std::process::{Command, Stdio};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// The command, for a bus.
 fn emit(bus: &Bus, args: &[&str]) -> Command {
@@ -148,17 +149,27 @@ fn a_reply_that_nobody_reads_is_no_failure() {
     assert_eq!(bus.events().len(), 1);
 }
 
-#[test]
-fn a_reply_to_a_full_pipe_that_does_not_block_is_written_to_its_end() {
-    use std::os::fd::AsRawFd;
-    let bus = Bus::new();
-    let (mut reader, mut writer) = std::io::pipe().unwrap();
+/// What [`full_pipe`] holds.
+const FULL_BYTES: usize = 65_536;
+
+/// A pipe with no room, whose writer does not block.
+fn full_pipe() -> (PipeReader, PipeWriter) {
+    let (reader, mut writer) = std::io::pipe().unwrap();
     // SAFETY: an open descriptor and numbers.
     assert_eq!(unsafe { libc::fcntl(writer.as_raw_fd(), libc::F_SETFL, libc::O_NONBLOCK) }, 0);
     let mut before = 0;
     while let Ok(written) = writer.write(&[b'.'; 4096]) {
         before += written;
     }
+    assert_eq!(before, FULL_BYTES);
+    (reader, writer)
+}
+
+#[test]
+fn a_reply_to_a_full_pipe_that_does_not_block_is_written_to_its_end() {
+    let bus = Bus::new();
+    let (mut reader, writer) = full_pipe();
+    let before = FULL_BYTES;
     let reply = "r".repeat(100_000);
     let mut command = emit(&bus, &["--reply", &reply]);
     let mut child = command.stdout(writer).spawn().unwrap();
@@ -171,6 +182,34 @@ fn a_reply_to_a_full_pipe_that_does_not_block_is_written_to_its_end() {
     reader.read_to_string(&mut said).unwrap();
     assert!(said[before..] == reply, "{} of {} bytes", said.len() - before, reply.len());
     assert_eq!(child.wait().unwrap().code(), Some(0));
+}
+
+#[test]
+fn a_reply_to_a_full_pipe_that_blocks_does_not_hang_the_hook() {
+    let bus = Bus::new();
+    for room in [0, 4096] {
+        let (mut reader, mut writer) = full_pipe();
+        reader.read_exact(&mut vec![0; room]).unwrap();
+        // SAFETY: an open descriptor and numbers.
+        assert_eq!(unsafe { libc::fcntl(writer.as_raw_fd(), libc::F_SETFL, 0) }, 0);
+        let mut command = emit(&bus, &["--reply", &"r".repeat(10_000)]);
+        let mut child = command.stdout(writer.try_clone().unwrap()).spawn().unwrap();
+        // Nobody reads: without a deadline, this does not return.
+        let deadline = Instant::now() + Duration::from_secs(60);
+        let status = loop {
+            match child.try_wait().unwrap() {
+                None if Instant::now() > deadline => {
+                    child.kill().unwrap();
+                    panic!("the hook hangs");
+                }
+                None => std::thread::sleep(Duration::from_millis(20)),
+                Some(status) => break status,
+            }
+        };
+        assert_eq!(status.code(), Some(0));
+        writer.flush().unwrap();
+    }
+    assert_eq!(bus.events().len(), 2);
 }
 
 #[test]

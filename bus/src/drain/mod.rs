@@ -86,7 +86,8 @@ pub struct Drain {
 }
 
 impl Drain {
-    /// Opens every place, creates the first where none exists, and its ring where that is missing.
+    /// Opens every place, creates the first that may hold a ring where none of them exists, and its ring
+    /// where that is missing; and creates those that may not. One that can be used is enough.
     pub fn open(places: &Places<'_>, options: Options) -> Result<Drain, OpenError> {
         let mut counts = Counts::default();
         let places = PlaceSet::open(places, options, &mut counts)?;

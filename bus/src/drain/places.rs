@@ -63,6 +63,7 @@ impl PlaceSet {
             journaled: Journaled::default(),
         };
         set.create_first(places);
+        create_spool_only(places);
         for place in &mut set.places {
             place.open_dir(uid);
             place.open_all(uid, &options, counts)?;
@@ -305,6 +306,13 @@ impl PlaceSet {
     pub(super) fn report(&self) -> Vec<PlaceReport> {
         self.places.iter().map(PlaceReader::report).collect()
     }
+}
+
+/// Makes the places for a spool only: what a hook that sees no other leaves there is not lost, nor is
+/// the bus where somebody else sits on the others' names.
+fn create_spool_only(places: &Places<'_>) {
+    let without_ring = (0..places.count()).filter(|place| !places.has_ring(*place));
+    without_ring.for_each(|place| _ = places.create(place));
 }
 
 enum Source<'a> {

@@ -177,6 +177,17 @@ impl Fd {
     }
 }
 
+/// Whether this process may not open another descriptor.
+pub fn are_descriptors_out() -> bool {
+    const EMFILE: Errno = Errno(24);
+    open(None, c"/", Open::Dir).is_err_and(|errno| errno == EMFILE)
+}
+
+/// Closes a descriptor that this process was started with and does not use any more.
+pub fn close_given(fd: i32) {
+    close(fd);
+}
+
 impl Drop for Fd {
     fn drop(&mut self) {
         close(self.0);

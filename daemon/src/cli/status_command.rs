@@ -12,6 +12,7 @@ use super::places_now;
 use super::style::{ERROR, FAINT, GOOD, HEADING, WARNING, printable};
 use super::table::{Align, Cell, Table, human_bytes, human_duration};
 use crate::paths::Paths;
+use crate::run::place_log::no_ring;
 use crate::run::status::{Latency, Status, Waited};
 use hookring_journal as journal;
 use jiff::Timestamp;
@@ -92,6 +93,9 @@ impl Look {
         self.show_daemon(out)?;
         if self.running && self.is_said {
             show_places(status, out)?;
+            if let Some(text) = no_ring(status.places.iter().map(|place| place.lanes)) {
+                writeln!(out, "{WARNING}{text}{WARNING:#}")?;
+            }
         } else if !self.running {
             places_now::show(&status.places, out)?;
         }

@@ -7,7 +7,7 @@ mod collector;
 mod descriptors;
 mod homes;
 mod memory;
-mod place_log;
+pub(crate) mod place_log;
 mod shared;
 pub mod status;
 mod supervisor;

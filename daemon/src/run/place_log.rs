@@ -11,7 +11,8 @@ pub(super) struct PlaceLog {
 impl PlaceLog {
     /// Says what is new.
     pub(super) fn note(&mut self, places: &[PlaceReport]) {
-        let now: Vec<String> = places.iter().flat_map(wrongs).collect();
+        let without_ring = no_ring(places.iter().map(|place| place.lanes)).map(str::to_owned);
+        let now: Vec<String> = places.iter().flat_map(wrongs).chain(without_ring).collect();
         let (fresh, over) = (added(&self.said, &now), added(&now, &self.said));
         fresh.for_each(|wrong| tracing::warn!("{wrong}; this is tried again every second"));
         over.for_each(|wrong| tracing::info!("no longer: {wrong}"));
@@ -42,6 +43,12 @@ fn wrongs(place: &PlaceReport) -> impl Iterator<Item = String> {
     wrongs.into_iter().flatten()
 }
 
+/// What is said where no place has a ring, by the lanes of all of them.
+pub(crate) fn no_ring(lanes: impl Iterator<Item = usize>) -> Option<&'static str> {
+    let text = "there is no ring: hooks leave their events in spools, which takes them longer";
+    lanes.max().filter(|most| *most == 0).map(|_| text)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -54,6 +61,7 @@ mod tests {
                 refused: refused.map(str::to_owned),
                 ring_error: ring_error.map(str::to_owned),
                 unreadable_spool_entries,
+                lanes: usize::from(ring_error.is_none() && refused.is_none()),
                 ..PlaceReport::default()
             }
         };
@@ -65,8 +73,10 @@ mod tests {
         assert_eq!(both.len(), 2);
         let mut log = PlaceLog::default();
         log.note(&[place(None, Some("no room"), 7)]);
-        assert_eq!(log.said, both);
-        assert_eq!(added(&log.said, &both).count(), 0);
+        assert_eq!(log.said[..2], both);
+        assert_eq!(log.said[2..], [no_ring([0].into_iter()).unwrap()]);
+        assert_eq!((no_ring([0, 1].into_iter()), no_ring([].into_iter())), (None, None));
+        assert_eq!(added(&both, &log.said[..2]).count(), 0);
         log.note(&[place(None, None, 0)]);
         assert!(log.said.is_empty());
     }

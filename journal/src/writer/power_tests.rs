@@ -156,8 +156,7 @@ impl Bed {
         for pair in &read {
             assert!(self.known.written.contains(pair), "{pair:?} is invented");
         }
-        let kept = self.known.committed.range(self.known.deleted_below..promised + 1);
-        for (&seq, &n) in kept {
+        for (&seq, &n) in self.owed(promised) {
             assert!(read.contains(&(seq, n)), "{seq} was synced and is lost; left: {read:?}");
             assert!(recovery.ends.contains(&lane_end(0, n)) || recovery.ends[0].end > n);
         }
@@ -165,8 +164,7 @@ impl Bed {
         assert!(recovery.next_seq > last.max(promised), "a number is given twice");
         // With no cursor left, what was called synced is not given again either.
         let (_, bare) = Bed::on(content, self.known.clone(), 0);
-        let kept_some =
-            self.known.committed.range(self.known.deleted_below..promised + 1).count() > 0;
+        let kept_some = self.owed(promised).count() > 0;
         assert!(!kept_some || bare.next_seq > promised, "{bare:?}");
         // It goes on, and what it has now it keeps.
         after.known.committed = read.iter().copied().collect();
@@ -177,6 +175,12 @@ impl Bed {
         after
     }
 
+    /// What was called synced up to this number, and not deleted since.
+    fn owed(&self, synced: Seq) -> impl Iterator<Item = (&Seq, &u64)> {
+        let committed = self.known.committed.range(self.known.deleted_below..);
+        committed.take_while(move |(seq, _)| **seq <= synced)
+    }
+
     /// A cut now leaves at least what is called synced, if nothing is left that was not.
     fn check_settled(&self) {
         let content = self.storage.cut_after(self.storage.changes()).content(&mut |_| 0);
@@ -184,7 +188,7 @@ impl Bed {
         content.put_into(dir.path());
         let synced = self.journal.as_ref().unwrap().tail().synced();
         let read = read_from(dir.path(), OLDEST);
-        for (&seq, &n) in self.known.committed.range(self.known.deleted_below..synced + 1) {
+        for (&seq, &n) in self.owed(synced) {
             assert!(read.contains(&(seq, n)), "{seq} was called synced after the start");
         }
     }

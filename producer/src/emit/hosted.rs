@@ -1,8 +1,8 @@
 //! The entry of the ordinary form: a `main` under the standard library, where the static one cannot
 //! be built.
 
-use crate::process::{BUFFER_BYTES, Process, Strings};
-use hookring_bus::sys;
+use crate::process::{BUFFER_BYTES, Known, Process, Strings};
+use hookring_bus::{crc, sys};
 use std::ffi::{CString, OsString, c_char};
 use std::os::unix::ffi::OsStringExt;
 
@@ -24,7 +24,7 @@ pub(crate) fn main() {
         random[8..12].copy_from_slice(&sys::process_id().to_le_bytes());
     }
     let mut buffer = vec![0; BUFFER_BYTES];
-    let known = (sys::effective_uid(), random);
+    let known = Known { uid: sys::effective_uid(), random, has_crc: crc::detect() };
     crate::run(&mut Process::new(args, variables, known, &mut buffer));
     std::process::exit(0);
 }

@@ -29,6 +29,9 @@ use stdin::Payload;
 /// be written of the reply is all of it.
 const DEADLINE_NS: u64 = 5_000_000_000;
 
+/// A pipe that can be written to has room for so many bytes at the least (`PIPE_BUF`).
+const PIPE_BYTES: usize = if cfg!(target_os = "linux") { 4096 } else { 512 };
+
 #[cfg(not(all(not(feature = "std"), panic = "abort", target_os = "linux")))]
 fn main() {
     entry::main();
@@ -78,9 +81,9 @@ fn publish(process: &Process<'_>, options: &Options<'_>, payload: Payload<'_>, s
     header.meta_bytes = meta.len() as u32;
     header.payload_bytes = payload.bytes.len() as u32;
     let mut message = Message { header, meta, payload: payload.bytes };
-    message.stamp(&mut Ids::new(process.random), started_ns);
-    let places = Places::new(process.hookring_dir, process.uid);
-    Sending::new(places, message, options.reply).send();
+    message.stamp(&mut Ids::new(process.known.random), started_ns);
+    let places = Places::new(process.hookring_dir, process.known.uid);
+    Sending::new(places, message, options.reply, process.known.has_crc).send();
 }
 
 /// The names that have no code, and what only this process knows, where the payload may not say it.
@@ -117,24 +120,23 @@ fn has_stdout() -> bool {
     sys::write(1, b"").is_ok()
 }
 
-/// Writes to stdout. Nobody there to read it is no failure of this hook; a reader who is slow, on a
-/// stdout that does not block, is waited for until the deadline.
+/// Writes to stdout. Nobody there to read it is no failure of this hook; a reader who is slow is waited
+/// for until the deadline.
 #[cold]
 #[inline(never)]
 fn write_out(mut text: &[u8], started_ns: u64) {
     let _ = sys::ignore_sigpipe();
     while !text.is_empty() {
-        match sys::write(1, text) {
+        let left_ns = left_ns(started_ns);
+        // Before each write: to a pipe that is full and blocks it would not come back.
+        match sys::wait_writable(1, left_ns) {
+            Ok(false) => return,
+            Err(sys::Errno::INTR) if left_ns > 0 => continue,
+            Ok(true) | Err(_) => {}
+        }
+        match sys::write(1, &text[..text.len().min(PIPE_BYTES)]) {
             Ok(written) if written > 0 => text = &text[written..],
-            Err(sys::Errno::INTR) => {}
-            Err(sys::Errno::AGAIN) => {
-                let left_ns = left_ns(started_ns);
-                if left_ns == 0
-                    || sys::wait_writable(1, left_ns).is_err_and(|e| e != sys::Errno::INTR)
-                {
-                    return;
-                }
-            }
+            Err(sys::Errno::INTR | sys::Errno::AGAIN) if left_ns > 0 => {}
             _ => return,
         }
     }

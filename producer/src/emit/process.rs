@@ -58,6 +58,16 @@ impl Iterator for Strings {
 /// Memory that a process has from the start: a payload of the common sizes, and metadata.
 pub(crate) const BUFFER_BYTES: usize = 64 * 1024 + MAX_META_BYTES;
 
+/// What the kernel tells a process.
+#[derive(Copy, Clone)]
+pub(crate) struct Known {
+    pub(crate) uid: u32,
+    /// 16 bytes that no other process has.
+    pub(crate) random: [u8; 16],
+    /// Whether this machine has an instruction for CRC-32C; `false`: it may have.
+    pub(crate) has_crc: bool,
+}
+
 /// This process.
 pub(crate) struct Process<'a> {
     /// Arguments behind the program's name.
@@ -65,9 +75,7 @@ pub(crate) struct Process<'a> {
     pub(crate) environment: Strings,
     /// The value of `HOOKRING_DIR`.
     pub(crate) hookring_dir: Option<&'a [u8]>,
-    pub(crate) uid: u32,
-    /// 16 bytes that no other process has.
-    pub(crate) random: [u8; 16],
+    pub(crate) known: Known,
     /// [`BUFFER_BYTES`], zeroed, for payload and metadata.
     pub(crate) buffer: &'a mut [u8],
 }
@@ -76,12 +84,12 @@ impl<'a> Process<'a> {
     pub(crate) fn new(
         mut args: Strings,
         environment: Strings,
-        (uid, random): (u32, [u8; 16]),
+        known: Known,
         buffer: &'a mut [u8],
     ) -> Process<'a> {
         args.next();
         let hookring_dir = variable(environment, b"HOOKRING_DIR");
-        Process { args, environment, hookring_dir, uid, random, buffer }
+        Process { args, environment, hookring_dir, known, buffer }
     }
 
     /// The value of an environment variable.

@@ -15,13 +15,20 @@ pub(crate) struct Sending<'a> {
     places: Places<'a>,
     message: Message<'a>,
     reply: Option<&'a [u8]>,
+    has_crc: bool,
     is_published: AtomicBool,
 }
 
 impl<'a> Sending<'a> {
     /// `reply` is what the process owes its agent at the end, whatever happens here.
-    pub(crate) fn new(places: Places<'a>, message: Message<'a>, reply: Option<&'a [u8]>) -> Self {
-        Sending { places, message, reply, is_published: AtomicBool::new(false) }
+    /// `has_crc` says that this machine is known to have the instruction.
+    pub(crate) fn new(
+        places: Places<'a>,
+        message: Message<'a>,
+        reply: Option<&'a [u8]>,
+        has_crc: bool,
+    ) -> Self {
+        Sending { places, message, reply, has_crc, is_published: AtomicBool::new(false) }
     }
 
     /// Publishes the message in the first place that takes it. The process should end soon after: what
@@ -35,24 +42,59 @@ impl<'a> Sending<'a> {
         // A limit for the size of files must cost the event at most, not the hook's exit code.
         let _ = sys::ignore_sigxfsz();
         let mut ring = None;
+        if self.send_where_it_can(&mut ring) {
+            return;
+        }
+        if sys::are_descriptors_out() {
+            // Of those that the process was given, none is needed any more but that of its reply.
+            sys::close_given(0);
+            sys::close_given(2);
+            if self.reply.is_none() {
+                sys::close_given(1);
+            }
+            if self.send_where_it_can(&mut ring) {
+                return;
+            }
+        }
+        self.send_anywhere(ring.as_deref());
+    }
+
+    /// Tries the places that are there; `false`: none took it.
+    fn send_where_it_can(&self, ring: &mut Option<ManuallyDrop<OneShot>>) -> bool {
         for place in 0..self.places.count() {
             let Ok(dir) = self.places.open(place).map(ManuallyDrop::new) else { continue };
             if ring.is_none() && self.places.has_ring(place) {
-                ring = OneShot::open(&dir, self.places.uid()).ok().map(ManuallyDrop::new);
+                *ring = self.open_ring(&dir).map(ManuallyDrop::new);
                 if ring.as_deref().is_some_and(|ring| self.publish(ring)) {
-                    return;
+                    return true;
                 }
             }
             if self.store(&dir, ring.as_deref()) {
-                return;
+                return true;
             }
         }
+        false
+    }
+
+    fn open_ring(&self, dir: &Fd) -> Option<OneShot> {
+        let ring = OneShot::open(dir, self.places.uid()).ok()?;
+        if !self.has_crc {
+            return Some(ring);
+        }
+        // SAFETY: `has_crc` is what the processor or the kernel said (`Known`).
+        Some(unsafe { ring.with_instruction() })
+    }
+
+    /// Makes a place where none took it. The last resort is a count.
+    #[cold]
+    #[inline(never)]
+    fn send_anywhere(&self, ring: Option<&OneShot>) {
         for place in 0..self.places.count() {
-            if self.places.create(place).is_ok_and(|dir| self.store(&dir, ring.as_deref())) {
+            if self.places.create(place).is_ok_and(|dir| self.store(&dir, ring)) {
                 return;
             }
         }
-        match &ring {
+        match ring {
             Some(ring) => _ = ring.control().dropped().fetch_add(1, atomic::Ordering::Relaxed),
             None => self.count_dropped(),
         }

@@ -4,10 +4,10 @@
 //! frames that a hook needs then are one page, and each page saved saves its fault. Untouched pages
 //! cost nothing. Where the stack may not become so large, both are in a mapping.
 
-use crate::process::{BUFFER_BYTES, Process, Strings};
+use crate::process::{BUFFER_BYTES, Known, Process, Strings};
 use core::arch::{asm, global_asm};
 use core::ffi::c_char;
-use hookring_bus::sys;
+use hookring_bus::{crc, sys};
 
 /// How far below the kernel's part of the stack the buffer begins, at the least.
 const BELOW_BYTES: usize = BUFFER_BYTES + PAGE_BYTES;
@@ -106,15 +106,18 @@ unsafe extern "C" fn entry(stack: *const usize, buffer: *mut u8) -> ! {
     sys::exit(0)
 }
 
-/// The user and 16 random bytes, as the kernel hands them to every new process (getauxval(3)).
+/// What the kernel hands to every new process (getauxval(3)).
 ///
 /// # Safety
 /// `entry` must be the auxiliary vector.
-unsafe fn read_auxiliary(mut entry: *const usize) -> (u32, [u8; 16]) {
+unsafe fn read_auxiliary(mut entry: *const usize) -> Known {
     const AT_NULL: usize = 0;
     const AT_EUID: usize = 12;
+    const AT_HWCAP: usize = 16;
     const AT_RANDOM: usize = 25;
+    const AT_HWCAP2: usize = 26;
     let (mut uid, mut random) = (u32::MAX, [0; 16]);
+    let (mut hwcap, mut hwcap2) = (0, 0);
     loop {
         // SAFETY: the entry with AT_NULL, which ends the vector, was not reached yet.
         let kind = unsafe { entry.read() };
@@ -123,8 +126,12 @@ unsafe fn read_auxiliary(mut entry: *const usize) -> (u32, [u8; 16]) {
         // SAFETY: the second of them.
         let value = unsafe { value.read() };
         match kind {
-            AT_NULL => return (uid, random),
+            AT_NULL => {
+                return Known { uid, random, has_crc: crc::is_promised(hwcap, hwcap2) };
+            }
             AT_EUID => uid = value as u32,
+            AT_HWCAP => hwcap = value,
+            AT_HWCAP2 => hwcap2 = value,
             // SAFETY: the kernel points to 16 bytes on the stack.
             AT_RANDOM => random = unsafe { (value as *const [u8; 16]).read() },
             _ => {}

@@ -76,7 +76,7 @@ mod tests {
 
     #[test]
     fn every_generation_notices_that_it_is_a_child_once_and_needs_no_memory_for_it() {
-        for pid in [None, Some(sys::process_id())] {
+        for pid in [ForkMark::new().unwrap().pid, Some(sys::process_id())] {
             let mut mark = ForkMark { pid, ..ForkMark::new().unwrap() };
             let mut renew = || {
                 let was_wiped = mark.is_wiped();

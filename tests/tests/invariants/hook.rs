@@ -275,3 +275,21 @@ fn with_a_stack_of_64_kib_the_event_arrives() {
     assert_eq!(daemon.stop(), 0);
     assert_eq!(bed.lines().len(), 4);
 }
+
+#[test]
+fn without_descriptors_the_event_arrives_all_the_same() {
+    let bed = Bed::new();
+    let daemon = bed.start();
+    for (limit, reply) in [(3, ""), (4, ""), (5, ""), (3, "yes"), (4, "yes")] {
+        let mut shell = Command::new("sh");
+        shell.env_clear().env("HOOKRING_DIR", bed.path());
+        let options = if reply.is_empty() { "" } else { "--reply yes" };
+        let script = format!("ulimit -n {limit} && exec \"$0\" {options}");
+        shell.args(["-c", &script]).arg(programs().join("hookring-emit"));
+        let output = bed.run_hook(&mut shell, PAYLOAD);
+        assert_eq!(output.status.code(), Some(0), "{limit}");
+        assert_eq!(output.stdout, reply.as_bytes(), "{limit}");
+    }
+    assert_eq!(daemon.stop(), 0);
+    assert_eq!(bed.status()["counts"]["ring_events"], 5);
+}

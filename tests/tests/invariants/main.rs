@@ -6,3 +6,5 @@ mod hook;
 mod limits;
 mod places;
 mod privacy;
+#[cfg(all(target_os = "linux", target_arch = "x86_64"))]
+mod start;

@@ -141,3 +141,42 @@ fn somebody_elses_directory_under_the_standard_name_is_not_used_and_reported() {
     );
     assert_eq!(fs::read_dir(nobody.place()).expect("the directory").count(), 0);
 }
+
+#[test]
+fn with_all_places_in_memory_taken_by_somebody_else_the_one_on_disk_is_made_and_used() {
+    let Some(nobody) = Nobody::new(3) else { return };
+    let passwd = nobody.bed.path().join("passwd");
+    let line = format!("nobody:x:{}:0::{}:/bin/sh\n", nobody.uid, nobody.home.display());
+    fs::write(&passwd, line).expect("a list of users");
+    // Its user is in that list, and nobody else sees it.
+    let command = |program: &str| {
+        let script = "mount --bind \"$0\" /etc/passwd && \
+                      exec setpriv --reuid \"$1\" --regid \"$1\" --clear-groups \"$2\" $3";
+        let mut command = Command::new("unshare");
+        command.args(["-m", "sh", "-c", script]).arg(&passwd).arg(nobody.uid.to_string());
+        command.arg(nobody.bed.path().join(program)).current_dir("/");
+        command.env("HOME", &nobody.home).env("XDG_STATE_HOME", nobody.home.join("elsewhere"));
+        command.env_remove("HOOKRING_DIR");
+        command
+    };
+    let probe = command("hookring").arg("--version").output();
+    if !probe.is_ok_and(|output| output.status.success()) {
+        println!("left out: no mount namespace here, or no setpriv");
+        return;
+    }
+    fs::create_dir(nobody.place()).expect("root's directory");
+    let log = fs::File::create(nobody.bed.path().join("log")).expect("a log");
+    let mut daemon = command("hookring");
+    let daemon = daemon.arg("run").stdin(Stdio::null()).stderr(log);
+    let daemon = nobody.bed.adopt(daemon.spawn().expect("the daemon starts"));
+    let state = nobody.home.join("elsewhere/hookring");
+    wait_for("the daemon to start", || state.join("status.json").exists().then_some(()));
+    assert!(nobody.state().is_dir(), "the place on disk");
+    let hooked = nobody.bed.run_hook(&mut command("hookring-emit"), b"{\"n\":7}");
+    assert!(hooked.status.success() && hooked.stderr.is_empty(), "{hooked:?}");
+    assert_eq!(daemon.stop(), 0);
+    let segment = fs::read_to_string(state.join("journal/00000000000000000001.jsonl"));
+    assert!(segment.expect("the journal").contains("\"payload\":{\"n\":7}"));
+    let said = fs::read_to_string(nobody.bed.path().join("log")).expect("the log");
+    assert!(said.contains("belongs to uid 0") && said.contains("there is no ring"), "{said}");
+}
