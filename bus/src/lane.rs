@@ -146,7 +146,54 @@ pub fn pad(position: u64, lane_bytes: u64, stamp_ns: u64) -> RecordHeader {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::layout::Geometry;
+    use crate::region::Region;
     use proptest::prelude::*;
+
+    const LANE_BYTES: u64 = 16 * 1024;
+
+    /// One lane with these words.
+    fn control(head: u64, tail: u64) -> Control {
+        let geometry =
+            Geometry { lanes: 1, lane_bytes: LANE_BYTES, bus: [0; 16], boot: [0; 16], features: 0 };
+        let region = Region::anonymous(geometry.data_offset() as usize).unwrap();
+        let control = Control::from_region(region, geometry);
+        control.head(0).store(head, Ordering::Relaxed);
+        control.tail(0).store(tail, Ordering::Relaxed);
+        control
+    }
+
+    #[test]
+    fn a_lane_whose_words_cannot_be_is_not_taken() {
+        let can_be = [(0, 0), (0, LANE_BYTES), (64, 128)];
+        let cannot_be = [
+            (0, LANE_BYTES + 64),
+            (0, 65),
+            (128, 64),
+            (u64::MAX - 63, 64),
+            (u64::MAX - 127, u64::MAX - 63),
+        ];
+        for (head, tail) in can_be {
+            let control = control(head, tail);
+            assert!(Position::load(&control, 0).is_some(), "{head} {tail}");
+            control.condemned(0).store(1, Ordering::Relaxed);
+            assert!(Position::load(&control, 0).is_none(), "condemned: {head} {tail}");
+        }
+        for (head, tail) in cannot_be {
+            assert!(Position::load(&control(head, tail), 0).is_none(), "{head} {tail}");
+        }
+    }
+
+    #[test]
+    fn a_head_that_goes_back_or_beyond_the_tail_is_not_believed() {
+        let control = control(64, 192);
+        let mut position = Position::load(&control, 0).unwrap();
+        for (head, is_believed) in [(128, true), (64, false), (256, false), (192, true)] {
+            control.head(0).store(head, Ordering::Relaxed);
+            assert_eq!(position.refresh(&control, 0), is_believed, "{head}");
+        }
+        assert_eq!(position.head, 192);
+    }
 
     #[test]
     fn hooks_try_every_lane_the_upper_half_first() {

@@ -313,6 +313,34 @@ mod tests {
     }
 
     #[test]
+    fn sizes_that_cannot_be_are_refused_whatever_the_check_sum() {
+        let wrong = [
+            Geometry { lanes: 0, ..geometry() },
+            Geometry { lanes: 1025, ..geometry() },
+            Geometry { lane_bytes: 8 * 1024, ..geometry() },
+            Geometry { lane_bytes: 96 * 1024, ..geometry() },
+            Geometry { lane_bytes: 128 * 1024 * 1024, ..geometry() },
+        ];
+        for geometry in wrong {
+            let decoded = Geometry::decode(&geometry.encode(), geometry.file_bytes());
+            assert_eq!(decoded, Err(LayoutError::Geometry), "{geometry:?}");
+        }
+        let fields = [
+            offset_of!(Header, control_offset),
+            offset_of!(Header, data_offset),
+            offset_of!(Header, file_bytes),
+        ];
+        for field in fields {
+            let mut bytes = geometry().encode();
+            bytes[field] ^= 64;
+            let crc = header_crc(&bytes).to_le_bytes();
+            bytes[offset_of!(Header, crc)..][..4].copy_from_slice(&crc);
+            let decoded = Geometry::decode(&bytes, geometry().file_bytes());
+            assert_eq!(decoded, Err(LayoutError::Geometry), "{field}");
+        }
+    }
+
+    #[test]
     fn errors_carry_what_was_found() {
         let geometry = geometry();
         let mut bytes = geometry.encode();

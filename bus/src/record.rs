@@ -278,4 +278,22 @@ mod tests {
         assert!(!header.is_plausible(128, 64));
         assert!(!header.is_plausible(64, 128));
     }
+
+    #[test]
+    fn what_cannot_be_a_record_is_not_plausible() {
+        let data = RecordHeader { kind: kind::DATA, ..Default::default() };
+        let is_plausible = |header: RecordHeader| header.is_plausible(0, u64::MAX);
+        for (payload_bytes, meta_bytes) in [(MAX_PAYLOAD_BYTES, 0), (0, MAX_META_BYTES)] {
+            let (payload_bytes, meta_bytes) = (payload_bytes as u32, meta_bytes as u32);
+            assert!(is_plausible(RecordHeader { payload_bytes, meta_bytes, ..data }));
+            let (more_payload, more_meta) =
+                (payload_bytes + payload_bytes.min(1), meta_bytes + meta_bytes.min(1));
+            let larger =
+                RecordHeader { payload_bytes: more_payload, meta_bytes: more_meta, ..data };
+            assert!(!is_plausible(larger));
+        }
+        for unknown in [0, 3, 255] {
+            assert!(!is_plausible(RecordHeader { kind: unknown, ..data }));
+        }
+    }
 }

@@ -257,12 +257,21 @@ impl Cursor {
 
 /// Made complete under another name first, so that there is never half a cursor.
 fn make(dir: &Path, path: &Path, slot: &Slot) -> io::Result<File> {
+    make_with(dir, path, slot, File::sync_all)
+}
+
+fn make_with(
+    dir: &Path,
+    path: &Path,
+    slot: &Slot,
+    sync: impl Fn(&File) -> io::Result<()>,
+) -> io::Result<File> {
     let new = path.with_added_extension("new");
     let file = private_file().create(true).truncate(true).open(&new)?;
     file.write_all_at(&slot.to_bytes(), slot.offset())?;
-    file.sync_all()?;
+    sync(&file)?;
     fs::rename(&new, path)?;
-    File::open(dir)?.sync_all()?;
+    sync(&File::open(dir)?)?;
     Ok(file)
 }
 

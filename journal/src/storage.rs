@@ -255,4 +255,17 @@ mod tests {
         sync_dir(Path::new("")).unwrap();
         assert!(sync_dir(&dir.join("missing")).is_err());
     }
+
+    /// A device has nothing that could be synced, and the system says so if it is asked.
+    #[test]
+    fn a_sync_asks_the_system() {
+        let nothing = Path::new("/dev/null");
+        SegmentFile::sync(&mut File::open(nothing).unwrap()).unwrap_err();
+        RealStorage::new(nothing).sync().unwrap_err();
+        sync_dir(nothing).unwrap_err();
+        let temp = tempfile::tempdir().unwrap();
+        let mut file = File::create(temp.path().join("file")).unwrap();
+        SegmentFile::sync(&mut file).unwrap();
+        RealStorage::new(temp.path()).sync().unwrap();
+    }
 }

@@ -112,6 +112,22 @@ fn a_child_that_idles_keeps_nobody_in_a_removed_ring() {
     drop(child);
 }
 
+/// Elsewhere a lock lives in the descriptors, which a child has, too.
+#[cfg(all(target_os = "linux", not(hookring_portable)))]
+#[test]
+fn a_child_that_idles_keeps_no_lane_locked() {
+    let _alone = alone();
+    let bus = Bus::new();
+    let drain = bus.drain();
+    let producer = bus.producer();
+    let locked_lanes = || drain.report()[0].locked_lanes;
+    assert_eq!(locked_lanes(), 1);
+    let child = IdleChild::fork();
+    drop(producer);
+    assert_eq!(locked_lanes(), 0);
+    drop(child);
+}
+
 /// Zeros over the header of the ring, whose sizes nobody knows then.
 fn damage_header(bus: &Bus) {
     let file = std::fs::OpenOptions::new().write(true).open(bus.ring()).unwrap();

@@ -105,6 +105,7 @@ mod tests {
             largest.replace("ab", "ag"),
             largest.replace("18446744073709551615", "18446744073709551616"),
             largest.replace("18446744073709551615", "+8446744073709551615"),
+            largest.replace("18446744073709551615", "0000000000000000001+"),
             format!("{largest}0"),
             format!(".bad-{largest}"),
         ] {

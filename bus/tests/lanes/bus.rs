@@ -8,7 +8,7 @@ use hookring_bus::layout::Geometry;
 use hookring_bus::oneshot::{Message, NotTaken, OneShot};
 use hookring_bus::owned::{OwnedLane, PutError};
 use hookring_bus::place::{Places, RING};
-use hookring_bus::record::{RecordHeader, kind};
+use hookring_bus::record::{RecordHeader, flag, kind};
 use hookring_bus::spool;
 use hookring_bus::sys::{self, Open};
 use std::os::unix::ffi::OsStrExt;
@@ -122,6 +122,19 @@ pub(crate) fn message(payload: &[u8]) -> Message<'_> {
         ..Default::default()
     };
     Message { header, meta: b"", payload }
+}
+
+/// A record as it stands in a lane or a spool, changed by `change`, then with a CRC that fits.
+pub(crate) fn record(
+    position: u64,
+    payload: &[u8],
+    change: impl FnOnce(&mut RecordHeader),
+) -> Vec<u8> {
+    let mut header = RecordHeader { position, flags: flag::CRC, ..message(payload).header };
+    (header.stamp_ns, header.id) = (sys::boottime_ns(), create::random_uuid());
+    change(&mut header);
+    header.crc = header.compute_crc(Crc32c::fastest(), b"", payload);
+    [&header.to_bytes(), payload].concat()
 }
 
 pub(crate) fn put(lane: &mut OwnedLane, payload: &[u8]) -> Result<(), PutError> {

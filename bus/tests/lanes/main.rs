@@ -2,6 +2,7 @@
 
 mod barrier;
 mod bus;
+mod condemned;
 mod damage;
 mod look;
 mod model;

@@ -126,6 +126,31 @@ fn what_a_round_sees_late_of_a_clock_ahead_is_not_overtaken() {
 }
 
 #[test]
+fn stamps_never_fall_within_a_lane() {
+    let bus = Bus::new(1);
+    let mut drain = bus.drain();
+    let mut lane = bus.lane();
+    for stamp_ns in [100, 90, 110] {
+        lane.put(&RecordHeader { stamp_ns, ..Default::default() }, b"", b"").unwrap();
+    }
+    lane.publish();
+    let stamps: Vec<_> = drain.next_batch().records().map(|record| record.stamp_ns).collect();
+    assert_eq!(stamps, [100, 100, 110]);
+}
+
+#[test]
+fn a_batch_that_was_not_released_is_given_out_again_as_it_is() {
+    let bus = Bus::new(2);
+    let mut drain = bus.drain();
+    bus.hook(b"first").unwrap();
+    assert_eq!(drain.next_batch().len(), 1);
+    bus.hook(b"second").unwrap();
+    assert_eq!(drain.next_batch().len(), 1);
+    drain.release();
+    assert_eq!(drain_all(&mut drain), ["second"]);
+}
+
+#[test]
 fn a_batch_is_bounded_and_a_round_goes_on_in_the_next() {
     let bus = Bus {
         options: Options { lane_bytes: 4 << 20, lanes: 4, ..Bus::new(1).options },

@@ -39,6 +39,21 @@ fn consumed_bytes_are_zeroed() {
 }
 
 #[test]
+fn consumed_bytes_are_zeroed_round_the_lanes_end_too() {
+    let bus = Bus::new(1);
+    let mut drain = bus.drain();
+    let mut lane = bus.lane();
+    // 1088 bytes each, of 16 KiB: what the second time releases goes over the end.
+    for count in [7, 9] {
+        (0..count).for_each(|_| publish(&mut lane, &[b'x'; 1000]));
+        assert_eq!(drain_all(&mut drain).len(), count);
+        let bytes = std::fs::read(bus.ring_path()).unwrap();
+        let data = &bytes[bus.geometry().lane_offset(0) as usize..];
+        assert!(data.iter().all(|byte| *byte == 0));
+    }
+}
+
+#[test]
 fn two_producers_never_share_a_lane_and_hooks_find_the_upper_half() {
     let bus = Bus::new(4);
     let _drain = bus.drain();

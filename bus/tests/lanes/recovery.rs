@@ -48,6 +48,25 @@ fn what_was_not_released_is_found_again_and_what_was_journaled_is_not() {
 }
 
 #[test]
+fn an_end_that_no_record_can_have_is_not_taken_up() {
+    for end in [0, 64, 128 + 1, 64 * 1024 * 1024, u64::MAX - 63] {
+        let bus = Bus::new(1);
+        let mut drain = bus.drain();
+        let mut lane = bus.lane();
+        publish(&mut lane, b"released");
+        assert_eq!(drain_all(&mut drain), ["released"]);
+        publish(&mut lane, b"owed");
+        let known = LaneEnd { end, ..drain.ends()[0] };
+        assert_eq!(known.lane, 0);
+        drop(drain);
+        let mut drain = bus.drain();
+        drain.recover(&[known], Vec::new());
+        assert_eq!(drain_all(&mut drain), ["owed"], "end {end}");
+        assert_eq!(drain.counts().condemned_lanes, 0, "end {end}");
+    }
+}
+
+#[test]
 fn a_second_reader_is_refused() {
     let bus = Bus::new(1);
     let _drain = bus.drain();

@@ -1,7 +1,8 @@
 //! Damage to a ring while nobody reads it: what it still holds comes out.
 
-use crate::bus::{Bus, drain_all, noise, publish, put};
+use crate::bus::{Bus, drain_all, noise, publish, put, record};
 use hookring_bus::drain::{Batch, Drain, OpenError};
+use hookring_bus::record::{RecordHeader, kind};
 use proptest::prelude::*;
 use std::os::unix::fs::FileExt;
 
@@ -224,10 +225,18 @@ fn what_cannot_be_proven_in_a_ring_set_aside_is_counted() {
     bus.hook(b"broken").unwrap();
     let upper = bus.geometry().lane_offset(1 - number);
     bus.scribble(upper + 128 + 64, b"B");
+    // Whole, and not where it says that it stands.
+    bus.scribble(upper + 4096, &record(4096 + 64, b"elsewhere", |_| {}));
+    // Of a producer that says that it has no check sum.
+    bus.scribble(upper + 8192, &record(8192, b"by chance", |header| header.flags = 0));
+    // A pad that does not end with the lane is none, and hides nothing.
+    let pad = |header: &mut RecordHeader| (header.kind, header.payload_bytes) = (kind::PAD, 512);
+    bus.scribble(upper + 12_288, &record(12_288, b"", pad));
+    bus.scribble(upper + 12_416, &record(12_416, b"behind a false pad", |_| {}));
     bus.scribble(0, &[0; 96]);
     let mut drain = bus.drain();
-    assert_eq!(drain_all(&mut drain), ["whole"]);
-    assert_eq!(drain.counts().damaged_bytes, 2 * 128);
+    assert_eq!(drain_all(&mut drain), ["whole", "behind a false pad"]);
+    assert_eq!(drain.counts().damaged_bytes, 4 * 128 + 64);
 }
 
 #[test]

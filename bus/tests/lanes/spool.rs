@@ -1,6 +1,7 @@
 //! A spool that is damaged or removed.
 
-use crate::bus::{Bus, drain_all};
+use crate::bus::{Bus, drain_all, record};
+use hookring_bus::record::{SPOOL_POSITION, kind};
 use hookring_bus::sys;
 use std::os::unix::fs::PermissionsExt;
 
@@ -28,6 +29,36 @@ fn damaged_spool_entries_are_set_aside_and_counted() {
     std::fs::write(spool.join("not an entry"), b"x").unwrap();
     assert_eq!(drain_all(&mut drain), ["good one"]);
     assert_eq!(drain.counts().bad_spool_entries, 4);
+}
+
+#[test]
+fn entries_that_cannot_be_are_set_aside_whatever_their_check_sum() {
+    let bus = Bus::new(1);
+    let mut drain = bus.drain();
+    let spool = bus.temp.path().join("spool");
+    let entries = [
+        record(SPOOL_POSITION, b"good", |_| {}),
+        record(0, b"of a lane", |_| {}),
+        record(SPOOL_POSITION, b"a pad", |header| header.kind = kind::PAD),
+        record(SPOOL_POSITION, b"too long", |header| header.payload_bytes -= 1),
+        record(SPOOL_POSITION, b"too short", |header| header.payload_bytes += 1),
+    ];
+    let path = |number: usize| spool.join(format!("{number:020}-{}", "0".repeat(32)));
+    for (number, entry) in entries.iter().enumerate() {
+        std::fs::write(path(number), entry).unwrap();
+        // Others could read it, until it is read.
+        std::fs::set_permissions(path(number), PermissionsExt::from_mode(0o644)).unwrap();
+    }
+    // More than memory holds: it is not even read.
+    let huge = std::fs::File::create(path(entries.len())).unwrap();
+    huge.set_len(1 << 43).unwrap();
+    let batch = drain.next_batch();
+    let texts: Vec<_> = batch.records().map(|record| record.payload.to_vec()).collect();
+    assert_eq!(texts, [b"good"]);
+    let mode = std::fs::metadata(path(0)).unwrap().permissions().mode();
+    assert_eq!(mode & 0o777, 0o600);
+    drain.release();
+    assert_eq!(drain.counts().bad_spool_entries, entries.len() as u64);
 }
 
 #[test]

@@ -46,6 +46,30 @@ fn it_remembers_position_and_batch_through_death() {
 }
 
 #[test]
+fn a_new_cursor_is_synced_before_it_has_its_name_and_its_name_after() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = file(dir.path());
+    let slot = Slot { generation: 1, next: 5, in_flight: None, lost: Losses::default() };
+    let synced = std::cell::RefCell::new(Vec::new());
+    let sync = |file: &File| {
+        let metadata = file.metadata()?;
+        let whole = metadata.is_file() && newest(&read_slots(file)?.0).as_ref() == Some(&slot);
+        synced.borrow_mut().push((metadata.is_dir(), whole, path.exists()));
+        file.sync_all()
+    };
+    make_with(dir.path(), &path, &slot, sync).unwrap();
+    assert_eq!(synced.take(), [(false, true, false), (true, false, true)]);
+    for failing in 0..2 {
+        let left = std::cell::Cell::new(failing);
+        let sync = |_: &File| match left.replace(left.get() - 1) {
+            0 => Err(io::ErrorKind::StorageFull.into()),
+            _ => Ok(()),
+        };
+        make_with(dir.path(), &path, &slot, sync).unwrap_err();
+    }
+}
+
+#[test]
 fn one_damaged_slot_falls_back_to_the_other() {
     for stores in 1..6 {
         for newest_is_damaged in [true, false] {

@@ -65,6 +65,17 @@ fn the_ring_and_the_spool_are_found_again() {
     assert_eq!(recovery.ids, [2, 3, 4, 6].map(|id| [id; 16]));
 }
 
+#[test]
+fn the_id_in_a_spool_files_name_is_read_byte_by_byte() {
+    let dir = tempfile::tempdir().unwrap();
+    let (mut journal, _) = open(dir.path());
+    let name = format!("{:020}-000102030405060708090a0b0c0d0e0f", 42);
+    journal.stage(Origin::Spool(&name), &event(b"{}"));
+    journal.commit().unwrap();
+    drop(journal);
+    assert_eq!(open(dir.path()).1.ids, [std::array::from_fn(|at| at as u8)]);
+}
+
 /// A spool file's name with this id.
 fn spool_name(id: u8) -> String {
     format!("{:020}-{}", 42, format!("{id:02x}").repeat(16))

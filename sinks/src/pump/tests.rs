@@ -86,6 +86,18 @@ fn a_sink_that_is_not_ready_gets_nothing_until_it_is() {
     assert_eq!(stats.last_error.expect("an error").message, "told not to open");
 }
 
+/// Numbers go on above every cursor: what a sink may have, no other event gets after a loss of power.
+#[test]
+fn a_batch_is_remembered_before_it_is_delivered() {
+    let mut journal = TestJournal::new();
+    journal.write_many(3);
+    let sink = Recorder::default();
+    sink.with(|state| state.fail_always = true);
+    let handle = journal.start("s", sink);
+    wait_until(&handle, |stats| stats.retries > 0);
+    assert_eq!(hookring_journal::highest_cursor(&journal.pump("s").cursor_dir).ok(), Some(3));
+}
+
 #[test]
 fn while_it_fails_the_stats_say_what_waits() {
     let mut journal = TestJournal::new();

@@ -2,6 +2,7 @@
 //! somewhere.
 
 mod commands;
+mod guarantees;
 mod journal;
 mod service;
 mod tables;

@@ -181,6 +181,10 @@ fn a_reader_that_went_away_is_no_failure() {
     drop(hook.stdout.take());
     hook.stdin.take().expect("its stdin").write_all(PAYLOAD).expect("the hook reads");
     assert_eq!(hook.wait().expect("its end").code(), Some(0));
+    let (reader, writer) = std::io::pipe().expect("a pipe");
+    drop(reader);
+    let help = bed.command("hookring-emit").arg("--help").stdout(writer).status();
+    assert_eq!(help.expect("it starts").code(), Some(0));
 }
 
 #[test]
@@ -274,6 +278,30 @@ fn with_a_stack_of_64_kib_the_event_arrives() {
     }
     assert_eq!(daemon.stop(), 0);
     assert_eq!(bed.lines().len(), 4);
+}
+
+/// In front of the ring's one lane, and in the middle of the record there: what is written in part is
+/// not published, and the spool takes it.
+#[test]
+fn a_limit_for_the_size_of_files_costs_no_event() {
+    let bed = Bed::new();
+    bed.configure("[bus]\nlanes = 1\nlane_bytes = \"16KiB\"\n");
+    let daemon = bed.start();
+    let payload = format!("{{\"pad\":\"{}\"}}", "x".repeat(2000));
+    for limit_bytes in [50 * 1024, 65 * 1024] {
+        // In a shell that was started as `sh`, blocks of 512 bytes.
+        let script = format!("ulimit -f {} && exec \"$0\"", limit_bytes / 512);
+        let mut shell = Command::new("sh");
+        shell.args(["-c", &script]).arg(programs().join("hookring-emit"));
+        shell.env("HOOKRING_DIR", bed.path());
+        let output = bed.run_hook(&mut shell, payload.as_bytes());
+        assert_silent(&output, &format!("a limit of {limit_bytes} bytes"));
+    }
+    assert_eq!(bed.wait_for_events(2).len(), 2);
+    assert_eq!(daemon.stop(), 0);
+    let counts = &bed.status()["counts"];
+    assert_eq!(counts["spool_events"], 2, "{counts}");
+    assert_eq!(counts["condemned_lanes"], 0, "{counts}");
 }
 
 #[test]

@@ -120,7 +120,9 @@ fn links_in_place_of_the_daemons_directories_stop_it() {
 fn links_in_place_of_files_are_not_followed() {
     let bed = Bed::new();
     bed.configure("[sinks.file]\ntype = \"jsonl\"\n");
-    let victim = bed.path().join("victim");
+    // Not among hookring's own files, where a configuration may not lead.
+    let elsewhere = Bed::new();
+    let victim = elsewhere.path().join("victim");
     fs::write(&victim, vec![0; 1 << 20]).expect("a file");
     make_private_dir(&bed.path().join("sinks"));
     for name in ["ring", "status.json", "status.json.new", "sinks/file.jsonl"] {

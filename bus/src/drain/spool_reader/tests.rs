@@ -209,6 +209,12 @@ fn what_was_unlinked_is_synced_once_however_it_went() {
     assert!(!bed.reader.has_unlinked && bed.path(given).exists());
     bed.reader.release();
     assert!(bed.reader.has_unlinked);
+    // What cannot be synced stays to be.
+    let nothing = sys::open(None, c"/dev/null", Open::Read).unwrap();
+    let dir = std::mem::replace(&mut bed.reader.dir, nothing);
+    bed.reader.sync_unlinked().unwrap_err();
+    bed.reader.dir = dir;
+    assert!(bed.reader.has_unlinked);
     bed.reader.sync_unlinked().unwrap();
     assert!(!bed.reader.has_unlinked);
 }

@@ -1,0 +1,377 @@
+"""The journal's syncs and what follows from a failed one, the order of write and release, the sinks'
+cursors."""
+
+from mutants import Equivalent, Mutation, journal, sinks, system
+
+WRITER = "journal/src/writer.rs"
+ROTATION = "journal/src/writer/rotation.rs"
+REMOVED = "journal/src/writer/removed.rs"
+OPEN = "journal/src/writer/open.rs"
+RECOVERY = "journal/src/recovery.rs"
+CURSOR = "journal/src/cursor.rs"
+REPAIR = "journal/src/repair.rs"
+COLLECTOR = "daemon/src/run/collector.rs"
+WORKER = "sinks/src/pump/worker.rs"
+
+POWER = journal("power_tests::")
+WRITES = journal("writer::tests::")
+REMOVALS = journal("removed::")
+RECOVERIES = journal("recovery::")
+FULL_DISK = system("known_errors", "disks::a_batch_that_a_full_disk_did_not_take")
+DEATHS = system("crash", "nothing_is_lost_or_doubled_when_the_daemon_dies_between")
+
+MUTATIONS = [
+    # What is called synced is on the disk.
+    Mutation(
+        "a sync that does not sync",
+        WRITER,
+        "let result = file.sync();",
+        "let result = file.id().map(drop);",
+        POWER,
+        is_quick=True,
+    ),
+    Mutation(
+        "a sync leaves the directory out",
+        WRITER,
+        "        if self.directory_unsynced {\n",
+        "        if false {\n",
+        POWER,
+    ),
+    Mutation(
+        "a sync of the real disk does nothing",
+        "journal/src/storage.rs",
+        "        self.sync_data()\n",
+        "        self.metadata().map(drop)\n",
+        journal("storage::"),
+    ),
+    Mutation(
+        "a sync of the real directory does nothing",
+        "journal/src/storage.rs",
+        "        File::open(&self.dir)?.sync_all()\n",
+        "        File::open(&self.dir).map(drop)\n",
+        journal("storage::"),
+    ),
+    Mutation(
+        "the interval never ends",
+        WRITER,
+        "Some(due) if due <= now || at_once => self.sync(),",
+        "Some(_) if at_once => self.sync(),",
+        WRITES,
+        is_quick=True,
+    ),
+    Mutation(
+        "too much unsynced is not synced",
+        WRITER,
+        "if self.unsynced.bytes >= UNSYNCED_BYTES_MAX && !self.current.is_sealed() {",
+        "if self.unsynced.bytes >= usize::MAX && !self.current.is_sealed() {",
+        WRITES,
+    ),
+    Mutation(
+        "lines are synced for readers once they are written",
+        WRITER,
+        "            self.unsynced.chunks.push_back(Arc::clone(&chunk));\n",
+        "            self.unsynced.chunks.push_back(Arc::clone(&chunk));\n"
+        "            self.tail.set_synced(chunk.last());\n",
+        POWER,
+    ),
+    Mutation(
+        "a new segment is not synced before it has its name",
+        ROTATION,
+        "            file.sync()?;\n        }\n        self.storage.rename",
+        "        }\n        self.storage.rename",
+        POWER,
+    ),
+    Mutation(
+        "a new segment's name is not synced",
+        ROTATION,
+        "        match self.storage.sync() {\n            Ok(())",
+        "        match self.storage.id(\"\").map(drop).or(Ok::<(), io::Error>(())) {\n            Ok(())",
+        POWER,
+    ),
+    Mutation(
+        "a new segment's name that could not be synced is forgotten",
+        ROTATION,
+        "                self.directory_unsynced = true;\n",
+        "",
+        POWER,
+    ),
+    Mutation(
+        "a start does not sync what the process before wrote",
+        OPEN,
+        "            file.sync()?;\n",
+        "",
+        POWER,
+    ),
+    Mutation(
+        "a start does not sync the names that the process before made",
+        OPEN,
+        "            self.storage.sync()?;\n",
+        "",
+        POWER,
+    ),
+    # After a failed sync nobody knows what is on the disk.
+    Mutation(
+        "a segment goes on after a failed sync",
+        WRITER,
+        "            self.counters.sync_errors += 1;\n            self.current.file = None;\n",
+        "            self.counters.sync_errors += 1;\n",
+        WRITES,
+        is_quick=True,
+    ),
+    Mutation(
+        "what could not be synced is not written again",
+        ROTATION,
+        "            let Some(chunk) = chunks.next() else { break };\n",
+        "            let Some(chunk) = chunks.next().filter(|_| false) else { break };\n",
+        POWER,
+    ),
+    Mutation(
+        "a start goes on in a segment that it could not sync",
+        OPEN,
+        "                    self.current.uncertain = true;\n",
+        "",
+        POWER,
+    ),
+    Mutation(
+        "a start calls synced what it could not sync",
+        OPEN,
+        "                    self.tail.set_synced(last.first - 1);\n",
+        "",
+        POWER,
+    ),
+    # A full disk.
+    Mutation(
+        "half a line stays behind a failed write",
+        WRITER,
+        "        if file.set_len(good_bytes).is_err() {\n            self.current.file = None;\n        }\n",
+        "",
+        WRITES,
+    ),
+    Mutation(
+        "a segment that cannot be cut back goes on",
+        WRITER,
+        "        if file.set_len(good_bytes).is_err() {\n            self.current.file = None;\n        }\n",
+        "        let _ = file.set_len(good_bytes);\n",
+        WRITES,
+    ),
+    Mutation(
+        "a write that stops short is not continued",
+        WRITER,
+        "            Ok(written) => done += written,\n",
+        "            Ok(written) => done += written.max(bytes.len()),\n",
+        WRITES,
+    ),
+    # Removed under the writer.
+    Mutation(
+        "a deleted segment is not noticed at the commit",
+        WRITER,
+        "if !self.is_current_kept() {",
+        "if false {",
+        REMOVALS,
+    ),
+    Mutation(
+        "a segment that was moved away is not noticed at the sync",
+        WRITER,
+        "if !self.is_current_named() {\n            self.seal_removed();\n            return Err(SyncError",
+        "if false {\n            self.seal_removed();\n            return Err(SyncError",
+        REMOVALS,
+    ),
+    Mutation(
+        "a journal that somebody else took is written",
+        REMOVED,
+        "        if self.lock.is_in_place(&self.dir) {\n            return Ok(());\n        }\n",
+        "        if !self.dir.as_os_str().is_empty() {\n            return Ok(());\n        }\n",
+        REMOVALS,
+    ),
+    # What a start finds.
+    Mutation(
+        "numbers go on below a cursor",
+        RECOVERY,
+        "after_last.max(cursor_floor.saturating_add(1))",
+        "after_last.max(cursor_floor.min(1))",
+        RECOVERIES,
+    ),
+    Mutation(
+        "a torn last line is not cut off",
+        OPEN,
+        "found.seed.filter(|_| recovery.cut_bytes > 0)",
+        "found.seed.filter(|_| recovery.cut_bytes > u64::MAX / 2)",
+        RECOVERIES,
+    ),
+    Mutation(
+        "the ends in a first line are not taken up",
+        RECOVERY,
+        "            header.ends.iter().for_each(|end| self.ends.note(end));\n            self.ids.extend",
+        "            self.ids.extend",
+        RECOVERIES,
+    ),
+    Mutation(
+        "the ids in a first line are not taken up",
+        RECOVERY,
+        "            self.ids.extend(&header.ids);\n",
+        "",
+        RECOVERIES,
+    ),
+    Mutation(
+        "a spool entry's event is not known again",
+        RECOVERY,
+        "            Some(u128::from_str_radix(id, 16).ok()?.to_be_bytes())\n",
+        "            Some(u128::from_str_radix(id, 16).ok()?.to_le_bytes())\n",
+        RECOVERIES,
+    ),
+    Mutation(
+        "a line's checksum is not looked at",
+        "journal/src/line.rs",
+        "if crc32c::crc32c_append(seed, &line[CHECKED_AT..]) != crc {",
+        "if crc32c::crc32c_append(seed, &line[CHECKED_AT..]) != crc && seq == 0 {",
+        journal("line::"),
+    ),
+    Mutation(
+        "a line that comes twice counts twice",
+        "journal/src/scan.rs",
+        "if seq > self.last { Ok(seq) }",
+        "if seq > 0 { Ok(seq) }",
+        journal("scan::"),
+    ),
+    # The collector.
+    Mutation(
+        "a batch is released before it is journaled",
+        COLLECTOR,
+        "        if !self.write() {\n            return false;\n        }\n",
+        "        self.drain.release();\n        if !self.write() {\n            return false;\n        }\n",
+        FULL_DISK,
+    ),
+    Mutation(
+        "a batch that the journal did not take is released",
+        COLLECTOR,
+        "        if !self.write() {\n            return false;\n        }\n",
+        "        self.write();\n",
+        FULL_DISK,
+    ),
+    Mutation(
+        "a segment is begun before the batch is released",
+        COLLECTOR,
+        "        self.drain.release();\n        self.rotate_if_wanted();\n        true",
+        "        self.rotate_if_wanted();\n        self.drain.release();\n        true",
+        DEATHS,
+    ),
+    Mutation(
+        "a segment is begun without the ids that still stand in spools",
+        COLLECTOR,
+        "rotate(&ends, &self.drain.stuck_ids())",
+        "rotate(&ends, &[])",
+        system("known_errors", "spool::an_entry_that_cannot_be_removed"),
+    ),
+    # The cursors.
+    Mutation(
+        "a cursor goes beyond what the journal has synced",
+        WORKER,
+        "let next = self.next.min(self.tail.synced() + 1);",
+        "let next = self.next;",
+        sinks("the_cursor_never_passes_what_the_journal_has_synced"),
+    ),
+    Mutation(
+        "a cursor is stored though the sink could not flush",
+        WORKER,
+        "            self.rewind();\n            return Err(error);\n",
+        "            let _ = error;\n",
+        sinks("after_a_failed_flush_everything_since_the_cursor_is_sent_again"),
+    ),
+    Mutation(
+        "a failed flush does not bring events again",
+        WORKER,
+        "            self.rewind();\n            return Err(error);\n",
+        "            return Err(error);\n",
+        sinks("after_a_failed_flush_everything_since_the_cursor_is_sent_again"),
+    ),
+    Mutation(
+        "a batch is delivered before it is remembered",
+        WORKER,
+        "        self.cursor.begin(batch.first(), batch.last())?;\n",
+        "",
+        sinks("a_batch_is_remembered_before_it_is_delivered"),
+    ),
+    Mutation(
+        "a retry is another attempt",
+        CURSOR,
+        ".filter(|it| (it.first, it.last) == (first, last))",
+        ".filter(|it| (it.first, it.last) == (last + 1, first))",
+        journal("cursor::"),
+    ),
+    Mutation(
+        "a torn cursor is believed",
+        CURSOR,
+        " || crc32c::crc32c(&bytes[..CRC_AT]) != crc {",
+        " || crc == 1 {",
+        journal("cursor::"),
+    ),
+    Mutation(
+        "both stores of a cursor go to the same place",
+        CURSOR,
+        "SLOT_AT[(self.generation % 2) as usize]",
+        "SLOT_AT[(self.generation % 1) as usize]",
+        journal("cursor::"),
+    ),
+    Mutation(
+        "a new cursor is not synced before it has its name",
+        CURSOR,
+        "    sync(&file)?;\n    fs::rename(&new, path)?;",
+        "    fs::rename(&new, path)?;",
+        journal("cursor::"),
+    ),
+    Mutation(
+        "a new cursor's name is not synced",
+        CURSOR,
+        "    sync(&File::open(dir)?)?;\n    Ok(file)",
+        "    Ok(file)",
+        journal("cursor::"),
+    ),
+]
+
+NO_CUT = "only a loss of power shows it, and no test cuts that "
+REPAIRING = NO_CUT + "of a journal that is being repaired"
+
+EQUIVALENT = [
+    Equivalent(
+        "a segment is begun without what is known of the lanes",
+        COLLECTOR,
+        "match self.journal.rotate(&ends, &",
+        "everything in the segments before is released by then: zeroed, its heads moved. The ends say it again",
+    ),
+    Equivalent(
+        "a segment is begun before the one before it is synced",
+        ROTATION,
+        "if !self.current.is_sealed() && self.options.sync != SyncPolicy::Never {",
+        "what is not synced then is written again to the new segment, which is synced: it costs room only",
+    ),
+    Equivalent(
+        "a segment is begun before the spool is synced",
+        COLLECTOR,
+        "if let Err((place, errno)) = self.drain.sync_released() {",
+        NO_CUT + "of a spool's file system; that the reader syncs when it is asked has a mutation",
+    ),
+    Equivalent(
+        "a repair does not sync what it set aside",
+        REPAIR,
+        "    out.into_inner()?.sync_all()?;\n    Ok(total)",
+        REPAIRING,
+    ),
+    Equivalent(
+        "a repair does not sync the name of what it set aside",
+        REPAIR,
+        "    File::open(dir)?.sync_all()?;\n    let new_path",
+        REPAIRING,
+    ),
+    Equivalent(
+        "a repaired segment is not synced before it has its name",
+        REPAIR,
+        "    new.sync_all()?;\n",
+        REPAIRING,
+    ),
+    Equivalent(
+        "a repaired segment's name is not synced",
+        REPAIR,
+        "    File::open(dir)?.sync_all()?;\n    Ok(RepairedSegment",
+        REPAIRING,
+    ),
+]
