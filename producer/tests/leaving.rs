@@ -4,7 +4,7 @@
 mod bus;
 
 use bus::{Bus, drain_all, payloads};
-use hookring_producer::{Producer, Published};
+use hookring_producer::{Producer, PublishError, Published};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -168,6 +168,25 @@ fn a_host_that_closed_the_descriptors_before_the_ring_was_removed_loses_nothing(
         let sent = std::fs::read_to_string(&list).unwrap();
         assert_eq!(payloads(&bus.events()), sent.lines().collect::<Vec<_>>());
     }
+}
+
+// As above.
+#[cfg(all(target_os = "linux", not(hookring_portable)))]
+#[test]
+fn what_is_dropped_is_not_called_counted_in_a_ring_that_perhaps_nobody_reads() {
+    let _alone = alone();
+    let bus = Bus::new();
+    in_child(|| {
+        let mut producer = bus.producer();
+        publish(&mut producer, &mut Vec::new(), 1);
+        // SAFETY: the child uses none of the descriptors that are open now.
+        assert_eq!(unsafe { libc::syscall(libc::SYS_close_range, 3u32, u32::MAX, 0u32) }, 0);
+        std::fs::remove_file(bus.ring()).unwrap();
+        std::fs::write(bus.path().join("spool"), "a file").unwrap();
+        let error = producer.publish(vec![0; 200_000].as_slice()).unwrap_err();
+        assert!(producer.has_lane(), "it waits to see whether somebody reads");
+        assert!(matches!(error, PublishError::Spool { is_counted: false, .. }), "{error}");
+    });
 }
 
 /// Sets this process a limit for the size of its files, beyond which SIGXFSZ comes.

@@ -127,6 +127,16 @@ impl LaneReader {
         }
     }
 
+    /// Condemns the lane if somebody wrote over the words that only the reader writes: producers pass it
+    /// over, or take records for free space, whether it holds something or not. Nothing may be given
+    /// out that is not released.
+    pub(super) fn check_words(&mut self, control: &Control, counts: &mut Counts) {
+        let is_head_ours = control.head(self.index).load(Ordering::Relaxed) == self.released;
+        if self.state == State::Sound && (!is_head_ours || control.is_condemned(self.index)) {
+            self.condemn(control, counts);
+        }
+    }
+
     /// Everything before it was released.
     pub(super) fn end(&self, bus: [u8; 16]) -> LaneEnd {
         LaneEnd { bus, lane: self.index as u16, end: self.released }

@@ -138,12 +138,20 @@ impl Drain {
         if self.places.has_replaced_spool() {
             self.maintain();
         }
+        self.list_spools();
+        if self.places.has_replaced_ring() {
+            self.maintain();
+            self.list_spools();
+        }
+        self.places.load_tails(&mut self.counts);
+    }
+
+    fn list_spools(&mut self) {
         let is_forced = std::mem::take(&mut self.is_listing_due);
-        self.horizon_ns = self.places.list_spools(is_forced, &mut self.counts);
+        self.horizon_ns = self.places.list_spools(is_forced, self.round_ns, &mut self.counts);
         if is_forced {
             self.listed_ns = self.round_ns;
         }
-        self.places.load_tails(&mut self.counts);
     }
 
     /// The batch that [`Self::next_batch`] gathered last.

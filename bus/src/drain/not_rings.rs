@@ -1,9 +1,9 @@
 //! What has a ring's name and is none: something else that is called so, a ring that was never finished.
 
 use crate::create;
-use crate::place::{RING, RING_BAD};
+use crate::place::RING;
 use crate::sys::{self, Fd};
-use std::ffi::CString;
+use std::ffi::{CStr, CString};
 
 /// Making a ring takes milliseconds. One that was not touched for so long has lost its maker.
 const MAX_MAKING_S: i64 = 60;
@@ -13,12 +13,19 @@ pub(super) fn is_something_else(dir: &Fd) -> bool {
     sys::stat(Some(dir), RING).is_ok_and(|stat| !stat.is_file())
 }
 
-/// Takes what cannot be a ring out of the way.
-pub(super) fn put_away(dir: &Fd) {
-    if sys::rename(dir, RING, RING_BAD).is_err() {
-        // One of the two is a directory. Nobody's files are removed.
-        let name = format!("ring.bad.{}", create::hex(&create::random_uuid()));
-        let _ = sys::rename(dir, RING, &CString::new(name).unwrap_or_default());
+/// Opens a ring to its user again whose mode keeps them out; `false`: that is not it.
+pub(super) fn open_to_user(dir: &Fd, uid: u32) -> bool {
+    sys::stat(Some(dir), RING).is_ok_and(|stat| stat.is_own_file(uid))
+        && sys::set_mode_at(dir, RING, 0o600).is_ok()
+}
+
+/// Takes what is no ring to be read out of the way, under the name `to` if that can be.
+pub(super) fn put_away(dir: &Fd, from: &CStr, to: &CStr) {
+    if sys::rename(dir, from, to).is_err() {
+        // One of the two is a directory. Nobody's files are removed. If this fails, too, there is no
+        // ring to be had, and that shows.
+        let other = [to.to_bytes(), b".", create::hex(&create::random_uuid()).as_bytes()].concat();
+        let _ = sys::rename(dir, from, &CString::new(other).unwrap_or_default());
     }
 }
 

@@ -4,7 +4,7 @@
 use super::Counts;
 use super::batch::LaneEnd;
 use super::journaled::Journaled;
-use super::not_rings::{is_something_else, put_away, remove_unmade};
+use super::not_rings::{is_something_else, open_to_user, put_away, remove_unmade};
 use super::places::Options;
 use super::report::{OpenError, PlaceReport};
 use super::ring_reader::{ReadError, RingReader};
@@ -14,7 +14,7 @@ use crate::control::RingError;
 use crate::create;
 use crate::doorbell;
 use crate::layout::LayoutError;
-use crate::place::{Path, RING, Refused};
+use crate::place::{Path, RING, RING_BAD, Refused};
 use crate::spool;
 use crate::sys::{self, Errno, Fd, Stat};
 use std::ffi::{CStr, CString};
@@ -149,6 +149,19 @@ impl PlaceReader {
         !matches!((sys::stat(None, path), ours), (Ok(now), Ok(ours)) if now.is_same_file(&ours))
     }
 
+    /// Whether hooks find another ring here than the one that is read: while the spool has something to
+    /// give out, which may follow on what stands in that ring. One system call then.
+    pub(super) fn is_ring_replaced(&self) -> bool {
+        let Some((dir, _)) = &self.dir else { return false };
+        if !self.has_ring || self.spool.as_ref().is_none_or(|spool| spool.waiting() == 0) {
+            return false;
+        }
+        match (sys::stat(Some(dir), RING), &self.ring) {
+            (Ok(now), Some(ring)) => !now.is_same_file(ring.stat()),
+            (now, ring) => now.is_ok() != ring.is_some(),
+        }
+    }
+
     /// What it could not unlink stays known: the same directory may be opened again.
     fn close_spool(&mut self, journaled: &mut Journaled) {
         if let Some(spool) = self.spool.take() {
@@ -266,6 +279,8 @@ impl PlaceReader {
                 }
                 Err(ReadError::Busy) => return Err(OpenError::Busy(format!("{name}/ring"))),
                 Err(ReadError::Ring(RingError::System(Errno::NOENT))) => {}
+                Err(ReadError::Ring(RingError::System(Errno::ACCES))) if open_to_user(dir, uid) => {
+                }
                 // No fault of the ring: no descriptors, no memory. The next `maintain` tries again.
                 Err(ReadError::Ring(RingError::System(errno))) if !is_something_else(dir) => {
                     self.ring_error = Some(std::io::Error::from(errno).to_string());
@@ -275,7 +290,7 @@ impl PlaceReader {
                     match &error {
                         // Kept for the daemon that knows it.
                         RingError::Layout(LayoutError::Version { .. }) => {
-                            let _ = sys::rename(dir, RING, c"ring.other-version");
+                            put_away(dir, RING, c"ring.other-version");
                         }
                         RingError::Layout(_) => match set_aside(dir, RING, uid) {
                             Ok(salvaged) => self.salvaged.push(salvaged),
@@ -287,7 +302,7 @@ impl PlaceReader {
                                 return Ok(());
                             }
                         },
-                        _ => put_away(dir),
+                        _ => put_away(dir, RING, RING_BAD),
                     }
                     counts.retired_rings += 1;
                     self.ring_damage = Some(error.to_string());
@@ -302,6 +317,7 @@ impl PlaceReader {
                 }
             }
         }
+        self.ring_error = Some("what has its name can be neither opened nor moved".to_owned());
         Ok(())
     }
 
@@ -309,11 +325,12 @@ impl PlaceReader {
     /// longer the one that is wanted.
     pub(super) fn check_ring(&mut self, options: &Options, counts: &mut Counts) {
         self.rings().for_each(RingReader::note_dropped);
-        let (Some(ring), Some((dir, _))) = (&self.ring, &self.dir) else { return };
+        let (Some(ring), Some((dir, _))) = (&mut self.ring, &self.dir) else { return };
+        ring.open_to_owner();
         let named = sys::stat(Some(dir), RING).is_ok_and(|now| now.is_same_file(ring.stat()));
         let damage = ring.damage();
         if named && damage.is_none() && fits(ring, options) {
-            return;
+            return ring.check_words(counts);
         }
         self.ring_damage = damage.or(self.ring_damage.take());
         if named {

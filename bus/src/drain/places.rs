@@ -103,14 +103,19 @@ impl PlaceSet {
         self.journaled = Journaled::new(ids);
         self.places.iter_mut().for_each(|place| place.recover(ends));
         // At once: a rotation leaves to the next journal segment only what is known to be stuck.
-        self.list_spools(true, counts);
+        self.list_spools(true, 0, counts);
     }
 
-    /// Lists the spools, those that seem to be empty only if that `is_forced`; returns up to which
-    /// stamp all of them were seen.
-    pub(super) fn list_spools(&mut self, is_forced: bool, counts: &mut Counts) -> u64 {
+    /// Lists the spools for the round with this clock, those that seem to be empty only if that
+    /// `is_forced`; returns up to which stamp all of them were seen.
+    pub(super) fn list_spools(
+        &mut self,
+        is_forced: bool,
+        round_ns: u64,
+        counts: &mut Counts,
+    ) -> u64 {
         let spools = self.places.iter_mut().filter_map(|place| place.spool.as_mut());
-        let lists = spools.map(|spool| spool.list(&self.journaled, is_forced, counts));
+        let lists = spools.map(|spool| spool.list(&self.journaled, is_forced, round_ns, counts));
         lists.fold(u64::MAX, u64::min)
     }
 
@@ -137,6 +142,11 @@ impl PlaceSet {
     /// Whether some place has another spool by now than the one that is read. One system call per place.
     pub(super) fn has_replaced_spool(&self) -> bool {
         self.places.iter().any(PlaceReader::is_spool_replaced)
+    }
+
+    /// Whether some place has another ring by now, and a spool whose entries may follow on what it holds.
+    pub(super) fn has_replaced_ring(&self) -> bool {
+        self.places.iter().any(PlaceReader::is_ring_replaced)
     }
 
     pub(super) fn load_tails(&mut self, counts: &mut Counts) {
@@ -272,7 +282,7 @@ impl PlaceSet {
                 place.recover(&self.journaled_ends);
             }
             if let Some(spool) = place.spool.as_mut().filter(|_| !had_spool) {
-                spool.list(&self.journaled, true, counts);
+                spool.remove_journaled(&self.journaled, counts);
             }
             place.drop_finished();
         }

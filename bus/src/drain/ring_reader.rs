@@ -255,6 +255,20 @@ impl RingReader {
             && sys::fstat(&self.file).is_ok_and(|stat| stat.bytes == self.stat.bytes)
     }
 
+    /// Condemns lanes whose words lie though nothing was published there; between two rounds.
+    pub(super) fn check_words(&mut self, counts: &mut Counts) {
+        self.lanes.iter_mut().for_each(|lane| lane.check_words(&self.control, counts));
+    }
+
+    /// Gives the file back to its user, where its mode keeps hooks out.
+    pub(super) fn open_to_owner(&self) {
+        if sys::fstat(&self.file)
+            .is_ok_and(|stat| stat.mode & 0o7777 & !0o600 == 0 && stat.mode & 0o600 != 0o600)
+        {
+            let _ = sys::set_mode(&self.file, 0o600);
+        }
+    }
+
     /// Notes what noise over the header would hide; between two rounds.
     pub(super) fn note_dropped(&mut self) {
         self.noted_dropped = self.dropped_events();
@@ -262,11 +276,9 @@ impl RingReader {
 
     /// Events that producers dropped because neither ring nor spool took them.
     pub(super) fn dropped_events(&self) -> u64 {
-        if self.is_whole() {
-            self.control.dropped().load(Ordering::Relaxed)
-        } else {
-            self.noted_dropped
-        }
+        // Before the look at the header: noise that comes in between shows there.
+        let dropped = self.control.dropped().load(Ordering::Acquire);
+        if self.is_whole() { dropped } else { self.noted_dropped }
     }
 
     /// Tells its producers to leave, and keeps others out.

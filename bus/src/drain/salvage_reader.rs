@@ -11,12 +11,13 @@
 
 use super::Counts;
 use super::batch::{Batch, LaneEnd, Origin};
+use super::not_rings::put_away;
 use super::ring_reader::ReadError;
 use super::salvage_file::{FIRST_DATA, Found, Piece, SalvageFile};
 use super::turn::Turn;
 use crate::place::RING_BAD;
 use crate::record::{RECORD_ALIGN, RECORD_HEADER_BYTES, RecordHeader};
-use crate::sys::{self, Fd};
+use crate::sys::Fd;
 use std::collections::{HashSet, VecDeque};
 use std::ffi::{CStr, CString};
 
@@ -286,6 +287,6 @@ impl SalvageReader {
     /// Leaves the rest for people to look at.
     pub(super) fn finish(self, place: &Fd) {
         // The file is given up, whether this works or not.
-        let _ = sys::rename(place, &self.name, RING_BAD);
+        put_away(place, &self.name, RING_BAD);
     }
 }

@@ -41,6 +41,8 @@ pub(super) struct SpoolReader {
     is_cut: bool,
     /// The newest that still waited when this round began: what was in the future then comes out now.
     waited: Option<Entry>,
+    /// The clock of the round that looked last. It may look twice.
+    round_ns: u64,
     /// Entries given out and not yet unlinked, with their bytes.
     given: BTreeMap<Entry, u64>,
     /// Entries that are journaled and could not be unlinked.
@@ -69,6 +71,7 @@ impl SpoolReader {
             waiting: VecDeque::new(),
             is_cut: false,
             waited: None,
+            round_ns: 0,
             given: BTreeMap::new(),
             stuck: BTreeSet::new(),
             has_unlinked: false,
@@ -160,9 +163,12 @@ impl SpoolReader {
         &mut self,
         journaled: &Journaled,
         is_forced: bool,
+        round_ns: u64,
         counts: &mut Counts,
     ) -> u64 {
-        self.waited = self.waiting.back().copied();
+        if std::mem::replace(&mut self.round_ns, round_ns) != round_ns {
+            self.waited = self.waiting.back().copied();
+        }
         // Before the look: what is counted while it goes on is looked at again.
         let stores = self.counters.as_ref().and_then(Counters::stores);
         if is_forced || self.may_have_entries() {
@@ -180,6 +186,13 @@ impl SpoolReader {
         // While it gives nothing out, the lanes do not wait for it.
         let holds_back = self.is_cut && !self.is_stuck();
         self.waiting.back().filter(|_| holds_back).map_or(u64::MAX, |newest| newest.stamp_ns)
+    }
+
+    /// Unlinks what is journaled, outside of a round: what else is there, the next round finds, and
+    /// takes for new. It may lie behind that round's clock.
+    pub(super) fn remove_journaled(&mut self, journaled: &Journaled, counts: &mut Counts) {
+        self.look(journaled, counts);
+        self.waiting.clear();
     }
 
     /// Without counters, nobody knows.

@@ -72,8 +72,13 @@ impl Bus {
     }
 
     pub(crate) fn spool(&self, payload: &[u8]) {
+        self.spool_at(sys::boottime_ns(), payload);
+    }
+
+    pub(crate) fn spool_at(&self, stamp_ns: u64, payload: &[u8]) {
         let mut message = message(payload);
         message.stamp(&mut Ids::new(create::random_seed()), 0);
+        message.header.stamp_ns = stamp_ns;
         self.spool_with(message);
     }
 

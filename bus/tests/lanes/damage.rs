@@ -202,3 +202,24 @@ fn a_cut_spares_other_lanes_in_front_of_it() {
     assert_eq!(drain_all(&mut drain), Vec::<String>::new());
     assert_eq!(drain.counts().damaged_bytes, 128);
 }
+
+#[test]
+fn lanes_with_nothing_in_them_whose_words_were_written_over_are_used_again() {
+    for (at, lie) in [(word::HEAD, 64), (word::HEAD, u64::MAX), (word::CONDEMNED, 1)] {
+        let bus = Bus::new(2);
+        let mut drain = bus.drain();
+        let lanes = 0..bus.options.lanes;
+        for lane in lanes.clone() {
+            let control = Geometry::control_offset(lane) as u64;
+            bus.scribble(control + at as u64, &u64::to_le_bytes(lie));
+        }
+        assert!(bus.hook(b"too early").is_err());
+        drain.maintain();
+        assert_eq!(drain_all(&mut drain), [""; 0]);
+        assert_eq!(drain.counts().condemned_lanes, lanes.len() as u64);
+        bus.hook(b"later").unwrap();
+        assert_eq!(drain_all(&mut drain), ["later"], "word {at} set to {lie}");
+        drain.maintain();
+        assert_eq!(drain.counts().condemned_lanes, lanes.len() as u64);
+    }
+}

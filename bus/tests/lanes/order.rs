@@ -174,3 +174,19 @@ fn a_batch_is_bounded_and_a_round_goes_on_in_the_next() {
     let all: Vec<_> = first.into_iter().chain(drain_all(&mut drain)).collect();
     assert_eq!(all, (0..5000).map(|i| i.to_string()).collect::<Vec<_>>());
 }
+
+/// Whoever made it may spool what its lane does not take, and would overtake itself.
+#[test]
+fn what_is_spooled_comes_behind_what_stands_in_a_ring_that_is_new_to_the_reader() {
+    let bus = Bus::new(2);
+    let mut drain = bus.drain();
+    assert_eq!(drain_all(&mut drain), [""; 0]);
+    std::fs::remove_file(bus.ring_path()).unwrap();
+    let place = bus.places().open(0).unwrap();
+    hookring_bus::create::ring(&place, &bus.geometry()).unwrap();
+    let mut lane = bus.lane();
+    publish(&mut lane, b"first");
+    bus.spool(b"second");
+    publish(&mut lane, b"third");
+    assert_eq!(drain_all(&mut drain), ["first", "second", "third"]);
+}

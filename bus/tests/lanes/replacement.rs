@@ -198,3 +198,44 @@ fn maintain_until_no_ring_is_old(drain: &mut Drain) {
         drain_all(drain);
     }
 }
+
+/// A link and a directory cannot be opened as a ring, and a directory not be renamed over a file.
+#[test]
+fn whatever_else_is_called_ring_makes_room_for_one() {
+    let bus = Bus::new(1);
+    let mut drain = bus.drain();
+    let ring = bus.ring_path();
+    for round in 1..=6 {
+        std::fs::remove_file(&ring).unwrap();
+        match round % 3 {
+            0 => std::fs::write(&ring, "noise").unwrap(),
+            1 => std::os::unix::fs::symlink("/dev/null", &ring).unwrap(),
+            _ => std::fs::create_dir_all(ring.join("not empty")).unwrap(),
+        }
+        drain.maintain();
+        let report = drain.report().swap_remove(0);
+        assert_eq!((report.lanes, report.ring_error), (1, None), "round {round}");
+        bus.hook(b"later").unwrap();
+        assert_eq!(drain_all(&mut drain), ["later"]);
+    }
+    assert!(bus.names("ring.bad").len() > 1, "nothing of it is removed");
+}
+
+#[test]
+fn a_ring_whose_mode_keeps_its_user_out_is_opened_to_hooks_again() {
+    use std::os::unix::fs::PermissionsExt as _;
+    let bus = Bus::new(1);
+    let mut drain = bus.drain();
+    let ring = bus.ring_path();
+    for mode in [0o000, 0o400, 0o200] {
+        std::fs::set_permissions(&ring, PermissionsExt::from_mode(mode)).unwrap();
+        drain.maintain();
+        assert_eq!(std::fs::metadata(&ring).unwrap().permissions().mode() & 0o7777, 0o600);
+        std::fs::set_permissions(&ring, PermissionsExt::from_mode(mode)).unwrap();
+        drop(drain);
+        drain = bus.drain();
+        drain.maintain();
+        assert_eq!(std::fs::metadata(&ring).unwrap().permissions().mode() & 0o7777, 0o600);
+        assert_eq!(drain.counts().retired_rings, 0);
+    }
+}

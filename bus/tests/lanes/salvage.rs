@@ -14,7 +14,7 @@ fn noise_and_another_version_are_set_aside_while_hooks_spool() {
     let damages: [(&str, Damage<'_>); 4] = [
         ("noise", Box::new(|bus| bus.scribble(0, &noise))),
         ("another version", Box::new(|bus| bus.scribble(8, &[9, 0]))),
-        ("a header bit", Box::new(|bus| bus.scribble(60, &[0xff]))),
+        ("a header bit", Box::new(|bus| bus.scribble(13, &[0xff]))),
         ("an empty file", Box::new(|bus| std::fs::write(bus.ring_path(), "").unwrap())),
     ];
     for (what, damage) in damages {
@@ -37,7 +37,7 @@ type Harm = fn(&Bus);
 const HEADER_HARMS: [(&str, Harm); 5] = [
     ("noise", |bus| bus.scribble(0, &noise(65_536))),
     ("zeros", |bus| bus.scribble(0, &[0; 65_536])),
-    ("a bit", |bus| bus.scribble(60, &[0xff])),
+    ("a bit", |bus| bus.scribble(13, &[0xff])),
     ("a page too short", |bus| bus.cut(bus.geometry().file_bytes() - 4096)),
     ("a page too long", |bus| bus.cut(bus.geometry().file_bytes() + 4096)),
 ];

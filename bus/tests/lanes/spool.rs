@@ -2,6 +2,7 @@
 
 use crate::bus::{Bus, drain_all, record};
 use hookring_bus::record::{SPOOL_POSITION, kind};
+use hookring_bus::sys;
 use std::os::unix::fs::PermissionsExt;
 
 #[test]
@@ -143,4 +144,21 @@ fn a_place_that_a_hook_makes_again_is_seen_at_once() {
     bus.places().create(0).unwrap();
     bus.spool(b"cause");
     assert_eq!(drain_all(&mut drain), ["cause"]);
+}
+
+#[test]
+fn an_entry_that_is_stored_behind_the_rounds_clock_waits_for_the_next_whatever_was_replaced() {
+    for replaced in ["spool", "ring"] {
+        let bus = Bus::new(1);
+        let mut drain = bus.drain();
+        assert_eq!(drain_all(&mut drain), [""; 0]);
+        std::fs::rename(bus.temp.path().join(replaced), bus.temp.path().join("aside")).unwrap();
+        // Behind any clock that the round can have read; what caused it may be, too.
+        bus.spool_at(sys::boottime_ns() + 3_600_000_000_000, b"late");
+        assert!(drain.next_batch().is_empty(), "{replaced}: given out before what it may follow");
+        drain.release();
+        assert_eq!(drain.counts().clamped_stamps, 0, "{replaced}");
+        assert_eq!(drain_all(&mut drain), ["late"], "{replaced}");
+        assert_eq!(drain.counts().clamped_stamps, 1, "{replaced}");
+    }
 }

@@ -116,6 +116,18 @@ impl Claimed {
         Owed::Ours
     }
 
+    /// Whether a daemon surely reads its ring, or will.
+    pub(super) fn has_reader(&self, places: &Places<'_>) -> bool {
+        let has_lock = |spare: &Fd| {
+            let is_free = sys::share_byte(spare, READER_LOCK) == Ok(true);
+            if is_free {
+                self.unlock_reader();
+            }
+            !is_free
+        };
+        self.is_in_place(places) || self.spare.get().is_some_and(has_lock)
+    }
+
     /// Whether its producers are told to leave.
     pub(super) fn is_retired(&self) -> bool {
         doorbell::is_retired(self.lane.control().doorbell())

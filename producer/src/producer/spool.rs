@@ -65,15 +65,15 @@ impl Producer {
         Err(PublishError::Spool { dir: place_path(&places, place), source, is_counted })
     }
 
-    /// Counts an event of so many bytes as dropped: in the ring, or else in the first spool that has
-    /// counters. `false`: there is nowhere to count it.
+    /// Counts an event of so many bytes as dropped: in the ring, if somebody will see it there, or else
+    /// in the first spool that has counters. `false`: there is nowhere to count it.
     pub(super) fn count_dropped(&self, bytes: u64) -> bool {
-        if let Some(claimed) = &self.lane {
+        let places = self.places();
+        if let Some(claimed) = self.lane.as_ref().filter(|claimed| claimed.has_reader(&places)) {
             let dropped = claimed.lane.control().dropped();
             dropped.fetch_add(1, hookring_bus::atomic::Ordering::Relaxed);
             return true;
         }
-        let places = self.places();
         (0..places.count()).any(|place| {
             let dir = places.open(place);
             dir.is_ok_and(|dir| spool::count_dropped(&dir, self.uid, bytes).is_ok())

@@ -45,6 +45,11 @@ impl<'a> ProducerStream<'a> {
         self.life + 1
     }
 
+    /// The process id of the present one.
+    pub(crate) fn id(&self) -> u32 {
+        self.child.id()
+    }
+
     /// Ends the pauses of the present one.
     pub(crate) fn hurry(&mut self) {
         self.stdin.write_all(b"!").expect("it still reads");
@@ -72,7 +77,7 @@ impl<'a> ProducerStream<'a> {
     /// Sends the present one a signal, by its name.
     pub(crate) fn signal(&self, name: &str) {
         let status =
-            Command::new("kill").arg(format!("-{name}")).arg(self.child.id().to_string()).status();
+            Command::new("kill").arg(format!("-{name}")).arg(self.id().to_string()).status();
         assert!(status.expect("kill runs").success());
     }
 

@@ -56,7 +56,7 @@ fn the_newest_damaged_entries_are_kept() {
     let name = Entry { stamp_ns: 7, id: [1; 16] }.text();
     write(temp.path(), &name, 0);
     let (mut batch, mut counts) = (Batch::default(), Counts::default());
-    reader.list(&Journaled::default(), true, &mut counts);
+    reader.list(&Journaled::default(), true, 1, &mut counts);
     assert_eq!(reader.peek(8).map(|turn| turn.stamp_ns), Some(7));
     reader.take(8, &mut batch, &mut counts);
     assert_eq!((batch.len(), counts.bad_spool_entries), (0, 1));
@@ -102,7 +102,7 @@ impl Bed {
         if is_forced {
             self.reader.look_after(&mut self.counts);
         }
-        self.reader.list(journaled, is_forced, &mut self.counts);
+        self.reader.list(journaled, is_forced, sys::boottime_ns(), &mut self.counts);
         self.reader.waiting.iter().map(|entry| entry.stamp_ns).collect()
     }
 
@@ -227,7 +227,7 @@ fn nothing_more_is_given_out_while_too_much_is_stuck() {
     store(&bed.place(), 5);
     (bed.reader.is_cut, bed.reader.waiting) = (true, [Entry { stamp_ns: 4, id: [4; 16] }].into());
     // Nor do the lanes wait for it.
-    assert_eq!(bed.reader.list(&nothing(), false, &mut bed.counts), u64::MAX);
+    assert_eq!(bed.reader.list(&nothing(), false, sys::boottime_ns(), &mut bed.counts), u64::MAX);
     assert_eq!((bed.reader.peek(9), bed.reader.has_entries(true)), (None, false));
     // They are all gone.
     assert_eq!(bed.look(&nothing(), true), [5]);
