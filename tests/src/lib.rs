@@ -6,7 +6,7 @@ mod disk;
 use std::collections::BTreeMap;
 use std::ffi::OsStr;
 use std::fs;
-use std::io::{Read as _, Write as _};
+use std::io::{self, Read as _, Write as _};
 use std::ops::Range;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
@@ -258,7 +258,11 @@ impl Bed {
         segments.sort();
         let mut lines = Vec::new();
         for segment in segments {
-            let bytes = fs::read(segment).expect("a segment");
+            let bytes = match fs::read(segment) {
+                // Retention may take it after it was listed.
+                Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
+                bytes => bytes.expect("a segment"),
+            };
             let whole =
                 bytes.split_inclusive(|byte| *byte == b'\n').filter(|line| line.ends_with(b"\n"));
             lines.extend(whole.map(|line| line[..line.len() - 1].to_vec()));
