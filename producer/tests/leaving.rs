@@ -3,7 +3,7 @@
 
 mod bus;
 
-use bus::{Bus, drain_all, payloads};
+use bus::{Bus, drain_all, in_child, payloads};
 use hookring_producer::{Producer, PublishError, Published};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -126,23 +126,6 @@ fn what_overflows_from_a_removed_ring_comes_behind_what_is_in_it() {
     }
 }
 
-/// Runs `child` in a forked child, and waits for it to end well.
-fn in_child(child: impl FnOnce()) {
-    // SAFETY: the C library makes its allocator usable in the child of a process with threads; the
-    // child takes no other lock of its parent's and leaves without running destructors.
-    let pid = unsafe { libc::fork() };
-    assert!(pid >= 0);
-    if pid == 0 {
-        let done = std::panic::catch_unwind(std::panic::AssertUnwindSafe(child));
-        // SAFETY: ends the child.
-        unsafe { libc::_exit(i32::from(done.is_err())) };
-    }
-    let mut status = 0;
-    // SAFETY: `status` is a live integer.
-    let reaped = unsafe { libc::waitpid(pid, &raw mut status, 0) };
-    assert_eq!((reaped, status), (pid, 0), "the child failed");
-}
-
 // Elsewhere a lock goes with its descriptor, so that a host that closes it gives the lane away.
 #[cfg(all(target_os = "linux", not(hookring_portable)))]
 #[test]
@@ -203,9 +186,10 @@ fn file_signal() -> (bool, bool) {
     unsafe { libc::pthread_sigmask(libc::SIG_BLOCK, std::ptr::null(), sets[0].as_mut_ptr()) };
     // SAFETY: room for a set.
     unsafe { libc::sigpending(sets[1].as_mut_ptr()) };
-    // SAFETY: sets, if only empty ones.
-    let [blocked, pending] =
-        sets.map(|set| unsafe { libc::sigismember(set.as_ptr(), libc::SIGXFSZ) } == 1);
+    let [blocked, pending] = sets.map(|set| {
+        // SAFETY: a set, if only an empty one.
+        unsafe { libc::sigismember(set.as_ptr(), libc::SIGXFSZ) == 1 }
+    });
     (blocked, pending)
 }
 

@@ -3,7 +3,7 @@
 
 mod bus;
 
-use bus::{Bus, drain_all, payloads};
+use bus::{Bus, drain_all, in_child, payloads};
 use hookring_bus::record::{MAX_PAYLOAD_BYTES, flag};
 use hookring_producer::{Event, OpenError, Producer, PublishError, Published};
 use std::process::exit;
@@ -11,23 +11,6 @@ use std::time::Duration;
 
 fn texts(count: usize) -> Vec<String> {
     (0..count).map(|i| format!("event {i}")).collect()
-}
-
-/// Runs `child` in a forked child, and waits for it to end well.
-fn in_child(child: impl FnOnce()) {
-    // SAFETY: the C library makes its allocator usable in the child of a process with threads; the
-    // child takes no other lock of its parent's and leaves without running destructors.
-    let pid = unsafe { libc::fork() };
-    assert!(pid >= 0);
-    if pid == 0 {
-        let done = std::panic::catch_unwind(std::panic::AssertUnwindSafe(child));
-        // SAFETY: ends the child.
-        unsafe { libc::_exit(i32::from(done.is_err())) };
-    }
-    let mut status = 0;
-    // SAFETY: `status` is a live integer.
-    let reaped = unsafe { libc::waitpid(pid, &raw mut status, 0) };
-    assert_eq!((reaped, status), (pid, 0), "the child failed");
 }
 
 #[test]

@@ -92,3 +92,21 @@ pub(crate) fn drain_all(drain: &mut Drain) -> Vec<Event> {
 pub(crate) fn payloads(events: &[Event]) -> Vec<String> {
     events.iter().map(|event| String::from_utf8_lossy(&event.payload).into_owned()).collect()
 }
+
+/// Runs `child` in a forked child, and waits for it to end well.
+#[allow(dead_code, reason = "not every test forks")]
+pub(crate) fn in_child(child: impl FnOnce()) {
+    // SAFETY: the C library makes its allocator usable in the child of a process with threads; the
+    // child takes no other lock of its parent's and leaves without running destructors.
+    let pid = unsafe { libc::fork() };
+    assert!(pid >= 0);
+    if pid == 0 {
+        let done = std::panic::catch_unwind(std::panic::AssertUnwindSafe(child));
+        // SAFETY: ends the child.
+        unsafe { libc::_exit(i32::from(done.is_err())) };
+    }
+    let mut status = 0;
+    // SAFETY: `status` is a live integer.
+    let reaped = unsafe { libc::waitpid(pid, &raw mut status, 0) };
+    assert_eq!((reaped, status), (pid, 0), "the child failed");
+}

@@ -52,10 +52,10 @@ fn main() {
 fn map(path: &Path) -> &'static [AtomicU32] {
     let file = OpenOptions::new().read(true).write(true).open(path).expect("the file");
     let bytes = file.metadata().expect("its length").len() as usize;
+    let (anywhere, flags) = (std::ptr::null_mut(), MapFlags::SHARED);
     let protection = ProtFlags::READ | ProtFlags::WRITE;
     // SAFETY: the kernel chooses the place, so nothing is mapped over.
-    let begin =
-        unsafe { mmap(std::ptr::null_mut(), bytes, protection, MapFlags::SHARED, &file, 0) };
+    let begin = unsafe { mmap(anywhere, bytes, protection, flags, &file, 0) };
     let begin = begin.expect("a mapping").cast_const().cast::<AtomicU32>();
     // SAFETY: mapped for reading and writing, never unmapped, aligned to a page; all who map it use
     // atomic access only.

@@ -79,9 +79,9 @@ pub(in crate::sys) fn unblock_sigxfsz(before: SigxfszBefore) {
         let _ = unsafe { libc::sigwait(&raw const set, &raw mut signal) };
     }
     if !before.was_blocked {
+        let (how, old) = (libc::SIG_UNBLOCK, ptr::null_mut());
         // SAFETY: a live set; the old one is not asked for.
-        let _ =
-            unsafe { libc::pthread_sigmask(libc::SIG_UNBLOCK, &raw const set, ptr::null_mut()) };
+        let _ = unsafe { libc::pthread_sigmask(how, &raw const set, old) };
     }
 }
 
