@@ -7,17 +7,19 @@
 mod account;
 #[path = "../../src/bin/crash_producer/numbered.rs"]
 mod numbered;
+mod seed;
 mod victims;
 
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::thread;
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use account::{Account, Acknowledged};
 use hookring_producer::Producer;
 use hookring_tests::{Bed, wait_for};
 use numbered::{Number, Rng, payload};
+use seed::Seed;
 use victims::{HookStream, KilledDaemon, ProducerStream};
 
 /// Library producers at a time.
@@ -230,31 +232,4 @@ fn others_go_on(bed: &Bed, others: &[ProducerStream<'_>], hooks: &mut HookStream
 
 fn is_long() -> bool {
     std::env::var_os("HOOKRING_TEST_LONG").is_some_and(|value| value == "1")
-}
-
-/// Where a test's choices come from; named when it begins and when it fails.
-struct Seed(u64);
-
-impl Seed {
-    fn choose() -> Seed {
-        let named = std::env::var("HOOKRING_TEST_SEED").ok();
-        let named = named.map(|seed| seed.parse().expect("HOOKRING_TEST_SEED is a number"));
-        let clock = || SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
-        let seed = named.unwrap_or_else(|| clock().expect("a clock after 1970").as_nanos() as u64);
-        println!("HOOKRING_TEST_SEED={seed}");
-        Seed(seed)
-    }
-
-    /// The choices of one of the test's threads.
-    fn rng(&self, thread: u32) -> Rng {
-        Rng::new(Rng::new(self.0 ^ u64::from(thread) << 40).bits())
-    }
-}
-
-impl Drop for Seed {
-    fn drop(&mut self) {
-        if thread::panicking() {
-            eprintln!("failed with HOOKRING_TEST_SEED={}", self.0);
-        }
-    }
 }

@@ -18,18 +18,17 @@ mod no_room;
 #[path = "../../src/bin/crash_producer/numbered.rs"]
 mod numbered;
 mod ring_files;
+#[path = "../crash/seed.rs"]
+mod seed;
 mod strangers;
 mod users;
 #[allow(dead_code, reason = "the crash tests need more of it")]
 #[path = "../crash/victims.rs"]
 mod victims;
 
-use std::thread;
-use std::time::SystemTime;
-
 use account::Account;
 use hookring_tests::{Bed, Daemon};
-use numbered::Rng;
+use seed::Seed;
 use serde_json::Value;
 
 /// Small lanes, few of them, and small segments, so that everything fills up and ends all the time.
@@ -80,31 +79,4 @@ fn count(status: &Value, name: &str) -> u64 {
 fn dropped(status: &Value) -> u64 {
     let places = status["places"].as_array().expect("places");
     places.iter().map(|place| place["dropped_events"].as_u64().expect("a count")).sum()
-}
-
-/// Where a storm's choices come from; named when it begins and when it fails.
-struct Seed(u64);
-
-impl Seed {
-    fn choose() -> Seed {
-        let named = std::env::var("HOOKRING_TEST_SEED").ok();
-        let named = named.map(|seed| seed.parse().expect("HOOKRING_TEST_SEED is a number"));
-        let clock = || SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
-        let seed = named.unwrap_or_else(|| clock().expect("a clock after 1970").as_nanos() as u64);
-        println!("HOOKRING_TEST_SEED={seed}");
-        Seed(seed)
-    }
-
-    /// The choices of one of the storm's threads.
-    fn rng(&self, thread: u32) -> Rng {
-        Rng::new(Rng::new(self.0 ^ u64::from(thread) << 40).bits())
-    }
-}
-
-impl Drop for Seed {
-    fn drop(&mut self) {
-        if thread::panicking() {
-            eprintln!("failed with HOOKRING_TEST_SEED={}", self.0);
-        }
-    }
 }
