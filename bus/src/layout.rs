@@ -6,7 +6,8 @@
 //! 384        events that producers had to drop
 //! 4096       control lines: 256 bytes per lane
 //!              +0    tail, records, spooled      (written by the lane's producer)
-//!              +128  head, condemned             (written by the reader)
+//!              +24   condemned                   (written by the reader, once if ever)
+//!              +128  head                        (written by the reader)
 //! data       lane 0, lane 1, …  (each `lane_bytes`, a power of two)
 //! ```
 
@@ -64,10 +65,11 @@ pub mod word {
     pub const RECORDS: usize = 8;
     /// Records that its producers sent to the spool because the lane was full (a statistic).
     pub const SPOOLED: usize = 16;
+    /// Not 0: the reader found damage; its producer leaves and nobody claims the lane. It stands in the
+    /// producer's line, which the reader writes to only then, since each publish looks at it.
+    pub const CONDEMNED: usize = 24;
     /// Position up to which the reader is done, written by it with release.
     pub const HEAD: usize = 128;
-    /// Not 0: the reader found damage; its producer leaves and nobody claims the lane.
-    pub const CONDEMNED: usize = 136;
 }
 
 /// The header at the start of a ring file. It never changes while the file stands.
@@ -109,7 +111,8 @@ const _: () = {
     assert!(DOORBELL_OFFSET + 128 <= DROPPED_OFFSET);
     assert!(DROPPED_OFFSET + 128 <= CONTROL_OFFSET);
     assert!(word::HEAD - word::TAIL == 128);
-    assert!(word::CONDEMNED + 8 <= CONTROL_BYTES);
+    assert!(word::CONDEMNED + 8 <= word::HEAD);
+    assert!(word::HEAD + 8 <= CONTROL_BYTES);
 };
 
 /// Why a ring file cannot be used. Each carries what was found, and what would have been right.

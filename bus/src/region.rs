@@ -2,6 +2,7 @@
 //! ever formed, except the atomics' own.
 
 use crate::atomic::{AtomicU32, AtomicU64};
+use crate::prefetch;
 use crate::sys::{self, Advice, Errno, Fd};
 
 /// A mapping of a ring file, or memory of this process that stands in for one.
@@ -134,6 +135,13 @@ impl Region {
         unsafe { core::ptr::copy_nonoverlapping(at, end, bytes) };
         // SAFETY: these bytes were just initialised.
         unsafe { into.set_len(into.len() + bytes) };
+    }
+
+    /// Has the cache lines of a range, as far as it is in bounds, brought here.
+    #[inline(always)]
+    pub fn prefetch(&self, offset: usize, bytes: usize) {
+        let bytes = bytes.min(self.bytes.saturating_sub(offset));
+        prefetch::ask_for(self.base.wrapping_add(offset), bytes);
     }
 
     /// Zeroes a range that no producer writes to: between the reader's head and what it has read.

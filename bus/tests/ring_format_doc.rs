@@ -89,8 +89,8 @@ fn doorbell_and_control_lines_stand_as_their_tables_say() {
         (word::TAIL, "tail"),
         (word::RECORDS, "records"),
         (word::SPOOLED, "spooled"),
-        (word::HEAD, "head"),
         (word::CONDEMNED, "condemned"),
+        (word::HEAD, "head"),
     ];
     assert_eq!(numbered("control", 1), named(&words));
     assert_eq!((READER_LOCK, LANE_LOCK), (0, 1));

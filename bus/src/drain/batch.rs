@@ -2,6 +2,8 @@
 
 use super::{MAX_BATCH_BYTES, MAX_BATCH_RECORDS};
 use crate::record::RecordHeader;
+use crate::sys;
+use std::cell::OnceCell;
 use std::ops::Range;
 use std::sync::Arc;
 
@@ -49,7 +51,8 @@ pub struct Batch {
     bytes: Vec<u8>,
     entries: Vec<Entry>,
     boottime_ns: u64,
-    realtime_ns: u64,
+    /// Read when somebody asks.
+    realtime_ns: OnceCell<u64>,
 }
 
 struct Entry {
@@ -80,10 +83,12 @@ impl Batch {
         self.boottime_ns
     }
 
-    /// The wall clock when it was gathered, in ns since 1970: with [`Self::boottime_ns`] it turns
-    /// stamps into times.
+    /// The wall clock at [`Self::boottime_ns`], in ns since 1970: so a stamp becomes a time.
     pub fn realtime_ns(&self) -> u64 {
-        self.realtime_ns
+        *self.realtime_ns.get_or_init(|| {
+            let since_ns = sys::boottime_ns().saturating_sub(self.boottime_ns);
+            sys::realtime_ns().saturating_sub(since_ns)
+        })
     }
 
     /// The records.
@@ -114,8 +119,8 @@ impl Batch {
         }
     }
 
-    pub(super) fn set_clocks(&mut self, boottime_ns: u64, realtime_ns: u64) {
-        (self.boottime_ns, self.realtime_ns) = (boottime_ns, realtime_ns);
+    pub(super) fn set_clock(&mut self, boottime_ns: u64) {
+        (self.boottime_ns, self.realtime_ns) = (boottime_ns, OnceCell::new());
     }
 
     /// The buffer for a record's body, to which [`Self::push`] then refers.

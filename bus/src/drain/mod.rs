@@ -45,6 +45,11 @@ pub const MAX_BATCH_BYTES: usize = 1024 * 1024;
 /// A batch takes no further record when it holds this many.
 pub const MAX_BATCH_RECORDS: usize = 4096;
 
+/// A round that begins so soon after the last look at the places' names takes that look's answer: asking
+/// for a name takes longer than all else that a round does. Whoever removes a spool, stores in a new one
+/// and publishes what follows from that, all within this time, may see the two in the wrong order.
+const NAMES_LOOK_NS: u64 = 50_000;
+
 /// What the reader had to count; every field only grows.
 #[derive(Copy, Clone, Default, Debug, PartialEq, Eq)]
 pub struct Counts {
@@ -74,6 +79,8 @@ pub struct Drain {
     places: PlaceSet,
     counts: Counts,
     batch: Batch,
+    /// The merge's, empty between two; kept for its memory.
+    heap: BinaryHeap<Reverse<(Turn, usize)>>,
     /// The clock when the round began.
     round_ns: u64,
     /// Up to which stamp the round has seen everything; what is stamped later waits for the next.
@@ -83,6 +90,8 @@ pub struct Drain {
     is_listing_due: bool,
     /// The clock of the last round that did.
     listed_ns: u64,
+    /// That of the last round that asked whether hooks find another spool by now.
+    names_looked_ns: u64,
 }
 
 impl Drain {
@@ -95,11 +104,13 @@ impl Drain {
             places,
             counts,
             batch: Batch::default(),
+            heap: BinaryHeap::new(),
             round_ns: 0,
             horizon_ns: u64::MAX,
             is_round_open: false,
             is_listing_due: true,
             listed_ns: 0,
+            names_looked_ns: 0,
         })
     }
 
@@ -116,10 +127,12 @@ impl Drain {
         if !self.batch.is_empty() {
             return &self.batch;
         }
-        if !self.is_round_open {
+        if self.is_round_open {
+            self.batch.set_clock(sys::boottime_ns());
+        } else {
             self.begin_round();
+            self.batch.set_clock(self.round_ns);
         }
-        self.batch.set_clocks(sys::boottime_ns(), sys::realtime_ns());
         self.is_round_open = !self.merge(self.round_ns);
         if !self.is_round_open && self.horizon_ns == u64::MAX {
             self.places.salvage(self.round_ns, &mut self.batch, &mut self.counts);
@@ -135,7 +148,7 @@ impl Drain {
         fence(Ordering::SeqCst);
         // Behind the clock, too: from here on hooks may have stored in another spool than the one that
         // is read.
-        if self.places.has_replaced_spool() {
+        if self.has_replaced_spool() {
             self.maintain();
         }
         self.list_spools();
@@ -144,6 +157,14 @@ impl Drain {
             self.list_spools();
         }
         self.places.load_tails(&mut self.counts);
+    }
+
+    fn has_replaced_spool(&mut self) -> bool {
+        if self.round_ns - self.names_looked_ns < NAMES_LOOK_NS {
+            return false;
+        }
+        self.names_looked_ns = self.round_ns;
+        self.places.has_replaced_spool()
     }
 
     fn list_spools(&mut self) {
@@ -245,11 +266,11 @@ impl Drain {
 
     /// Merges the lanes and the spools by stamp into the batch; `false`: it is full before they are empty.
     fn merge(&mut self, now_ns: u64) -> bool {
-        let (batch, counts) = (&mut self.batch, &mut self.counts);
+        let (batch, counts, heap) = (&mut self.batch, &mut self.counts, &mut self.heap);
+        heap.clear();
         let horizon_ns = self.horizon_ns;
         let is_in_sight = |turn: &Turn| turn.stamp_ns.max(turn.published_ns) <= horizon_ns;
         let is_seen = |turn: &Turn| turn.due == Due::Seen;
-        let mut heap = BinaryHeap::new();
         self.places.peek_all(now_ns, counts, |turn, source| {
             if is_in_sight(&turn) {
                 heap.push(Reverse((turn, source)));

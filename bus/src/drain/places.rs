@@ -189,13 +189,14 @@ impl PlaceSet {
         mut each: impl FnMut(Turn, usize),
     ) {
         let mut source = 0;
+        for ring in self.places.iter_mut().flat_map(PlaceReader::rings) {
+            ring.peek_all(now_ns, counts, |turn, lane| each(turn, source + lane));
+            source += ring.lanes();
+        }
         let mut found = |turn: Option<Turn>| {
             turn.into_iter().for_each(|turn| each(turn, source));
             source += 1;
         };
-        for ring in self.places.iter_mut().flat_map(PlaceReader::rings) {
-            ring.peek_all(now_ns, counts, &mut found);
-        }
         for place in &mut self.places {
             found(place.spool.as_mut().and_then(|spool| spool.peek(now_ns)));
         }

@@ -31,6 +31,8 @@ pub(super) struct RingReader {
     control: Control,
     data: Region,
     lanes: Vec<LaneReader>,
+    /// Those that the round has something to look at in.
+    busy: Vec<usize>,
     file: Fd,
     stat: Stat,
     crc: Crc32c,
@@ -81,6 +83,7 @@ impl RingReader {
             control,
             data,
             lanes,
+            busy: Vec::new(),
             file,
             stat,
             crc,
@@ -152,26 +155,33 @@ impl RingReader {
     }
 
     pub(super) fn load_tails(&mut self) {
-        for lane in &mut self.lanes {
+        self.busy.clear();
+        for (index, lane) in self.lanes.iter_mut().enumerate() {
             lane.load_tail(&self.control);
+            if lane.is_behind() {
+                self.busy.push(index);
+            }
         }
     }
 
     pub(super) fn has_work(&self) -> bool {
-        self.lanes.iter().any(|lane| lane.has_work(&self.control))
+        self.lanes.iter().any(|lane| lane.has_work(&self.control, &self.data))
     }
 
-    /// Calls `each` with what [`LaneReader::peek`] says of each lane.
+    /// Calls `each` with what [`LaneReader::peek`] says of each lane in which there is something.
     // Not inlined, or the compiler spends registers on it that a run needs.
     #[inline(never)]
     pub(super) fn peek_all(
         &mut self,
         now_ns: u64,
         counts: &mut Counts,
-        each: &mut impl FnMut(Option<Turn>),
+        mut each: impl FnMut(Turn, usize),
     ) {
-        for lane in 0..self.lanes.len() {
-            each(self.with_lane(lane, |lane, view| lane.peek(view, now_ns, counts)));
+        for at in 0..self.busy.len() {
+            let lane = self.busy[at];
+            if let Some(turn) = self.with_lane(lane, |lane, view| lane.peek(view, now_ns, counts)) {
+                each(turn, lane);
+            }
         }
     }
 

@@ -32,7 +32,8 @@ impl Reader {
         let lane_bytes = DEFAULT_LANE_BYTES.max((burst as u64).next_power_of_two());
         let options =
             Options { lanes: DEFAULT_LANES, lane_bytes, spool_bytes: DEFAULT_LIMIT_BYTES };
-        let drain = open(&place.dir, options)?;
+        let mut drain = open(&place.dir, options)?;
+        settle(&mut drain);
         Ok(Reader { drain, sleeps: shape.mode == Mode::Sleeping })
     }
 }
@@ -41,6 +42,16 @@ impl Reader {
 pub(crate) fn open(dir: &std::path::Path, options: Options) -> Result<Drain> {
     let places = Places::new(Some(dir.as_os_str().as_bytes()), sys::effective_uid());
     Ok(Drain::open(&places, options)?)
+}
+
+/// What a daemon has behind it after two seconds: until then it lists the spool in every round, since
+/// hooks may still count in counters that were there before its own.
+fn settle(drain: &mut Drain) {
+    for _ in 0..2 {
+        drain.maintain();
+        drain.next_batch();
+        drain.release();
+    }
 }
 
 impl Receiver for Reader {
