@@ -216,9 +216,7 @@ impl OwnedLane {
         let tail = self.position.tail();
         while at < tail {
             let offset = self.position.offset(at);
-            let mut bytes = [0; RECORD_HEADER_BYTES];
-            self.data.read(offset, &mut bytes);
-            let header = RecordHeader::from_bytes(&bytes);
+            let header = RecordHeader::from_words(self.data.read_header(offset));
             let available = (tail - at).min((self.data.len() - offset) as u64);
             if !header.is_plausible(at, available) {
                 return false;

@@ -124,6 +124,13 @@ impl RecordHeader {
         unsafe { core::mem::transmute_copy(bytes) }
     }
 
+    /// The same from the words of a lane.
+    #[inline]
+    pub fn from_words(words: [u64; RECORD_HEADER_BYTES / 8]) -> RecordHeader {
+        // SAFETY: as for `from_bytes`.
+        unsafe { core::mem::transmute(words) }
+    }
+
     /// Bytes of header, metadata and payload.
     #[inline]
     pub fn bytes(&self) -> u64 {

@@ -3,6 +3,7 @@
 
 use crate::atomic::{AtomicU32, AtomicU64};
 use crate::prefetch;
+use crate::record::RECORD_HEADER_BYTES;
 use crate::sys::{self, Advice, Errno, Fd};
 
 /// A mapping of a ring file, or memory of this process that stands in for one.
@@ -123,6 +124,19 @@ impl Region {
         let at = self.at(offset, into.len());
         // SAFETY: as for `write`, the other way round.
         unsafe { core::ptr::copy_nonoverlapping(at, into.as_mut_ptr(), into.len()) };
+        keep_copy();
+    }
+
+    /// The same for a record's header at `offset`, a multiple of 8: each word is read once.
+    #[inline(always)]
+    pub fn read_header(&self, offset: usize) -> [u64; RECORD_HEADER_BYTES / 8] {
+        assert!(offset.is_multiple_of(8));
+        let at = self.at(offset, RECORD_HEADER_BYTES).cast::<u64>();
+        core::array::from_fn(|word| {
+            let at = at.wrapping_add(word);
+            // SAFETY: in bounds and aligned, as was just checked; mappings begin on a page.
+            unsafe { at.read_volatile() }
+        })
     }
 
     /// Appends a copy of `bytes` bytes to `into`.
@@ -135,6 +149,7 @@ impl Region {
         unsafe { core::ptr::copy_nonoverlapping(at, end, bytes) };
         // SAFETY: these bytes were just initialised.
         unsafe { into.set_len(into.len() + bytes) };
+        keep_copy();
     }
 
     /// Has the cache lines of a range, as far as it is in bounds, brought here.
@@ -150,6 +165,13 @@ impl Region {
         // SAFETY: in bounds.
         unsafe { core::ptr::write_bytes(at, 0, bytes) };
     }
+}
+
+/// Keeps the compiler from reading the shared bytes again where it could read the copy: they may have
+/// changed since, behind the check.
+#[inline(always)]
+fn keep_copy() {
+    core::sync::atomic::compiler_fence(core::sync::atomic::Ordering::SeqCst);
 }
 
 impl Drop for Region {

@@ -14,6 +14,9 @@ use crate::sys::{self, Fd};
 
 /// So much of a record that was not read yet is asked for ahead.
 const PREFETCH_BYTES: usize = 512;
+/// How far ahead of the record that is copied lines are asked for, and how many at most.
+const AHEAD_BYTES: u64 = 2048;
+const MAX_AHEAD_BYTES: u64 = 1024;
 
 /// What a lane is read through.
 pub(super) struct Lane<'a> {
@@ -187,6 +190,15 @@ impl LaneReader {
         self.tail != self.read
     }
 
+    #[inline(always)]
+    fn prefetch_ahead(&self, data: &Region, bytes: u64) {
+        let ahead = self.read + AHEAD_BYTES;
+        if ahead + bytes <= self.tail {
+            let bytes = bytes.min(MAX_AHEAD_BYTES) as usize;
+            data.prefetch(self.base + self.offset(ahead), bytes);
+        }
+    }
+
     fn is_tail_sane(&self) -> bool {
         self.tail >= self.read
             && self.tail - self.released <= self.lane_bytes
@@ -194,48 +206,51 @@ impl LaneReader {
     }
 
     /// When the lane's next record comes out, if it has one.
-    #[inline(always)]
     pub(super) fn peek(
         &mut self,
         lane: &Lane<'_>,
         now_ns: u64,
         counts: &mut Counts,
     ) -> Option<Turn> {
-        if self.state != State::Sound || (self.next.is_none() && self.tail == self.read) {
+        if self.next.is_none() {
+            self.next = self.look(lane, counts);
+        }
+        self.next.map(|header| self.turn(&header, now_ns))
+    }
+
+    #[inline(always)]
+    fn turn(&self, header: &RecordHeader, now_ns: u64) -> Turn {
+        let is_seen = self.read < self.seen;
+        Turn::new(header.stamp_ns, now_ns, is_seen).not_before(self.last_stamp_ns)
+    }
+
+    /// Finds the next data record before the tail. A lane in which anything else stands is condemned.
+    #[inline(always)]
+    fn look(&mut self, lane: &Lane<'_>, counts: &mut Counts) -> Option<RecordHeader> {
+        if self.state != State::Sound || self.tail == self.read {
             return None;
         }
-        if self.next.is_none() && !self.look(lane) {
+        if !self.is_tail_sane() {
             self.condemn(lane.control, counts);
             return None;
         }
-        let is_seen = self.read < self.seen;
-        let turn = Turn::new(self.next?.stamp_ns, now_ns, is_seen);
-        Some(turn.not_before(self.last_stamp_ns))
-    }
-
-    /// Finds the next data record before the tail; `false`: damage.
-    #[inline(always)]
-    fn look(&mut self, lane: &Lane<'_>) -> bool {
-        if !self.is_tail_sane() {
-            return false;
-        }
         while self.read < self.tail {
-            let Some(header) = self.header_at(lane, self.read, self.tail) else { return false };
+            let Some(header) = self.header_at(lane, self.read, self.tail) else {
+                self.condemn(lane.control, counts);
+                return None;
+            };
             if header.kind == kind::DATA {
-                self.next = Some(header);
-                return true;
+                return Some(header);
             }
             self.read += header.lane_bytes();
         }
-        true
+        None
     }
 
     /// A plausible header at `position`, whose record ends at or before `end` and does not wrap.
     fn header_at(&self, lane: &Lane<'_>, position: u64, end: u64) -> Option<RecordHeader> {
         let offset = self.offset(position);
-        let mut bytes = [0; RECORD_HEADER_BYTES];
-        lane.data.read(self.base + offset, &mut bytes);
-        let header = RecordHeader::from_bytes(&bytes);
+        let header = RecordHeader::from_words(lane.data.read_header(self.base + offset));
         let available = (end - position).min(self.lane_bytes - offset as u64);
         header.is_plausible(position, available).then_some(header)
     }
@@ -244,25 +259,35 @@ impl LaneReader {
         (position & (self.lane_bytes - 1)) as usize
     }
 
-    /// Gives out the record that [`Self::peek`] found.
-    // Always inlined, as is what it calls and `peek`: in a run of records, a header then need not go
-    // through memory from one to the other.
-    #[inline(always)]
-    pub(super) fn take(
+    /// Gives out the record that [`Self::peek`] found and those behind it, for as long as `goes_on` says
+    /// so of their turns and the batch has room. The turn of the one behind them all.
+    // What it calls is always inlined, and the header is no field of this: so it need not go through
+    // memory from one record to the next.
+    pub(super) fn take_run(
         &mut self,
         lane: &Lane<'_>,
         now_ns: u64,
+        goes_on: impl Fn(&Turn) -> bool,
         batch: &mut Batch,
         counts: &mut Counts,
-    ) {
-        let Some(header) = self.next.take() else { return };
-        if self.copy(lane, self.read, &header, now_ns, batch) {
+    ) -> Option<Turn> {
+        let mut header = self.next.take()?;
+        loop {
+            self.prefetch_ahead(lane.data, header.lane_bytes());
+            if !self.copy(lane, self.read, &header, now_ns, batch) {
+                self.condemn(lane.control, counts);
+                return None;
+            }
             self.read += header.lane_bytes();
             self.given = self.read;
             counts.lane_records += 1;
             counts.clamped_stamps += u64::from(header.stamp_ns > now_ns);
-        } else {
-            self.condemn(lane.control, counts);
+            header = self.look(lane, counts)?;
+            let turn = self.turn(&header, now_ns);
+            if batch.is_full() || !goes_on(&turn) {
+                self.next = Some(header);
+                return Some(turn);
+            }
         }
     }
 
@@ -384,9 +409,8 @@ impl LaneReader {
         let mut found = Vec::new();
         let mut covered = 0;
         for offset in (0..self.lane_bytes).step_by(RECORD_ALIGN as usize) {
-            let mut bytes = [0; RECORD_HEADER_BYTES];
-            lane.data.read(self.base + offset as usize, &mut bytes);
-            let header = RecordHeader::from_bytes(&bytes);
+            let words = lane.data.read_header(self.base + offset as usize);
+            let header = RecordHeader::from_words(words);
             let end = header.position.saturating_add(header.lane_bytes());
             let here = header.position % self.lane_bytes == offset
                 && header.position < u64::MAX / 2
@@ -398,7 +422,9 @@ impl LaneReader {
             if here && owed && whole {
                 covered = covered.max(offset + header.lane_bytes());
                 found.push(header);
-            } else if published.is_none() && offset >= covered && bytes != [0; RECORD_HEADER_BYTES]
+            } else if published.is_none()
+                && offset >= covered
+                && words.iter().any(|word| *word != 0)
             {
                 counts.damaged_bytes += RECORD_ALIGN;
             }

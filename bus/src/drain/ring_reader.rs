@@ -194,15 +194,7 @@ impl RingReader {
         batch: &mut Batch,
         counts: &mut Counts,
     ) -> Option<Turn> {
-        self.with_lane(lane, |lane, view| {
-            loop {
-                lane.take(view, now_ns, batch, counts);
-                let next = lane.peek(view, now_ns, counts)?;
-                if batch.is_full() || !goes_on(&next) {
-                    return Some(next);
-                }
-            }
-        })
+        self.with_lane(lane, |lane, view| lane.take_run(view, now_ns, goes_on, batch, counts))
     }
 
     /// Salvages condemned lanes whose owners are gone, as far as the batch has room.

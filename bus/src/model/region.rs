@@ -3,6 +3,7 @@
 
 use crate::atomic::{AtomicU32, AtomicU64};
 use crate::model::{self, Memory};
+use crate::record::RECORD_HEADER_BYTES;
 use crate::sys::{Advice, Errno, Fd};
 use std::sync::Arc;
 
@@ -71,6 +72,14 @@ impl Region {
     #[track_caller]
     pub fn read(&self, offset: usize, into: &mut [u8]) {
         self.memory.read(self.at(offset, into.len()), into);
+    }
+
+    #[track_caller]
+    pub fn read_header(&self, offset: usize) -> [u64; RECORD_HEADER_BYTES / 8] {
+        let mut bytes = [0; RECORD_HEADER_BYTES];
+        self.read(offset, &mut bytes);
+        let (words, _) = bytes.as_chunks::<8>();
+        std::array::from_fn(|word| u64::from_le_bytes(words[word]))
     }
 
     pub fn prefetch(&self, _: usize, _: usize) {}
