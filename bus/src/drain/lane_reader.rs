@@ -13,7 +13,7 @@ use crate::region::Region;
 use crate::sys::{self, Fd};
 
 /// So much of a record that was not read yet is asked for ahead.
-const PREFETCH_BYTES: usize = 512;
+const MAX_PREFETCH_BYTES: u64 = 512;
 /// How far ahead of the record that is copied lines are asked for, and how many at most.
 const AHEAD_BYTES: u64 = 2048;
 const MAX_AHEAD_BYTES: u64 = 1024;
@@ -156,19 +156,20 @@ impl LaneReader {
     /// Whether the producer published something since the last round.
     #[inline]
     pub(super) fn has_work(&self, control: &Control, data: &Region) -> bool {
-        let has_work = self.state == State::Sound
-            && control.tail(self.index).load(Ordering::Relaxed) != self.read;
+        let tail = control.tail(self.index).load(Ordering::Relaxed);
+        let has_work = self.state == State::Sound && tail != self.read;
         if has_work {
-            self.prefetch(data);
+            self.prefetch(data, tail);
         }
         has_work
     }
 
     /// What will be read next comes from its producer's core: that takes as long as what the reader does
-    /// until then.
+    /// until then. Not what is not published: its producer would have to fetch it back.
     #[inline]
-    fn prefetch(&self, data: &Region) {
-        data.prefetch(self.base + self.offset(self.read), PREFETCH_BYTES);
+    fn prefetch(&self, data: &Region, tail: u64) {
+        let bytes = tail.wrapping_sub(self.read).min(MAX_PREFETCH_BYTES) as usize;
+        data.prefetch(self.base + self.offset(self.read), bytes);
     }
 
     /// Whether the lane waits for its lock to be salvaged.

@@ -33,6 +33,8 @@ pub(super) struct RingReader {
     lanes: Vec<LaneReader>,
     /// Those that the round has something to look at in.
     busy: Vec<usize>,
+    /// Some lane may be condemned: else nobody need look.
+    may_be_condemned: bool,
     file: Fd,
     stat: Stat,
     crc: Crc32c,
@@ -84,6 +86,7 @@ impl RingReader {
             data,
             lanes,
             busy: Vec::new(),
+            may_be_condemned: true,
             file,
             stat,
             crc,
@@ -143,7 +146,9 @@ impl RingReader {
             file: &self.file,
             crc: self.crc,
         };
-        act(&mut self.lanes[lane], &view)
+        let result = act(&mut self.lanes[lane], &view);
+        self.may_be_condemned |= self.lanes[lane].is_condemned();
+        result
     }
 
     pub(super) fn recover(&mut self, ends: &[LaneEnd]) {
@@ -199,6 +204,9 @@ impl RingReader {
 
     /// Salvages condemned lanes whose owners are gone, as far as the batch has room.
     pub(super) fn salvage(&mut self, now_ns: u64, batch: &mut Batch, counts: &mut Counts) {
+        if !self.may_be_condemned {
+            return;
+        }
         for index in 0..self.lanes.len() {
             if !self.lanes[index].is_condemned() || batch.is_full() {
                 continue;
@@ -207,6 +215,7 @@ impl RingReader {
                 self.with_lane(index, |lane, view| lane.salvage(view, now_ns, batch, counts));
             }
         }
+        self.may_be_condemned = self.lanes.iter().any(LaneReader::is_condemned);
     }
 
     pub(super) fn release(&mut self) {
@@ -260,6 +269,7 @@ impl RingReader {
     /// Condemns lanes whose words lie though nothing was published there; between two rounds.
     pub(super) fn check_words(&mut self, counts: &mut Counts) {
         self.lanes.iter_mut().for_each(|lane| lane.check_words(&self.control, counts));
+        self.may_be_condemned = true;
     }
 
     /// Gives the file back to its user, where its mode keeps hooks out.
