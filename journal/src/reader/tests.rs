@@ -242,9 +242,13 @@ fn a_reader_in_another_thread_misses_nothing() {
         let reading = scope.spawn(|| {
             let mut reader = Reader::open(dir.path(), 1).unwrap();
             let mut read = Vec::new();
-            while read.len() < 3000 {
+            // Two minutes of pauses; what is missing then is shown below.
+            for _ in 0..120_000 {
                 read.extend(drain(&mut reader));
-                std::thread::yield_now();
+                if read.len() >= 3000 {
+                    break;
+                }
+                std::thread::sleep(std::time::Duration::from_millis(1));
             }
             (read, reader.take_skipped())
         });
