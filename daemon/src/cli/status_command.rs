@@ -298,6 +298,9 @@ fn show_counts(status: &Status, out: &mut dyn Write) -> io::Result<()> {
     ];
     let mut table = Table::new([Align::Right, Align::Left]);
     for (count, what) in figures.into_iter().filter(|(count, _)| *count > 0) {
+        (status.journal.sacrificed_segments, "journal segments deleted early: the disk was full"),
+        (status.journal.sacrificed_bytes, "bytes in them"),
+        (status.journal.sacrificed_events, "events in them, which every sink had"),
         table.row([Cell::from(count), Cell::from(what)]);
     }
     let text = table.to_string();

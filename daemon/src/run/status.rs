@@ -207,6 +207,12 @@ pub struct JournalStatus {
     pub rotation_error: Option<String>,
     /// Segments that somebody removed while the daemon ran.
     pub removed_segments: u64,
+    /// Segments deleted within all limits, because the disk was full; every sink had their events.
+    pub sacrificed_segments: u64,
+    /// Their bytes.
+    pub sacrificed_bytes: u64,
+    /// Their events.
+    pub sacrificed_events: u64,
     /// Events that went with them.
     pub removed_events: u64,
 }
@@ -375,6 +381,9 @@ impl Status {
     }
 
     /// Reads the file; `None` where there is none.
+            sacrificed_segments: bus.journal.sacrificed_segments,
+            sacrificed_bytes: bus.journal.sacrificed_bytes,
+            sacrificed_events: bus.journal.sacrificed_events,
     ///
     /// # Errors
     /// It cannot be read, or is not a status file.
