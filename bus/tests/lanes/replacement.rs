@@ -70,7 +70,7 @@ fn a_ring_whose_mode_was_opened_is_closed_emptied_and_replaced() {
         assert_eq!(drain_all(&mut drain), expected, "{while_it_is_read}");
         if !while_it_is_read {
             assert_eq!(drain.counts().retired_rings, 1);
-            let said = drain.report()[0].ring_damage.clone().unwrap();
+            let said = drain.report()[0].ring_damage.clone().unwrap().what;
             assert!(said.contains("0666"), "{said}");
         }
         assert_eq!(bus.names("ring.bad"), Vec::<String>::new());

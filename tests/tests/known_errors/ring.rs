@@ -3,6 +3,7 @@
 use std::fs::{self, OpenOptions};
 use std::os::unix::fs::{FileExt as _, PermissionsExt};
 use std::path::PathBuf;
+use std::process::Stdio;
 
 use hookring_producer::{Producer, Published};
 use hookring_tests::{Bed, make_private_dir, wait_for};
@@ -143,6 +144,16 @@ fn a_ring_whose_mode_was_opened_is_emptied_and_replaced() {
     assert_eq!(status["counts"]["retired_rings"], 1);
     let said = status["places"][0]["ring_damage"].as_str().expect("the reason");
     assert!(said.contains("0640"), "{said}");
+    // The next daemon found nothing wrong, and somebody may look only now.
+    let mut command = bed.command("hookring");
+    command.arg("run").stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+    let daemon = bed.adopt(command.spawn().expect("the daemon starts"));
+    let later = wait_for("its status", || Some(bed.status()).filter(|it| it["pid"] == daemon.id()));
+    for member in ["ring_damage", "ring_damage_at"] {
+        assert!(later["places"][0][member].is_string(), "{later}");
+        assert_eq!(later["places"][0][member], status["places"][0][member]);
+    }
+    assert_eq!(bed.hookring(&["status", "--check"]).status.code(), Some(1));
 }
 
 #[test]
