@@ -75,8 +75,8 @@ fn tail_says_that_the_journal_was_begun_anew_or_replaced_and_shows_all_of_the_ne
         command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("tail starts");
     let said = child.stderr.take().expect("its stderr");
     let mut tail = bed.adopt(child);
-    let mut lines = BufReader::new(tail.take_stdout()).lines();
-    let mut next = || number(lines.next().expect("another line").expect("text").as_bytes());
+    let mut lines = BufReader::new(tail.take_stdout());
+    let mut next = || crate::next_number(&mut lines);
     assert_eq!([next(), next(), next()], [0, 1, 2]);
     let journal = bed.path().join("journal");
     // Fewer events than were shown.
