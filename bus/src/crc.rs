@@ -232,6 +232,31 @@ mod tests {
     use proptest::prelude::*;
 
     #[test]
+    fn what_is_promised_is_one_bit_of_one_word() {
+        #[cfg(target_arch = "x86_64")]
+        let cases = [(0, 1 << 1, true), (usize::MAX, !(1 << 1), false)];
+        #[cfg(target_arch = "aarch64")]
+        let cases = [(1 << 7, 0, true), (!(1 << 7), usize::MAX, false)];
+        #[cfg(not(any(target_arch = "x86_64", target_arch = "aarch64")))]
+        let cases = [(0, 0, false), (usize::MAX, usize::MAX, false)];
+        for (hwcap, hwcap2, expected) in cases {
+            assert_eq!(is_promised(hwcap, hwcap2), expected, "{hwcap:#x}, {hwcap2:#x}");
+        }
+    }
+
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn this_machine_keeps_what_its_kernel_promises() {
+        let vector = std::fs::read("/proc/self/auxv").expect("the auxiliary vector");
+        let (words, _) = vector.as_chunks::<{ size_of::<usize>() }>();
+        let words: Vec<_> = words.iter().map(|word| usize::from_ne_bytes(*word)).collect();
+        let value = |kind| words.chunks(2).find(|entry| entry[0] == kind).map_or(0, |it| it[1]);
+        // AT_HWCAP and AT_HWCAP2.
+        let is_promised = is_promised(value(16), value(26));
+        assert!(!is_promised || detect(), "a hook would die of an instruction that is not there");
+    }
+
+    #[test]
     fn the_check_value_of_the_standard() {
         assert_eq!(Crc32c::portable().update(b"123456789").value(), 0xE306_9283);
     }

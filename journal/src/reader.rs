@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use crate::inspect;
+use crate::line::CHECKED_AT;
 use crate::scan::{SegmentScan, Step};
 use crate::segment::{self, SegmentPath};
 use crate::tail::{Batch, Chunk};
@@ -95,6 +96,18 @@ pub struct Reader {
     next: Seq,
     open: Option<OpenSegment>,
     skipped: Skipped,
+    identity: Identity,
+}
+
+/// By what a reader notices that somebody has put another journal into the directory.
+#[derive(Debug, Default)]
+struct Identity {
+    /// Number and fingerprint of the last line that was read.
+    last: Option<(Seq, u32)>,
+    /// That number stands for another event by now.
+    differs: bool,
+    /// The file that was read has lost its name, and nothing was read since then.
+    is_file_gone: bool,
 }
 
 #[derive(Debug)]
@@ -123,8 +136,8 @@ impl Reader {
     ///
     /// If the directory or a segment cannot be read.
     pub fn open(dir: &Path, from: Seq) -> Result<Reader, ReadError> {
-        let mut reader =
-            Reader { dir: dir.to_owned(), next: from, open: None, skipped: Skipped::default() };
+        let (skipped, identity) = (Skipped::default(), Identity::default());
+        let mut reader = Reader { dir: dir.to_owned(), next: from, open: None, skipped, identity };
         reader.advance()?;
         Ok(reader)
     }
@@ -143,7 +156,39 @@ impl Reader {
                 _ => break,
             }
         }
+        if let Some(line) = lines.last_line() {
+            self.identity.last = Some((lines.last, fingerprint(line)));
+            self.identity.is_file_gone = false;
+        }
         Ok(lines.into_batch())
+    }
+
+    /// Whether somebody has put another journal into the directory: a number that was read stands for
+    /// another event now. What was read from it since then is not what follows.
+    pub fn is_other_journal(&self) -> bool {
+        self.identity.differs
+    }
+
+    /// Whether the file that was read has lost its name, and the numbers of those that are there end
+    /// before what was read. That is another journal, too, if it lasts: it may be so for a moment while
+    /// a writer whose files were removed begins new ones.
+    ///
+    /// # Errors
+    ///
+    /// If the directory or a segment cannot be read.
+    pub fn is_beyond_end(&self) -> Result<bool, ReadError> {
+        let look = || {
+            Ok(inspect::is_begun(&self.dir)?
+                && inspect::last_seq(&self.dir)? < self.next.saturating_sub(1))
+        };
+        if !self.identity.is_file_gone {
+            return Ok(false);
+        }
+        look().or_else(|error: io::Error| match error.kind() {
+            // Listed, and removed meanwhile.
+            io::ErrorKind::NotFound => Ok(false),
+            _ => Err(ReadError::list(&self.dir, error)),
+        })
     }
 
     /// The number it wants next.
@@ -248,8 +293,9 @@ impl Reader {
 
     /// `true` also if the file is gone by now: the caller asks again.
     fn open_segment(&mut self, segment: &SegmentPath, end: Option<Seq>) -> Result<bool, ReadError> {
-        self.open = None;
-        match OpenSegment::open(segment, end, self.next) {
+        let before = self.open.take();
+        self.identity.is_file_gone |= before.is_some_and(|before| before.has_lost_its_name());
+        match OpenSegment::open(segment, end, self.next, &mut self.identity) {
             Ok(open) => self.open = Some(open),
             Err(error) if error.kind() == io::ErrorKind::NotFound => {}
             Err(error) => return Err(ReadError::segment(&segment.path, error)),
@@ -259,9 +305,17 @@ impl Reader {
 }
 
 impl OpenSegment {
-    fn open(segment: &SegmentPath, end: Option<Seq>, wanted: Seq) -> io::Result<OpenSegment> {
+    fn open(
+        segment: &SegmentPath,
+        end: Option<Seq>,
+        wanted: Seq,
+        known: &mut Identity,
+    ) -> io::Result<OpenSegment> {
         let mut scan = SegmentScan::open(&segment.path, segment.first)?;
         let identity = scan.identity()?;
+        if let Some((seq, crc)) = known.last.filter(|last| last.0 >= segment.first) {
+            known.differs |= find(&mut scan, seq)?.is_some_and(|found| found != crc);
+        }
         if wanted > segment.first {
             scan.seek(wanted)?;
         }
@@ -277,6 +331,32 @@ impl OpenSegment {
             Err(_) => false,
         }
     }
+
+    fn has_lost_its_name(&self) -> bool {
+        use std::os::unix::fs::MetadataExt;
+        std::fs::symlink_metadata(&self.path)
+            .map_or(true, |now| (now.dev(), now.ino()) != self.identity)
+    }
+}
+
+/// What a line is known by, in whichever segment it stands: all of it but its check sum.
+fn fingerprint(line: &[u8]) -> u32 {
+    crc32c::crc32c(&line[CHECKED_AT..])
+}
+
+/// The fingerprint of the line with this number, if a whole one stands there.
+fn find(scan: &mut SegmentScan, wanted: Seq) -> io::Result<Option<u32>> {
+    scan.seek(wanted)?;
+    loop {
+        match scan.next()? {
+            Step::Line { seq, bytes } if seq == wanted => {
+                return Ok(Some(fingerprint(scan.bytes(bytes))));
+            }
+            Step::Line { seq, .. } if seq > wanted => return Ok(None),
+            Step::End { .. } => return Ok(None),
+            Step::Line { .. } | Step::Bad { .. } => {}
+        }
+    }
 }
 
 /// Lines for a batch.
@@ -288,6 +368,8 @@ struct Gathered {
     events: usize,
     first: Seq,
     last: Seq,
+    /// Where the last line begins.
+    last_at: usize,
 }
 
 impl Gathered {
@@ -301,9 +383,16 @@ impl Gathered {
             self.first = seq;
         }
         self.last = seq;
+        self.last_at = self.bytes.len();
         self.events += 1;
         self.bytes.extend_from_slice(line);
         self.bytes.push(b'\n');
+    }
+
+    /// The last line, without its newline.
+    fn last_line(&self) -> Option<&[u8]> {
+        let line = self.bytes.get(self.last_at..)?;
+        line.strip_suffix(b"\n")
     }
 
     fn into_batch(self) -> Batch {

@@ -3,14 +3,14 @@
 
 mod bus;
 
-use bus::{Bus, Event};
+use bus::{Bus, Event, wait_for};
 use hookring_bus::names::{AGENTS, EVENTS, code};
 use hookring_bus::record::{MAX_PAYLOAD_BYTES, flag, tag};
 use std::fs::File;
 use std::io::{PipeReader, PipeWriter, Read as _, Write as _};
 use std::os::fd::AsRawFd as _;
 use std::process::{Command, Stdio};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 /// The command, for a bus.
 fn emit(bus: &Bus, args: &[&str]) -> Command {
@@ -175,9 +175,7 @@ fn a_reply_to_a_full_pipe_that_does_not_block_is_written_to_its_end() {
     let mut child = command.stdout(writer).spawn().unwrap();
     drop(command);
     // It publishes first; from then on it has nothing to do but to write.
-    while bus.events().is_empty() {
-        std::thread::sleep(Duration::from_millis(5));
-    }
+    wait_for("its event", || (!bus.events().is_empty()).then_some(()));
     let mut said = String::new();
     reader.read_to_string(&mut said).unwrap();
     assert!(said[before..] == reply, "{} of {} bytes", said.len() - before, reply.len());
@@ -195,17 +193,7 @@ fn a_reply_to_a_full_pipe_that_blocks_does_not_hang_the_hook() {
         let mut command = emit(&bus, &["--reply", &"r".repeat(10_000)]);
         let mut child = command.stdout(writer.try_clone().unwrap()).spawn().unwrap();
         // Nobody reads: without a deadline, this does not return.
-        let deadline = Instant::now() + Duration::from_secs(60);
-        let status = loop {
-            match child.try_wait().unwrap() {
-                None if Instant::now() > deadline => {
-                    child.kill().unwrap();
-                    panic!("the hook hangs");
-                }
-                None => std::thread::sleep(Duration::from_millis(20)),
-                Some(status) => break status,
-            }
-        };
+        let status = wait_for("the hook to end", || child.try_wait().unwrap());
         assert_eq!(status.code(), Some(0));
         writer.flush().unwrap();
     }

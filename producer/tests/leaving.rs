@@ -3,10 +3,9 @@
 
 mod bus;
 
-use bus::{Bus, drain_all, in_child, payloads};
+use bus::{Bus, drain_all, in_child, payloads, wait_for, wait_until_no_ring_is_retired};
 use hookring_producer::{Producer, PublishError, Published};
 use std::sync::{Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
 
 /// A forked child has every descriptor of this process, so that a reader which another test drops
 /// meanwhile would live on in it.
@@ -56,12 +55,10 @@ fn a_producer_that_lives_on_moves_it_by_itself_and_keeps_the_order() {
     publish(&mut producer, &mut sent, 1);
     drop(drain);
     let mut drain = bus.drain();
-    let mut found = Vec::new();
-    while found.is_empty() {
+    let mut found = wait_for("the events to be moved", || {
         publish(&mut producer, &mut sent, 1);
-        found.extend(payloads(&drain_all(&mut drain)));
-        std::thread::sleep(Duration::from_millis(5));
-    }
+        Some(payloads(&drain_all(&mut drain))).filter(|found| !found.is_empty())
+    });
     publish(&mut producer, &mut sent, 3);
     found.extend(payloads(&drain_all(&mut drain)));
     assert_eq!(found, sent);
@@ -95,10 +92,7 @@ fn once_the_daemon_has_taken_everything_the_producer_goes_to_the_new_ring() {
     assert_eq!(drain.report()[0].locked_lanes, 1, "in the newest ring");
     found.extend(payloads(&drain_all(&mut drain)));
     assert_eq!(found, sent);
-    while drain.report()[0].retired_rings > 0 {
-        drain.maintain();
-        assert!(drain_all(&mut drain).is_empty());
-    }
+    wait_until_no_ring_is_retired(&mut drain);
 }
 
 #[test]
@@ -121,6 +115,7 @@ fn what_overflows_from_a_removed_ring_comes_behind_what_is_in_it() {
             if published == Published::Spool {
                 break;
             }
+            assert!(sent.len() < 1000, "the lane is never full");
         }
         assert!(payloads(&drain_all(&mut drain)) == sent, "all of them, in their order");
     }
@@ -141,9 +136,11 @@ fn a_host_that_closed_the_descriptors_before_the_ring_was_removed_loses_nothing(
             // SAFETY: the child uses none of the descriptors that are open now.
             assert_eq!(unsafe { libc::syscall(libc::SYS_close_range, 3u32, u32::MAX, 0u32) }, 0);
             std::fs::remove_file(bus.ring()).unwrap();
-            while !ends_at_once && !bus.ring().exists() {
-                publish(&mut producer, &mut sent, 1);
-                std::thread::sleep(Duration::from_millis(5));
+            if !ends_at_once {
+                wait_for("a new ring", || {
+                    publish(&mut producer, &mut sent, 1);
+                    bus.ring().exists().then_some(())
+                });
             }
             drop(producer);
             std::fs::write(&list, sent.join("\n")).unwrap();

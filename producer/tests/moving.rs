@@ -3,11 +3,10 @@
 
 mod bus;
 
-use bus::{Bus, drain_all, in_child, payloads};
+use bus::{Bus, drain_all, in_child, payloads, wait_for, wait_until_no_ring_is_retired};
 use hookring_bus::record::{MAX_PAYLOAD_BYTES, flag};
 use hookring_producer::{Event, OpenError, Producer, PublishError, Published};
 use std::process::exit;
-use std::time::Duration;
 
 fn texts(count: usize) -> Vec<String> {
     (0..count).map(|i| format!("event {i}")).collect()
@@ -25,6 +24,7 @@ fn a_full_lane_overflows_into_the_spool_and_order_is_kept() {
         let published = producer.publish(payload(sent).as_bytes()).unwrap();
         spooled += usize::from(published == Published::Spool);
         sent += 1;
+        assert!(sent < 1000, "the lane is never full");
     }
     let events = drain_all(&mut drain);
     assert_eq!(payloads(&events), (0..sent).map(payload).collect::<Vec<_>>());
@@ -62,10 +62,7 @@ fn a_retired_ring_is_left_for_the_new_one() {
         assert_eq!(producer.publish(text.as_bytes()).unwrap(), Published::Ring);
     }
     assert_eq!(payloads(&drain_all(&mut drain)), texts);
-    while drain.report()[0].retired_rings > 0 {
-        drain.maintain();
-        assert!(drain_all(&mut drain).is_empty());
-    }
+    wait_until_no_ring_is_retired(&mut drain);
 }
 
 #[test]
@@ -76,12 +73,12 @@ fn without_a_daemon_a_removed_ring_is_noticed_within_a_second_or_so() {
     producer.publish(sent[0].as_bytes()).unwrap();
     std::fs::remove_file(bus.ring()).unwrap();
     // The producer looks once a second, and makes a new ring.
-    while !bus.ring().exists() {
+    wait_for("a new ring", || {
         let text = format!("event {}", sent.len());
         producer.publish(text.as_bytes()).unwrap();
         sent.push(text);
-        std::thread::sleep(Duration::from_millis(5));
-    }
+        bus.ring().exists().then_some(())
+    });
     let events = bus.events();
     assert_eq!(payloads(&events), sent);
     assert!(events[0].is_spooled);
@@ -258,17 +255,18 @@ fn what_a_host_closed_is_opened_again_before_it_is_needed() {
         let mut publish = || {
             texts.push(format!("event {}", texts.len()));
             producer.publish(texts.last().unwrap().as_bytes()).unwrap();
-            std::thread::sleep(Duration::from_millis(5));
         };
-        // SAFETY: a number only.
-        while unsafe { libc::fcntl(3, libc::F_GETFD) } < 0 {
+        wait_for("the ring to be opened again", || {
             publish();
-        }
+            // SAFETY: a number only.
+            (unsafe { libc::fcntl(3, libc::F_GETFD) } >= 0).then_some(())
+        });
         // Without the descriptor nobody could tell whether a daemon still reads the removed ring.
         std::fs::remove_file(bus.ring()).unwrap();
-        while !bus.ring().exists() {
+        wait_for("a new ring", || {
             publish();
-        }
+            bus.ring().exists().then_some(())
+        });
         std::fs::write(&sent, texts.join("\n")).unwrap();
     });
     let sent = std::fs::read_to_string(&sent).unwrap();
@@ -325,10 +323,10 @@ fn an_event_that_is_lost_where_nothing_counts_says_so() {
     std::fs::remove_dir_all(&dir).unwrap();
     std::fs::write(&dir, "a file").unwrap();
     // Until it has noticed that its ring is gone.
-    while producer.has_lane() {
+    wait_for("the producer to leave", || {
         let _ = producer.publish(b"x".as_slice());
-        std::thread::sleep(std::time::Duration::from_millis(5));
-    }
+        (!producer.has_lane()).then_some(())
+    });
     let error = producer.publish(b"lost".as_slice()).unwrap_err();
     assert!(matches!(error, PublishError::Spool { is_counted: false, .. }));
     assert!(error.to_string().contains("not counted"), "{error}");

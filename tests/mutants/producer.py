@@ -191,6 +191,13 @@ MUTATIONS = [
     ),
     # The hook command.
     Mutation(
+        "a hook takes an instruction that the kernel did not promise",
+        "bus/src/crc.rs",
+        "hwcap2 & X86_HWCAP2_FSGSBASE != 0",
+        "hwcap2 & X86_HWCAP2_FSGSBASE == 0",
+        bus("crc::"),
+    ),
+    Mutation(
         "a hook that is switched off leaves its input unread",
         "producer/src/emit/main.rs",
         "        None => stdin::read_to_end(buffer, started_ns),",
@@ -222,6 +229,14 @@ MUTATIONS = [
 ]
 
 EQUIVALENT = [
+    Equivalent(
+        "the static hook takes the portable CRC whatever the kernel promises",
+        "producer/src/emit/start.rs",
+        "has_crc: crc::is_promised(hwcap, hwcap2)",
+        "the hook built with std, as here, has another start; of the static one "
+        "`a_hook_takes_the_crc_instruction_where_the_kernel_promises_it_and_nowhere_else` in "
+        "tests/tests/every_instruction/crc.rs notices it",
+    ),
     Equivalent(
         "a reply that nobody reads kills the hook",
         "producer/src/emit/main.rs",

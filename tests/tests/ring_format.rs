@@ -147,7 +147,11 @@ fn drain_beside(bed: &Bed, publishers: Vec<Publisher>) -> (Vec<Got>, Vec<Vec<Val
     let mut all = Vec::new();
     let threads: Vec<_> = publishers.into_iter().map(thread::spawn).collect();
     while !threads.iter().all(thread::JoinHandle::is_finished) {
-        all.extend(drain_some(&mut drain));
+        all.extend(wait_for("an event, or the publishers' end", || {
+            let got = drain_some(&mut drain);
+            let is_over = threads.iter().all(thread::JoinHandle::is_finished);
+            (is_over || !got.is_empty()).then_some(got)
+        }));
     }
     all.extend(drain_all(&mut drain));
     let counts = drain.counts();

@@ -28,7 +28,7 @@ mod turn;
 pub use batch::{Batch, LaneEnd, Origin, Record};
 pub use look::look;
 pub use places::Options;
-pub use report::{OpenError, PlaceReport};
+pub use report::{OpenError, PlaceReport, RingDamage};
 
 use crate::atomic::{Ordering, fence};
 use crate::doorbell;

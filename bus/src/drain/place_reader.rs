@@ -6,7 +6,7 @@ use super::batch::LaneEnd;
 use super::journaled::Journaled;
 use super::not_rings::{is_something_else, open_to_user, put_away, remove_unmade};
 use super::places::Options;
-use super::report::{OpenError, PlaceReport};
+use super::report::{OpenError, PlaceReport, RingDamage};
 use super::ring_reader::{ReadError, RingReader};
 use super::salvage_reader::SalvageReader;
 use super::spool_reader::{MAX_STUCK, MAX_UNREADABLE, SpoolReader};
@@ -30,7 +30,7 @@ pub(super) struct PlaceReader {
     pub(super) refused: Option<Refused>,
     pub(super) ring: Option<RingReader>,
     ring_error: Option<String>,
-    ring_damage: Option<String>,
+    ring_damage: Option<RingDamage>,
     /// Events that producers of rings that are gone dropped.
     dropped_before: u64,
     pub(super) spool: Option<SpoolReader>,
@@ -218,7 +218,8 @@ impl PlaceReader {
             let Err(error) = self.open_old_ring(&name, uid, counts) else { continue };
             self.is_old_ring_left = true;
             if let ReadError::Ring(error) = error {
-                self.ring_damage = Some(format!("{name} cannot be emptied: {error}"));
+                self.ring_damage =
+                    Some(RingDamage::now(format!("{name} cannot be emptied: {error}")));
             }
         }
     }
@@ -241,7 +242,7 @@ impl PlaceReader {
                 }
                 Err(ReadError::Ring(RingError::Layout(error))) => {
                     self.salvaged.push(set_aside(dir, &file, uid)?);
-                    self.ring_damage = Some(error.to_string());
+                    self.ring_damage = Some(RingDamage::now(error.to_string()));
                 }
                 Err(error) => return Err(error),
             }
@@ -270,7 +271,8 @@ impl PlaceReader {
                 Ok(mut ring) => {
                     // Another size, another boot, already retired by a daemon that died, or open to
                     // others, who may have it mapped.
-                    self.ring_damage = ring.damage().or(self.ring_damage.take());
+                    self.ring_damage =
+                        ring.damage().map(RingDamage::now).or(self.ring_damage.take());
                     ring.retire();
                     counts.retired_rings += 1;
                     let name = create::old_name(&ring.bus());
@@ -305,7 +307,7 @@ impl PlaceReader {
                         _ => put_away(dir, RING, RING_BAD),
                     }
                     counts.retired_rings += 1;
-                    self.ring_damage = Some(error.to_string());
+                    self.ring_damage = Some(RingDamage::now(error.to_string()));
                 }
             }
             let geometry = create::geometry(options.lanes, options.lane_bytes);
@@ -332,7 +334,7 @@ impl PlaceReader {
         if named && damage.is_none() && fits(ring, options) {
             return ring.check_words(counts);
         }
-        self.ring_damage = damage.or(self.ring_damage.take());
+        self.ring_damage = damage.map(RingDamage::now).or(self.ring_damage.take());
         if named {
             let _ = sys::rename(dir, RING, &create::old_name(&ring.bus()));
         }

@@ -46,6 +46,21 @@ impl std::fmt::Display for Refused {
     }
 }
 
+/// What was wrong with a ring.
+#[derive(Clone, Debug)]
+pub struct RingDamage {
+    /// In words.
+    pub what: String,
+    /// When it was found last, Unix time.
+    pub at_ns: u64,
+}
+
+impl RingDamage {
+    pub(super) fn now(what: String) -> RingDamage {
+        RingDamage { what, at_ns: crate::sys::realtime_ns() }
+    }
+}
+
 /// What stands in one place, for people and programs.
 #[derive(Clone, Debug, Default)]
 pub struct PlaceReport {
@@ -56,7 +71,7 @@ pub struct PlaceReport {
     /// Why it has no ring, if it should have one.
     pub ring_error: Option<String>,
     /// What was wrong with the last ring that was replaced for damage.
-    pub ring_damage: Option<String>,
+    pub ring_damage: Option<RingDamage>,
     /// Why it has no spool.
     pub spool_error: Option<String>,
     /// Why entries of its spool wait.

@@ -11,6 +11,8 @@ use std::time::{Duration, Instant};
 const ROUNDS: u32 = 120_000;
 /// No producer lets the reader sleep for so long, but one whose wake was lost.
 const LIMIT: Duration = Duration::from_secs(120);
+/// Longer than the reader waits for a wake: it is the one to say what went wrong.
+const PARENT_LIMIT: Duration = Duration::from_secs(2 * LIMIT.as_secs());
 /// Where a child process finds the memory that it shares with this one.
 const VARIABLE: &str = "HOOKRING_TEST_BARRIER";
 
@@ -77,7 +79,9 @@ fn produce(shared: &Shared) {
         } else {
             doorbell::ring(shared.bell())
         };
+        let start = Instant::now();
         while shared.head().load(Ordering::Acquire) < round {
+            assert!(start.elapsed() < PARENT_LIMIT, "the reader of round {round} is gone");
             std::hint::spin_loop();
         }
     }

@@ -14,6 +14,12 @@ use hookring_bus::sys::{self, Open};
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{FileExt, PermissionsExt};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+/// How often a condition is looked at before its test fails, and the pause after each look: two minutes.
+/// Counted and not measured, so that a test that was itself stopped for a while gives up no sooner.
+const LOOKS: usize = 120_000;
+const PAUSE: Duration = Duration::from_millis(1);
 
 /// A bus in a directory of its own.
 pub(crate) struct Bus {
@@ -149,6 +155,26 @@ pub(crate) fn publish(lane: &mut OwnedLane, payload: &[u8]) {
 
 pub(crate) fn noise(bytes: usize) -> Vec<u8> {
     (0..bytes as u32).map(|i| (i.wrapping_mul(2_654_435_761) >> 24) as u8).collect()
+}
+
+/// Waits until `check` gives something, or fails the test.
+pub(crate) fn wait_for<T>(what: &str, mut check: impl FnMut() -> Option<T>) -> T {
+    for _ in 0..LOOKS {
+        if let Some(found) = check() {
+            return found;
+        }
+        std::thread::sleep(PAUSE);
+    }
+    panic!("gave up waiting for {what}");
+}
+
+/// Drains and looks after the bus until every retired ring is gone.
+pub(crate) fn wait_until_no_ring_is_retired(drain: &mut Drain) {
+    wait_for("the retired rings to go", || {
+        drain.maintain();
+        drain_all(drain);
+        (drain.report()[0].retired_rings == 0).then_some(())
+    });
 }
 
 /// Everything that can be drained, as text.

@@ -1,6 +1,6 @@
 //! One reader at a time, and what the next one finds.
 
-use crate::bus::{Bus, drain_all, publish};
+use crate::bus::{Bus, drain_all, publish, wait_for};
 use hookring_bus::drain::{Drain, LaneEnd, MAX_BATCH_BYTES, OpenError, Origin};
 use std::collections::BTreeMap;
 use std::io::ErrorKind;
@@ -19,7 +19,7 @@ fn what_was_not_released_is_found_again_and_what_was_journaled_is_not() {
     let mut ends = Vec::new();
     let mut spooled = BTreeMap::new();
     let mut taken = Vec::new();
-    while taken.len() < 6 {
+    wait_for("all six events", || {
         for record in drain.next_batch().records() {
             taken.push(String::from_utf8_lossy(record.payload).into_owned());
             match record.origin {
@@ -27,7 +27,8 @@ fn what_was_not_released_is_found_again_and_what_was_journaled_is_not() {
                 Origin::Spool(name) => drop(spooled.insert(name.to_string(), record.header.id)),
             }
         }
-    }
+        (taken.len() >= 6).then_some(())
+    });
     drop(drain);
     // Nothing was released: a reader without a journal gets everything again.
     let mut again = bus.drain();
@@ -156,18 +157,17 @@ struct BusyFile {
 impl BusyFile {
     fn new(path: PathBuf) -> BusyFile {
         std::fs::copy("/bin/sh", &path).unwrap();
-        loop {
+        let program = wait_for("the copy's descriptor to be closed", || {
             let mut program = Command::new(&path);
             program.arg0("sh").args(["-c", "read line"]).stdin(Stdio::piped());
             match program.spawn() {
-                Ok(program) => return BusyFile { path, program },
-                // A process that another test is starting just now has the copy's descriptor.
-                Err(error) if error.kind() == ErrorKind::ExecutableFileBusy => {
-                    std::thread::yield_now();
-                }
+                Ok(program) => Some(program),
+                // A process that another test is starting just now has it.
+                Err(error) if error.kind() == ErrorKind::ExecutableFileBusy => None,
                 Err(error) => panic!("{error}"),
             }
-        }
+        });
+        BusyFile { path, program }
     }
 }
 

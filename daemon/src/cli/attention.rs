@@ -23,12 +23,15 @@ pub(super) fn needs_attention(status: &Status, now: Timestamp) -> Vec<String> {
     let config_error = status.config_error.as_ref().map(config_problem);
     let said = [journal.paused.clone(), rotation_error, config_error];
     let places = status.places.iter().flat_map(place_problems);
-    let drops = status.places.iter().map(|place| drops(place, status.started, now));
+    let losses = status
+        .places
+        .iter()
+        .flat_map(|place| [damage(place, now), drops(place, status.started, now)]);
     let sinks = status
         .sinks
         .iter()
         .flat_map(|sink| [sink_problem(sink, now), lost(sink, status.started, now)]);
-    said.into_iter().chain(places).chain(drops).chain(sinks).flatten().collect()
+    said.into_iter().chain(places).chain(losses).chain(sinks).flatten().collect()
 }
 
 /// A configuration that the daemon refused, with its first errors.
@@ -48,10 +51,9 @@ pub(super) fn config_problem(report: &ConfigReport) -> String {
     text
 }
 
-fn place_problems(place: &PlaceStatus) -> [Option<String>; 4] {
+fn place_problems(place: &PlaceStatus) -> [Option<String>; 3] {
     [
         ("has no ring", &place.ring_error),
-        ("had a ring that was replaced", &place.ring_damage),
         ("has no spool", &place.spool_error),
         ("has a spool that is held up", &place.spool_held_up),
     ]
@@ -89,6 +91,16 @@ fn lost(sink: &SinkStatus, started: Timestamp, now: Timestamp) -> Option<String>
         ago(last, now),
         numbers.join(", ")
     ))
+}
+
+/// A ring that was replaced. What it held was taken as far as it was whole, and nothing is left to be
+/// mended: it is told for a day, so that a check that runs once a day tells of it, by whichever daemon.
+fn damage(place: &PlaceStatus, now: Timestamp) -> Option<String> {
+    let what = place.ring_damage.as_ref()?;
+    let at = place.ring_damage_at?;
+    let path = &place.path;
+    (since(at, now) < NEWS)
+        .then(|| format!("{path} had a ring that was replaced {}: {what}", ago(at, now)))
 }
 
 fn drops(place: &PlaceStatus, started: Timestamp, now: Timestamp) -> Option<String> {

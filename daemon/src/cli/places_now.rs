@@ -23,7 +23,6 @@ pub fn look(paths: &Paths, said: &[PlaceStatus]) -> Vec<PlaceStatus> {
     let with_what_was_said = |now: PlaceStatus| {
         let Some(said) = said.iter().find(|said| said.path == now.path) else { return now };
         let now = PlaceStatus {
-            ring_damage: said.ring_damage.clone(),
             stuck_spool_entries: said.stuck_spool_entries,
             dropped_events: now.dropped_events.max(said.dropped_events),
             ..now

@@ -99,7 +99,7 @@ impl Look {
         } else if !self.running {
             places_now::show(&status.places, out)?;
         }
-        show_drops(status, out)?;
+        show_losses(status, out)?;
         if self.is_said {
             if !self.running {
                 let age = human_duration(since(status.updated));
@@ -200,13 +200,18 @@ fn show_places(status: &Status, out: &mut dyn Write) -> io::Result<()> {
     write!(out, "\n{table}")
 }
 
-/// How old the drops are that the table counts.
-fn show_drops(status: &Status, out: &mut dyn Write) -> io::Result<()> {
+/// How old the drops are that the table counts, and the last damage.
+fn show_losses(status: &Status, out: &mut dyn Write) -> io::Result<()> {
     for place in status.places.iter().filter(|place| place.dropped_events > 0) {
         let (path, since) = (printable(&place.path), dropped_since(place));
         let at = place.dropped_at.map(|at| format!(", the last found at {at:.0}"));
         let (events, at) = (place.dropped_events, at.unwrap_or_default());
         writeln!(out, "{FAINT}{path}: {events} dropped {since}{at}{FAINT:#}")?;
+    }
+    for place in &status.places {
+        let (Some(what), Some(at)) = (&place.ring_damage, place.ring_damage_at) else { continue };
+        let (path, what) = (printable(&place.path), printable(what));
+        writeln!(out, "{FAINT}{path}: a damaged ring was replaced at {at:.0}: {what}{FAINT:#}")?;
     }
     Ok(())
 }
@@ -293,6 +298,9 @@ fn show_counts(status: &Status, out: &mut dyn Write) -> io::Result<()> {
         (status.journal.cut_bytes, "bytes cut off behind the journal's last whole line"),
         (status.journal.sync_errors, "failed syncs of the journal"),
         (status.journal.pauses, "times the journal could take nothing"),
+        (status.journal.sacrificed_segments, "journal segments deleted early: the disk was full"),
+        (status.journal.sacrificed_bytes, "bytes in them"),
+        (status.journal.sacrificed_events, "events in them, which every sink had"),
         (status.journal.removed_segments, "journal segments that somebody removed"),
         (status.journal.removed_events, "events that went with them"),
     ];

@@ -18,6 +18,8 @@ use crate::paths::Paths;
 
 /// How often the journal is looked at while it does not grow: soon enough for a person.
 const POLL: Duration = Duration::from_millis(100);
+/// At so many looks in a row the journal must be another one to be taken for that: about a second.
+const OTHER_LOOKS: u32 = 10;
 const BATCH_EVENTS: usize = 1000;
 const BATCH_BYTES: usize = 1 << 20;
 
@@ -48,8 +50,17 @@ pub fn tail(
     let zone = if args.utc { TimeZone::UTC } else { TimeZone::system() };
     let mut view = View::new(zone, io::stdout().is_terminal());
     let mut reader = Reader::open(&paths.journal, begin(args.lines, &filter, paths)?)?;
+    let mut other_looks = 0;
     loop {
         let batch = reader.next_batch(BATCH_EVENTS, BATCH_BYTES)?;
+        let is_beyond_end = batch.is_empty() && reader.is_beyond_end()?;
+        other_looks = if is_beyond_end { other_looks + 1 } else { 0 };
+        if reader.is_other_journal() || other_looks >= OTHER_LOOKS {
+            say_skipped(reader.take_skipped().bad_lines, err)?;
+            say_other_journal(paths, err)?;
+            (reader, other_looks) = (Reader::open(&paths.journal, OLDEST)?, 0);
+            continue;
+        }
         for line in batch.lines().filter(|line| filter.passes(*line).unwrap_or(false)) {
             let written = if args.json {
                 out.write_all(line.bytes).and_then(|()| out.write_all(b"\n"))
@@ -71,6 +82,16 @@ pub fn tail(
             }
         }
     }
+}
+
+/// Says that what follows begins with a low number again, which nobody who follows expects.
+fn say_other_journal(paths: &Paths, err: &mut dyn Write) -> io::Result<()> {
+    let dir = paths.journal.display();
+    writeln!(
+        err,
+        "{WARNING}the journal {dir} was begun anew or replaced{WARNING:#}; what is in it now follows \
+         from its oldest event on"
+    )
 }
 
 /// Says how many damaged lines were passed over, if any were.

@@ -325,7 +325,7 @@ fn first_status(paths: &Paths, config: &Config) -> Status {
         ..Status::default()
     };
     status.journal.path = paths.journal.display().to_string();
-    // Of what was dropped before, only the last daemon knows when. One that cannot be read says
+    // Of what was dropped or damaged before, only the last daemon knows when. One that cannot be read says
     // nothing, and is replaced.
     if let Ok(Some(last)) = Status::read(&paths.status_file) {
         status.places = last.places;

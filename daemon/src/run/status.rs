@@ -9,7 +9,7 @@ use std::path::Path;
 use std::time::SystemTime;
 
 use hdrhistogram::Histogram;
-use hookring_bus::drain::{Counts, PlaceReport};
+use hookring_bus::drain::{Counts, PlaceReport, RingDamage};
 use hookring_journal::Lost;
 use hookring_sinks::{SinkState, SinkStats};
 use jiff::Timestamp;
@@ -150,6 +150,8 @@ pub struct PlaceStatus {
     pub ring_error: Option<String>,
     /// What was wrong with the last ring that was replaced for damage.
     pub ring_damage: Option<String>,
+    /// When that was found, by whichever daemon.
+    pub ring_damage_at: Option<Timestamp>,
     /// Why it has no spool.
     pub spool_error: Option<String>,
     /// Why entries of its spool wait.
@@ -205,6 +207,12 @@ pub struct JournalStatus {
     pub pauses: u64,
     /// Why no new segment can be begun; the current one grows meanwhile.
     pub rotation_error: Option<String>,
+    /// Segments deleted within all limits, because the disk was full; every sink had their events.
+    pub sacrificed_segments: u64,
+    /// Their bytes.
+    pub sacrificed_bytes: u64,
+    /// Their events.
+    pub sacrificed_events: u64,
     /// Segments that somebody removed while the daemon ran.
     pub removed_segments: u64,
     /// Events that went with them.
@@ -287,7 +295,8 @@ impl From<&PlaceReport> for PlaceStatus {
             path: report.path.clone(),
             refused: report.refused.clone(),
             ring_error: report.ring_error.clone(),
-            ring_damage: report.ring_damage.clone(),
+            ring_damage: report.ring_damage.as_ref().map(|damage| damage.what.clone()),
+            ring_damage_at: report.ring_damage.as_ref().and_then(found_at),
             spool_error: report.spool_error.clone(),
             spool_held_up: report.spool_held_up.clone(),
             lanes: report.lanes,
@@ -305,9 +314,13 @@ impl From<&PlaceReport> for PlaceStatus {
     }
 }
 
+fn found_at(damage: &RingDamage) -> Option<Timestamp> {
+    Timestamp::from_nanosecond(damage.at_ns.into()).ok()
+}
+
 impl PlaceStatus {
-    /// With what was known `before` of when events were dropped here. The bus counts them, and does
-    /// not say when.
+    /// With what was known `before`, by an earlier daemon perhaps: of the last damage, and of when
+    /// events were dropped here. The bus counts those, and does not say when.
     pub(crate) fn after(self, before: &[PlaceStatus], now: Timestamp) -> PlaceStatus {
         let known = before.iter().find(|before| before.path == self.path);
         let dropped_before = known.map_or(0, |before| before.dropped_events);
@@ -322,7 +335,12 @@ impl PlaceStatus {
         } else {
             known.and_then(|before| before.dropped_at)
         };
-        PlaceStatus { dropped_since, dropped_at, ..self }
+        let earlier = known.filter(|_| self.ring_damage.is_none());
+        let (ring_damage, ring_damage_at) = match earlier {
+            Some(before) => (before.ring_damage.clone(), before.ring_damage_at),
+            None => (self.ring_damage, self.ring_damage_at),
+        };
+        PlaceStatus { ring_damage, ring_damage_at, dropped_since, dropped_at, ..self }
     }
 }
 
@@ -363,6 +381,9 @@ impl Status {
             paused: bus.journal_paused.clone(),
             pauses: bus.journal_pauses,
             rotation_error: bus.rotation_error.clone(),
+            sacrificed_segments: bus.journal.sacrificed_segments,
+            sacrificed_bytes: bus.journal.sacrificed_bytes,
+            sacrificed_events: bus.journal.sacrificed_events,
             removed_segments: bus.journal.removed_segments,
             removed_events: bus.journal.removed_events,
         };

@@ -129,7 +129,8 @@ fn it_waits_for_the_next_event_and_ends_with_the_journal() {
     let dir = tempfile::tempdir().unwrap();
     let (mut journal, _) = open(dir.path());
     let mut feed = feed(&journal, OLDEST);
-    std::thread::scope(|scope| {
+    // The journal goes with the closure, and ends the reader, if writing it fails.
+    std::thread::scope(move |scope| {
         let reading = scope.spawn(move || {
             let mut read = Vec::new();
             while let Some(batch) = feed.next(3, 1 << 20, Duration::MAX).unwrap() {

@@ -235,6 +235,48 @@ fn a_repair_under_a_reader_costs_it_nothing() {
 }
 
 #[test]
+fn another_journal_in_the_directory_is_noticed_and_the_same_one_in_other_files_is_not() {
+    let home = tempfile::tempdir().unwrap();
+    let dir = home.path().join("journal");
+    let journal_of = |name: &str, numbers: std::ops::RangeInclusive<u64>| {
+        let (mut journal, _) = open(&home.path().join(name));
+        for n in numbers {
+            stage(&mut journal, n);
+        }
+        journal.commit().unwrap();
+        journal
+    };
+    let mut journal = journal_of("journal", 1..=3);
+    let mut reader = Reader::open(&dir, 1).unwrap();
+    let known = |reader: &Reader| (reader.is_other_journal(), reader.is_beyond_end().unwrap());
+    assert_eq!(drain(&mut reader), pairs(1..=3));
+    // Rotation, and retention behind it.
+    journal.rotate(&[], &[]).unwrap();
+    std::fs::remove_file(dir.join(file_name(1))).unwrap();
+    assert_eq!((drain(&mut reader), known(&reader)), (vec![], (false, false)));
+    stage(&mut journal, 4);
+    journal.commit().unwrap();
+    assert_eq!((drain(&mut reader), known(&reader)), (pairs(4..=4), (false, false)));
+    // The same lines in another segment's file, with other check sums.
+    std::fs::rename(&dir, home.path().join("aside")).unwrap();
+    journal.sync().unwrap_err();
+    journal.rotate(&[], &[]).unwrap();
+    assert_eq!((drain(&mut reader), known(&reader)), (vec![], (false, false)));
+    drop(journal);
+    // Nothing is no other journal.
+    std::fs::remove_dir_all(&dir).unwrap();
+    assert_eq!((drain(&mut reader), known(&reader)), (vec![], (false, false)));
+    drop(journal_of("short", 1..=2));
+    std::fs::rename(home.path().join("short"), &dir).unwrap();
+    assert_eq!((drain(&mut reader), known(&reader)), (vec![], (false, true)));
+    std::fs::remove_dir_all(&dir).unwrap();
+    drop(journal_of("long", 11..=16));
+    std::fs::rename(home.path().join("long"), &dir).unwrap();
+    drain(&mut reader);
+    assert!(reader.is_other_journal(), "its fourth event is another one");
+}
+
+#[test]
 fn a_reader_in_another_thread_misses_nothing() {
     let dir = tempfile::tempdir().unwrap();
     let (mut journal, _) = open(dir.path());
@@ -242,9 +284,13 @@ fn a_reader_in_another_thread_misses_nothing() {
         let reading = scope.spawn(|| {
             let mut reader = Reader::open(dir.path(), 1).unwrap();
             let mut read = Vec::new();
-            while read.len() < 3000 {
+            // Two minutes of pauses; what is missing then is shown below.
+            for _ in 0..120_000 {
                 read.extend(drain(&mut reader));
-                std::thread::yield_now();
+                if read.len() >= 3000 {
+                    break;
+                }
+                std::thread::sleep(std::time::Duration::from_millis(1));
             }
             (read, reader.take_skipped())
         });

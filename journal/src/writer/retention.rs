@@ -62,6 +62,11 @@ impl Journal {
         if !self.older.is_empty() && self.numbers_of_oldest().last < needed {
             self.delete_oldest(needed, &mut retained)?;
         }
+        for Deleted { numbers, bytes } in &retained.deleted {
+            self.counters.sacrificed_segments += 1;
+            self.counters.sacrificed_bytes += bytes;
+            self.counters.sacrificed_events += numbers.last - numbers.first + 1;
+        }
         Ok(retained)
     }
 

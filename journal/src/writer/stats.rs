@@ -52,6 +52,12 @@ pub struct Stats {
     pub deleted_segments: u64,
     /// Their bytes.
     pub deleted_bytes: u64,
+    /// Segments among them that were deleted within the limits, because the disk was full.
+    pub sacrificed_segments: u64,
+    /// Their bytes.
+    pub sacrificed_bytes: u64,
+    /// Their numbers.
+    pub sacrificed_events: u64,
     /// Segments that somebody else removed while the journal was open.
     pub removed_segments: u64,
     /// Numbers that went with them; what was written again is not among them.
@@ -88,6 +94,9 @@ impl Journal {
             cut_bytes: counters.cut_bytes,
             deleted_segments: counters.deleted_segments,
             deleted_bytes: counters.deleted_bytes,
+            sacrificed_segments: counters.sacrificed_segments,
+            sacrificed_bytes: counters.sacrificed_bytes,
+            sacrificed_events: counters.sacrificed_events,
             removed_segments: counters.removed_segments,
             removed_events: counters.removed_events,
             given_up_events: counters.given_up_events,
@@ -110,6 +119,9 @@ pub(super) struct Counters {
     pub(super) cut_bytes: u64,
     pub(super) deleted_segments: u64,
     pub(super) deleted_bytes: u64,
+    pub(super) sacrificed_segments: u64,
+    pub(super) sacrificed_bytes: u64,
+    pub(super) sacrificed_events: u64,
     pub(super) removed_segments: u64,
     pub(super) removed_events: u64,
     pub(super) given_up_events: u64,

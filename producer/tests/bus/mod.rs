@@ -8,6 +8,12 @@ use hookring_producer::Producer;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+/// How often a condition is looked at before its test fails, and the pause after each look: two minutes.
+/// Counted and not measured, so that a test that was itself stopped for a while gives up no sooner.
+const LOOKS: usize = 24_000;
+const PAUSE: Duration = Duration::from_millis(5);
 
 /// The directory; it goes with this value.
 pub(crate) struct Bus {
@@ -43,14 +49,11 @@ impl Bus {
     pub(crate) fn drain(&self) -> Drain {
         let dir = self.path().as_os_str().as_bytes();
         let places = Places::new(Some(dir), sys::effective_uid());
-        loop {
-            match Drain::open(&places, Options::default()) {
-                // A process that another test is starting just now has the last reader's lock, until
-                // it is another program.
-                Err(OpenError::Busy(_)) => std::thread::yield_now(),
-                opened => return opened.unwrap(),
-            }
-        }
+        wait_for("the last reader's lock", || match Drain::open(&places, Options::default()) {
+            // A process that another test is starting just now has it, until it is another program.
+            Err(OpenError::Busy(_)) => None,
+            opened => Some(opened.unwrap()),
+        })
     }
 
     pub(crate) fn producer(&self) -> Producer {
@@ -63,6 +66,27 @@ impl Bus {
     pub(crate) fn events(&self) -> Vec<Event> {
         drain_all(&mut self.drain())
     }
+}
+
+/// Waits until `check` gives something, or fails the test.
+pub(crate) fn wait_for<T>(what: &str, mut check: impl FnMut() -> Option<T>) -> T {
+    for _ in 0..LOOKS {
+        if let Some(found) = check() {
+            return found;
+        }
+        std::thread::sleep(PAUSE);
+    }
+    panic!("gave up waiting for {what}");
+}
+
+/// Looks after the bus, in which nothing is published, until every retired ring is gone.
+#[allow(dead_code, reason = "not every test replaces a ring")]
+pub(crate) fn wait_until_no_ring_is_retired(drain: &mut Drain) {
+    wait_for("the retired rings to go", || {
+        drain.maintain();
+        assert!(drain_all(drain).is_empty());
+        (drain.report()[0].retired_rings == 0).then_some(())
+    });
 }
 
 /// Everything that can be drained, in order.
@@ -102,6 +126,10 @@ pub(crate) fn in_child(child: impl FnOnce()) {
     assert!(pid >= 0);
     if pid == 0 {
         let done = std::panic::catch_unwind(std::panic::AssertUnwindSafe(child));
+        if let Err(panic) = &done {
+            let text = panic.downcast_ref::<&str>().copied();
+            say(text.or_else(|| panic.downcast_ref().map(String::as_str)).unwrap_or("a panic"));
+        }
         // SAFETY: ends the child.
         unsafe { libc::_exit(i32::from(done.is_err())) };
     }
@@ -109,4 +137,11 @@ pub(crate) fn in_child(child: impl FnOnce()) {
     // SAFETY: `status` is a live integer.
     let reaped = unsafe { libc::waitpid(pid, &raw mut status, 0) };
     assert_eq!((reaped, status), (pid, 0), "the child failed");
+}
+
+/// Says why a child failed: what its panic printed stays in memory that goes with it.
+fn say(text: &str) {
+    let text = format!("in the child: {text}\n");
+    // SAFETY: a live text and its length.
+    unsafe { libc::write(2, text.as_ptr().cast(), text.len()) };
 }

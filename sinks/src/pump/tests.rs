@@ -346,6 +346,30 @@ fn what_a_sink_loses_at_the_hard_limit_is_counted_while_it_fails_and_after_a_res
 }
 
 #[test]
+fn what_was_lost_is_counted_once_whichever_cursor_a_kill_leaves() {
+    let mut journal = TestJournal::with(uncached());
+    let path = journal.path("cursors/s.cursor");
+    let cursor = || std::fs::read(&path).expect("the cursor");
+    let sink = Recorder::default();
+    sink.with(|state| state.fail_open = usize::MAX);
+    let handle = journal.start("s", sink);
+    wait_until(&handle, |stats| stats.retries > 0);
+    let before_the_loss = cursor();
+    beyond_the_limit(&mut journal, 5);
+    wait_until(&handle, |stats| stats.lost.events == 30);
+    assert!(handle.stop(deadline()).worker_ended);
+    let before_the_rest = cursor();
+    for left in [before_the_loss, before_the_rest] {
+        std::fs::write(&path, left).expect("the cursor as it was");
+        let fine = Recorder::default();
+        let handle = journal.start("s", fine.clone());
+        let stats = wait_until(&handle, |stats| stats.delivered_events == 20);
+        assert_eq!((lost(&stats), fine.accepted()), ((30, vec![(1, 30)]), Vec::from_iter(31..=50)));
+        assert!(handle.stop(deadline()).worker_ended);
+    }
+}
+
+#[test]
 fn a_batch_in_hand_is_not_lost() {
     let mut journal = TestJournal::with(uncached());
     journal.write_many(10);

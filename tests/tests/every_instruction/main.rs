@@ -7,6 +7,8 @@
 //! takes an hour. `HOOKRING_TEST_SEED` repeats the choice of an earlier run.
 #![cfg(target_os = "linux")]
 
+#[cfg(target_arch = "x86_64")]
+mod crc;
 mod tracee;
 
 use std::fs::{self, File};

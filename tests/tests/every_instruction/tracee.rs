@@ -33,6 +33,24 @@ impl Tracee {
         Ok(tracee)
     }
 
+    /// Its process id.
+    #[cfg(target_arch = "x86_64")]
+    pub(crate) fn pid(&self) -> libc::pid_t {
+        self.pid
+    }
+
+    /// Its registers, while it stands.
+    #[cfg(target_arch = "x86_64")]
+    pub(crate) fn registers(&self) -> libc::user_regs_struct {
+        let mut registers = std::mem::MaybeUninit::<libc::user_regs_struct>::uninit();
+        let (nothing, to) = (ptr::null_mut::<libc::c_void>(), registers.as_mut_ptr());
+        // SAFETY: a process that stands still and is ours; the kernel writes what there is room for.
+        let result = unsafe { libc::ptrace(libc::PTRACE_GETREGS, self.pid, nothing, to) };
+        assert_eq!(result, 0, "{}", io::Error::last_os_error());
+        // SAFETY: the kernel has filled it.
+        unsafe { registers.assume_init() }
+    }
+
     /// Runs until it stops itself with SIGSTOP.
     pub(crate) fn run_to_its_stop(&mut self) {
         self.resume(libc::PTRACE_CONT);

@@ -63,6 +63,44 @@ fn a_full_disk_pauses_the_journal_and_no_hook() {
 }
 
 #[test]
+fn what_a_full_disk_costs_the_journal_is_counted() {
+    let Some(bed) = Bed::with_tmpfs("journal", "size=1m,mode=0700") else { return };
+    bed.configure(
+        "[journal]\nsegment_bytes = \"64KiB\"\nretention_bytes = \"64MiB\"\n\
+         [sinks.s]\ntype = \"jsonl\"\n",
+    );
+    let daemon = bed.start();
+    let count = 80;
+    for n in 0..count {
+        bed.emit(format!("{{\"n\":{n},\"pad\":\"{}\"}}", "x".repeat(30_000)).as_bytes());
+        // What waits is written at once, for which the disk has room if it is not too much.
+        if n % 8 == 7 {
+            wait_for("room", || (bed.status()["events"] == n + 1).then_some(()));
+        }
+    }
+    let status = wait_for("the last event", || {
+        let status = bed.status();
+        let is_done = status["journal"]["paused"].is_null() && status["events"] == count;
+        (is_done && status["sinks"][0]["delivered_events"] == count).then_some(status)
+    });
+    let journal = &status["journal"];
+    let number = |name: &str| journal[name].as_u64().expect("a number");
+    let (segments, events) = (number("sacrificed_segments"), number("sacrificed_events"));
+    assert!(0 < segments && segments < events, "{journal}");
+    assert!(number("sacrificed_bytes") > events * 30_000, "{journal}");
+    assert_eq!(bed.log().matches("the disk is full: deleted events").count() as u64, segments);
+    let shown = String::from_utf8(bed.hookring(&["status"]).stdout).expect("text");
+    for (figure, what) in [
+        (segments, "journal segments deleted early: the disk was full"),
+        (events, "events in them, which every sink had"),
+    ] {
+        assert!(shown.contains(&format!("{figure}  {what}")), "{shown}");
+    }
+    assert_eq!(daemon.stop(), 0);
+    assert_eq!(bed.numbers(), Vec::from_iter(events..count));
+}
+
+#[test]
 fn a_daemon_stopped_while_the_disk_is_full_says_so_and_the_next_one_has_everything() {
     let Some(bed) = Bed::with_tmpfs("journal", "size=1m,mode=0700") else { return };
     bed.configure("[journal]\nsegment_bytes = \"64KiB\"\nretention_bytes = \"64MiB\"\n");

@@ -3,9 +3,10 @@
 use std::fs::{self, OpenOptions};
 use std::os::unix::fs::{FileExt as _, PermissionsExt};
 use std::path::PathBuf;
+use std::process::Stdio;
 
 use hookring_producer::{Producer, Published};
-use hookring_tests::{Bed, wait_for};
+use hookring_tests::{Bed, make_private_dir, wait_for};
 
 /// Where the layout (docs/ring-format.md) has the major version, and where lane 0's words begin.
 const MAJOR_AT: u64 = 8;
@@ -143,6 +144,16 @@ fn a_ring_whose_mode_was_opened_is_emptied_and_replaced() {
     assert_eq!(status["counts"]["retired_rings"], 1);
     let said = status["places"][0]["ring_damage"].as_str().expect("the reason");
     assert!(said.contains("0640"), "{said}");
+    // The next daemon found nothing wrong, and somebody may look only now.
+    let mut command = bed.command("hookring");
+    command.arg("run").stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+    let daemon = bed.adopt(command.spawn().expect("the daemon starts"));
+    let later = wait_for("its status", || Some(bed.status()).filter(|it| it["pid"] == daemon.id()));
+    for member in ["ring_damage", "ring_damage_at"] {
+        assert!(later["places"][0][member].is_string(), "{later}");
+        assert_eq!(later["places"][0][member], status["places"][0][member]);
+    }
+    assert_eq!(bed.hookring(&["status", "--check"]).status.code(), Some(1));
 }
 
 #[test]
@@ -209,8 +220,22 @@ fn a_ring_of_another_version_is_left_alone_by_hooks_and_kept_for_the_daemon_that
     bed.emit_numbers(20..40);
     assert_eq!(daemon.stop(), 0);
     assert_eq!(bed.numbers(), Vec::from_iter(0..40));
-    let kept = fs::read(bed.path().join("ring.other-version")).expect("the other version's ring");
-    assert!(kept == theirs, "the other version's ring was changed");
+    let put_away = bed.path().join("ring.other-version");
+    assert!(
+        fs::read(&put_away).expect("it is kept") == theirs,
+        "the other version's ring was changed"
+    );
+    // Where a directory has that name, nothing of it is touched.
+    fs::remove_file(&put_away).expect("room for a directory");
+    make_private_dir(&put_away);
+    overwrite(&bed, 0, &theirs);
+    assert_eq!(bed.start().stop(), 0);
+    let names = fs::read_dir(bed.path()).expect("the place");
+    let mut names =
+        names.map(|entry| entry.expect("an entry").file_name().into_string().expect("text"));
+    let beside = names.find(|name| name.starts_with("ring.other-version.")).expect("another name");
+    assert_eq!(beside.len(), "ring.other-version.".len() + 32);
+    assert!(put_away.is_dir());
 }
 
 #[test]

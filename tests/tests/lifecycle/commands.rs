@@ -169,8 +169,8 @@ fn tail_shows_the_latest_and_follows() {
         .stdin(Stdio::null())
         .stdout(Stdio::piped());
     let mut tail = bed.adopt(command.spawn().expect("tail starts"));
-    let mut lines = BufReader::new(tail.take_stdout()).lines();
-    let mut next = || number(lines.next().expect("another line").expect("text").as_bytes());
+    let mut lines = BufReader::new(tail.take_stdout());
+    let mut next = || crate::next_number(&mut lines);
     assert_eq!(next(), 9);
     let daemon = bed.start();
     bed.emit_numbers(10..13);
@@ -198,8 +198,8 @@ fn tail_waits_for_a_journal() {
     assert!(said.contains("no journal") && said.contains("waiting"), "{said}");
     let daemon = bed.start();
     bed.emit_numbers(0..2);
-    let mut lines = BufReader::new(tail.take_stdout()).lines();
-    let mut next = || number(lines.next().expect("another line").expect("text").as_bytes());
+    let mut lines = BufReader::new(tail.take_stdout());
+    let mut next = || crate::next_number(&mut lines);
     assert_eq!([next(), next()], [0, 1], "none is older than the one who waits");
     drop(lines);
     assert_eq!(tail.wait(), 0);

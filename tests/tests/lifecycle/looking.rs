@@ -1,6 +1,7 @@
 //! Looking at events: which are shown, when they were, and what is said of those that are not.
 
 use std::fs;
+use std::io::{BufRead as _, BufReader};
 use std::process::{Output, Stdio};
 
 use hookring_tests::{Bed, number};
@@ -63,6 +64,44 @@ fn tail_counts_whole_events_and_says_what_it_passed_over() {
     let output = bed.hookring(&["journal", "export"]);
     assert_eq!(numbers(&output), [0, 2, 3]);
     assert!(text(&output.stderr).starts_with("3 damaged lines were"), "{}", text(&output.stderr));
+}
+
+#[test]
+fn tail_says_that_the_journal_was_begun_anew_or_replaced_and_shows_all_of_the_new_one() {
+    let bed = bed_with(&["a"; 3]);
+    let mut command = bed.command("hookring");
+    command.args(["tail", "-f", "--json"]).stdin(Stdio::null());
+    let mut child =
+        command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("tail starts");
+    let said = child.stderr.take().expect("its stderr");
+    let mut tail = bed.adopt(child);
+    let mut lines = BufReader::new(tail.take_stdout());
+    let mut next = || crate::next_number(&mut lines);
+    assert_eq!([next(), next(), next()], [0, 1, 2]);
+    let journal = bed.path().join("journal");
+    // Fewer events than were shown.
+    fs::remove_dir_all(&journal).expect("the removal");
+    let daemon = bed.start();
+    bed.emit_numbers(10..12);
+    assert_eq!([next(), next()], [10, 11]);
+    assert_eq!(daemon.stop(), 0);
+    // More of them, all at once.
+    let other = Bed::new();
+    let daemon = other.start();
+    other.emit_numbers(20..25);
+    assert_eq!(daemon.stop(), 0);
+    fs::remove_dir_all(&journal).expect("the removal");
+    fs::rename(other.path().join("journal"), &journal).expect("a move");
+    assert_eq!([(); 5].map(|()| next()), [20, 21, 22, 23, 24]);
+    let daemon = bed.start();
+    bed.emit_numbers(25..26);
+    assert_eq!(next(), 25);
+    assert_eq!(daemon.stop(), 0);
+    tail.kill();
+    let said: Vec<_> = BufReader::new(said).lines().map(|line| line.expect("text")).collect();
+    assert_eq!(said.len(), 2, "{said:?}");
+    let text = format!("the journal {} was begun anew or replaced; ", journal.display());
+    assert!(said.iter().all(|line| line.starts_with(&text)), "{said:?}");
 }
 
 #[test]

@@ -12,15 +12,33 @@ mod status;
 mod without_a_daemon;
 
 use std::fs;
+use std::io::{BufRead as _, BufReader};
 use std::path::Path;
+use std::process::ChildStdout;
 
 use hookring_tests::{Bed, number, wait_for};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use serde_json::Value;
 
 /// The numbers in a file of events; none if it is not there.
 fn numbers_in(path: &Path) -> Vec<u64> {
     let text = fs::read_to_string(path).unwrap_or_default();
     text.lines().map(|line| number(line.as_bytes())).collect()
+}
+
+/// The number on the next line that a program writes, which must come.
+fn next_number(lines: &mut BufReader<ChildStdout>) -> u64 {
+    if lines.buffer().is_empty() {
+        let pipe = lines.get_ref();
+        wait_for("another line", || {
+            let mut fds = [PollFd::new(pipe, PollFlags::IN)];
+            let ready = poll(&mut fds, Some(&Timespec::default())).expect("the pipe is looked at");
+            (ready > 0).then_some(())
+        });
+    }
+    let mut line = String::new();
+    lines.read_line(&mut line).expect("text");
+    number(line.as_bytes())
 }
 
 /// Whether nothing is in a folder, which must be there.

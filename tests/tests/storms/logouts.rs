@@ -28,7 +28,9 @@ fn agents<'a, C>(user: &User, seed: &'a Seed, command: C) -> Agents<'a, C> {
 
 /// Everything in the directory and the directory itself; again if somebody put something in.
 fn wipe(place: &Path) {
-    while fs::remove_dir_all(place).is_err() && place.exists() {}
+    wait_for("the place to be wiped", || {
+        (fs::remove_dir_all(place).is_ok() || !place.exists()).then_some(())
+    });
 }
 
 /// Lanes enough that no hook needs the spool, whose entries a wipe takes along.

@@ -441,9 +441,11 @@ fn more_entries_than_a_listing_keeps_come_out_in_order_with_the_ring() {
         lane.put(&header(stamp), b"", b"").unwrap();
         lane.publish();
     }
-    let (mut stamps, begin_ns) = (Vec::new(), sys::boottime_ns());
+    let (mut stamps, mut rounds, begin_ns) = (Vec::new(), 0, sys::boottime_ns());
     drain.look_into_spools();
     while !drain.is_done_until(begin_ns) {
+        rounds += 1;
+        assert!(rounds < 100_000, "the entries never come to an end: {} are out", stamps.len());
         let batch = drain.next_batch();
         stamps.extend(batch.records().map(|record| record.stamp_ns));
         drain.release();

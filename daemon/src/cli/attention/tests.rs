@@ -37,6 +37,26 @@ fn what_was_dropped_is_news_for_a_day_and_while_the_daemon_that_saw_it_runs() {
 }
 
 #[test]
+fn a_damaged_ring_is_news_for_a_day_whichever_daemon_saw_it() {
+    let damaged = |what: Option<&str>, hours| PlaceStatus {
+        path: "/p".to_owned(),
+        ring_damage: what.map(str::to_owned),
+        ring_damage_at: what.map(|_| at(hours)),
+        ..PlaceStatus::default()
+    };
+    for started in [-100, 1] {
+        let told = |now| told(started, now, vec![damaged(Some("noise"), 0)], vec![]);
+        assert_eq!(told(2), ["/p had a ring that was replaced 2h 0m ago: noise"]);
+        assert_eq!((told(23).len(), told(25).len()), (1, 0));
+    }
+    // The next daemon found none; or another one.
+    let before = [damaged(Some("noise"), 0)];
+    assert_eq!(damaged(None, 0).after(&before, at(2)).ring_damage_at, Some(at(0)));
+    let again = damaged(Some("noise"), 3).after(&before, at(4));
+    assert_eq!(again.ring_damage_at, Some(at(3)));
+}
+
+#[test]
 fn when_events_were_dropped_is_known_from_one_look_to_the_next() {
     let after = |before: &[PlaceStatus], dropped_events, now| {
         PlaceStatus { path: "/p".to_owned(), dropped_events, ..PlaceStatus::default() }

@@ -96,8 +96,13 @@ fn a_full_disk_is_relieved_by_one_segment_that_nobody_needs() {
     let dir = tempfile::tempdir().unwrap();
     let mut journal = four_segments(dir.path(), kept());
     assert_eq!(journal.relieve(10).unwrap(), Retained::default());
-    assert_eq!(journal.relieve(12).unwrap().deleted.len(), 1);
+    let relieved = journal.relieve(12).unwrap().deleted;
+    assert_eq!(relieved.len(), 1);
     assert_eq!(journal.relieve(12).unwrap().deleted.len(), 0);
+    let stats = journal.stats();
+    let sacrificed = (stats.sacrificed_segments, stats.sacrificed_bytes, stats.sacrificed_events);
+    let Gap { first, last } = relieved[0].numbers;
+    assert_eq!(sacrificed, (1, relieved[0].bytes, last - first + 1));
     assert_eq!(names(dir.path()), [11, 21, 31]);
 }
 
