@@ -22,7 +22,7 @@ import time
 
 HEADER = struct.Struct("<8sHHIIIQQQQ16s16sII")
 RECORD = struct.Struct("<IIQQ16sIIHHHBBII")
-DOORBELL, DROPPED, CONTROL, CONTROL_BYTES = 256, 384, 4096, 256
+DOORBELL, DROPPED, ANNOUNCED, CONTROL, CONTROL_BYTES = 256, 384, 392, 4096, 256
 TAIL, RECORDS, SPOOLED, CONDEMNED, HEAD = 0, 8, 16, 24, 128
 SLEEPING, RETIRED = 1, 2
 READER_LOCK, LANE_LOCK = 0, 1
@@ -146,6 +146,8 @@ class Producer:
 
     def spool(self, directory, record, ring):
         """Into the spool; what follows must be stamped later."""
+        if ring is not None and ring.map is not None:
+            atomic_add(ring.map, ANNOUNCED, 1)
         went = store(directory, record)
         self.min_stamp_ns = record.stamp_ns + 1
         if ring is not None and ring.map is not None:

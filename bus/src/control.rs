@@ -1,7 +1,9 @@
 //! The control area of a ring: header, doorbell and every lane's control lines, mapped.
 
-use crate::atomic::{AtomicU32, AtomicU64, Ordering};
-use crate::layout::{DOORBELL_OFFSET, DROPPED_OFFSET, Geometry, HEADER_BYTES, LayoutError, word};
+use crate::atomic::{AtomicU32, AtomicU64, Ordering, fence};
+use crate::layout::{
+    ANNOUNCED_OFFSET, DOORBELL_OFFSET, DROPPED_OFFSET, Geometry, HEADER_BYTES, LayoutError, word,
+};
 use crate::region::Region;
 use crate::sys::{self, Errno, Fd, Stat};
 
@@ -141,6 +143,20 @@ impl Control {
     /// Events that neither a lane nor the spool took; any producer adds to it.
     pub fn dropped(&self) -> &AtomicU64 {
         self.region.word64(DROPPED_OFFSET)
+    }
+
+    /// Says that a store into a spool follows, of whichever place: the reader then looks whether that
+    /// is still the spool that it reads. Nobody else who has the ring mapped need ask the system.
+    pub fn announce_store(&self) {
+        self.announced().fetch_add(1, Ordering::Relaxed);
+        // Pairs with the fence behind the clock in `Drain::begin_round`: whoever sees the entry, or what
+        // follows from it, has the store behind it, and a round whose clock is later sees this count.
+        fence(Ordering::SeqCst);
+    }
+
+    /// How often [`Self::announce_store`] was called.
+    pub fn announced(&self) -> &AtomicU64 {
+        self.region.word64(ANNOUNCED_OFFSET)
     }
 
     /// The doorbell word; see [`crate::doorbell`].

@@ -4,6 +4,7 @@
 //! 0          header (92 bytes used), CRC-32C at 88
 //! 256        doorbell word, on a cache line of its own
 //! 384        events that producers had to drop
+//! 392        stores into a spool that producers announced
 //! 4096       control lines: 256 bytes per lane
 //!              +0    tail, records, spooled      (written by the lane's producer)
 //!              +24   condemned                   (written by the reader, once if ever)
@@ -26,6 +27,9 @@ pub const DOORBELL_OFFSET: usize = 256;
 /// Where a counter stands of the events that a producer had to drop because neither a lane nor the
 /// spool took them.
 pub const DROPPED_OFFSET: usize = 384;
+/// Where a counter stands of stores into a spool that producers with this ring are about to make, or
+/// have made.
+pub const ANNOUNCED_OFFSET: usize = 392;
 /// Where the control lines begin.
 pub const CONTROL_OFFSET: usize = 4096;
 /// Control bytes per lane: the producer's line and the reader's, 128 bytes apart, so that
@@ -109,7 +113,7 @@ const _: () = {
     assert!(HEADER_BYTES <= DOORBELL_OFFSET);
     assert!(DOORBELL_OFFSET.is_multiple_of(128));
     assert!(DOORBELL_OFFSET + 128 <= DROPPED_OFFSET);
-    assert!(DROPPED_OFFSET + 128 <= CONTROL_OFFSET);
+    assert!(ANNOUNCED_OFFSET + 8 <= CONTROL_OFFSET);
     assert!(word::HEAD - word::TAIL == 128);
     assert!(word::CONDEMNED + 8 <= word::HEAD);
     assert!(word::HEAD + 8 <= CONTROL_BYTES);

@@ -2,8 +2,8 @@
 //! document fits this reader.
 
 use hookring_bus::layout::{
-    CONTROL_BYTES, CONTROL_OFFSET, DOORBELL_OFFSET, DROPPED_OFFSET, Geometry, HEADER_BYTES,
-    LANE_LOCK, READER_LOCK, word,
+    ANNOUNCED_OFFSET, CONTROL_BYTES, CONTROL_OFFSET, DOORBELL_OFFSET, DROPPED_OFFSET, Geometry,
+    HEADER_BYTES, LANE_LOCK, READER_LOCK, word,
 };
 use hookring_bus::record::{
     MAX_META_BYTES, MAX_PAYLOAD_BYTES, RECORD_ALIGN, RecordHeader, flag, kind, tag,
@@ -97,7 +97,7 @@ fn doorbell_and_control_lines_stand_as_their_tables_say() {
     let locks: Vec<_> = table("locks").into_iter().map(|row| row[0].clone()).collect();
     assert_eq!(locks, [READER_LOCK.to_string(), LANE_LOCK.to_string()]);
     // What the text around the tables says.
-    assert_eq!((DOORBELL_OFFSET, DROPPED_OFFSET), (256, 384));
+    assert_eq!((DOORBELL_OFFSET, DROPPED_OFFSET, ANNOUNCED_OFFSET), (256, 384, 392));
     assert_eq!((CONTROL_OFFSET, CONTROL_BYTES), (4096, 256));
 }
 

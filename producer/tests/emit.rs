@@ -3,7 +3,7 @@
 
 mod bus;
 
-use bus::{Bus, Event, wait_for};
+use bus::{Bus, Event, drain_all, drain_without_its_spool, wait_for};
 use hookring_bus::names::{AGENTS, EVENTS, code};
 use hookring_bus::record::{MAX_PAYLOAD_BYTES, flag, tag};
 use std::fs::File;
@@ -65,6 +65,16 @@ fn a_payload_arrives_with_pid_id_stamp_and_crc_and_no_metadata() {
 fn without_a_ring_it_goes_to_the_spool() {
     let bus = Bus::new();
     assert!(event(&bus, emit(&bus, &[]), b"early").is_spooled);
+}
+
+#[test]
+fn what_it_stores_in_a_new_spool_comes_before_what_follows_in_the_ring() {
+    let bus = Bus::new();
+    let mut drain = drain_without_its_spool(&bus);
+    run(emit(&bus, &[]), &[b'x'; 200_000]);
+    run(emit(&bus, &[]), b"what follows");
+    let events = drain_all(&mut drain);
+    assert_eq!(events.iter().map(|event| event.is_spooled).collect::<Vec<_>>(), [true, false]);
 }
 
 #[test]

@@ -3,7 +3,10 @@
 
 mod bus;
 
-use bus::{Bus, drain_all, in_child, payloads, wait_for, wait_until_no_ring_is_retired};
+use bus::{
+    Bus, drain_all, drain_without_its_spool, in_child, payloads, wait_for,
+    wait_until_no_ring_is_retired,
+};
 use hookring_bus::record::{MAX_PAYLOAD_BYTES, flag};
 use hookring_producer::{Event, OpenError, Producer, PublishError, Published};
 use std::process::exit;
@@ -30,6 +33,17 @@ fn a_full_lane_overflows_into_the_spool_and_order_is_kept() {
     assert_eq!(payloads(&events), (0..sent).map(payload).collect::<Vec<_>>());
     assert_eq!(events.iter().filter(|event| event.is_spooled).count(), spooled);
     assert_eq!(producer.publish(b"again".as_slice()).unwrap(), Published::Ring);
+}
+
+#[test]
+fn what_it_stores_in_a_new_spool_comes_before_what_another_producer_publishes() {
+    let bus = Bus::new();
+    let mut producers = [bus.producer(), bus.producer()];
+    let mut drain = drain_without_its_spool(&bus);
+    assert_eq!(producers[0].publish([b'x'; 200_000].as_slice()).unwrap(), Published::Spool);
+    assert_eq!(producers[1].publish(b"what follows".as_slice()).unwrap(), Published::Ring);
+    let events = drain_all(&mut drain);
+    assert_eq!(events.iter().map(|event| event.is_spooled).collect::<Vec<_>>(), [true, false]);
 }
 
 #[test]

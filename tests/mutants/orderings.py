@@ -193,6 +193,15 @@ EQUIVALENT = [
         "the word stands alone: whoever sees it leaves the lane and reads nothing else of it",
     ),
     Equivalent(
+        "no fence behind the announcement of a store",
+        "bus/src/control.rs",
+        "        // Pairs with the fence behind the clock in `Drain::begin_round`: whoever sees the entry, or what\n"
+        "        // follows from it, has the store behind it, and a round whose clock is later sees this count.\n"
+        "        fence(Ordering::SeqCst);",
+        "the addition before it is a full fence on x86, and system calls follow; elsewhere it is what the "
+        "argument rests on",
+    ),
+    Equivalent(
         "no fence behind the count of a store that begins",
         "bus/src/spool.rs",
         "        // Pairs with the fence between the reader's clock and its look at the counts.\n"

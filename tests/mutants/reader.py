@@ -108,8 +108,8 @@ MUTATIONS = [
     Mutation(
         "a tail that cannot be is believed",
         LANE,
-        "        if !self.is_tail_sane() {\n            return false;",
-        "        if false {\n            return false;",
+        "        if !self.is_tail_sane() {\n            self.condemn",
+        "        if false {\n            self.condemn",
         LIES,
     ),
     # One record.
@@ -217,8 +217,8 @@ MUTATIONS = [
     Mutation(
         "a pad is released before the record behind it",
         LANE,
-        "            self.read += header.lane_bytes();\n        }\n        true",
-        "            self.read += header.lane_bytes();\n            self.given = self.read;\n        }\n        true",
+        "            self.read += header.lane_bytes();\n        }\n        None",
+        "            self.read += header.lane_bytes();\n            self.given = self.read;\n        }\n        None",
         lanes("a_pad_is_released_together_with_the_record_behind_it"),
     ),
     Mutation(

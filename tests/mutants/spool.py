@@ -1,6 +1,6 @@
 """The spool's checks, its limit and its counters, and those of a ring file that was set aside."""
 
-from mutants import Equivalent, Mutation, bus, lanes
+from mutants import Equivalent, Mutation, bus, cargo, lanes
 
 FILE = "bus/src/drain/spool_file.rs"
 ENTRY = "bus/src/drain/spool_entry.rs"
@@ -176,6 +176,27 @@ MUTATIONS = [
         "bus/src/drain/mod.rs",
         "        if self.places.has_replaced_spool() {\n",
         "        if false {\n",
+        lanes("spool::"),
+    ),
+    Mutation(
+        "a hook announces no store",
+        "producer/src/emit/send.rs",
+        "ring.control().announce_store();",
+        "let _ = ring;",
+        cargo("producer", "emit"),
+    ),
+    Mutation(
+        "a producer announces no store",
+        "producer/src/producer/spool.rs",
+        "claimed.lane.control().announce_store();",
+        "let _ = claimed;",
+        cargo("producer", "moving"),
+    ),
+    Mutation(
+        "stores that were announced are not heard of",
+        "bus/src/drain/places.rs",
+        "announced.is_some() && announced == self.announced",
+        "announced.is_some()",
         lanes("spool::"),
     ),
     # Its limit, and what is dropped.

@@ -45,11 +45,6 @@ pub const MAX_BATCH_BYTES: usize = 1024 * 1024;
 /// A batch takes no further record when it holds this many.
 pub const MAX_BATCH_RECORDS: usize = 4096;
 
-/// A round that begins so soon after the last look at the places' names takes that look's answer: asking
-/// for a name takes longer than all else that a round does. Whoever removes a spool, stores in a new one
-/// and publishes what follows from that, all within this time, may see the two in the wrong order.
-const NAMES_LOOK_NS: u64 = 50_000;
-
 /// What the reader had to count; every field only grows.
 #[derive(Copy, Clone, Default, Debug, PartialEq, Eq)]
 pub struct Counts {
@@ -90,8 +85,6 @@ pub struct Drain {
     is_listing_due: bool,
     /// The clock of the last round that did.
     listed_ns: u64,
-    /// That of the last round that asked whether hooks find another spool by now.
-    names_looked_ns: u64,
 }
 
 impl Drain {
@@ -110,7 +103,6 @@ impl Drain {
             is_round_open: false,
             is_listing_due: true,
             listed_ns: 0,
-            names_looked_ns: 0,
         })
     }
 
@@ -148,7 +140,7 @@ impl Drain {
         fence(Ordering::SeqCst);
         // Behind the clock, too: from here on hooks may have stored in another spool than the one that
         // is read.
-        if self.has_replaced_spool() {
+        if self.places.has_replaced_spool() {
             self.maintain();
         }
         self.list_spools();
@@ -157,14 +149,6 @@ impl Drain {
             self.list_spools();
         }
         self.places.load_tails(&mut self.counts);
-    }
-
-    fn has_replaced_spool(&mut self) -> bool {
-        if self.round_ns - self.names_looked_ns < NAMES_LOOK_NS {
-            return false;
-        }
-        self.names_looked_ns = self.round_ns;
-        self.places.has_replaced_spool()
     }
 
     fn list_spools(&mut self) {

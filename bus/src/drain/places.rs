@@ -44,6 +44,8 @@ pub(super) struct PlaceSet {
     /// What the journal knew of an earlier reader, for what is opened late.
     journaled_ends: Vec<LaneEnd>,
     journaled: Journaled,
+    /// What the rings' producers had announced when the last round began; `None` without a ring.
+    announced: Option<u64>,
 }
 
 impl PlaceSet {
@@ -61,6 +63,7 @@ impl PlaceSet {
             places: readers.collect(),
             journaled_ends: Vec::new(),
             journaled: Journaled::default(),
+            announced: None,
         };
         set.create_first(places);
         create_spool_only(places);
@@ -87,6 +90,7 @@ impl PlaceSet {
             places: vec![place],
             journaled_ends: Vec::new(),
             journaled: Journaled::default(),
+            announced: None,
         }
     }
 
@@ -139,9 +143,15 @@ impl PlaceSet {
         Ok(())
     }
 
-    /// Whether some place has another spool by now than the one that is read. One system call per place.
-    pub(super) fn has_replaced_spool(&self) -> bool {
-        self.places.iter().any(PlaceReader::is_spool_replaced)
+    /// Whether some place has another spool by now than the one that is read. Nobody asks the system
+    /// who need not: hooks that have a ring announce what they store. Those that find none are seen by
+    /// the next [`Self::maintain`].
+    pub(super) fn has_replaced_spool(&mut self) -> bool {
+        let rings = self.places.iter().filter_map(|place| place.ring.as_ref());
+        let announced = rings.map(RingReader::announced).reduce(u64::wrapping_add);
+        let is_quiet = announced.is_some() && announced == self.announced;
+        self.announced = announced;
+        !is_quiet && self.places.iter().any(PlaceReader::is_spool_replaced)
     }
 
     /// Whether some place has another ring by now, and a spool whose entries may follow on what it holds.

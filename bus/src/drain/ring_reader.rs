@@ -109,6 +109,11 @@ impl RingReader {
         self.control.geometry().features & FEATURE_BARRIER != 0
     }
 
+    /// Stores into a spool that its producers announced.
+    pub(super) fn announced(&self) -> u64 {
+        self.control.announced().load(Ordering::Relaxed)
+    }
+
     /// The file behind the mapping.
     pub(super) fn stat(&self) -> &Stat {
         &self.stat

@@ -4,7 +4,9 @@
 
 use super::step;
 use crate::atomic::{AtomicU32, AtomicU64};
-use crate::layout::{DOORBELL_OFFSET, DROPPED_OFFSET, Geometry, HEADER_BYTES, word};
+use crate::layout::{
+    ANNOUNCED_OFFSET, DOORBELL_OFFSET, DROPPED_OFFSET, Geometry, HEADER_BYTES, word,
+};
 use loom::cell::UnsafeCell;
 use std::collections::BTreeMap;
 use std::ops::Range;
@@ -27,7 +29,7 @@ impl Memory {
             let words = [word::TAIL, word::RECORDS, word::SPOOLED, word::HEAD, word::CONDEMNED];
             words.map(|word| Geometry::control_offset(lane) + word)
         };
-        let words = (0..geometry.lanes).flat_map(of_lane).chain([DROPPED_OFFSET]);
+        let words = (0..geometry.lanes).flat_map(of_lane).chain([DROPPED_OFFSET, ANNOUNCED_OFFSET]);
         let data = geometry.data_offset() as usize..geometry.file_bytes() as usize;
         let blocks = (0..HEADER_BYTES.next_multiple_of(BLOCK_BYTES)).chain(data);
         let empty = || UnsafeCell::new([0; BLOCK_BYTES]);

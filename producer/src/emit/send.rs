@@ -125,6 +125,9 @@ impl<'a> Sending<'a> {
     /// Stores in a spool; `false`: another place may still take it.
     fn store(&self, dir: &Fd, ring: Option<&OneShot>) -> bool {
         let crc = ring.map_or_else(Crc32c::portable, OneShot::crc);
+        if let Some(ring) = ring {
+            ring.control().announce_store();
+        }
         let Message { header, meta, payload } = &self.message;
         let stored = spool::store(dir, self.places.uid(), *header, meta, payload, crc).is_ok();
         if stored {

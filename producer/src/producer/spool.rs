@@ -38,6 +38,9 @@ impl Producer {
         payload: &[u8],
     ) -> Result<Published, PublishError> {
         let places = self.places();
+        if let Some(claimed) = &self.lane {
+            claimed.lane.control().announce_store();
+        }
         let mut failed = None;
         let existing = (0..places.count()).map(|place| (place, places.open(place)));
         let created = (0..places.count()).map(|place| (place, places.create(place)));

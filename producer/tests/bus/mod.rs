@@ -111,6 +111,19 @@ pub(crate) fn drain_all(drain: &mut Drain) -> Vec<Event> {
     all
 }
 
+/// A reader that has looked after its places since it began, and then lost the directory of its spool:
+/// the next store makes another one.
+#[allow(dead_code, reason = "not every test needs it")]
+pub(crate) fn drain_without_its_spool(bus: &Bus) -> Drain {
+    let mut drain = bus.drain();
+    for _ in 0..3 {
+        drain.maintain();
+        drain_all(&mut drain);
+    }
+    std::fs::remove_dir_all(bus.path().join("spool")).unwrap();
+    drain
+}
+
 /// The payloads, as text.
 #[allow(dead_code, reason = "not every test looks at everything")]
 pub(crate) fn payloads(events: &[Event]) -> Vec<String> {
