@@ -33,6 +33,7 @@ pub mod oneshot;
 #[cfg(feature = "std")]
 pub mod owned;
 pub mod place;
+#[cfg(not(loom))]
 mod prefetch;
 pub mod record;
 #[cfg_attr(loom, path = "model/region.rs")]

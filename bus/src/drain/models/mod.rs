@@ -23,6 +23,7 @@ use crate::owned::{ClaimError, OwnedLane, PutError};
 use crate::place::RING;
 use crate::record::{RecordHeader, kind};
 use crate::sys::{self, Open};
+use std::collections::BinaryHeap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
@@ -131,6 +132,7 @@ impl Reader {
             places,
             counts,
             batch: Batch::default(),
+            heap: BinaryHeap::new(),
             round_ns: 0,
             horizon_ns: u64::MAX,
             is_round_open: false,

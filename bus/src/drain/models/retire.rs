@@ -26,11 +26,8 @@ impl Leaver {
     fn round(&mut self) {
         let mut batch = Batch::default();
         self.ring.load_tails();
-        let (mut lane, mut full) = (0, Vec::new());
-        self.ring.peek_all(1, &mut self.counts, &mut |turn| {
-            full.extend(turn.map(|_| lane));
-            lane += 1;
-        });
+        let mut full = Vec::new();
+        self.ring.peek_all(1, &mut self.counts, |_, lane| full.push(lane));
         for lane in full {
             while self.ring.take_run(lane, 1, |_| true, &mut batch, &mut self.counts).is_some() {}
         }
