@@ -2,8 +2,9 @@
 //! one line of JSON.
 #![no_main]
 
+use hookring_fuzz::event;
 use hookring_journal::compact::{MAX_DEPTH, Reason};
-use hookring_journal::{Event, Payload, compact};
+use hookring_journal::{Payload, compact};
 use libfuzzer_sys::fuzz_target;
 use serde::de::IgnoredAny;
 
@@ -45,7 +46,8 @@ fn check_output(input: &[u8], out: &[u8]) {
 
 /// The members of a top-level object are, put together again, that object.
 fn check_members<'a>(out: &[u8], members: impl Iterator<Item = (&'a [u8], &'a [u8])>) {
-    let members: Vec<_> = members.map(|(key, value)| [b"\"", key, b"\":", value].concat()).collect();
+    let members: Vec<_> =
+        members.map(|(key, value)| [b"\"", key, b"\":", value].concat()).collect();
     if out.starts_with(b"{") {
         assert_eq!(out, [&b"{"[..], &members.join(&b","[..]), b"}"].concat());
     } else {
@@ -54,20 +56,7 @@ fn check_members<'a>(out: &[u8], members: impl Iterator<Item = (&'a [u8], &'a [u
 }
 
 fn check_event(payload: &[u8], is_json_payload: bool) {
-    let event = Event {
-        id: [7; 16],
-        timestamp_ns: 0,
-        monotonic_ns: Some(0),
-        agent: None,
-        event: None,
-        session_id: None,
-        working_directory: None,
-        pid: 1,
-        elapsed_us: 0,
-        arguments: &[],
-        truncated: false,
-        payload: Payload::Raw(payload),
-    };
+    let event = event(Payload::Raw(payload));
     let mut line = b"{".to_vec();
     let written = event.write_to(&mut line);
     line.push(b'}');

@@ -5,27 +5,22 @@
 #![no_main]
 
 use std::collections::HashSet;
-use std::fs;
-use std::io::Write as _;
-use std::os::unix::fs::OpenOptionsExt as _;
-use std::path::Path;
 
 use arbitrary::{Result, Unstructured};
-use hookring_bus::create;
 use hookring_bus::drain::{LaneEnd, Origin, Record};
 use hookring_bus::layout::{Geometry, word};
-use hookring_bus::record::{RECORD_ALIGN, RECORD_HEADER_BYTES, RecordHeader, flag, kind};
+use hookring_bus::record::{RECORD_ALIGN, RecordHeader, flag, kind};
+use hookring_fuzz::ring_file::{BUS, RingFile, is_whole};
 use hookring_fuzz::{OPTIONS, drain_all, open_drain, private_dir};
 use hookring_producer::{Producer, Published};
 use libfuzzer_sys::fuzz_target;
 
-const BUS: [u8; 16] = [7; 16];
 /// Positions are fewer than this, but for those that a change sets outright.
 const POSITIONS: u64 = 4 * OPTIONS.lane_bytes;
 
 fuzz_target!(|input: &[u8]| {
     let mut input = Unstructured::new(input);
-    let mut ring = Ring::empty();
+    let mut ring = RingFile::empty();
     let mut ends = Vec::new();
     while !input.is_empty() && change(&mut input, &mut ring, &mut ends).is_ok() {}
     let dir = private_dir();
@@ -34,7 +29,7 @@ fuzz_target!(|input: &[u8]| {
     drain.recover(&ends, Vec::new());
     let mut seen = HashSet::new();
     for _ in 0..3 {
-        drain_all(&mut drain, |record| ring.check(record, &mut seen));
+        drain_all(&mut drain, |record| check(&ring, record, &mut seen));
         drain.maintain();
     }
     let mut producer = Producer::open_in(dir.path()).expect("a producer").with_crc();
@@ -49,7 +44,11 @@ fuzz_target!(|input: &[u8]| {
 });
 
 /// Makes one change, or notes what a journal would know of the ring.
-fn change(input: &mut Unstructured<'_>, ring: &mut Ring, ends: &mut Vec<LaneEnd>) -> Result<()> {
+fn change(
+    input: &mut Unstructured<'_>,
+    ring: &mut RingFile,
+    ends: &mut Vec<LaneEnd>,
+) -> Result<()> {
     let kind: u8 = input.arbitrary()?;
     let lane = u32::from(input.arbitrary::<u8>()?) % OPTIONS.lanes;
     match kind % 5 {
@@ -96,88 +95,38 @@ fn header(input: &mut Unstructured<'_>) -> Result<RecordHeader> {
     })
 }
 
-/// The ring file's content.
-struct Ring {
-    geometry: Geometry,
-    bytes: Vec<u8>,
+/// A record that was given out is one that stood in this file.
+fn check(ring: &RingFile, record: &Record<'_>, seen: &mut HashSet<(u16, u64)>) {
+    let Origin::Lane(end) = record.origin else { panic!("not from a lane") };
+    if end.bus != BUS {
+        assert!(seen.insert((end.lane, end.end)), "given out twice");
+        return check_salvaged(ring, record);
+    }
+    let position = record.header.position;
+    assert_eq!(position + record.header.lane_bytes(), end.end);
+    assert!(seen.insert((end.lane, position)), "given out twice");
+    let at = ring.offset(u32::from(end.lane), position);
+    let (header, body) = ring.bytes[at..].split_first_chunk().expect("a header");
+    let header = RecordHeader::from_bytes(header);
+    assert_eq!(header.kind, kind::DATA);
+    // The reader may set a stamp that cannot be, and nothing else.
+    assert_eq!(RecordHeader { stamp_ns: header.stamp_ns, ..*record.header }, header);
+    let given = [record.meta, record.payload].concat();
+    assert_eq!(given, &body[..given.len()]);
+    if header.flags & flag::CRC != 0 {
+        let bare = RecordHeader { crc: 0, ..header };
+        assert_eq!(crc32c::crc32c(&[&bare.to_bytes()[..], &given].concat()), header.crc);
+    }
 }
 
-impl Ring {
-    fn empty() -> Ring {
-        let geometry = create::geometry(OPTIONS.lanes, OPTIONS.lane_bytes);
-        let geometry = Geometry { bus: BUS, ..geometry };
-        let mut bytes = vec![0; geometry.file_bytes() as usize];
-        let header = geometry.encode();
-        bytes[..header.len()].copy_from_slice(&header);
-        Ring { geometry, bytes }
-    }
-
-    fn write(&self, dir: &Path) {
-        let path = dir.join("ring");
-        let file = fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(path);
-        file.and_then(|mut file| file.write_all(&self.bytes)).expect("a ring file");
-    }
-
-    /// As much of it as the file has room for.
-    fn put(&mut self, at: usize, bytes: &[u8]) {
-        let room = &mut self.bytes[at..];
-        let len = room.len().min(bytes.len());
-        room[..len].copy_from_slice(&bytes[..len]);
-    }
-
-    fn word(&self, at: usize) -> u64 {
-        u64::from_le_bytes(self.bytes[at..at + 8].try_into().expect("eight bytes"))
-    }
-
-    fn offset(&self, lane: u32, position: u64) -> usize {
-        (self.geometry.lane_offset(lane) + position % self.geometry.lane_bytes) as usize
-    }
-
-    /// Puts a record there with the right position and, if its flag is set, the right check sum.
-    fn put_record(&mut self, lane: u32, position: u64, header: &RecordHeader) {
-        let at = self.offset(lane, position);
-        let mut header = RecordHeader { position, ..*header };
-        let body = vec![b'x'; (header.bytes() - RECORD_HEADER_BYTES as u64) as usize];
-        if header.flags & flag::CRC != 0 {
-            header.crc = crc32c::crc32c(&[&header.to_bytes()[..], &body].concat());
-        }
-        self.put(at, &[&header.to_bytes()[..], &body].concat());
-    }
-
-    /// A record that was given out is one that stood in this file.
-    fn check(&self, record: &Record<'_>, seen: &mut HashSet<(u16, u64)>) {
-        let Origin::Lane(end) = record.origin else { panic!("not from a lane") };
-        if end.bus != BUS {
-            assert!(seen.insert((end.lane, end.end)), "given out twice");
-            return self.check_salvaged(record);
-        }
-        let position = record.header.position;
-        assert_eq!(position + record.header.lane_bytes(), end.end);
-        assert!(seen.insert((end.lane, position)), "given out twice");
-        let at = self.offset(u32::from(end.lane), position);
-        let (header, body) = self.bytes[at..].split_first_chunk().expect("a header");
-        let header = RecordHeader::from_bytes(header);
-        assert_eq!(header.kind, kind::DATA);
-        // The reader may set a stamp that cannot be, and nothing else.
-        assert_eq!(RecordHeader { stamp_ns: header.stamp_ns, ..*record.header }, header);
-        let given = [record.meta, record.payload].concat();
-        assert_eq!(given, &body[..given.len()]);
-        if header.flags & flag::CRC != 0 {
-            let bare = RecordHeader { crc: 0, ..header };
-            assert_eq!(crc32c::crc32c(&[&bare.to_bytes()[..], &given].concat()), header.crc);
-        }
-    }
-
-    /// As [`Self::check`], for a ring whose header does not say where its lanes are.
-    fn check_salvaged(&self, record: &Record<'_>) {
-        let header = record.header;
-        assert_eq!((header.kind, header.flags & flag::CRC), (kind::DATA, flag::CRC));
+/// As [`check`], for a ring whose header does not say where its lanes are.
+fn check_salvaged(ring: &RingFile, record: &Record<'_>) {
+    // One without an id of its own was given one.
+    let stands = |id| {
+        let header = RecordHeader { id, ..*record.header };
         let whole = [&header.to_bytes()[..], record.meta, record.payload].concat();
-        let pieces = (0..self.bytes.len()).step_by(RECORD_ALIGN as usize);
-        let stands = pieces.into_iter().any(|at| self.bytes[at..].starts_with(&whole));
-        assert!(stands, "given out and not in the file");
-        let bare = RecordHeader { crc: 0, ..*header };
-        let sum = crc32c::crc32c(&[&bare.to_bytes()[..], record.meta, record.payload].concat());
-        assert_eq!(sum, header.crc);
-    }
+        let mut pieces = (0..ring.bytes.len()).step_by(RECORD_ALIGN as usize);
+        pieces.any(|at| ring.bytes[at..].starts_with(&whole)) && is_whole(&whole)
+    };
+    assert!(stands(record.header.id) || stands([0; 16]), "given out and not in the file");
 }

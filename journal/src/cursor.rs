@@ -216,7 +216,7 @@ impl Cursor {
 
     /// Counts numbers that were lost, too, and that nobody listed.
     pub fn count_lost(&mut self, events: u64) {
-        self.slot.lost.events += events;
+        self.slot.lost.count(events);
     }
 
     /// Stores it as it is.
@@ -366,7 +366,10 @@ impl Slot {
         let attempt = bytes[40..56].try_into().ok()?;
         let (generation, next) = (number(8)?, number(16)?);
         let batch = InFlight { first: number(24)?, last: number(32)?, attempt };
-        if next > MAX_SEQ || batch.last > MAX_SEQ || batch.first > batch.last || generation == 0 {
+        let is_possible = (1..=MAX_SEQ).contains(&generation)
+            && next <= MAX_SEQ
+            && (batch.first..=MAX_SEQ).contains(&batch.last);
+        if !is_possible {
             return None;
         }
         let lost = Losses::read_from(&bytes[LOSSES_AT..]);

@@ -11,6 +11,7 @@
 use std::fmt;
 
 use crate::Seq;
+use crate::segment::MAX_SEQ;
 use crate::text::{DECIMAL_DIGITS, push_hex, push_json_characters, write_decimal};
 
 const CRC_OPEN: &[u8] = b"{\"crc\":\"";
@@ -227,16 +228,17 @@ pub(crate) fn parse_prefix(line: &[u8]) -> Option<(Seq, u32)> {
     Some((parse_seq(line)?, crc))
 }
 
-/// The number of a line that is long enough.
+/// The number of a line that is long enough. One that no event gets is none: nothing could follow it.
 fn parse_seq(line: &[u8]) -> Option<Seq> {
     let digits = line.get(SEQ_AT..SEQ_AT + DECIMAL_DIGITS)?.trim_ascii_start();
     if digits.is_empty() {
         return None;
     }
-    digits.iter().try_fold(0u64, |value, &digit| {
+    let seq = digits.iter().try_fold(0u64, |value, &digit| {
         let digit = digit.is_ascii_digit().then(|| u64::from(digit - b'0'))?;
         value.checked_mul(10)?.checked_add(digit)
-    })
+    });
+    seq.filter(|seq| *seq <= MAX_SEQ)
 }
 
 fn parse_origin(text: &str) -> Option<Origin<'_>> {

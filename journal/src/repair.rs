@@ -349,10 +349,13 @@ fn set_bad_aside(segment: &SegmentPath, bad_path: &Path) -> io::Result<u64> {
 fn copy_whole_lines(segment: &SegmentPath, new: &File, before_it: Header) -> io::Result<()> {
     let mut scan = SegmentScan::open(&segment.path, segment.first)?;
     let mut out = BufWriter::new(new);
-    let is_whole = scan.header().is_some();
-    let header = scan.header().cloned().unwrap_or(before_it);
     let mut line = Vec::new();
-    header.write_to(&mut line, segment.first);
+    // A whole one stays as it is: a later version may have put more into it than this one reads.
+    let kept = scan.header_line()?;
+    match &kept {
+        Some(header) => out.write_all(header)?,
+        None => before_it.write_to(&mut line, segment.first),
+    }
     out.write_all(&line)?;
     loop {
         match scan.next()? {
@@ -360,8 +363,8 @@ fn copy_whole_lines(segment: &SegmentPath, new: &File, before_it: Header) -> io:
                 line.clear();
                 line.extend_from_slice(scan.bytes(bytes));
                 line.push(b'\n');
-                if !is_whole {
-                    restamp(&mut line, header.seed());
+                if kept.is_none() {
+                    restamp(&mut line, before_it.seed());
                 }
                 out.write_all(&line)?;
             }

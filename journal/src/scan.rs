@@ -84,6 +84,16 @@ impl SegmentScan {
         self.header.as_ref()
     }
 
+    /// The same as it stands in the file, with its newline.
+    pub(crate) fn header_line(&self) -> io::Result<Option<Vec<u8>>> {
+        if self.header.is_none() {
+            return Ok(None);
+        }
+        let mut line = vec![0; self.header_end as usize];
+        self.lines.file.read_exact_at(&mut line, 0)?;
+        Ok(Some(line))
+    }
+
     /// Whether the file's lines can be checked at all.
     pub(crate) fn seed(&self) -> Option<u32> {
         self.seed

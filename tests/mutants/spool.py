@@ -301,10 +301,27 @@ MUTATIONS = [
         SALVAGES,
     ),
     Mutation(
-        "a pad that does not end with a lane is passed over",
+        "a pad that does not end with a lane is one",
         SALVAGE_FILE,
         "true if end.is_multiple_of(LANE_ALIGN) && header.meta_bytes == 0 => Piece::Pad(header),",
         "true if end > 0 => Piece::Pad(header),",
+        SALVAGES,
+    ),
+    Mutation(
+        "what a pad says that it covers is passed over",
+        SALVAGE,
+        """look.pad_end = look.pad_end.max(offset + header.lane_bytes());
+                return RECORD_ALIGN;""",
+        """look.pad_end = look.pad_end.max(offset + header.lane_bytes());
+                return header.lane_bytes();""",
+        SALVAGES,
+    ),
+    Mutation(
+        "a pad hides damage behind a record",
+        SALVAGE,
+        """if self.file.read_body(&header, offset, body) {
+                    look.pad_end = offset + found.bytes;""",
+        "if self.file.read_body(&header, offset, body) {",
         SALVAGES,
     ),
     Mutation(

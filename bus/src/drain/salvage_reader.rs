@@ -67,6 +67,8 @@ struct Look {
     /// Of these the journal has them from where they were before.
     journaled: Vec<Found>,
     damaged_bytes: u64,
+    /// Where the pad ends in which it is: what stands there need not be of any record.
+    pad_end: u64,
 }
 
 /// What makes a record another one: where it stands, its position, its CRC. A record that nobody
@@ -132,8 +134,15 @@ impl SalvageReader {
             return None;
         }
         self.tails = tails;
-        let (found, journaled, damaged_bytes) = (Vec::new(), Vec::new(), 0);
-        Some(Look { offset: FIRST_DATA, left: 0, is_last, found, journaled, damaged_bytes })
+        Some(Look {
+            offset: FIRST_DATA,
+            left: 0,
+            is_last,
+            found: Vec::new(),
+            journaled: Vec::new(),
+            damaged_bytes: 0,
+            pad_end: 0,
+        })
     }
 
     fn advance(&self, look: &mut Look, is_journaled: &dyn Fn(&[u8; 16]) -> bool) {
@@ -174,15 +183,21 @@ impl SalvageReader {
         let offset = look.offset;
         let what = piece.first_chunk().map(|bytes| self.file.piece_at(bytes, offset));
         match what {
-            Some(Piece::Pad(header)) => return header.lane_bytes(),
+            // Nothing is to be expected in it, but no check sum says how long it is.
+            Some(Piece::Pad(header)) => {
+                look.pad_end = look.pad_end.max(offset + header.lane_bytes());
+                return RECORD_ALIGN;
+            }
             Some(Piece::Record(header)) => {
                 let found = self.found(&header, offset);
                 if self.known.contains(&found.key()) {
+                    look.pad_end = offset + found.bytes;
                     return found.bytes;
                 }
                 // Whole or not: each piece of 64 bytes may say that it begins a long one.
                 look.left = look.left.saturating_sub(found.bytes);
                 if self.file.read_body(&header, offset, body) {
+                    look.pad_end = offset + found.bytes;
                     let listed = self.known.len() + look.found.len() + look.journaled.len();
                     if is_journaled(&found.id) {
                         look.journaled.push(found);
@@ -194,7 +209,7 @@ impl SalvageReader {
             }
             Some(Piece::Noise) | None => {}
         }
-        look.damaged_bytes += RECORD_ALIGN;
+        look.damaged_bytes += if offset < look.pad_end { 0 } else { RECORD_ALIGN };
         RECORD_ALIGN
     }
 

@@ -244,6 +244,27 @@ fn what_cannot_be_proven_in_a_ring_set_aside_is_counted() {
 }
 
 #[test]
+fn a_pad_hides_no_record_whatever_its_length_says() {
+    let bus = Bus::new(4);
+    drop(bus.drain());
+    let geometry = bus.geometry();
+    // The rest of its own lane, and two more.
+    let pad_bytes = 3 * geometry.lane_bytes - 8192;
+    let pad = |header: &mut RecordHeader| {
+        (header.kind, header.payload_bytes) = (kind::PAD, (pad_bytes - 64) as u32);
+    };
+    bus.scribble(geometry.lane_offset(0) + 8192, &record(8192, b"", pad));
+    // A dead writer's, who did not publish it. Nothing is lost with that.
+    bus.scribble(geometry.lane_offset(0) + 8192 + 256, b"begun");
+    bus.scribble(geometry.lane_offset(1) + 64, &record(64, b"in the next lane", |_| {}));
+    bus.scribble(geometry.lane_offset(2) + 128, b"noise");
+    bus.scribble(0, &[0; 96]);
+    let mut drain = bus.drain();
+    assert_eq!(drain_all(&mut drain), ["in the next lane"]);
+    assert_eq!(drain.counts().damaged_bytes, 64, "of the noise");
+}
+
+#[test]
 fn what_a_ring_lost_while_no_reader_ran_is_counted() {
     let bus = Bus::new(2);
     drop(bus.drain());

@@ -80,7 +80,8 @@ fn lost(sink: &SinkStatus, started: Timestamp, now: Timestamp) -> Option<String>
         |lost: &&LostStatus| lost.at.is_none_or(|at| at >= started || since(at, now) < NEWS);
     let gaps: Vec<_> = sink.lost.iter().filter(is_news).collect();
     let last = gaps.iter().filter_map(|lost| lost.at).max()?;
-    let events: u64 = gaps.iter().map(|lost| lost.last + 1 - lost.first).sum();
+    let events =
+        total(gaps.iter().map(|lost| lost.last.saturating_sub(lost.first).saturating_add(1)));
     let numbers = |lost: &&LostStatus| format!("{} to {}", lost.first, lost.last);
     let numbers: Vec<_> = gaps.iter().map(numbers).collect();
     Some(format!(
@@ -101,6 +102,11 @@ fn damage(place: &PlaceStatus, now: Timestamp) -> Option<String> {
     let path = &place.path;
     (since(at, now) < NEWS)
         .then(|| format!("{path} had a ring that was replaced {}: {what}", ago(at, now)))
+}
+
+/// The sum, as far as it can be counted: any figures may stand in a file.
+pub(super) fn total(figures: impl Iterator<Item = u64>) -> u64 {
+    figures.fold(0, u64::saturating_add)
 }
 
 fn drops(place: &PlaceStatus, started: Timestamp, now: Timestamp) -> Option<String> {

@@ -7,7 +7,7 @@ use anyhow::{Context as _, Result};
 
 use super::Exit;
 use super::args::StatusArgs;
-use super::attention::{dropped_since, needs_attention};
+use super::attention::{dropped_since, needs_attention, total};
 use super::places_now;
 use super::style::{ERROR, FAINT, GOOD, HEADING, WARNING, printable};
 use super::table::{Align, Cell, Table, human_bytes, human_duration};
@@ -128,7 +128,8 @@ impl Look {
             return writeln!(out, "  it has not said anything yet");
         }
         let age = human_duration(since(status.started));
-        writeln!(out, "  hookring {}, pid {}, for {age}", status.version, status.pid)?;
+        let version = printable(&status.version);
+        writeln!(out, "  hookring {version}, pid {}, for {age}", status.pid)?;
         show_events(status, out)?;
         let config = status.config.as_deref().unwrap_or("the defaults, there is no file");
         writeln!(out, "{FAINT}configuration: {}{FAINT:#}", printable(config))
@@ -285,11 +286,11 @@ fn show_counts(status: &Status, out: &mut dyn Write) -> io::Result<()> {
         (counts.bad_spool_entries, "damaged spool entries set aside"),
         (counts.journaled_spool_entries, "spool entries removed because the journal had them"),
         (
-            status.places.iter().map(|place| place.stuck_spool_entries as u64).sum(),
+            total(status.places.iter().map(|place| place.stuck_spool_entries as u64)),
             "spool entries that are journaled and cannot be removed",
         ),
         (
-            status.places.iter().map(|place| place.unreadable_spool_entries as u64).sum(),
+            total(status.places.iter().map(|place| place.unreadable_spool_entries as u64)),
             "spool entries that cannot be read, kept and tried again (.unreadable-…)",
         ),
         (counts.mended_spool_counters, "counters of spools set right"),
@@ -324,4 +325,20 @@ fn show_problems(problems: &[String], out: &mut dyn Write) -> io::Result<()> {
         writeln!(out, "{WARNING}{}{WARNING:#}", printable(line))?;
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_text_of_the_status_file_steers_the_terminal() {
+        let status = Status { version: "1\u{1b}[2J".to_owned(), ..Status::default() };
+        let (unreadable, problems) = (None, Vec::new());
+        let look = Look { running: true, status, is_said: true, unreadable, problems };
+        let mut shown = Vec::new();
+        look.show(&mut shown).expect("written");
+        let shown = String::from_utf8(shown).expect("text");
+        assert!(shown.contains("hookring 1\\u{1b}[2J, pid 0"), "{shown}");
+    }
 }

@@ -85,7 +85,8 @@ impl View {
         let colour = colour(name);
         let [name, agent] =
             [name, agent.unwrap_or("")].map(|name| self.shortened(name, NAME_CHARS));
-        let [name, agent, session, about] = [&*name, &*agent, &session, &about].map(printable);
+        let [time, session, agent, name, about] =
+            [&*time, &session, &*agent, &*name, &about].map(printable);
         self.agent_width = self.agent_width.max(agent.width());
         self.event_width = self.event_width.max(name.width());
         let columns = [
@@ -284,6 +285,12 @@ mod tests {
         assert!(about(r#""arguments":["1","0"],"truncated":true"#).ends_with("1 0 (cut)"));
         let rest = r#""arguments_base64":["/w=="],"payload_base64":"/w==""#;
         assert!(about(rest).ends_with("1 argument that is no text  not text"));
+    }
+
+    #[test]
+    fn a_time_that_is_none_is_shown_harmless() {
+        let shown = plain(r#"{"timestamp":"now\u001b[2J","event":"Stop"}"#, true);
+        assert!(shown.starts_with("now\\u{1b}[2J  "), "{shown}");
     }
 
     #[test]

@@ -4,6 +4,7 @@
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use crate::reader::Gap;
+use crate::segment::MAX_SEQ;
 
 /// How many gaps are kept one by one; older ones are only counted.
 pub const LOST_GAPS_KEPT: usize = 7;
@@ -41,7 +42,7 @@ impl Losses {
         }
         let at = UNIX_EPOCH + Duration::from_secs(seconds(at));
         for gap in &fresh {
-            self.events += gap.last - gap.first + 1;
+            self.count(gap.last - gap.first + 1);
             let after = self.gaps.partition_point(|lost| lost.gap.first < gap.first);
             match after.checked_sub(1).and_then(|before| self.gaps.get_mut(before)) {
                 // A sink that is down loses segment after segment: that is one gap.
@@ -54,6 +55,10 @@ impl Losses {
         let old = self.gaps.len().saturating_sub(LOST_GAPS_KEPT);
         self.gaps.drain(..old);
         fresh
+    }
+
+    pub(super) fn count(&mut self, events: u64) {
+        self.events = self.events.saturating_add(events);
     }
 
     pub(super) fn write_to(&self, bytes: &mut [u8]) {
@@ -73,7 +78,8 @@ impl Losses {
             at: UNIX_EPOCH + Duration::from_secs(number(&place[16..]).min(SECONDS_MAX)),
         };
         let gaps = bytes[8..LOSSES_BYTES].chunks_exact(GAP_BYTES).map(lost);
-        let is_gap = |lost: &Lost| (1..=lost.gap.last).contains(&lost.gap.first);
+        let is_gap =
+            |Lost { gap, .. }: &Lost| (1..=gap.last).contains(&gap.first) && gap.last <= MAX_SEQ;
         Losses { events: number(bytes), gaps: gaps.take_while(is_gap).collect() }
     }
 }
@@ -126,7 +132,18 @@ mod tests {
         losses.write_to(&mut bytes);
         assert_eq!(Losses::read_from(&bytes), losses);
         assert_eq!(Losses::read_from(&[0; LOSSES_BYTES]), Losses::default());
-        // Whatever stands there, it is a time.
-        Losses::read_from(&[0xff; LOSSES_BYTES]);
+    }
+
+    #[test]
+    fn noise_is_no_gap_and_a_time_whatever_stands_there() {
+        let mut losses = Losses::read_from(&[0xff; LOSSES_BYTES]);
+        assert_eq!(losses, Losses { events: u64::MAX, gaps: Vec::new() });
+        assert_eq!(losses.add(gap(1, 2), SystemTime::now()), [gap(1, 2)]);
+        assert_eq!(losses.events, u64::MAX, "as many as can be counted");
+        let mut bytes = [0xff; LOSSES_BYTES];
+        Losses { events: 1, gaps: Vec::new() }.write_to(&mut bytes);
+        bytes[8..16].copy_from_slice(&1u64.to_le_bytes());
+        bytes[16..24].copy_from_slice(&MAX_SEQ.to_le_bytes());
+        assert_eq!(known(&Losses::read_from(&bytes)), [gap(1, MAX_SEQ)]);
     }
 }

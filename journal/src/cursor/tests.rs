@@ -46,6 +46,21 @@ fn it_remembers_position_and_batch_through_death() {
 }
 
 #[test]
+fn a_slot_that_nothing_could_follow_is_not_believed() {
+    let dir = tempfile::tempdir().unwrap();
+    drop(open(dir.path()));
+    for generation in [u64::MAX, MAX_SEQ + 1, 0] {
+        let slot = Slot { generation, next: 5, in_flight: None, lost: Losses::default() };
+        let mut bytes = vec![0; 4096 + SLOT_BYTES];
+        bytes[slot.offset() as usize..][..SLOT_BYTES].copy_from_slice(&slot.to_bytes());
+        fs::write(file(dir.path()), &bytes).unwrap();
+        let (mut cursor, state) = open(dir.path());
+        assert_eq!((cursor.position(), state), (OLDEST, CursorState::Damaged), "{generation}");
+        cursor.store(7).unwrap();
+    }
+}
+
+#[test]
 fn a_new_cursor_is_synced_before_it_has_its_name_and_its_name_after() {
     let dir = tempfile::tempdir().unwrap();
     let path = file(dir.path());

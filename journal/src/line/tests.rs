@@ -112,6 +112,19 @@ fn every_flipped_bit_is_noticed() {
 }
 
 #[test]
+fn a_number_behind_which_none_can_follow_is_no_number() {
+    let checked = |seq| {
+        let mut line = written(seq, &Origin::Daemon, "", 99);
+        line.pop();
+        check(&line, 99)
+    };
+    assert_eq!(checked(MAX_SEQ), Ok(MAX_SEQ));
+    for seq in [MAX_SEQ + 1, u64::MAX] {
+        assert_eq!(checked(seq), Err(BadLine::Form), "{seq}");
+    }
+}
+
+#[test]
 fn a_line_moves_to_another_segment() {
     let mut lines =
         [written(1, &Origin::Daemon, "", 1), written(2, &Origin::Daemon, "", 1)].concat();
@@ -138,7 +151,7 @@ proptest! {
     }
 
     #[test]
-    fn any_prefix_with_a_damaged_number_is_no_panic(seq: u64, at in 0usize..20, byte: u8) {
+    fn any_prefix_with_a_damaged_number_is_no_panic(seq in 0..=MAX_SEQ, at in 0usize..20, byte: u8) {
         let mut line = written(seq, &Origin::Daemon, "", 5);
         line.pop();
         prop_assert_eq!(check(&line, 5), Ok(seq));

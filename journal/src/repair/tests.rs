@@ -208,3 +208,21 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn a_whole_first_line_stays_as_it_is_whatever_else_a_later_version_wrote_there() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = written(dir.path(), 5);
+    damage_line(&path, 3);
+    let mut bytes = fs::read(&path).unwrap();
+    let header = line_range(&bytes, 0);
+    let text = std::str::from_utf8(&bytes[header.clone()]).unwrap();
+    let mut later = text.replace(r#""ends":["#, r#""later":[1],"ends":["#).into_bytes();
+    later.push(b'\n');
+    restamp(&mut later, 0);
+    bytes.splice(header.start..header.end + 1, later.iter().copied());
+    fs::write(&path, &bytes).unwrap();
+    assert_eq!(repair(dir.path(), quiet).unwrap().repaired[0].before.header, HeaderState::Whole);
+    assert!(fs::read(&path).unwrap().starts_with(&later));
+    assert_eq!(read_from(dir.path(), OLDEST), pairs([1, 2, 4, 5]));
+}

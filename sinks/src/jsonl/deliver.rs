@@ -79,7 +79,7 @@ impl JsonlSink {
         for event in batch.lines() {
             line.clear();
             encode_line(&event, &mut line);
-            if written.contains(event.seq, &line) {
+            if written.contains(&line) {
                 continue;
             }
             let (waiting, more) = (pending.lines.len(), line.len());

@@ -5,7 +5,7 @@
 //! would not do: after a loss of power, or with a new journal, numbers may be used again for other
 //! events.
 
-use std::collections::HashMap;
+use std::collections::HashSet;
 use std::collections::hash_map::RandomState;
 use std::hash::BuildHasher;
 use std::io::{self, BufRead, BufReader};
@@ -24,7 +24,8 @@ pub const RESUME_BYTES: u64 = 16 << 20;
 /// The lines that were written before the file was opened.
 #[derive(Debug, Default)]
 pub(super) struct WrittenLines {
-    hashes: HashMap<Seq, u64>,
+    /// A number may stand there for several events.
+    hashes: HashSet<u64>,
     keys: RandomState,
     last: Seq,
 }
@@ -63,8 +64,8 @@ impl WrittenLines {
     }
 
     /// True if exactly this line, with its newline, is in the files.
-    pub(super) fn contains(&self, seq: Seq, line: &[u8]) -> bool {
-        self.hashes.get(&seq).is_some_and(|hash| *hash == self.keys.hash_one(line))
+    pub(super) fn contains(&self, line: &[u8]) -> bool {
+        !self.hashes.is_empty() && self.hashes.contains(&self.keys.hash_one(line))
     }
 
     /// Says how many bytes were read.
@@ -80,7 +81,7 @@ impl WrittenLines {
             bytes += read as u64;
             if let Some(seq) = line_seq(&line).filter(|seq| *seq >= from) {
                 let hash = self.keys.hash_one(&*line);
-                self.hashes.insert(seq, hash);
+                self.hashes.insert(hash);
                 self.last = self.last.max(seq);
             }
         }

@@ -219,6 +219,18 @@ fn rotated_files_count_as_well_in_any_form() {
 }
 
 #[test]
+fn an_older_event_of_the_same_number_hides_none_that_the_files_hold() {
+    let (old, path) = journal(4);
+    accept(&mut JsonlSink::new(rotating(&path, Compression::None)), &old.batch(1, 4));
+    let mut other = TestJournal::new();
+    other.write_many(4);
+    accept(&mut JsonlSink::new(rotating(&path, Compression::None)), &other.batch(3, 2));
+    // As with a cursor that is damaged: it begins at the oldest.
+    accept(&mut JsonlSink::new(JsonlConfig::new(&path)), &other.batch(1, 4));
+    assert_eq!(seqs_in(&path), [4, 1, 2]);
+}
+
+#[test]
 fn size_rotates_before_the_limit_is_passed() {
     let (journal, path) = journal(9);
     let mut lines = Vec::new();

@@ -91,6 +91,18 @@ fn a_sink_that_lost_events_needs_attention_though_it_runs() {
 }
 
 #[test]
+fn losses_that_cannot_be_are_told_as_far_as_they_can_be_counted() {
+    let lost = |first, last| LostStatus { first, last, at: Some(at(0)) };
+    let sink = SinkStatus {
+        name: "s".to_owned(),
+        lost: vec![lost(0, u64::MAX), lost(9, 3), lost(1, u64::MAX)],
+        ..SinkStatus::default()
+    };
+    let told = told(0, 0, vec![], vec![sink]);
+    assert!(told[0].contains(&format!("{} events", u64::MAX)), "{told:?}");
+}
+
+#[test]
 fn a_failing_sink_says_why_and_how_much_waits() {
     let sink = |state: &str, lag_events| SinkStatus {
         name: "s".to_owned(),
