@@ -146,12 +146,9 @@ class Producer:
 
     def spool(self, directory, record, ring):
         """Into the spool; what follows must be stamped later."""
-        if ring is not None and ring.map is not None:
-            atomic_add(ring.map, ANNOUNCED, 1)
         went = store(directory, record)
         self.min_stamp_ns = record.stamp_ns + 1
-        if ring is not None and ring.map is not None:
-            ring.ring_doorbell()
+        announce(ring)
         return went
 
     def check(self, now_ns):
@@ -472,6 +469,27 @@ class OwnedLane(Ring):
             fence()
             self.set_word(self.control(HEAD), at)
             self.data[offset : offset + need] = bytes(need)
+
+
+def announce(ring):
+    """Behind a store: in the ring that is mapped, or else the one that is there by now."""
+    if ring is not None and ring.map is not None and not announce_in(ring):
+        return
+    for place, has_ring in places():
+        if not has_ring:
+            continue
+        try:
+            with Closing(open_private_directory(place)) as directory, Ring(directory) as anew:
+                announce_in(anew)
+                return
+        except (NotTaken, OSError):
+            continue
+
+
+def announce_in(ring):
+    """Says whether it is retired."""
+    atomic_add(ring.map, ANNOUNCED, 1)
+    return ring.ring_doorbell() & RETIRED
 
 
 def store(place, record):

@@ -145,12 +145,12 @@ impl Control {
         self.region.word64(DROPPED_OFFSET)
     }
 
-    /// Says that a store into a spool follows, of whichever place: the reader then looks whether that
-    /// is still the spool that it reads. Nobody else who has the ring mapped need ask the system.
+    /// Says that something was stored in a spool, of whichever place, and by then nobody was told so: the
+    /// reader then looks whether that is still the spool that it reads.
     pub fn announce_store(&self) {
         self.announced().fetch_add(1, Ordering::Relaxed);
-        // Pairs with the fence behind the clock in `Drain::begin_round`: whoever sees the entry, or what
-        // follows from it, has the store behind it, and a round whose clock is later sees this count.
+        // Pairs with the fence behind the clock in `Drain::begin_round`: what follows from the store is
+        // stamped behind this, and a round whose clock is later than that stamp sees this count.
         fence(Ordering::SeqCst);
     }
 

@@ -8,7 +8,7 @@ use crate::doorbell;
 use crate::ident::Ids;
 use crate::lane::{self, Place, Position};
 use crate::layout::{FEATURE_CRC32C, Geometry};
-use crate::place::RING;
+use crate::place::{Places, RING};
 use crate::record::{RECORD_HEADER_BYTES, RecordHeader, flag};
 use crate::sys::{self, Errno, Fd, Open};
 
@@ -93,7 +93,8 @@ impl OneShot {
 
     /// Publishes a stamped message with its CRC. [`Self::ring`] then wakes the reader.
     ///
-    /// The lanes that were locked on the way stay locked until the process ends: drop this, or exit.
+    /// The lane that it is in stays locked until the process ends: drop this, or exit. One in which
+    /// nothing was written is given back at once: the process may be stopped before it ends.
     pub fn publish(&self, message: &mut Message<'_>, seed: u32) -> Result<(), NotTaken> {
         let bytes = message.header.lane_bytes();
         let geometry = *self.control.geometry();
@@ -107,11 +108,16 @@ impl OneShot {
             // Looked at under the lock: a reader that found no lane locked after it retired the ring
             // will not look again.
             if doorbell::is_retired(self.control.doorbell()) {
+                self.give_back(lane)?;
                 return Err(NotTaken::Retired);
             }
-            let Some(mut position) = Position::load(&self.control, lane) else { continue };
+            let Some(mut position) = Position::load(&self.control, lane) else {
+                self.give_back(lane)?;
+                continue;
+            };
             let Some(place) = position.place(bytes) else {
                 self.control.spooled(lane).fetch_add(1, Ordering::Relaxed);
+                self.give_back(lane)?;
                 continue;
             };
             self.write(&geometry, lane, &position, &place, message).map_err(NotTaken::System)?;
@@ -130,6 +136,11 @@ impl OneShot {
 
     fn try_lock(&self, lane: u32) -> Result<bool, NotTaken> {
         lane::try_lock(&self.file, lane).map_err(NotTaken::System)
+    }
+
+    #[cold]
+    fn give_back(&self, lane: u32) -> Result<(), NotTaken> {
+        lane::give_back(&self.file, lane).map_err(NotTaken::System)
     }
 
     fn write(
@@ -154,6 +165,29 @@ impl OneShot {
         let offset = base + position.offset(place.at) as u64;
         exact(sys::pwrite_pieces(&self.file, pieces, offset), header.bytes() as usize)
     }
+}
+
+/// Behind a store into a spool, and before anybody is told of it: announces it and wakes the reader.
+/// `ring` is what the process has mapped. If that is nothing, or a ring that its reader may have left,
+/// the ring is told that stands in `places` by now.
+pub fn announce_stored(places: &Places<'_>, ring: Option<&Control>) {
+    if ring.is_some_and(|control| !announce_in(control)) {
+        return;
+    }
+    for place in (0..places.count()).filter(|place| places.has_ring(*place)) {
+        if let Ok(dir) = places.open(place)
+            && let Ok(ring) = OneShot::open(&dir, places.uid())
+        {
+            announce_in(&ring.control);
+            return;
+        }
+    }
+}
+
+/// Says whether the ring is retired.
+fn announce_in(control: &Control) -> bool {
+    control.announce_store();
+    doorbell::ring(control.doorbell())
 }
 
 /// A short write leaves nothing visible; the record goes to the spool.

@@ -60,8 +60,18 @@ impl OwnedLane {
     pub fn claim(file: Fd, uid: u32, crc: Option<Crc32c>) -> Result<OwnedLane, ClaimError> {
         let control = Control::map(&file, uid).map_err(ClaimError::Ring)?;
         let geometry = *control.geometry();
+        // Without this and that of the data a forked child would hold the lock on, and could write here.
+        control.region().advise(Advice::DontFork)?;
         for lane in 0..geometry.long_lived_lanes() {
-            if control.is_condemned(lane) || !lane::try_lock(&file, lane)? {
+            if control.is_condemned(lane) {
+                continue;
+            }
+            // Mapped first, so that little stands between lock and close: a child that another thread
+            // forks there has the descriptor, and with it the lock.
+            let bytes = geometry.lane_bytes as usize;
+            let data = Region::map(&file, geometry.lane_offset(lane), bytes)?;
+            data.advise(Advice::DontFork)?;
+            if !lane::try_lock(&file, lane)? {
                 continue;
             }
             if doorbell::is_retired(control.doorbell()) {
@@ -72,13 +82,8 @@ impl OwnedLane {
                 lane::give_back(&file, lane)?;
                 continue;
             };
-            let bytes = geometry.lane_bytes as usize;
-            let data = Region::map(&file, geometry.lane_offset(lane), bytes)?;
-            // Without these two a forked child would hold the lock on, and could write here.
-            data.advise(Advice::DontFork)?;
-            control.region().advise(Advice::DontFork)?;
-            data.prefault();
             let _lock = MappedLock::new(file)?;
+            data.prefault();
             let has_joined = geometry.features & FEATURE_BARRIER != 0 && sys::join_barrier();
             return Ok(OwnedLane { data, control, _lock, lane, position, crc, has_joined });
         }

@@ -115,12 +115,10 @@ impl Usage {
             0 => DEFAULT_LIMIT_BYTES,
             limit => limit,
         };
-        let before = self.used_bytes().fetch_add(bytes, Ordering::Relaxed);
-        let fits = before.saturating_add(bytes) <= limit;
-        if !fits {
-            self.give_back(bytes);
-        }
-        fits
+        // What does not fit is never counted: a hook that died before it took that back would have others
+        // dropped.
+        let more = |used: u64| used.checked_add(bytes).filter(|sum| *sum <= limit);
+        self.used_bytes().fetch_update(Ordering::Relaxed, Ordering::Relaxed, more).is_ok()
     }
 
     /// Counts an entry out. The count never wraps below zero.
@@ -243,6 +241,21 @@ mod tests {
     fn store_in(place: &Fd, payload: &[u8]) -> Result<Spooled, Errno> {
         let uid = sys::effective_uid();
         store(place, uid, header(payload, b""), b"", payload, Crc32c::portable())
+    }
+
+    #[test]
+    fn what_does_not_fit_is_never_counted_as_used() {
+        let (_temp, place) = place();
+        let usage = Usage::open(&open(&place, sys::effective_uid()).unwrap(), sys::effective_uid());
+        let usage = usage.unwrap();
+        usage.limit_bytes().store(1000, Ordering::Relaxed);
+        usage.used_bytes().store(600, Ordering::Relaxed);
+        for (bytes, fits, used_bytes) in
+            [(401, false, 600), (u64::MAX, false, 600), (400, true, 1000), (1, false, 1000)]
+        {
+            assert_eq!(usage.admit(bytes), fits, "{bytes}");
+            assert_eq!(usage.used_bytes().load(Ordering::Relaxed), used_bytes, "{bytes}");
+        }
     }
 
     #[test]

@@ -3,7 +3,7 @@
 
 mod bus;
 
-use bus::{Bus, Event, drain_all, drain_without_its_spool, wait_for};
+use bus::{Bus, Event, drain_all, lose_spool, wait_for};
 use hookring_bus::names::{AGENTS, EVENTS, code};
 use hookring_bus::record::{MAX_PAYLOAD_BYTES, flag, tag};
 use std::fs::File;
@@ -70,7 +70,8 @@ fn without_a_ring_it_goes_to_the_spool() {
 #[test]
 fn what_it_stores_in_a_new_spool_comes_before_what_follows_in_the_ring() {
     let bus = Bus::new();
-    let mut drain = drain_without_its_spool(&bus);
+    let mut drain = bus.drain();
+    lose_spool(&bus, &mut drain);
     run(emit(&bus, &[]), &[b'x'; 200_000]);
     run(emit(&bus, &[]), b"what follows");
     let events = drain_all(&mut drain);

@@ -4,9 +4,9 @@
 mod bus;
 
 use bus::{
-    Bus, drain_all, drain_without_its_spool, in_child, payloads, wait_for,
-    wait_until_no_ring_is_retired,
+    Bus, drain_all, in_child, lose_spool, payloads, wait_for, wait_until_no_ring_is_retired,
 };
+use hookring_bus::drain::Options;
 use hookring_bus::record::{MAX_PAYLOAD_BYTES, flag};
 use hookring_producer::{Event, OpenError, Producer, PublishError, Published};
 use std::process::exit;
@@ -39,11 +39,24 @@ fn a_full_lane_overflows_into_the_spool_and_order_is_kept() {
 fn what_it_stores_in_a_new_spool_comes_before_what_another_producer_publishes() {
     let bus = Bus::new();
     let mut producers = [bus.producer(), bus.producer()];
-    let mut drain = drain_without_its_spool(&bus);
+    let mut drain = bus.drain();
+    lose_spool(&bus, &mut drain);
     assert_eq!(producers[0].publish([b'x'; 200_000].as_slice()).unwrap(), Published::Spool);
     assert_eq!(producers[1].publish(b"what follows".as_slice()).unwrap(), Published::Ring);
     let events = drain_all(&mut drain);
     assert_eq!(events.iter().map(|event| event.is_spooled).collect::<Vec<_>>(), [true, false]);
+}
+
+#[test]
+fn what_a_producer_without_a_lane_stores_comes_before_what_another_publishes() {
+    let bus = Bus::new();
+    let mut drain = bus.drain_with(Options { lanes: 2, ..Options::default() });
+    let mut producers = [bus.producer(), Producer::open_in(bus.path()).unwrap()];
+    assert!(!producers[1].has_lane());
+    lose_spool(&bus, &mut drain);
+    assert_eq!(producers[1].publish(b"cause".as_slice()).unwrap(), Published::Spool);
+    assert_eq!(producers[0].publish(b"effect".as_slice()).unwrap(), Published::Ring);
+    assert_eq!(payloads(&drain_all(&mut drain)), ["cause", "effect"]);
 }
 
 #[test]

@@ -195,8 +195,8 @@ EQUIVALENT = [
     Equivalent(
         "no fence behind the announcement of a store",
         "bus/src/control.rs",
-        "        // Pairs with the fence behind the clock in `Drain::begin_round`: whoever sees the entry, or what\n"
-        "        // follows from it, has the store behind it, and a round whose clock is later sees this count.\n"
+        "        // Pairs with the fence behind the clock in `Drain::begin_round`: what follows from the store is\n"
+        "        // stamped behind this, and a round whose clock is later than that stamp sees this count.\n"
         "        fence(Ordering::SeqCst);",
         "the addition before it is a full fence on x86, and system calls follow; elsewhere it is what the "
         "argument rests on",

@@ -91,6 +91,7 @@ MUTATIONS = [
         "            // Looked at under the lock: a reader that found no lane locked after it retired the ring\n"
         "            // will not look again.\n"
         "            if doorbell::is_retired(self.control.doorbell()) {\n"
+        "                self.give_back(lane)?;\n"
         "                return Err(NotTaken::Retired);\n"
         "            }\n",
         "if doorbell::is_retired(self.control.doorbell()) {\n"

@@ -181,30 +181,44 @@ MUTATIONS = [
     Mutation(
         "a hook announces no store",
         "producer/src/emit/send.rs",
-        "ring.control().announce_store();",
+        "oneshot::announce_stored(&self.places, ring.map(OneShot::control));",
         "let _ = ring;",
         cargo("producer", "emit"),
     ),
     Mutation(
         "a producer announces no store",
         "producer/src/producer/spool.rs",
-        "claimed.lane.control().announce_store();",
-        "let _ = claimed;",
+        "oneshot::announce_stored(&places, ring);",
+        "let _ = ring;",
         cargo("producer", "moving"),
+    ),
+    Mutation(
+        "a store is announced in a retired ring only",
+        "bus/src/oneshot.rs",
+        "ring.is_some_and(|control| !announce_in(control))",
+        "ring.map(announce_in).is_some()",
+        lanes("spool::"),
+    ),
+    Mutation(
+        "a hook at full lanes keeps their locks",
+        "bus/src/oneshot.rs",
+        "self.control.spooled(lane).fetch_add(1, Ordering::Relaxed);\n                self.give_back(lane)?;",
+        "self.control.spooled(lane).fetch_add(1, Ordering::Relaxed);",
+        lanes("publishing::"),
     ),
     Mutation(
         "stores that were announced are not heard of",
         "bus/src/drain/places.rs",
-        "announced.is_some() && announced == self.announced",
-        "announced.is_some()",
+        "is_announced |= ring.hears_of_store();",
+        "let _ = ring.hears_of_store();",
         lanes("spool::"),
     ),
     # Its limit, and what is dropped.
     Mutation(
         "the spool has no limit",
         STORE,
-        "let fits = before.saturating_add(bytes) <= limit;",
-        "let fits = before <= limit.max(u64::MAX);",
+        ".filter(|sum| *sum <= limit)",
+        ".filter(|sum| *sum <= limit.max(u64::MAX))",
         STORES,
         is_quick=True,
     ),
@@ -218,8 +232,10 @@ MUTATIONS = [
     Mutation(
         "what is dropped at the limit stays counted as used",
         STORE,
-        "        if !fits {\n            self.give_back(bytes);\n        }\n",
-        "",
+        "let more = |used: u64| used.checked_add(bytes).filter(|sum| *sum <= limit);\n"
+        "        self.used_bytes().fetch_update(Ordering::Relaxed, Ordering::Relaxed, more).is_ok()",
+        "let before = self.used_bytes().fetch_add(bytes, Ordering::Relaxed);\n"
+        "        before.saturating_add(bytes) <= limit",
         STORES,
     ),
     Mutation(

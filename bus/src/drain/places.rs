@@ -44,8 +44,6 @@ pub(super) struct PlaceSet {
     /// What the journal knew of an earlier reader, for what is opened late.
     journaled_ends: Vec<LaneEnd>,
     journaled: Journaled,
-    /// What the rings' producers had announced when the last round began; `None` without a ring.
-    announced: Option<u64>,
 }
 
 impl PlaceSet {
@@ -63,7 +61,6 @@ impl PlaceSet {
             places: readers.collect(),
             journaled_ends: Vec::new(),
             journaled: Journaled::default(),
-            announced: None,
         };
         set.create_first(places);
         create_spool_only(places);
@@ -90,7 +87,6 @@ impl PlaceSet {
             places: vec![place],
             journaled_ends: Vec::new(),
             journaled: Journaled::default(),
-            announced: None,
         }
     }
 
@@ -147,11 +143,11 @@ impl PlaceSet {
     /// who need not: hooks that have a ring announce what they store. Those that find none are seen by
     /// the next [`Self::maintain`].
     pub(super) fn has_replaced_spool(&mut self) -> bool {
-        let rings = self.places.iter().filter_map(|place| place.ring.as_ref());
-        let announced = rings.map(RingReader::announced).reduce(u64::wrapping_add);
-        let is_quiet = announced.is_some() && announced == self.announced;
-        self.announced = announced;
-        !is_quiet && self.places.iter().any(PlaceReader::is_spool_replaced)
+        let mut is_announced = self.places.iter().all(|place| place.ring.is_none());
+        for ring in self.places.iter_mut().flat_map(PlaceReader::rings) {
+            is_announced |= ring.hears_of_store();
+        }
+        is_announced && self.places.iter().any(PlaceReader::is_spool_replaced)
     }
 
     /// Whether some place has another ring by now, and a spool whose entries may follow on what it holds.

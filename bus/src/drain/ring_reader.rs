@@ -35,6 +35,8 @@ pub(super) struct RingReader {
     busy: Vec<usize>,
     /// Some lane may be condemned: else nobody need look.
     may_be_condemned: bool,
+    /// The stores that its producers had announced when that was asked last.
+    announced: Option<u64>,
     file: Fd,
     stat: Stat,
     crc: Crc32c,
@@ -87,6 +89,7 @@ impl RingReader {
             lanes,
             busy: Vec::new(),
             may_be_condemned: true,
+            announced: None,
             file,
             stat,
             crc,
@@ -109,9 +112,10 @@ impl RingReader {
         self.control.geometry().features & FEATURE_BARRIER != 0
     }
 
-    /// Stores into a spool that its producers announced.
-    pub(super) fn announced(&self) -> u64 {
-        self.control.announced().load(Ordering::Relaxed)
+    /// Whether its producers announced a store into a spool since the last call.
+    pub(super) fn hears_of_store(&mut self) -> bool {
+        let announced = Some(self.control.announced().load(Ordering::Relaxed));
+        std::mem::replace(&mut self.announced, announced) != announced
     }
 
     /// The file behind the mapping.

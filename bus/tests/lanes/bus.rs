@@ -5,7 +5,7 @@ use hookring_bus::create;
 use hookring_bus::drain::{Drain, Options};
 use hookring_bus::ident::Ids;
 use hookring_bus::layout::Geometry;
-use hookring_bus::oneshot::{Message, NotTaken, OneShot};
+use hookring_bus::oneshot::{self, Message, NotTaken, OneShot};
 use hookring_bus::owned::{OwnedLane, PutError};
 use hookring_bus::place::{Places, RING};
 use hookring_bus::record::{RecordHeader, flag, kind};
@@ -89,14 +89,28 @@ impl Bus {
     }
 
     pub(crate) fn spool_with(&self, message: Message<'_>) {
+        self.store(message);
+        oneshot::announce_stored(&self.places(), None);
+    }
+
+    /// By a hook that has yet to tell anybody.
+    pub(crate) fn spool_unannounced(&self, payload: &[u8]) {
+        let mut message = message(payload);
+        message.stamp(&mut Ids::new(create::random_seed()), 0);
+        self.store(message);
+    }
+
+    fn store(&self, message: Message<'_>) {
         let place = self.places().open(0).unwrap();
         let payload = message.payload;
         let uid = sys::effective_uid();
-        // As hooks do.
-        if let Ok(ring) = OneShot::open(&place, uid) {
-            ring.control().announce_store();
-        }
         spool::store(&place, uid, message.header, b"", payload, Crc32c::fastest()).unwrap();
+    }
+
+    /// The ring, as a hook has it open.
+    pub(crate) fn open_ring(&self) -> OneShot {
+        let place = self.places().open(0).unwrap();
+        OneShot::open(&place, sys::effective_uid()).unwrap()
     }
 
     pub(crate) fn ring_path(&self) -> PathBuf {

@@ -1,6 +1,6 @@
 //! What producers may take and put, and what is left of it.
 
-use crate::bus::{Bus, drain_all, publish, put};
+use crate::bus::{Bus, drain_all, message, publish, put};
 use hookring_bus::oneshot::NotTaken;
 use hookring_bus::owned::{OwnedLane, PutError};
 use hookring_bus::record::RecordHeader;
@@ -22,6 +22,21 @@ fn a_full_lane_refuses_and_takes_again_once_it_is_drained() {
     assert_eq!(drain_all(&mut drain).len(), published);
     publish(&mut lane, b"again");
     assert_eq!(drain_all(&mut drain), ["again"]);
+}
+
+#[test]
+fn a_hook_that_found_every_lane_full_keeps_none() {
+    let bus = Bus::new(4);
+    let mut drain = bus.drain();
+    while bus.hook(&[7; 4000]).is_ok() {}
+    let stopped = bus.open_ring();
+    let mut event = message(&[7; 4000]);
+    assert_eq!(stopped.publish(&mut event, 0), Err(NotTaken::Busy));
+    drain_all(&mut drain);
+    assert_eq!(drain.report()[0].locked_lanes, 0);
+    assert_eq!(bus.hook(b"another's"), Ok(()));
+    drain_all(&mut drain);
+    drop(stopped);
 }
 
 #[test]

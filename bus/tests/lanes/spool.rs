@@ -1,6 +1,8 @@
 //! A spool that is damaged or removed.
 
 use crate::bus::{Bus, drain_all, record};
+use hookring_bus::drain::Drain;
+use hookring_bus::oneshot::{self, OneShot};
 use hookring_bus::record::{SPOOL_POSITION, kind};
 use hookring_bus::sys;
 use std::os::unix::fs::PermissionsExt;
@@ -161,5 +163,54 @@ fn an_entry_that_is_stored_behind_the_rounds_clock_waits_for_the_next_whatever_w
         assert_eq!(drain.counts().clamped_stamps, 0, "{replaced}");
         assert_eq!(drain_all(&mut drain), ["late"], "{replaced}");
         assert_eq!(drain.counts().clamped_stamps, 1, "{replaced}");
+    }
+}
+
+/// A reader that has looked after its places since it began.
+fn settled(bus: &Bus) -> Drain {
+    let mut drain = bus.drain();
+    for _ in 0..3 {
+        drain.maintain();
+        drain_all(&mut drain);
+    }
+    drain
+}
+
+/// A hook that has this ring mapped stores in a new spool; then another hook publishes.
+fn store_in_a_new_spool(bus: &Bus, ring: &OneShot) {
+    std::fs::remove_dir_all(bus.temp.path().join("spool")).unwrap();
+    bus.spool_unannounced(b"cause");
+    oneshot::announce_stored(&bus.places(), Some(ring.control()));
+    bus.hook(b"effect").unwrap();
+}
+
+#[test]
+fn a_spool_that_is_replaced_under_a_hook_on_its_way_costs_no_order() {
+    let bus = Bus::new(1);
+    let mut drain = settled(&bus);
+    let ring = bus.open_ring();
+    store_in_a_new_spool(&bus, &ring);
+    assert_eq!(drain_all(&mut drain), ["cause", "effect"]);
+    // Whatever was announced before.
+    drain.maintain();
+    store_in_a_new_spool(&bus, &ring);
+    assert_eq!(drain_all(&mut drain), ["cause", "effect"]);
+}
+
+#[test]
+fn a_ring_that_is_replaced_under_a_hook_on_its_way_costs_no_order() {
+    for rounds_since in 0..4 {
+        let mut bus = Bus::new(1);
+        let mut drain = settled(&bus);
+        let ring = bus.open_ring();
+        bus.options.lanes = 2;
+        drain.set_options(bus.options);
+        drain.maintain();
+        for _ in 0..rounds_since {
+            drain_all(&mut drain);
+            drain.maintain();
+        }
+        store_in_a_new_spool(&bus, &ring);
+        assert_eq!(drain_all(&mut drain), ["cause", "effect"], "{rounds_since}");
     }
 }

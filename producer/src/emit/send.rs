@@ -5,7 +5,7 @@ use core::mem::ManuallyDrop;
 use core::sync::atomic::{AtomicBool, Ordering};
 use hookring_bus::atomic;
 use hookring_bus::crc::Crc32c;
-use hookring_bus::oneshot::{Message, OneShot};
+use hookring_bus::oneshot::{self, Message, OneShot};
 use hookring_bus::place::Places;
 use hookring_bus::spool;
 use hookring_bus::sys::{self, Fd};
@@ -125,16 +125,11 @@ impl<'a> Sending<'a> {
     /// Stores in a spool; `false`: another place may still take it.
     fn store(&self, dir: &Fd, ring: Option<&OneShot>) -> bool {
         let crc = ring.map_or_else(Crc32c::portable, OneShot::crc);
-        if let Some(ring) = ring {
-            ring.control().announce_store();
-        }
         let Message { header, meta, payload } = &self.message;
         let stored = spool::store(dir, self.places.uid(), *header, meta, payload, crc).is_ok();
         if stored {
             self.is_published.store(true, Ordering::Relaxed);
-            if let Some(ring) = ring {
-                ring.ring();
-            }
+            oneshot::announce_stored(&self.places, ring.map(OneShot::control));
         }
         stored
     }

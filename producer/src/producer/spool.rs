@@ -2,6 +2,7 @@
 
 use super::{Producer, PublishError, Published};
 use hookring_bus::crc::Crc32c;
+use hookring_bus::oneshot;
 use hookring_bus::owned::PutError;
 use hookring_bus::place::{Places, Refused};
 use hookring_bus::record::RecordHeader;
@@ -30,7 +31,7 @@ impl Producer {
         result
     }
 
-    /// Stores a record in the first spool that takes it, and rings the doorbell.
+    /// Stores a record in the first spool that takes it, and tells the reader.
     pub(super) fn store(
         &self,
         header: RecordHeader,
@@ -38,9 +39,6 @@ impl Producer {
         payload: &[u8],
     ) -> Result<Published, PublishError> {
         let places = self.places();
-        if let Some(claimed) = &self.lane {
-            claimed.lane.control().announce_store();
-        }
         let mut failed = None;
         let existing = (0..places.count()).map(|place| (place, places.open(place)));
         let created = (0..places.count()).map(|place| (place, places.create(place)));
@@ -54,9 +52,8 @@ impl Producer {
             };
             match spool::store(&dir, self.uid, header, meta, payload, Crc32c::fastest()) {
                 Ok(Spooled::Stored) => {
-                    if let Some(claimed) = &self.lane {
-                        hookring_bus::doorbell::ring(claimed.lane.control().doorbell());
-                    }
+                    let ring = self.lane.as_ref().map(|claimed| claimed.lane.control());
+                    oneshot::announce_stored(&places, ring);
                     return Ok(Published::Spool);
                 }
                 Ok(Spooled::Dropped) => return Err(PublishError::Dropped),

@@ -47,9 +47,13 @@ impl Bus {
     }
 
     pub(crate) fn drain(&self) -> Drain {
+        self.drain_with(Options::default())
+    }
+
+    pub(crate) fn drain_with(&self, options: Options) -> Drain {
         let dir = self.path().as_os_str().as_bytes();
         let places = Places::new(Some(dir), sys::effective_uid());
-        wait_for("the last reader's lock", || match Drain::open(&places, Options::default()) {
+        wait_for("the last reader's lock", || match Drain::open(&places, options) {
             // A process that another test is starting just now has it, until it is another program.
             Err(OpenError::Busy(_)) => None,
             opened => Some(opened.unwrap()),
@@ -111,17 +115,15 @@ pub(crate) fn drain_all(drain: &mut Drain) -> Vec<Event> {
     all
 }
 
-/// A reader that has looked after its places since it began, and then lost the directory of its spool:
-/// the next store makes another one.
+/// Takes the spool's directory away under a reader that has looked after its places since it began: the
+/// next store makes another one.
 #[allow(dead_code, reason = "not every test needs it")]
-pub(crate) fn drain_without_its_spool(bus: &Bus) -> Drain {
-    let mut drain = bus.drain();
+pub(crate) fn lose_spool(bus: &Bus, drain: &mut Drain) {
     for _ in 0..3 {
         drain.maintain();
-        drain_all(&mut drain);
+        drain_all(drain);
     }
     std::fs::remove_dir_all(bus.path().join("spool")).unwrap();
-    drain
 }
 
 /// The payloads, as text.
