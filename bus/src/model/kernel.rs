@@ -143,8 +143,9 @@ pub(crate) fn lock_byte(fd: &Fd, at: u64) -> bool {
 
 pub(crate) fn unlock_byte(fd: &Fd, at: u64) {
     let world = world();
-    world.open.borrow_mut()[fd.raw() as usize].held.retain(|byte| *byte != at as usize);
+    // Whoever dies before this still holds it.
     world.locks[at as usize].store(0, Ordering::Release);
+    world.open.borrow_mut()[fd.raw() as usize].held.retain(|byte| *byte != at as usize);
 }
 
 pub(crate) fn is_locked(fd: &Fd, start: u64, bytes: u64) -> bool {
