@@ -42,6 +42,8 @@ const SLOT_BYTES: usize = 256;
 const LOSSES_AT: usize = 56;
 const CRC_AT: usize = SLOT_BYTES - 4;
 const SLOT_AT: [u64; 2] = [0, 4096];
+/// A file that came so far is made anew.
+const MAX_GENERATION: u64 = 1 << 53;
 
 /// Why a cursor could not be opened or stored.
 #[derive(Debug, thiserror::Error)]
@@ -242,11 +244,13 @@ impl Cursor {
     }
 
     fn write_slot(&mut self, slot: Slot) -> io::Result<Slot> {
-        if self.file.metadata()?.nlink() > 0 {
+        let is_removed = self.file.metadata()?.nlink() == 0;
+        if !is_removed && slot.generation <= MAX_GENERATION {
             self.file.write_all_at(&slot.to_bytes(), slot.offset())?;
             return Ok(slot);
         }
-        // Removed while the sink ran: without it, a restart would begin where the sink once began.
+        // Removed while the sink ran: without it, a restart would begin where the sink once began. Or
+        // it goes no further, which nobody but a stranger can have brought about.
         let first = Slot { generation: 1, ..slot };
         let dir = self.path.parent().unwrap_or(Path::new(""));
         prepare_dir(dir)?;
@@ -366,7 +370,7 @@ impl Slot {
         let attempt = bytes[40..56].try_into().ok()?;
         let (generation, next) = (number(8)?, number(16)?);
         let batch = InFlight { first: number(24)?, last: number(32)?, attempt };
-        let is_possible = (1..=MAX_SEQ).contains(&generation)
+        let is_possible = (1..=MAX_GENERATION).contains(&generation)
             && next <= MAX_SEQ
             && (batch.first..=MAX_SEQ).contains(&batch.last);
         if !is_possible {

@@ -73,7 +73,10 @@ impl<'a> Line<'a> {
 
     /// The event's id; `None` if it does not stand where this version writes it.
     pub fn id(&self) -> Option<[u8; 16]> {
-        let (id, _) = self.split_id()?;
+        let (id, rest) = self.split_id()?;
+        if !rest.starts_with(b"\"") {
+            return None;
+        }
         Some(uuid::Uuid::try_parse_ascii(id).ok()?.into_bytes())
     }
 

@@ -72,6 +72,9 @@ pub(super) struct LaneReader {
     state: State,
 }
 
+/// No lane comes so far. Behind what is no position any more, nobody could claim it again.
+const MAX_RECOVERED: u64 = u64::MAX / 4;
+
 #[derive(Copy, Clone, PartialEq, Eq, Debug)]
 enum State {
     Sound,
@@ -123,6 +126,9 @@ impl LaneReader {
     pub(super) fn recover(&mut self, lane: &Lane<'_>, end: u64) {
         let known = !self.is_position_known || end.saturating_sub(self.released) <= self.lane_bytes;
         if end <= self.read || !end.is_multiple_of(RECORD_ALIGN) || !known {
+            return;
+        }
+        if end > MAX_RECOVERED {
             return;
         }
         (self.read, self.given) = (end, end);

@@ -2,6 +2,7 @@
 
 use crate::bus::{Bus, drain_all, publish, wait_for};
 use hookring_bus::drain::{Drain, LaneEnd, MAX_BATCH_BYTES, OpenError, Origin};
+use hookring_bus::layout::{Geometry, word};
 use std::collections::BTreeMap;
 use std::io::ErrorKind;
 use std::os::unix::process::CommandExt;
@@ -65,6 +66,23 @@ fn an_end_that_no_record_can_have_is_not_taken_up() {
         assert_eq!(drain_all(&mut drain), ["owed"], "end {end}");
         assert_eq!(drain.counts().condemned_lanes, 0, "end {end}");
     }
+}
+
+#[test]
+fn an_end_that_no_lane_comes_to_leaves_a_damaged_one_usable() {
+    let bus = Bus::new(1);
+    let mut drain = bus.drain();
+    publish(&mut bus.lane(), b"first");
+    drain_all(&mut drain);
+    let known = LaneEnd { end: 1 << 63, ..drain.ends()[0] };
+    drop(drain);
+    let tail = Geometry::control_offset(0) + word::TAIL;
+    bus.scribble(tail as u64, &(1u64 << 40).to_le_bytes());
+    let mut drain = bus.drain();
+    drain.recover(&[known], Vec::new());
+    assert_eq!(drain_all(&mut drain), Vec::<String>::new());
+    publish(&mut bus.lane(), b"afterwards");
+    assert_eq!(drain_all(&mut drain), ["afterwards"]);
 }
 
 #[test]

@@ -49,7 +49,7 @@ fn it_remembers_position_and_batch_through_death() {
 fn a_slot_that_nothing_could_follow_is_not_believed() {
     let dir = tempfile::tempdir().unwrap();
     drop(open(dir.path()));
-    for generation in [u64::MAX, MAX_SEQ + 1, 0] {
+    for generation in [u64::MAX, MAX_GENERATION + 1, 0] {
         let slot = Slot { generation, next: 5, in_flight: None, lost: Losses::default() };
         let mut bytes = vec![0; 4096 + SLOT_BYTES];
         bytes[slot.offset() as usize..][..SLOT_BYTES].copy_from_slice(&slot.to_bytes());
@@ -57,6 +57,25 @@ fn a_slot_that_nothing_could_follow_is_not_believed() {
         let (mut cursor, state) = open(dir.path());
         assert_eq!((cursor.position(), state), (OLDEST, CursorState::Damaged), "{generation}");
         cursor.store(7).unwrap();
+    }
+}
+
+#[test]
+fn behind_the_last_generation_the_file_is_made_anew() {
+    let dir = tempfile::tempdir().unwrap();
+    drop(open(dir.path()));
+    let lost = Losses { events: 3, gaps: Vec::new() };
+    let slot = Slot { generation: MAX_GENERATION, next: 5, in_flight: None, lost: lost.clone() };
+    let mut bytes = vec![0; 4096 + SLOT_BYTES];
+    bytes[slot.offset() as usize..][..SLOT_BYTES].copy_from_slice(&slot.to_bytes());
+    fs::write(file(dir.path()), &bytes).unwrap();
+    let (mut cursor, _) = open(dir.path());
+    cursor.store(7).unwrap();
+    for next in 7..10 {
+        let (mut cursor, state) = open(dir.path());
+        assert_eq!((cursor.position(), state), (next, CursorState::Loaded));
+        assert_eq!(*cursor.lost(), lost);
+        cursor.store(next + 1).unwrap();
     }
 }
 

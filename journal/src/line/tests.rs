@@ -65,7 +65,8 @@ fn an_id_is_found_only_where_this_version_writes_it() {
             assert_eq!(of(&origin, &format!("{fields},\"x\":1")), expected);
             assert_eq!(of(&origin, &format!(",\"a\":{{\"b\":1{fields}}}")), None);
         }
-        for other in ["", ",\"version\":1", ",\"version\":1,\"id\":\"01a1", ",\"id\":7"] {
+        let longer = format!(",\"version\":1,\"id\":\"{id}0\"");
+        for other in ["", &longer, ",\"version\":1", ",\"version\":1,\"id\":\"01a1", ",\"id\":7"] {
             assert_eq!(of(&origin, other), None, "{other}");
         }
     }
