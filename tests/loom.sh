@@ -10,4 +10,10 @@ export RUSTFLAGS="--cfg loom ${RUSTFLAGS:-}"
 export CARGO_TARGET_DIR="${CARGO_TARGET_DIR:-$PWD/target}/loom"
 # With the debug build's assertions, and fast enough.
 export CARGO_PROFILE_DEV_OPT_LEVEL=2 CARGO_PROFILE_DEV_DEBUG=line-tables-only
-exec cargo test --package hookring-bus --lib "models::${1:-}" "${@:2}"
+chosen=(--package hookring-bus --lib "models::${1:-}")
+# Not `grep -q`, which would end before cargo has said everything.
+if ! cargo test "${chosen[@]}" -- --list | grep ': test$' >/dev/null; then
+    echo "tests/loom.sh: no model has \`${1:-}\` in its name, or they do not build" >&2
+    exit 1
+fi
+exec cargo test "${chosen[@]}" "${@:2}"

@@ -93,6 +93,8 @@ def run_all(chosen: list[Mutation]) -> int:
 
 
 NOT_CAUGHT = "NOT CAUGHT: "
+# Counts as caught, but a reader should see that no test said what is wrong.
+HUNG = "hung: "
 
 
 def report(outcomes: dict[str, str]) -> int:
@@ -101,7 +103,11 @@ def report(outcomes: dict[str, str]) -> int:
     for name, outcome in outcomes.items():
         print(f"{name:{width}}  {outcome}")
     missed = sum(outcome.startswith(NOT_CAUGHT) for outcome in outcomes.values())
-    print(f"\n{len(outcomes)} mutations, {missed} not caught, {len(EQUIVALENT)} known ones left out")
+    hung = sum(outcome.startswith(HUNG) for outcome in outcomes.values())
+    print(
+        f"\n{len(outcomes)} mutations, {missed} not caught, {hung} caught only since the tests hung, "
+        f"{len(EQUIVALENT)} known ones left out"
+    )
     return 1 if missed else 0
 
 
@@ -153,7 +159,7 @@ class Bench:
         finally:
             path.write_text(text)
         if code is None:
-            return "caught: the tests hang"
+            return f"{HUNG}the tests take longer than {TEST_LIMIT_S} s"
         if code == 0:
             return f"{NOT_CAUGHT}SURVIVED `{mutation.tests}`"
         return f"caught by {failed_tests(output) or 'the death of the test program'}"

@@ -1,5 +1,7 @@
 """The list of mutations is one that can be run: `tests/mutations.py` runs it."""
 
+import contextlib
+import io
 import tempfile
 import unittest
 from pathlib import Path
@@ -48,6 +50,13 @@ class Running(unittest.TestCase):
         missed = f"{mutations.NOT_CAUGHT}SURVIVED"
         self.assertEqual(mutations.report({"one": "caught by a"}), 0)
         self.assertEqual(mutations.report({"one": "caught by a", "two": missed}), 1)
+
+    def test_the_summary_says_what_hung(self) -> None:
+        said = io.StringIO()
+        with contextlib.redirect_stdout(said):
+            code = mutations.report({"one": "caught by a", "two": f"{mutations.HUNG}too long"})
+        self.assertEqual(code, 0)
+        self.assertIn("2 mutations, 0 not caught, 1 caught only since the tests hung", said.getvalue())
 
 
 if __name__ == "__main__":

@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # The tests of bus, producer and journal under the compiler's sanitizers, as far as that goes, and under
-# Miri those that make no system call. Arguments: which of `address`, `thread` and `miri`; none: all three. Each builds
-# everything anew, in minutes; what is left out, and why, is said at the end.
+# Miri those that make no system call. Arguments: which of `address`, `thread` and `miri`; none, or `all`: as
+# many of the three as there are. Each builds everything anew, in minutes; what is left out, and why, is said
+# at the end. One that was asked for by its name and cannot run is a failure.
 #
 # The project's compiler ships the sanitizers' runtimes and, told to, takes the flags that a nightly one
 # does. It ships no source of the standard library, so that stays as it was built.
@@ -15,17 +16,33 @@ readonly TARGET BASE_DIR
 readonly CRATES=(--package hookring-bus --package hookring-producer)
 
 left_out=()
+# Those of which nothing ran.
+not_run=()
 
 main() {
-    local step
-    for step in "${@:-address thread miri}"; do
-        for step in $step; do
-            printf '\n== %s\n' "$step"
-            "run_$step"
-        done
+    local step steps=("$@")
+    if [ $# -eq 0 ] || [ "$*" = all ]; then
+        steps=(address thread miri)
+    fi
+    for step in "${steps[@]}"; do
+        case "$step" in
+            address | thread | miri) ;;
+            *)
+                echo "tests/sanitizers.sh: there is no \`$step\`: address, thread, miri or all" >&2
+                exit 2
+                ;;
+        esac
+    done
+    for step in "${steps[@]}"; do
+        printf '\n== %s\n' "$step"
+        "run_$step"
     done
     printf '\n== left out\n'
     printf -- '- %s\n' "${left_out[@]}"
+    if [ ${#not_run[@]} -gt 0 ]; then
+        printf '\n== NOT RUN: %s\n' "${not_run[*]}"
+        [ $# -eq 0 ] || [ "$*" = all ] || exit 1
+    fi
 }
 
 # Memory that is used out of bounds or after its end, and leaks.
@@ -73,6 +90,7 @@ run_miri() {
         fi
     done
     if [ -z "$found" ]; then
+        not_run+=(miri)
         left_out+=("miri: neither the project's toolchain nor nightly has it; \`rustup +nightly component add miri\`, and run this again")
         return
     fi

@@ -4,6 +4,7 @@
 #   benches/peers/run.sh [--quick] [--only BLOCK]... [--json FILE] [--plots DIR] [--docs]
 #   benches/peers/run.sh --from FILE [--plots DIR] [--docs]
 #
+# BLOCK is one of: hook, publish, contention, spinning, sleeping, throughput, journal, flatness, sinks.
 # `--docs` puts table and plots into the documentation: for a quiet machine, without `--quick`.
 #
 # As root on Debian or Ubuntu it installs the C tools that the Aeron media driver is built with;
@@ -18,6 +19,36 @@ target=${CARGO_TARGET_DIR:-$PWD/target}
 packages="clang g++ libbsd-dev libclang-dev make pkg-config python3-venv uuid-dev zlib1g-dev"
 
 say() { echo "run.sh: $*" >&2; }
+
+# Asked before anything is installed or built.
+check_arguments() {
+    blocks=$(sed -n 's/^    ("\([a-z]*\)", blocks::.*/\1/p' src/main.rs)
+    while [ $# -gt 0 ]; do
+        case $1 in
+            --help | -h)
+                sed -n '2,/^$/s/^#\( \|$\)//p' run.sh | sed '/^set -eu/,$d'
+                exit 0
+                ;;
+            --only)
+                if ! echo "$blocks" | grep -qxF -e "${2:-}"; then
+                    say "no block is called \`${2:-}\`; there are:" $blocks
+                    exit 2
+                fi
+                shift
+                ;;
+            --json | --plots | --from)
+                [ $# -ge 2 ] || { say "$1 needs a value; see --help"; exit 2; }
+                shift
+                ;;
+            --quick | --docs) ;;
+            *)
+                say "there is no \`$1\`; see --help"
+                exit 2
+                ;;
+        esac
+        shift
+    done
+}
 
 install_packages() {
     command -v dpkg >/dev/null || return 0
@@ -66,6 +97,7 @@ build_ours() (
     cargo xtask build
 )
 
+check_arguments "$@"
 install_packages
 if find_cmake && build --features aeron; then
     say "built with Aeron"

@@ -1,4 +1,4 @@
-//! Compares every table of `docs/ring-format.md` with the code, so that a producer written from the
+//! Compares the marked tables of `docs/ring-format.md` with the code, so that a producer written from the
 //! document fits this reader.
 
 use hookring_bus::layout::{

@@ -2,6 +2,7 @@
 //! wait for conditions.
 
 mod disk;
+mod left_out;
 
 use std::collections::BTreeMap;
 use std::ffi::OsStr;
@@ -18,6 +19,7 @@ use std::time::{Duration, Instant};
 
 use base64::prelude::{BASE64_STANDARD, Engine as _};
 use disk::PrivateMount;
+pub use left_out::left_out;
 use serde_json::Value;
 use serde_json::value::RawValue;
 
@@ -90,13 +92,13 @@ impl Bed {
     }
 
     /// An empty directory on whose folder `folder` (all of it: `""`) a tmpfs is mounted with these
-    /// options, such as `size=1m,mode=0700`. `None`, said on stdout, where this user cannot mount.
+    /// options, such as `size=1m,mode=0700`. `None`, said by [`left_out`], where this user cannot mount.
     pub fn with_tmpfs(folder: &str, options: &str) -> Option<Bed> {
         let mut bed = Bed::new();
         let folder = bed.path.join(folder);
         make_private_dir(&folder);
         let Some(mount) = PrivateMount::tmpfs(&folder, options) else {
-            println!("left out: this user cannot mount a tmpfs (unshare -m)");
+            left_out("mounts", "this user cannot mount a tmpfs (unshare -m)");
             return None;
         };
         bed.path = mount.path(&bed.path);

@@ -30,7 +30,7 @@ fn collections() -> Vec<PathBuf> {
             collections
                 .extend(files.filter(|path| path.extension().is_some_and(|it| it == "jsonl")));
         }
-        Err(_) => println!("left out: the collected payloads, {} is not there", beside.display()),
+        Err(_) => println!("the project's own session only: {} is not there", beside.display()),
     }
     collections.sort();
     collections

@@ -29,6 +29,9 @@ Example: cargo xtask bench --bench hook_process
 /// Tests and benches find the programs in the folder that this variable names.
 const BIN_DIR_VARIABLE: &str = "HOOKRING_TEST_BIN_DIR";
 
+/// Tests say in the file that this variable names what they left out, and why.
+const LEFT_OUT_VARIABLE: &str = "HOOKRING_TEST_LEFT_OUT";
+
 const USAGE: u8 = 2;
 
 fn main() -> ExitCode {
@@ -70,8 +73,16 @@ fn demo(args: &[String]) -> Result<ExitCode> {
 
 fn test(args: &[String]) -> Result<ExitCode> {
     let programs = Programs::build()?;
-    let code = run(cargo(programs.dir()).args(["test", "--workspace"]).args(args))?;
-    println!("The group `real` was left out; tests/real.sh runs it.");
+    let report = programs.dir().join("left-out");
+    // Of an earlier run, if there was one.
+    let _ = std::fs::remove_file(&report);
+    let mut command = cargo(programs.dir());
+    let code =
+        run(command.args(["test", "--workspace"]).args(args).env(LEFT_OUT_VARIABLE, &report))?;
+    // No test wrote it where none left anything out.
+    let left_out = std::fs::read_to_string(report).unwrap_or_default();
+    print!("{left_out}");
+    println!("left out: the group `real`, which tests/real.sh runs");
     Ok(code)
 }
 

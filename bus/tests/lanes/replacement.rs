@@ -189,12 +189,13 @@ fn what_is_no_file_and_called_ring_is_put_away_whatever_was_put_away_before() {
 fn whatever_else_is_called_ring_makes_room_for_one() {
     let bus = Bus::new(1);
     let mut drain = bus.drain();
-    let ring = bus.ring_path();
+    let (ring, other) = (bus.ring_path(), bus.temp.path().join("other"));
+    std::fs::write(&other, "noise").unwrap();
     for round in 1..=6 {
         std::fs::remove_file(&ring).unwrap();
         match round % 3 {
             0 => std::fs::write(&ring, "noise").unwrap(),
-            1 => std::os::unix::fs::symlink("/dev/null", &ring).unwrap(),
+            1 => std::os::unix::fs::symlink(&other, &ring).unwrap(),
             _ => std::fs::create_dir_all(ring.join("not empty")).unwrap(),
         }
         drain.maintain();

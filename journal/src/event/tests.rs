@@ -263,19 +263,19 @@ proptest! {
     }
 }
 
-/// The payloads that real agents wrote, if that folder is beside the project.
+/// The payloads of the recorded session, and those that real agents wrote if that folder is beside the
+/// project.
 #[test]
 fn real_payloads_keep_every_token() {
-    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/../../shared/payloads");
-    let Ok(files) = std::fs::read_dir(folder) else {
-        eprintln!("LEFT OUT: there are no payloads in {folder}");
-        return;
-    };
+    let beside = concat!(env!("CARGO_MANIFEST_DIR"), "/../../shared/payloads");
+    let session = concat!(env!("CARGO_MANIFEST_DIR"), "/../daemon/demo/session.jsonl");
+    let mut files = vec![std::path::PathBuf::from(session)];
+    if let Ok(entries) = std::fs::read_dir(beside) {
+        files.extend(entries.map(|entry| entry.unwrap().path()));
+        files.retain(|path| path.extension().is_some_and(|extension| extension == "jsonl"));
+    }
     let mut count = 0;
-    for file in files.map(|entry| entry.unwrap().path()) {
-        if file.extension().is_none_or(|extension| extension != "jsonl") {
-            continue;
-        }
+    for file in files {
         let content = std::fs::read(&file).unwrap();
         for payload in content.split(|byte| *byte == b'\n').filter(|line| !line.is_empty()) {
             let mut out = b"{".to_vec();

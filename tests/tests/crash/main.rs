@@ -9,6 +9,7 @@ mod account;
 mod numbered;
 mod seed;
 mod victims;
+mod windows;
 
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
@@ -21,6 +22,7 @@ use hookring_tests::{Bed, wait_for};
 use numbered::{Number, Rng, payload};
 use seed::Seed;
 use victims::{HookStream, KilledDaemon, ProducerStream};
+use windows::Windows;
 
 /// Library producers at a time.
 const PRODUCERS: u32 = 64;
@@ -145,6 +147,7 @@ fn nothing_is_lost_or_doubled_when_the_daemon_dies_between_writing_and_releasing
     let seed = Seed::choose();
     let bed = new_bed("64GiB");
     let mut daemon = KilledDaemon::start(&bed);
+    let mut windows = Windows::default();
     let is_over = AtomicBool::new(false);
     let published = thread::scope(|scope| {
         let producer = scope.spawn(|| publish_steadily(bed.path(), &is_over, seed.rng(0)));
@@ -153,14 +156,16 @@ fn nothing_is_lost_or_doubled_when_the_daemon_dies_between_writing_and_releasing
             if producer.is_finished() {
                 break;
             }
-            daemon.kill_in_a_window_and_restart(&mut rng);
+            daemon.kill_in_a_window_and_restart(&mut rng, |bed| windows.count(bed));
         }
         is_over.store(true, Ordering::Relaxed);
         producer.join().expect("the producer")
     });
     daemon.drain();
     let account = Account::of(&bed);
-    println!("{} daemons killed: {account}", daemon.kills());
+    println!("{} daemons killed, {windows:?}: {account}", daemon.kills());
+    assert!(windows.unreleased > 0, "no kill came between writing and releasing");
+    assert!(windows.unnamed > 0, "no kill came while a segment was begun");
     let mut acknowledged = Acknowledged::default();
     acknowledged.add(0, 0, published);
     account.settle(&acknowledged);

@@ -225,14 +225,18 @@ impl<'a> KilledDaemon<'a> {
             1 => thread::sleep(Duration::from_millis(rng.below(300))),
             _ => self.wait_for_window(rng),
         }
-        self.kill_and_restart();
+        self.kill();
+        self.restart();
     }
 
     /// Kills it while it goes from one segment to the next, or between writing a batch to the
-    /// journal and releasing it from ring and spool.
-    pub(crate) fn kill_in_a_window_and_restart(&mut self, rng: &mut Rng) {
+    /// journal and releasing it from ring and spool; on a busy machine not each time. `look` sees what
+    /// it left.
+    pub(crate) fn kill_in_a_window_and_restart(&mut self, rng: &mut Rng, look: impl FnOnce(&Bed)) {
         self.wait_for_window(rng);
-        self.kill_and_restart();
+        self.kill();
+        look(self.bed);
+        self.restart();
     }
 
     fn wait_for_window(&self, rng: &mut Rng) {
@@ -248,12 +252,15 @@ impl<'a> KilledDaemon<'a> {
         spin(Duration::from_micros(rng.below(100)));
     }
 
-    fn kill_and_restart(&mut self) {
+    fn kill(&mut self) {
         self.status().iter().for_each(check_status);
         self.child.kill().expect("it can be killed");
         let status = self.child.wait().expect("its end");
         self.check(status.signal() == Some(SIGKILL), status);
         self.kills += 1;
+    }
+
+    fn restart(&mut self) {
         self.child = start_daemon(self.bed);
     }
 

@@ -7,7 +7,7 @@ use std::os::unix::fs::{PermissionsExt as _, symlink};
 use std::process::{Command, Stdio};
 use std::{env, fs};
 
-use hookring_tests::{Bed, Daemon, make_private_dir, programs};
+use hookring_tests::{Bed, Daemon, left_out, make_private_dir, programs};
 
 use crate::{Document, root};
 
@@ -119,7 +119,7 @@ fn start_and_stop(line: &str) {
 fn every_command_in_a_block_works() {
     let has_jq = Command::new("jq").arg("--version").output().is_ok();
     if !has_jq {
-        println!("left out: the commands with jq, which is not there");
+        left_out("jq", "the commands with it");
     }
     let home = Home::new();
     let mut counts = BTreeMap::new();

@@ -4,9 +4,13 @@ use std::fs;
 
 use crate::{Document, root};
 
-/// The sections, by their headings.
+/// Says what the promises stand on, and promises nothing itself.
+const GROUND: &str = "What this rests on";
+
+/// The sections that promise something, by their headings.
 fn promises(text: &str) -> impl Iterator<Item = (&str, &str)> {
-    text.split("\n## ").skip(1).filter_map(|section| section.split_once('\n'))
+    let sections = text.split("\n## ").skip(1).filter_map(|section| section.split_once('\n'));
+    sections.filter(|(heading, _)| *heading != GROUND)
 }
 
 /// The file and the names of the tests of each item of the list of tests.

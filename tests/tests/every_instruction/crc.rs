@@ -5,6 +5,7 @@ use std::fs::File;
 use std::os::unix::fs::FileExt as _;
 
 use hookring_bus::crc;
+use hookring_tests::left_out;
 
 use super::tracee::Tracee;
 use super::{Victim, Yard};
@@ -22,7 +23,7 @@ const INSTRUCTION_BYTES: usize = 15;
 #[test]
 fn a_hook_takes_the_crc_instruction_where_the_kernel_promises_it_and_nowhere_else() {
     if !crc::detect() {
-        println!("left out: this machine has no CRC-32C instruction");
+        left_out("crc", "this machine has no CRC-32C instruction");
         return;
     }
     let mut yard = Yard::new();
@@ -33,7 +34,7 @@ fn a_hook_takes_the_crc_instruction_where_the_kernel_promises_it_and_nowhere_els
         let vector = auxiliary(&memory, hook.registers().rsp);
         let place = |kind| vector.iter().find(|entry| entry.0 == kind).expect("an entry").1;
         if word(&memory, place(AT_BASE)) != 0 {
-            println!("left out: this hook is built with std, and asks the processor");
+            left_out("static", "this hook is built with std, and asks the processor");
             return;
         }
         for (kind, value) in [(AT_HWCAP, hwcap), (AT_HWCAP2, hwcap2)] {

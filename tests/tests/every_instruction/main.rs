@@ -9,11 +9,13 @@
 
 #[cfg(target_arch = "x86_64")]
 mod crc;
+mod first_store;
 mod tracee;
 
 use std::fs::{self, File};
 use std::io::{Seek as _, SeekFrom};
 use std::os::unix::ffi::OsStrExt as _;
+use std::path::Path;
 use std::process::Command;
 use std::sync::atomic::Ordering;
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -23,7 +25,7 @@ use hookring_bus::oneshot::OneShot;
 use hookring_bus::place::Places;
 use hookring_bus::{doorbell, spool, sys};
 use hookring_producer::Producer;
-use hookring_tests::Bed;
+use hookring_tests::{Bed, left_out};
 use tracee::Tracee;
 
 /// The event of the process that is stopped.
@@ -148,8 +150,8 @@ impl Yard {
         yard
     }
 
-    /// A process before its first instruction; a library's, before its publish. `None`, said on
-    /// stdout, where processes cannot be traced.
+    /// A process before its first instruction; a library's, before its publish. `None`, said by
+    /// [`left_out`], where processes cannot be traced.
     fn start(&mut self, victim: Victim) -> Option<Tracee> {
         let mut command = match victim {
             Victim::Hook => {
@@ -164,13 +166,7 @@ impl Yard {
                 command
             }
         };
-        let mut tracee = match Tracee::start(&mut command) {
-            Ok(tracee) => tracee,
-            Err(error) => {
-                println!("left out: processes cannot be traced here ({error})");
-                return None;
-            }
-        };
+        let mut tracee = start_tracee(&mut command)?;
         if matches!(victim, Victim::Library) {
             tracee.run_to_its_stop();
             self.take_all();
@@ -184,10 +180,7 @@ impl Yard {
         let tails = (0..control.geometry().lanes)
             .map(|lane| control.tail(lane).load(Ordering::Acquire))
             .sum::<u64>();
-        let spooled = fs::read_dir(self.bed.path().join("spool")).expect("the spool");
-        let entries = spooled.map(|entry| entry.expect("an entry"));
-        let entries = entries.filter(|entry| entry.file_name().len() == spool::NAME_BYTES);
-        tails + entries.map(|entry| entry.metadata().expect("its length").len()).sum::<u64>()
+        tails + spooled_bytes(self.bed.path())
     }
 
     fn publish_others(&mut self) {
@@ -196,27 +189,8 @@ impl Yard {
         }
     }
 
-    /// Everything that can be read now.
     fn take_all(&mut self) -> Taken {
-        let mut taken = Taken::default();
-        loop {
-            // Twice empty: a stamp of this very moment waits one round.
-            if self.drain.next_batch().is_empty() && self.drain.next_batch().is_empty() {
-                self.drain.release();
-                return taken;
-            }
-            for record in self.drain.batch().records() {
-                match record.payload {
-                    OTHER => taken.others += 1,
-                    WARM => {}
-                    payload => {
-                        assert_eq!(payload, PAYLOAD.as_bytes());
-                        taken.victims += 1;
-                    }
-                }
-            }
-            self.drain.release();
-        }
+        take_all(&mut self.drain)
     }
 
     /// Nothing was damaged or dropped, and every lane is free again.
@@ -227,6 +201,43 @@ impl Yard {
         assert_eq!(damaged, (0, 0, 0));
         let place = &self.drain.report()[0];
         assert_eq!((place.locked_lanes, place.dropped_events), (0, 0));
+    }
+}
+
+/// A process before its first instruction. `None`, said by [`left_out`], where it cannot be traced.
+fn start_tracee(command: &mut Command) -> Option<Tracee> {
+    let tracee = Tracee::start(command);
+    tracee.map_err(|error| left_out("ptrace", &error.to_string())).ok()
+}
+
+/// What stands in the spool of a place.
+fn spooled_bytes(place: &Path) -> u64 {
+    let entries = fs::read_dir(place.join("spool")).into_iter().flatten();
+    let entries = entries.map(|entry| entry.expect("an entry"));
+    let entries = entries.filter(|entry| entry.file_name().len() == spool::NAME_BYTES);
+    entries.map(|entry| entry.metadata().expect("its length").len()).sum()
+}
+
+/// Everything that can be read now.
+fn take_all(drain: &mut Drain) -> Taken {
+    let mut taken = Taken::default();
+    loop {
+        // Twice empty: a stamp of this very moment waits one round.
+        if drain.next_batch().is_empty() && drain.next_batch().is_empty() {
+            drain.release();
+            return taken;
+        }
+        for record in drain.batch().records() {
+            match record.payload {
+                OTHER => taken.others += 1,
+                WARM => {}
+                payload => {
+                    assert_eq!(payload, PAYLOAD.as_bytes());
+                    taken.victims += 1;
+                }
+            }
+        }
+        drain.release();
     }
 }
 

@@ -264,20 +264,30 @@ fn switches_keep_events_away_from_the_bus() {
     assert_eq!(bed.numbers(), [2, 3, 5, 7, 8, 9]);
 }
 
+/// What docs/emit.md says. The kernel moves each process's stack by up to 8 KiB, so one run says nothing.
 #[test]
-fn with_a_stack_of_64_kib_the_event_arrives() {
+fn with_a_stack_of_16_kib_the_event_arrives() {
+    const RUNS: usize = 100;
+    // What is in the ring and the spool, small and large, with a daemon and before there is any.
+    let cases = [(0, RUNS), (1500, RUNS), (60_000, RUNS), (2_000_000, RUNS / 10)];
     let bed = Bed::new();
+    let run_all = || {
+        for (bytes, runs) in cases {
+            for _ in 0..runs {
+                let mut shell = Command::new("sh");
+                shell.env_clear().env("HOOKRING_DIR", bed.path());
+                let hook = programs().join("hookring-emit");
+                let script = "ulimit -s 16 && exec \"$0\" --agent claude-code -- x";
+                let output = bed.run_hook(shell.args(["-c", script]).arg(hook), &vec![b'x'; bytes]);
+                assert_silent(&output, &format!("{bytes} bytes"));
+            }
+        }
+    };
+    run_all();
     let daemon = bed.start();
-    for bytes in [0, 1500, 70_000, 3_000_000] {
-        let mut shell = Command::new("sh");
-        shell.env_clear().env("HOOKRING_DIR", bed.path());
-        let hook = programs().join("hookring-emit");
-        shell.args(["-c", "ulimit -s 64 && exec \"$0\" --agent claude-code -- x"]).arg(hook);
-        let output = bed.run_hook(&mut shell, &vec![b'x'; bytes]);
-        assert_silent(&output, &format!("{bytes} bytes"));
-    }
+    run_all();
     assert_eq!(daemon.stop(), 0);
-    assert_eq!(bed.lines().len(), 4);
+    assert_eq!(bed.lines().len(), 2 * cases.iter().map(|(_, runs)| runs).sum::<usize>());
 }
 
 /// In front of the ring's one lane, and in the middle of the record there: what is written in part is

@@ -7,7 +7,7 @@ use std::os::unix::process::CommandExt as _;
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
 
-use hookring_tests::{Bed, Daemon, programs, wait_for};
+use hookring_tests::{Bed, Daemon, left_out, programs, wait_for};
 use serde_json::Value;
 
 /// A user that nobody is, with a home directory and the programs in it.
@@ -18,7 +18,7 @@ struct Nobody {
 }
 
 impl Nobody {
-    /// `None`, said on stdout, where this user or this machine does not allow it. `number` tells tests of this process
+    /// `None`, said by [`left_out`], where this user or this machine does not allow it. `number` tells tests of this process
     /// apart.
     fn new(number: u32) -> Option<Nobody> {
         let uid = 4_000_000_000 - 4 * std::process::id() - number;
@@ -28,7 +28,7 @@ impl Nobody {
         let everybody =
             fs::metadata("/dev/shm").is_ok_and(|shm| shm.permissions().mode() & 0o7 == 0o7);
         if !everybody || chown(&home, Some(uid), Some(uid)).is_err() {
-            println!("left out: only root can be another user, who needs /dev/shm with mode 1777");
+            left_out("root", "only root can be another user, who needs /dev/shm with mode 1777");
             return None;
         }
         // The bed is root's; another user must be able to walk through it.
@@ -161,7 +161,7 @@ fn with_all_places_in_memory_taken_by_somebody_else_the_one_on_disk_is_made_and_
     };
     let probe = command("hookring").arg("--version").output();
     if !probe.is_ok_and(|output| output.status.success()) {
-        println!("left out: no mount namespace here, or no setpriv");
+        left_out("mounts", "no mount namespace here, or no setpriv");
         return;
     }
     fs::create_dir(nobody.place()).expect("root's directory");

@@ -6,7 +6,7 @@ use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _, symlink};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-use hookring_tests::{Bed, make_private_dir, programs, wait_for};
+use hookring_tests::{Bed, left_out, make_private_dir, programs, wait_for};
 
 const PAYLOAD: &[u8] = br#"{"session_id":"s"}"#;
 /// Somebody else: `nobody` on most systems.
@@ -165,7 +165,7 @@ fn a_spool_behind_a_link_is_not_used_and_reported() {
 fn may_give_away(path: &Path) -> bool {
     let given = std::os::unix::fs::lchown(path, Some(STRANGER), None).is_ok();
     if !given {
-        println!("left out: only root can give files to somebody else");
+        left_out("root", "only root can give files to somebody else");
     }
     given
 }

@@ -4,7 +4,7 @@ use std::fs;
 use std::io::{BufRead as _, BufReader};
 use std::process::{Output, Stdio};
 
-use hookring_tests::{Bed, number};
+use hookring_tests::{Bed, left_out, number};
 
 fn text(bytes: &[u8]) -> &str {
     std::str::from_utf8(bytes).expect("text")
@@ -178,7 +178,7 @@ fn times_are_local_and_the_day_is_said() {
 #[test]
 fn an_output_that_takes_nothing_is_named() {
     let Ok(full) = fs::OpenOptions::new().write(true).open("/dev/full") else {
-        println!("left out: there is no /dev/full");
+        left_out("dev-full", "there is no /dev/full");
         return;
     };
     let bed = bed_with(&["a"]);

@@ -8,7 +8,7 @@ use std::process::{Child, Command, Stdio};
 use std::thread;
 use std::time::Duration;
 
-use hookring_tests::{Bed, Daemon, wait_for};
+use hookring_tests::{Bed, Daemon, left_out, wait_for};
 use rustix::process::{Pid, Signal, kill_process};
 
 use crate::agents::{Agents, plain, wait_for_hooks};
@@ -105,7 +105,7 @@ fn time_namespace() -> Option<&'static [&'static str]> {
     };
     let found = ways.iter().find(works).copied();
     if found.is_none() {
-        println!("left out: this user cannot have a time namespace (unshare --time)");
+        left_out("time-namespaces", "this user cannot have one (unshare --time)");
     }
     found
 }

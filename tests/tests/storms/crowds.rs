@@ -4,7 +4,7 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 use std::process::{Command, Stdio};
 
-use hookring_tests::Bed;
+use hookring_tests::{Bed, left_out};
 
 use crate::agents::{Agents, plain};
 use crate::users::{copy_program, other_user};
@@ -43,7 +43,7 @@ fn pid_namespace() -> Option<&'static [&'static str]> {
     };
     let found = ways.iter().find(works).copied();
     if found.is_none() {
-        println!("left out: this user cannot have a pid namespace (unshare -p)");
+        left_out("pid-namespaces", "this user cannot have one (unshare -p)");
     }
     found
 }

@@ -2,7 +2,9 @@
 //! while hooks and programs publish.
 
 use std::fs::{self, File, OpenOptions};
-use std::os::unix::fs::{FileExt as _, PermissionsExt as _, symlink};
+use std::io;
+use std::os::fd::AsRawFd as _;
+use std::os::unix::fs::{FileExt as _, OpenOptionsExt as _, PermissionsExt as _, symlink};
 use std::path::Path;
 use std::sync::atomic::AtomicU32;
 use std::time::Instant;
@@ -35,7 +37,7 @@ fn harm_the_name(ring: &Path, rng: &mut Rng) {
     // Beside the ring, and out of the way of what its daemon tidies up.
     let other = ring.with_file_name("other");
     let _ = fs::remove_dir_all(&other).or_else(|_| fs::remove_file(&other));
-    let ours = |path: &Path| fs::set_permissions(path, fs::Permissions::from_mode(0o600));
+    let ours = |path: &Path| set_mode(path, 0o600);
     // The daemon may be about to replace the ring itself, so that nothing has the name.
     let _ = match rng.below(7) {
         0 => fs::remove_file(ring),
@@ -46,13 +48,28 @@ fn harm_the_name(ring: &Path, rng: &mut Rng) {
         3 => fs::File::create(&other)
             .and_then(|_| ours(&other))
             .and_then(|()| fs::rename(&other, ring)),
-        4 => fs::remove_file(ring).and_then(|()| symlink("/dev/null", ring)),
+        4 => fs::write(&other, b"not a ring")
+            .and_then(|()| fs::remove_file(ring))
+            .and_then(|()| symlink(&other, ring)),
         5 => fs::remove_file(ring).and_then(|()| fs::create_dir(ring)),
         _ => {
             let mode = [0o644, 0o666, 0o000, 0o400, 0o700][rng.below(5) as usize];
-            fs::set_permissions(ring, fs::Permissions::from_mode(mode))
+            set_mode(ring, mode)
         }
     };
+}
+
+/// Sets the mode of what has this name, unless that is a link: the system would change what it leads to,
+/// wherever that is.
+fn set_mode(path: &Path, mode: u32) -> io::Result<()> {
+    let no_link = libc::O_PATH | libc::O_NOFOLLOW;
+    let file = OpenOptions::new().read(true).custom_flags(no_link).open(path)?;
+    if file.metadata()?.is_symlink() {
+        return Ok(());
+    }
+    // What was opened, whoever has the name by now.
+    let opened = format!("/proc/self/fd/{}", file.as_raw_fd());
+    fs::set_permissions(opened, fs::Permissions::from_mode(mode))
 }
 
 /// The length of a ring that the daemon makes here; a running program makes larger ones.
@@ -66,6 +83,19 @@ fn wait_for_a_ring(bed: &Bed, ended: &AtomicU32) {
         (is_usable && ring.len() == RING_BYTES).then_some(())
     });
     wait_for_hooks(ended, 10);
+}
+
+#[test]
+fn the_mode_of_what_a_link_leads_to_is_left_alone() {
+    let bed = new_bed();
+    let (file, link) = (bed.path().join("file"), bed.path().join("link"));
+    let mode = || fs::metadata(&file).expect("the file").permissions().mode() & 0o777;
+    fs::write(&file, "").expect("a file");
+    set_mode(&file, 0o640).expect("its mode");
+    assert_eq!(mode(), 0o640);
+    symlink(&file, &link).expect("a link");
+    set_mode(&link, 0o000).expect("nothing happens");
+    assert_eq!(mode(), 0o640);
 }
 
 #[test]

@@ -6,16 +6,16 @@ use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-use hookring_tests::{Bed, Daemon, make_private_dir, programs, wait_for};
+use hookring_tests::{Bed, Daemon, left_out, make_private_dir, programs, wait_for};
 use serde_json::Value;
 
 use crate::account::Account;
 
-/// The id of a user that nobody is; `None`, said on stdout, where this user cannot be another. `number`
+/// The id of a user that nobody is; `None`, said by [`left_out`], where this user cannot be another. `number`
 /// tells tests of this process apart.
 pub(crate) fn other_user(number: u32) -> Option<u32> {
     if !rustix::process::geteuid().is_root() {
-        println!("left out: only root can be another user");
+        left_out("root", "only root can be another user");
         return None;
     }
     Some(3_000_000_000 - 16 * std::process::id() - number)
@@ -37,12 +37,12 @@ pub(crate) struct User {
 }
 
 impl User {
-    /// `None`, said on stdout, where there can be none.
+    /// `None`, said by [`left_out`], where there can be none.
     pub(crate) fn new(number: u32, config: &str) -> Option<User> {
         let uid = other_user(number)?;
         let shm = fs::metadata("/dev/shm").map(|shm| shm.permissions().mode());
         if !shm.is_ok_and(|mode| mode & 0o7 == 0o7) {
-            println!("left out: another user needs /dev/shm with mode 1777");
+            left_out("root", "another user needs /dev/shm with mode 1777");
             return None;
         }
         let folder = tempfile::Builder::new().prefix("hookring-test-").tempdir_in("/dev/shm");
