@@ -152,7 +152,8 @@ fn nothing_is_lost_or_doubled_when_the_daemon_dies_between_writing_and_releasing
     let published = thread::scope(|scope| {
         let producer = scope.spawn(|| publish_steadily(bed.path(), &is_over, seed.rng(0)));
         let mut rng = seed.rng(1001);
-        for _ in 0..kills {
+        // Few kills come while a segment is begun, so it goes on until some did.
+        while daemon.kills() < kills || (!windows.are_hit() && daemon.kills() < 10 * kills) {
             if producer.is_finished() {
                 break;
             }
@@ -164,8 +165,7 @@ fn nothing_is_lost_or_doubled_when_the_daemon_dies_between_writing_and_releasing
     daemon.drain();
     let account = Account::of(&bed);
     println!("{} daemons killed, {windows:?}: {account}", daemon.kills());
-    assert!(windows.unreleased > 0, "no kill came between writing and releasing");
-    assert!(windows.unnamed > 0, "no kill came while a segment was begun");
+    assert!(windows.are_hit(), "no kill came in one of the windows: {windows:?}");
     let mut acknowledged = Acknowledged::default();
     acknowledged.add(0, 0, published);
     account.settle(&acknowledged);

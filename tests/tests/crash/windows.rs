@@ -13,12 +13,17 @@ use crate::victims::segments;
 #[derive(Default, Debug)]
 pub(crate) struct Windows {
     /// Its last line was written, and what that says was not released from ring or spool.
-    pub(crate) unreleased: u32,
+    unreleased: u32,
     /// A segment was begun that did not have its name.
-    pub(crate) unnamed: u32,
+    unnamed: u32,
 }
 
 impl Windows {
+    /// Whether kills came in both.
+    pub(crate) fn are_hit(&self) -> bool {
+        self.unreleased > 0 && self.unnamed > 0
+    }
+
     /// Looks at what a dead daemon left.
     pub(crate) fn count(&mut self, bed: &Bed) {
         self.unnamed += u32::from(bed.path().join("journal/segment.new").exists());

@@ -4,7 +4,7 @@
 //!
 //! Each run begins anew and goes further than the one before. The short form stops after some of the
 //! instructions, spread over the whole; `HOOKRING_TEST_LONG=1` (tests/long.sh sets it) after each, which
-//! takes an hour. `HOOKRING_TEST_SEED` repeats the choice of an earlier run.
+//! takes hours. `HOOKRING_TEST_SEED` repeats the choice of an earlier run.
 #![cfg(target_os = "linux")]
 
 #[cfg(target_arch = "x86_64")]
