@@ -170,7 +170,7 @@ impl<'a> Places<'a> {
     pub fn create(&self, place: usize) -> Result<Fd, Refused> {
         let path = self.path(place).ok_or(Refused::Missing)?;
         if self.only.is_some() || place + 1 == STANDARD {
-            make_parents(&path);
+            make_parents(&path, self.uid);
         }
         // An existing directory is judged by `open_private`, any other failure as well.
         let _ = sys::mkdir(None, path.as_c_str());
@@ -188,26 +188,45 @@ fn without_end(dir: &[u8]) -> &[u8] {
     }
 }
 
-/// Opens a directory that must be `uid`'s own, mode 0700, and no symbolic link.
+/// Opens a directory that must be `uid`'s own, mode 0700, and no symbolic link. One that nobody else
+/// may enter, and its owner only in part, is given that mode: somebody made it under a umask that takes
+/// rights from the owner, too, and died or is about to do this.
 pub fn open_private(at: Option<&Fd>, path: &CStr, uid: u32) -> Result<Fd, Refused> {
     const ENOTDIR: Errno = Errno(20);
-    let dir = sys::open(at, path, Open::Dir).map_err(|errno| match errno {
+    let open = || sys::open(at, path, Open::Dir);
+    let opened = match open() {
+        Err(Errno::ACCES) if sys::give_back(at, path, uid).is_ok() => open(),
+        opened => opened,
+    };
+    let dir = opened.map_err(|errno| match errno {
         Errno::NOENT => Refused::Missing,
         ENOTDIR | Errno::LOOP => Refused::NotADirectory,
         errno => Refused::System(errno),
     })?;
     let stat = sys::fstat(&dir).map_err(Refused::System)?;
-    if stat.is_private_dir(uid) { Ok(dir) } else { Err(Refused::NotPrivate(stat)) }
+    if !stat.is_private_dir(uid) {
+        return Err(Refused::NotPrivate(stat));
+    }
+    if let Some(mode) = stat.mode_for_owner(uid) {
+        // Where that is not to be had, what needs it fails and says so.
+        let _ = sys::set_mode(&dir, mode);
+    }
+    Ok(dir)
 }
 
-/// Creates the directories above `path`; those that exist, or cannot be made, are left as they are.
-fn make_parents(path: &Path) {
+/// Creates the directories above `path`; those that exist, or cannot be made, are left as they are, but
+/// for one that is of no use to anybody: its maker has not set its mode yet, or died before.
+fn make_parents(path: &Path, uid: u32) {
     for (at, byte) in path.as_bytes().iter().enumerate().skip(1) {
         if *byte == b'/'
             && let Some(parent) = path.as_bytes().get(..at)
             && let Some(parent) = Path::new().join(parent)
         {
-            let _ = sys::mkdir(None, parent.as_c_str());
+            let parent = parent.as_c_str();
+            let is_closed = || sys::stat(None, parent).is_ok_and(|stat| stat.mode & 0o100 == 0);
+            if sys::mkdir(None, parent).is_ok() || is_closed() {
+                let _ = sys::give_back(None, parent, uid);
+            }
         }
     }
 }

@@ -42,7 +42,7 @@ pub struct Usage {
 impl Usage {
     /// Opens the counters, and creates them where they are missing.
     pub fn open(spool: &Fd, uid: u32) -> Result<Usage, Errno> {
-        let file = sys::open(Some(spool), USAGE, Open::Create)?;
+        let file = open_usage(spool, uid)?;
         let stat = sys::fstat(&file)?;
         if !stat.is_private_file(uid) {
             return Err(Errno::INVAL);
@@ -133,6 +133,28 @@ impl Usage {
         self.dropped_events().fetch_add(1, Ordering::Relaxed);
         self.dropped_bytes().fetch_add(bytes, Ordering::Relaxed);
     }
+}
+
+/// Opens the counters' file, which is made where it is missing.
+fn open_usage(spool: &Fd, uid: u32) -> Result<Fd, Errno> {
+    let open = |how| sys::open(Some(spool), USAGE, how);
+    match open(Open::ReadWrite) {
+        Err(Errno::NOENT) => match open(Open::CreateNew) {
+            // Somebody was faster, and may not have set its mode yet.
+            Err(Errno::EXIST) => open_usage_of_others(spool, uid),
+            made => made,
+        },
+        Err(Errno::ACCES) => open_usage_of_others(spool, uid),
+        opened => opened,
+    }
+}
+
+/// As above, where another writer made it, under a umask that keeps its owner out.
+#[cold]
+#[inline(never)]
+fn open_usage_of_others(spool: &Fd, uid: u32) -> Result<Fd, Errno> {
+    let _ = sys::give_back(Some(spool), USAGE, uid);
+    sys::open(Some(spool), USAGE, Open::ReadWrite)
 }
 
 /// As [`store`], leaving the shared counters alone: for a process that found its mappings cut off.

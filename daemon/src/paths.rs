@@ -3,12 +3,14 @@
 //! The ring and the spool have places of their own, known to the bus, because a hook and a daemon
 //! with different environments must still meet. `HOOKRING_DIR` moves all of it under one folder.
 
-use std::ffi::OsString;
+use std::ffi::{CString, OsString};
 use std::fs::File;
 use std::io;
+use std::os::unix::ffi::OsStrExt as _;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
+use hookring_bus::sys;
 use hookring_journal::storage::create_private_dir;
 use rustix::fs::{Mode, OFlags};
 
@@ -184,7 +186,8 @@ pub enum PrivateDirError {
 }
 
 /// Makes sure that `path` is a directory of this user's that nobody else may enter, and creates it
-/// with mode 0700, and so the missing ones above it, if it is not there.
+/// with mode 0700, and so the missing ones above it, if it is not there. One whose mode keeps this user
+/// out, too, is given that mode ([`give_back`]).
 ///
 /// The directory is opened once, without following a link in its place, and what is checked is what
 /// was opened. Links further up are followed: home directories are often behind one.
@@ -196,6 +199,7 @@ pub enum PrivateDirError {
 pub fn ensure_private_dir(path: &Path) -> Result<(), PrivateDirError> {
     // Without this, a slash at the end would make the system follow a link after all.
     let path: PathBuf = path.components().collect();
+    give_back(&path);
     let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
     let open = || rustix::fs::open(&path, flags, Mode::empty());
     let opened = match open() {
@@ -219,6 +223,14 @@ pub fn ensure_private_dir(path: &Path) -> Result<(), PrivateDirError> {
         return Err(PrivateDirError::Accessible { path, mode });
     }
     Ok(())
+}
+
+/// Gives a file or directory back to this user that is theirs and nobody else's, and whose mode keeps them
+/// out in part: whoever made it has a umask for that. What cannot be changed fails where it is used.
+pub fn give_back(path: &Path) {
+    if let Ok(path) = CString::new(path.as_os_str().as_bytes()) {
+        let _ = sys::give_back(None, &path, sys::effective_uid());
+    }
 }
 
 /// Names the reason why a directory did not open. The path is looked at again for the message only:

@@ -150,7 +150,7 @@ pub(crate) fn open_read(path: &Path) -> io::Result<File> {
         .open(path)
 }
 
-/// Creates `dir` with mode 0700 if it is missing, and takes other people's rights away if not.
+/// Creates `dir` with mode 0700 if it is missing, and gives it that mode if it has another.
 ///
 /// # Errors
 ///
@@ -164,7 +164,7 @@ pub(crate) fn prepare_dir(dir: &Path) -> io::Result<()> {
     if metadata.uid() != rustix::process::geteuid().as_raw() {
         return Err(io::Error::new(io::ErrorKind::PermissionDenied, "it belongs to another user"));
     }
-    if metadata.mode() & 0o077 != 0 {
+    if metadata.mode() & 0o777 != 0o700 {
         fs::set_permissions(dir, fs::Permissions::from_mode(0o700))?;
     }
     Ok(())
@@ -185,6 +185,35 @@ fn create_dir(dir: &Path, sync: &dyn Fn(&Path) -> io::Result<()>) -> io::Result<
     DirBuilder::new().recursive(true).mode(0o700).create(dir)?;
     // From above: a name is of use only if the directory that it is in has one.
     missing.iter().rev().filter_map(|made| made.parent()).try_for_each(sync)
+}
+
+/// Makes the names by which `dir` is found survive power loss, up to the root of its file system,
+/// whoever made the directories: a hook syncs none. Those that this user cannot open or sync are passed
+/// over: somebody else made them.
+///
+/// # Errors
+///
+/// If `dir` is not there, or the disk fails.
+pub fn sync_ancestors(dir: &Path) -> io::Result<()> {
+    sync_ancestors_with(dir, &sync_dir)
+}
+
+fn sync_ancestors_with(dir: &Path, sync: &dyn Fn(&Path) -> io::Result<()>) -> io::Result<()> {
+    // Where links lead, not where they stand: that is where what is missing is made.
+    let real = fs::canonicalize(dir)?;
+    let device = fs::metadata(&real)?.dev();
+    let is_same = |path: &&Path| path.metadata().is_ok_and(|found| found.dev() == device);
+    let above: Vec<_> = real.ancestors().skip(1).take_while(is_same).collect();
+    above.into_iter().rev().try_for_each(|path| match sync(path) {
+        Err(error) if is_no_sync_here(&error) => Ok(()),
+        synced => synced,
+    })
+}
+
+/// The file system does not sync such a directory, as opposed to a disk that fails.
+fn is_no_sync_here(error: &io::Error) -> bool {
+    use io::ErrorKind::{InvalidInput, PermissionDenied, ReadOnlyFilesystem, Unsupported};
+    matches!(error.kind(), InvalidInput | PermissionDenied | ReadOnlyFilesystem | Unsupported)
 }
 
 fn sync_dir(path: &Path) -> io::Result<()> {
@@ -251,9 +280,44 @@ mod tests {
         let expected = [temp.path().to_owned(), temp.path().join("a"), temp.path().join("a/b")];
         assert_eq!(synced.take(), expected);
         create_dir(&dir, &sync).unwrap();
-        assert!(synced.take().is_empty(), "what was there before is none of ours");
+        assert!(synced.take().is_empty(), "what was there before is `sync_ancestors`'s");
         sync_dir(Path::new("")).unwrap();
         assert!(sync_dir(&dir.join("missing")).is_err());
+    }
+
+    #[test]
+    fn every_directory_above_is_synced_whoever_made_it() {
+        let temp = tempfile::tempdir().unwrap();
+        let root = fs::canonicalize(temp.path()).unwrap();
+        let dir = root.join("a/b/journal");
+        fs::create_dir_all(&dir).unwrap();
+        std::os::unix::fs::symlink(root.join("a"), root.join("link")).unwrap();
+        let synced = RefCell::new(Vec::new());
+        let sync = |path: &Path| {
+            synced.borrow_mut().push(path.to_owned());
+            sync_dir(path)
+        };
+        sync_ancestors_with(&root.join("link/b/journal"), &sync).unwrap();
+        let synced = synced.into_inner();
+        assert!(synced.ends_with(&[root.clone(), root.join("a"), root.join("a/b")]), "{synced:?}");
+        let device = |path: &Path| path.metadata().unwrap().dev();
+        assert!(synced.iter().all(|path| device(path) == device(&dir)));
+        let top = &synced[0];
+        assert!(top.parent().is_none_or(|above| device(above) != device(&dir)), "{synced:?}");
+        sync_ancestors_with(&root.join("missing"), &sync_dir).unwrap_err();
+    }
+
+    #[test]
+    fn a_directory_that_has_no_sync_is_passed_over_and_a_disk_that_fails_is_not() {
+        let temp = tempfile::tempdir().unwrap();
+        let fail = |errno: rustix::io::Errno| {
+            sync_ancestors_with(temp.path(), &|_| Err(io::Error::from(errno)))
+        };
+        for errno in [rustix::io::Errno::INVAL, rustix::io::Errno::ROFS, rustix::io::Errno::ACCESS]
+        {
+            fail(errno).unwrap();
+        }
+        fail(rustix::io::Errno::IO).unwrap_err();
     }
 
     /// A device has nothing that could be synced, and the system says so if it is asked.

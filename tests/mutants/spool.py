@@ -290,8 +290,8 @@ MUTATIONS = [
     Mutation(
         "a spool that others may enter is used",
         "bus/src/place.rs",
-        "if stat.is_private_dir(uid) { Ok(dir) }",
-        "if stat.is_dir() { Ok(dir) }",
+        "if !stat.is_private_dir(uid) {",
+        "if !stat.is_dir() {",
         bus("place::", "spool::"),
     ),
     # A ring file with a damaged header.

@@ -117,6 +117,19 @@ impl Stat {
         self.mode & TYPE_BITS == 0o040_000
     }
 
+    /// The mode that a file or directory of `uid` and nobody else is to have, where it lacks some of
+    /// what its owner needs: a umask took that, or its maker died before it could set the mode.
+    pub fn mode_for_owner(&self, uid: u32) -> Option<u32> {
+        let wanted = if self.is_private_dir(uid) {
+            0o700
+        } else if self.is_private_file(uid) {
+            0o600
+        } else {
+            return None;
+        };
+        (self.mode & wanted != wanted).then_some(wanted)
+    }
+
     /// The same file as `other`, whatever its name is now.
     pub fn is_same_file(&self, other: &Stat) -> bool {
         self.device == other.device && self.inode == other.inode
@@ -132,11 +145,9 @@ pub enum Open {
     Read,
     /// An existing file, to read and write.
     ReadWrite,
-    /// A file that is created if it is not there, to read and write, mode 0600.
-    Create,
-    /// A file that must not be there yet, to read and write, mode 0600.
+    /// A file that must not be there yet, to read and write, mode 0600 whatever the umask.
     CreateNew,
-    /// A file without a name in this directory, mode 0600.
+    /// A file without a name in this directory, mode 0600 whatever the umask.
     Unnamed,
 }
 

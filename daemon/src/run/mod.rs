@@ -36,7 +36,7 @@ use tracing_subscriber::util::SubscriberInitExt as _;
 use crate::cli::args::RunArgs;
 use crate::cli::{Exit, style};
 use crate::config::{Config, ConfigErrors, ConfigReport, SyncPolicy, Warning};
-use crate::paths::{Paths, ensure_private_dir};
+use crate::paths::{Paths, ensure_private_dir, give_back};
 use crate::pipeline;
 use collector::Collector;
 use shared::{Settings, Shared};
@@ -61,6 +61,8 @@ pub fn run(args: &RunArgs) -> Exit {
     // In full: `hookring reload` reads the same file from wherever it is called.
     let full = |file: &PathBuf| std::path::absolute(file).unwrap_or_else(|_| file.clone());
     let named = args.config.as_ref().map(full);
+    // The configuration may be in it.
+    give_back(&paths.state);
     let (config, warnings) = match load(named.as_deref(), &paths) {
         Ok(loaded) => loaded,
         Err(errors) => {

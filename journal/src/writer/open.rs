@@ -12,7 +12,7 @@ use super::{
 use crate::Seq;
 use crate::recovery::{self, Found, Recovery};
 use crate::segment::file_name;
-use crate::storage::{RealStorage, SegmentFile, Storage, WriterLock, prepare_dir};
+use crate::storage::{RealStorage, SegmentFile, Storage, WriterLock, prepare_dir, sync_ancestors};
 use crate::tail::Tail;
 
 impl Journal {
@@ -46,6 +46,7 @@ impl Journal {
     ) -> Result<(Journal, Recovery), OpenError> {
         let directory = |source| OpenError::Directory { path: dir.to_owned(), source };
         prepare_dir(dir).map_err(directory)?;
+        sync_ancestors(dir).map_err(directory)?;
         let lock = WriterLock::take(dir).map_err(directory)?;
         let lock = lock.ok_or_else(|| OpenError::Locked { path: dir.to_owned() })?;
         let found = recovery::find(dir, cursor_floor)?;

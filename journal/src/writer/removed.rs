@@ -4,7 +4,7 @@ use std::io;
 
 use super::{CommitError, Journal, SyncPolicy};
 use crate::segment::file_name;
-use crate::storage::{WriterLock, prepare_dir};
+use crate::storage::{WriterLock, prepare_dir, sync_ancestors};
 
 impl Journal {
     /// Looks whether readers still find what was written here; meant to be called about once a
@@ -85,6 +85,7 @@ impl Journal {
         }
         let failed = |source| CommitError::Directory { path: self.dir.clone(), source };
         prepare_dir(&self.dir).map_err(failed)?;
+        sync_ancestors(&self.dir).map_err(failed)?;
         let lock = WriterLock::take(&self.dir).map_err(failed)?;
         self.lock = lock.ok_or_else(|| CommitError::Locked { path: self.dir.clone() })?;
         Ok(())

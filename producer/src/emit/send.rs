@@ -10,6 +10,10 @@ use hookring_bus::place::Places;
 use hookring_bus::spool;
 use hookring_bus::sys::{self, Fd};
 
+/// What a hook's own umask is before it creates anything, so that a directory never has another mode than
+/// 0700, not even for a moment: one that keeps its owner out would cost other hooks their events.
+const UMASK: u32 = 0o077;
+
 /// A stamped message on its way.
 pub(crate) struct Sending<'a> {
     places: Places<'a>,
@@ -89,6 +93,7 @@ impl<'a> Sending<'a> {
     #[cold]
     #[inline(never)]
     fn send_anywhere(&self, ring: Option<&OneShot>) {
+        sys::set_umask(UMASK);
         for place in 0..self.places.count() {
             if self.places.create(place).is_ok_and(|dir| self.store(&dir, ring)) {
                 return;
@@ -125,6 +130,7 @@ impl<'a> Sending<'a> {
     /// Stores in a spool; `false`: another place may still take it.
     fn store(&self, dir: &Fd, ring: Option<&OneShot>) -> bool {
         let crc = ring.map_or_else(Crc32c::portable, OneShot::crc);
+        sys::set_umask(UMASK);
         let Message { header, meta, payload } = &self.message;
         let stored = spool::store(dir, self.places.uid(), *header, meta, payload, crc).is_ok();
         if stored {

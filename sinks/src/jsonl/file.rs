@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
 use hookring_journal::Seq;
+use hookring_journal::storage::sync_ancestors;
 use rustix::fs::{FlockOperation, OFlags};
 
 use super::encode::{LINE_START, line_seq};
@@ -93,6 +94,8 @@ impl ActiveFile {
         let bytes = metadata.len();
         let born = if bytes == 0 {
             sync_folder(parent(path))?;
+            // The folders' own names: whoever made them, the cursor will pass what the file holds.
+            sync_ancestors(parent(path)).map_err(io_error("sync the folders above", path))?;
             SystemTime::now()
         } else {
             // Not every file system keeps the time of birth; the last write is the next best.

@@ -8,3 +8,4 @@ mod places;
 mod privacy;
 #[cfg(all(target_os = "linux", target_arch = "x86_64"))]
 mod start;
+mod umask;

@@ -31,6 +31,7 @@ pub(super) mod number {
     #[cfg(feature = "std")]
     pub(in crate::sys) const FSYNC: usize = 74;
     pub(in crate::sys) const FCHMOD: usize = 91;
+    pub(in crate::sys) const UMASK: usize = 95;
     pub(in crate::sys) const GETCWD: usize = 79;
     pub(in crate::sys) const GETRLIMIT: usize = 97;
     pub(in crate::sys) const FUTEX: usize = 202;
@@ -52,7 +53,6 @@ pub(super) mod number {
     pub(in crate::sys) const GETRANDOM: usize = 318;
     pub(in crate::sys) const GETEUID: usize = 107;
     pub(in crate::sys) const GETDENTS64: usize = 217;
-    #[cfg(feature = "std")]
     pub(in crate::sys) const FCHMODAT: usize = 268;
     #[cfg(feature = "std")]
     pub(in crate::sys) const FUTEX_WAITV: usize = 449;
@@ -100,6 +100,7 @@ pub(super) mod number {
     #[cfg(feature = "std")]
     pub(in crate::sys) const RT_SIGTIMEDWAIT: usize = 137;
     pub(in crate::sys) const GETRLIMIT: usize = 163;
+    pub(in crate::sys) const UMASK: usize = 166;
     pub(in crate::sys) const GETPID: usize = 172;
     pub(in crate::sys) const GETEUID: usize = 175;
     pub(in crate::sys) const MUNMAP: usize = 215;
@@ -107,7 +108,6 @@ pub(super) mod number {
     pub(in crate::sys) const MMAP: usize = 222;
     pub(in crate::sys) const MADVISE: usize = 233;
     pub(in crate::sys) const GETRANDOM: usize = 278;
-    #[cfg(feature = "std")]
     pub(in crate::sys) const FCHMODAT: usize = 53;
     #[cfg(feature = "std")]
     pub(in crate::sys) const FUTEX_WAITV: usize = 449;

@@ -18,6 +18,7 @@ const O_EXCL: i32 = 0o200;
 const O_CLOEXEC: i32 = 0o2_000_000;
 const O_NONBLOCK: i32 = 0o4_000;
 const O_TMPFILE: i32 = 0o20_000_000 | O_DIRECTORY;
+const O_PATH: i32 = 0o10_000_000;
 const AT_FDCWD: i32 = -100;
 const AT_EMPTY_PATH: i32 = 0x1000;
 const AT_SYMLINK_FOLLOW: i32 = 0x400;
@@ -31,11 +32,16 @@ pub fn open(at: Option<&Fd>, path: &CStr, how: Open) -> Result<Fd, Errno> {
         Open::Dir => (O_DIRECTORY, 0),
         Open::Read => (0, 0),
         Open::ReadWrite => (O_RDWR, 0),
-        Open::Create => (O_RDWR | O_CREAT, 0o600),
         Open::CreateNew => (O_RDWR | O_CREAT | O_EXCL, 0o600),
         Open::Unnamed => (O_RDWR | O_TMPFILE, 0o600),
     };
-    call!(OPENAT, dir(at), path.as_ptr(), flags | always, mode).map(|fd| Fd::new(fd as i32))
+    let opened = call!(OPENAT, dir(at), path.as_ptr(), flags | always, mode);
+    let fd = opened.map(|fd| Fd::new(fd as i32))?;
+    if mode != 0 {
+        // The umask may have taken some of it. Not every file system has modes to set.
+        let _ = set_mode(&fd, mode);
+    }
+    Ok(fd)
 }
 
 fn dir(at: Option<&Fd>) -> isize {
@@ -159,7 +165,7 @@ fn decode_stat(words: &[u64; 18]) -> Stat {
     }
 }
 
-/// Creates a directory with mode 0700.
+/// Creates a directory with mode 0700, less what the umask takes.
 pub fn mkdir(at: Option<&Fd>, path: &CStr) -> Result<(), Errno> {
     call!(MKDIRAT, dir(at), path.as_ptr(), 0o700).map(drop)
 }
@@ -226,10 +232,29 @@ pub fn set_mode(fd: &Fd, mode: u32) -> Result<(), Errno> {
     call!(FCHMOD, fd.raw(), mode).map(drop)
 }
 
+/// Gives a file or directory back to its owner `uid` where its mode keeps them out
+/// (`Stat::mode_for_owner`). A symbolic link is not followed; what is not to be changed is an error.
+#[cold]
+#[inline(never)]
+pub fn give_back(at: Option<&Fd>, path: &CStr, uid: u32) -> Result<(), Errno> {
+    let flags = O_PATH | O_NOFOLLOW | O_CLOEXEC;
+    let named = call!(OPENAT, dir(at), path.as_ptr(), flags, 0).map(|fd| Fd::new(fd as i32))?;
+    let mode = fstat(&named)?.mode_for_owner(uid).ok_or(Errno::PERM)?;
+    // Such a descriptor's own mode cannot be set, but what its name in /proc leads to is this file.
+    let path = proc_path(named.raw() as u32);
+    call!(FCHMODAT, AT_FDCWD as isize, path.as_ptr(), mode).map(drop)
+}
+
 /// Sets the permission bits of what has this name; a symbolic link is followed.
 #[cfg(feature = "std")]
 pub fn set_mode_at(at: &Fd, name: &CStr, mode: u32) -> Result<(), Errno> {
     call!(FCHMODAT, at.raw(), name.as_ptr(), mode).map(drop)
+}
+
+/// Sets what this whole process takes from the modes of what it creates: for a program of our own, not
+/// for a library.
+pub fn set_umask(mask: u32) {
+    let _ = call!(UMASK, mask);
 }
 
 /// Sets a file's length.

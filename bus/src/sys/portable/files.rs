@@ -15,13 +15,18 @@ pub fn open(at: Option<&Fd>, path: &CStr, how: Open) -> Result<Fd, Errno> {
         Open::Dir => libc::O_DIRECTORY,
         Open::Read => libc::O_RDONLY,
         Open::ReadWrite => libc::O_RDWR,
-        Open::Create => libc::O_RDWR | libc::O_CREAT,
         Open::CreateNew => libc::O_RDWR | libc::O_CREAT | libc::O_EXCL,
         Open::Unnamed => return Err(Errno::INVAL),
     };
     let mode: libc::c_uint = 0o600;
     // SAFETY: a C string.
-    check(unsafe { libc::openat(dir(at), path.as_ptr(), flags | always, mode) }).map(Fd::new)
+    let opened = check(unsafe { libc::openat(dir(at), path.as_ptr(), flags | always, mode) });
+    let fd = opened.map(Fd::new)?;
+    if flags & libc::O_CREAT != 0 {
+        // The umask may have taken some of it. Not every file system has modes to set.
+        let _ = set_mode(&fd, 0o600);
+    }
+    Ok(fd)
 }
 
 fn dir(at: Option<&Fd>) -> c_int {
@@ -135,7 +140,7 @@ fn fill_stat(fill: impl FnOnce(*mut libc::stat) -> c_int) -> Result<Stat, Errno>
     })
 }
 
-/// Creates a directory with mode 0700.
+/// Creates a directory with mode 0700, less what the umask takes.
 pub fn mkdir(at: Option<&Fd>, path: &CStr) -> Result<(), Errno> {
     // SAFETY: a C string.
     check(unsafe { libc::mkdirat(dir(at), path.as_ptr(), 0o700) }).map(drop)
@@ -197,11 +202,27 @@ pub fn set_mode(fd: &Fd, mode: u32) -> Result<(), Errno> {
     check(unsafe { libc::fchmod(fd.raw(), mode as libc::mode_t) }).map(drop)
 }
 
+/// Gives a file or directory back to its owner `uid` where its mode keeps them out
+/// (`Stat::mode_for_owner`). A symbolic link is not followed; what is not to be changed is an error.
+pub fn give_back(at: Option<&Fd>, path: &CStr, uid: u32) -> Result<(), Errno> {
+    let mode = stat(at, path)?.mode_for_owner(uid).ok_or(Errno::PERM)?;
+    let (at, mode) = (dir(at), mode as libc::mode_t);
+    // SAFETY: a C string.
+    check(unsafe { libc::fchmodat(at, path.as_ptr(), mode, libc::AT_SYMLINK_NOFOLLOW) }).map(drop)
+}
+
 /// Sets the permission bits of what has this name; a symbolic link is followed.
 #[cfg(feature = "std")]
 pub fn set_mode_at(at: &Fd, name: &CStr, mode: u32) -> Result<(), Errno> {
     // SAFETY: a C string.
     check(unsafe { libc::fchmodat(at.raw(), name.as_ptr(), mode as libc::mode_t, 0) }).map(drop)
+}
+
+/// Sets what this whole process takes from the modes of what it creates: for a program of our own, not
+/// for a library.
+pub fn set_umask(mask: u32) {
+    // SAFETY: a number only.
+    let _ = unsafe { libc::umask(mask as libc::mode_t) };
 }
 
 /// Sets a file's length.
