@@ -87,8 +87,9 @@ impl PlaceReader {
     }
 
     /// Takes up what a journal knows; what was taken up before, or read since, stays as it is.
-    pub(super) fn recover(&mut self, ends: &[LaneEnd]) {
-        self.rings().for_each(|ring| ring.recover(ends));
+    pub(super) fn recover(&mut self, ends: &[LaneEnd], journaled: &Journaled, counts: &mut Counts) {
+        let is_journaled = |id: &[u8; 16]| journaled.has(id);
+        self.rings().for_each(|ring| ring.recover(ends, &is_journaled, counts));
     }
 
     pub(super) fn open_dir(&mut self, uid: u32) {

@@ -105,7 +105,9 @@ impl PlaceSet {
     pub(super) fn recover(&mut self, ends: &[LaneEnd], ids: Vec<[u8; 16]>, counts: &mut Counts) {
         self.journaled_ends = ends.to_vec();
         self.journaled = Journaled::new(ids);
-        self.places.iter_mut().for_each(|place| place.recover(ends));
+        for place in &mut self.places {
+            place.recover(ends, &self.journaled, counts);
+        }
         // At once: a rotation leaves to the next journal segment only what is known to be stuck.
         self.list_spools(true, 0, counts);
     }
@@ -123,7 +125,7 @@ impl PlaceSet {
         lists.fold(u64::MAX, u64::min)
     }
 
-    /// Ids of events that are journaled and still stand in a spool or a damaged ring.
+    /// Ids of events that are journaled and still stand in a spool, a damaged lane or a damaged ring.
     pub(super) fn stuck(&self) -> Vec<[u8; 16]> {
         let spools = self.places.iter().filter_map(|place| place.spool.as_ref());
         let salvaged = self.places.iter().flat_map(|place| &place.salvaged);
@@ -131,7 +133,9 @@ impl PlaceSet {
         let is_known = salvaged.clone().all(SalvageReader::is_known);
         let unseen = self.journaled.ids().filter(|_| !is_known);
         let kept = salvaged.flat_map(SalvageReader::kept_ids);
-        spools.flat_map(SpoolReader::stuck).chain(kept).chain(unseen).collect()
+        let rings = self.places.iter().flat_map(PlaceReader::all_rings);
+        let in_lanes = rings.flat_map(RingReader::kept_ids);
+        spools.flat_map(SpoolReader::stuck).chain(kept).chain(in_lanes).chain(unseen).collect()
     }
 
     /// See [`SpoolReader::sync_unlinked`]; an error comes with the place's path.
@@ -290,7 +294,7 @@ impl PlaceSet {
             // A ring that another daemon holds is left alone; the error shows in the report.
             let _ = place.open_all(uid, &options, counts);
             if place.open_rings() != had_rings {
-                place.recover(&self.journaled_ends);
+                place.recover(&self.journaled_ends, &self.journaled, counts);
             }
             if let Some(spool) = place.spool.as_mut().filter(|_| !had_spool) {
                 spool.remove_journaled(&self.journaled, counts);
