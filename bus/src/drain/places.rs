@@ -69,8 +69,10 @@ impl PlaceSet {
         create_spool_only(places);
         for place in &mut set.places {
             place.open_dir(uid);
-            place.open_all(uid, &options, counts)?;
+            place.open_rings(uid, &options, counts)?;
         }
+        // Behind every ring's lock: in one of them another daemon would be told.
+        set.places.iter_mut().for_each(|place| place.open_spool(uid, &options));
         if set.places.iter().all(|place| place.dir.is_none()) {
             let reasons =
                 set.places.iter().filter_map(|place| Some((place.name(), place.refused?)));
@@ -263,13 +265,17 @@ impl PlaceSet {
         rings.flat_map(RingReader::ends).collect()
     }
 
+    /// Of the rings in use first: the system does not watch any number. Those of retired rings ring, too,
+    /// as long as a producer has not left.
     pub(super) fn doorbells(&self) -> Vec<&AtomicU32> {
-        self.places.iter().filter_map(|place| Some(place.ring.as_ref()?.doorbell())).collect()
+        let in_use = self.places.iter().filter_map(|place| place.ring.as_ref());
+        let retired = self.places.iter().flat_map(PlaceReader::retired_rings);
+        in_use.chain(retired).map(RingReader::doorbell).collect()
     }
 
     /// Whether producers leave the fence behind their publishes to the reader.
     pub(super) fn have_joined(&self) -> bool {
-        self.places.iter().filter_map(|place| place.ring.as_ref()).any(RingReader::has_joined)
+        self.places.iter().flat_map(PlaceReader::all_rings).any(RingReader::has_joined)
     }
 
     pub(super) fn has_lane_work(&self) -> bool {
@@ -290,10 +296,12 @@ impl PlaceSet {
             place.check_dir(uid, &mut self.journaled, counts);
             place.check_ring(&options, counts);
             place.check_spool(&mut self.journaled, counts);
-            let (had_rings, had_spool) = (place.open_rings(), place.spool.is_some());
-            // A ring that another daemon holds is left alone; the error shows in the report.
-            let _ = place.open_all(uid, &options, counts);
-            if place.open_rings() != had_rings {
+            let (had_rings, had_spool) = (place.count_rings(), place.spool.is_some());
+            // Where another daemon holds the ring, that and the spool are left alone.
+            if place.open_rings(uid, &options, counts).is_ok() {
+                place.open_spool(uid, &options);
+            }
+            if place.count_rings() != had_rings {
                 place.recover(&self.journaled_ends, &self.journaled, counts);
             }
             if let Some(spool) = place.spool.as_mut().filter(|_| !had_spool) {

@@ -1,12 +1,16 @@
 //! One reader at a time, and what the next one finds.
 
 use crate::bus::{Bus, drain_all, publish, wait_for};
-use hookring_bus::drain::{Batch, Drain, LaneEnd, MAX_BATCH_BYTES, OpenError, Origin};
+use hookring_bus::drain::{Batch, Drain, LaneEnd, MAX_BATCH_BYTES, OpenError, Options, Origin};
+use hookring_bus::spool::DROPPED_EVENTS_OFFSET;
 use std::collections::BTreeMap;
+use std::fs::{File, OpenOptions};
 use std::io::ErrorKind;
+use std::os::unix::fs::FileExt as _;
 use std::os::unix::process::CommandExt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::time::SystemTime;
 
 #[test]
 fn what_was_not_released_is_found_again_and_what_was_journaled_is_not() {
@@ -75,6 +79,48 @@ fn a_second_reader_is_refused() {
     let _drain = bus.drain();
     let second = Drain::open(&bus.places(), bus.options);
     assert!(matches!(second, Err(OpenError::Busy(_))));
+}
+
+/// Names and bytes of everything in a directory, and below.
+fn contents(dir: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
+    let mut all = BTreeMap::new();
+    for entry in std::fs::read_dir(dir).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            all.extend(contents(&path));
+        } else {
+            all.insert(path.clone(), std::fs::read(path).unwrap());
+        }
+    }
+    all
+}
+
+#[test]
+fn a_second_reader_changes_nothing_before_it_is_refused() {
+    let bus = Bus::new(1);
+    let mut drain = bus.drain();
+    drain_all(&mut drain);
+    bus.spool(b"waits");
+    let spool = bus.temp.path().join("spool");
+    // What somebody wrote over the count of what was dropped; an entry that was set aside and can be
+    // read; a ring that was never finished: a reader that may would mend the one, move the other and
+    // remove the third.
+    let usage = OpenOptions::new().write(true).open(spool.join("usage")).unwrap();
+    usage.write_all_at(&[0xff; 8], DROPPED_EVENTS_OFFSET as u64).unwrap();
+    let entries = std::fs::read_dir(&spool).unwrap().map(|entry| entry.unwrap().file_name());
+    let entry = entries.map(|name| name.into_string().unwrap()).find(|name| name != "usage");
+    let aside = format!(".unreadable-{}", entry.as_deref().unwrap());
+    std::fs::rename(spool.join(entry.unwrap()), spool.join(aside)).unwrap();
+    let unmade = File::create(bus.temp.path().join("ring.new-none")).unwrap();
+    unmade.set_modified(SystemTime::UNIX_EPOCH).unwrap();
+    let before = contents(bus.temp.path());
+    let options = Options { spool_bytes: 100, ..bus.options };
+    assert!(matches!(Drain::open(&bus.places(), options), Err(OpenError::Busy(_))));
+    assert_eq!(contents(bus.temp.path()), before);
+    // And the one that may, does.
+    drop(drain);
+    assert_eq!(drain_all(&mut bus.drain()), ["waits"]);
+    assert_eq!(bus.names("ring.new"), [""; 0]);
 }
 
 /// A journal knows of records, not of pads: a reader that zeroed a pad and died before it moved the
