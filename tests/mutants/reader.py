@@ -3,6 +3,8 @@
 from mutants import Equivalent, Mutation, bus, lanes, loom, system
 
 LANE = "bus/src/drain/lane_reader.rs"
+RECOVER = "bus/src/drain/lane_reader/recover.rs"
+SALVAGE = "bus/src/drain/lane_reader/salvage.rs"
 RING = "bus/src/drain/ring_reader.rs"
 TURN = "bus/src/drain/turn.rs"
 RECORD = "bus/src/record.rs"
@@ -12,6 +14,7 @@ LIES = lanes("damage::a_lying_tail_or_head", "damage::a_head_and_a_tail_that_lie
 DAMAGED_RECORD = lanes("a_damaged_record_costs_itself_and_the_lane_is_used_again")
 DAMAGE = lanes("damage::", "condemned::")
 RECOVERY = lanes("recovery::")
+WORDS = lanes("words::")
 HEADERS = bus("layout::")
 PLAUSIBLE = bus("record::")
 
@@ -56,32 +59,96 @@ MUTATIONS = [
     # What a journal knows of a lane.
     Mutation(
         "what the journal knows of a lane is not taken up",
-        LANE,
-        "(self.read, self.given) = (end, end);",
-        "if end > 0 { return; }",
+        RECOVER,
+        "            (self.read, self.given) = (end, end);\n            self.release(lane);\n",
+        "",
         RECOVERY,
         is_quick=True,
     ),
     Mutation(
         "an end before the head takes the lane back",
-        LANE,
-        "if end <= self.read || !end",
-        "if !end",
+        RECOVER,
+        "let is_ahead = end > self.read;",
+        "let is_ahead = end > 0;",
         RECOVERY,
     ),
     Mutation(
         "an end between two records is taken up",
-        LANE,
-        "if end <= self.read || !end.is_multiple_of(RECORD_ALIGN) || !known {",
-        "if end <= self.read || !known {",
+        RECOVER,
+        "if !end.is_multiple_of(RECORD_ALIGN) || end >= MAX_END {",
+        "if end >= MAX_END {",
         RECOVERY,
     ),
     Mutation(
-        "an end more than a lane ahead is taken up",
-        LANE,
-        "if end <= self.read || !end.is_multiple_of(RECORD_ALIGN) || !known {",
-        "if end <= self.read || !end.is_multiple_of(RECORD_ALIGN) {",
+        "an end that no lane comes to is taken up",
+        RECOVER,
+        "if !end.is_multiple_of(RECORD_ALIGN) || end >= MAX_END {",
+        "if !end.is_multiple_of(RECORD_ALIGN) {",
         RECOVERY,
+    ),
+    Mutation(
+        "a tail before what is journaled is believed",
+        RECOVER,
+        "end > tail || self.is_no_end",
+        "end > u64::MAX / 2 || self.is_no_end",
+        WORDS,
+        is_quick=True,
+    ),
+    Mutation(
+        "another record before a journaled end is taken for the one that is journaled",
+        RECOVER,
+        "|| (is_last && is_other() && self.is_whole(lane, offset, &header))",
+        "",
+        WORDS,
+    ),
+    Mutation(
+        "a record across a journaled end is believed",
+        RECOVER,
+        "behind > end || (is_last",
+        "(is_last",
+        WORDS,
+    ),
+    Mutation(
+        "a head behind which a record stands is believed",
+        RECOVER,
+        "true => end < self.read && self.is_unread()",
+        "true => end > self.read && self.is_unread()",
+        WORDS,
+    ),
+    Mutation(
+        "what is journaled is not known where a lane's words lie",
+        RECOVER,
+        "self.journaled = ids.collect();",
+        "self.journaled.extend(ids.take(0));",
+        WORDS,
+    ),
+    Mutation(
+        "a lane whose words lie begins anew where it was",
+        RECOVER,
+        "(self.released, self.read, self.given) = (end, end, end);",
+        "(self.read, self.given) = (self.released, self.released);",
+        WORDS,
+    ),
+    Mutation(
+        "what was given out is found again where a lane's words lie",
+        SALVAGE,
+        "let is_given = (self.released..self.read).contains(&header.position);",
+        "let is_given = false;",
+        WORDS,
+    ),
+    Mutation(
+        "what the journal has is found again where a lane's words lie",
+        SALVAGE,
+        "found.extend(Some(header).filter(|_| !is_given && !is_journaled));",
+        "found.extend(Some(header).filter(|_| !is_given));",
+        WORDS,
+    ),
+    Mutation(
+        "a lane whose words lie is emptied by its positions",
+        SALVAGE,
+        "found.sort_by_key(|header| (header.stamp_ns, header.position));",
+        "found.sort_by_key(|header| header.position);",
+        WORDS,
     ),
     # The tail of a round.
     Mutation(
@@ -259,49 +326,49 @@ MUTATIONS = [
     ),
     Mutation(
         "a mended lane begins at a position that was in use",
-        LANE,
+        SALVAGE,
         "let restart = (used + self.lane_bytes).next_multiple_of(self.lane_bytes);",
         "let restart = self.released;",
         DAMAGE,
     ),
     Mutation(
         "a mended lane is not zeroed",
-        LANE,
+        SALVAGE,
         "        lane.data.zero(self.base, self.lane_bytes as usize);\n",
         "",
         DAMAGE,
     ),
     Mutation(
         "what stands beyond the lane's window is owed",
-        LANE,
+        SALVAGE,
         "let owed = header.position >= self.read && in_window;",
         "let owed = header.position >= self.read;",
         DAMAGE,
     ),
     Mutation(
         "what is not where its position says is owed",
-        LANE,
-        "let here = header.position % self.lane_bytes == offset\n                && ",
-        "let here = ",
+        SALVAGE,
+        "        header.position % self.lane_bytes == offset\n            && header",
+        "        header",
         DAMAGE,
     ),
     Mutation(
         "what has no CRC and was not published is owed",
-        LANE,
-        "let whole = header.flags & flag::CRC != 0 || end <= published.unwrap_or(0);",
+        SALVAGE,
+        "let whole = header.flags & flag::CRC != 0 || end <= published;",
         "let whole = header.flags & flag::CRC != 0 || end > 0;",
         DAMAGE,
     ),
     Mutation(
         "a record inside another one is owed",
-        LANE,
+        SALVAGE,
         "            if at < end {\n                continue;\n            }\n",
         "",
         DAMAGE,
     ),
     Mutation(
         "what a damaged lane lost is not counted",
-        LANE,
+        SALVAGE,
         "counts.damaged_bytes += account(u64::MAX, u64::MAX);",
         "account(u64::MAX, u64::MAX);",
         DAMAGE,
@@ -445,9 +512,9 @@ EQUIVALENT = [
     ),
     Equivalent(
         "what was given out is listed in a damaged lane again",
-        LANE,
+        SALVAGE,
         "let owed = header.position >= self.read && in_window;",
-        "`salvage` passes over what begins before the end of what it has, which begins with what was read: "
+        "`salvage_published` passes over what begins before the end of what it has, which begins with what was read: "
         "that has a mutation",
     ),
 ]

@@ -1,6 +1,9 @@
 //! The reader's side of one lane. It trusts nothing that it maps: it keeps its own position, copies
 //! a record out once, and validates the copy.
 
+mod recover;
+mod salvage;
+
 use super::Counts;
 use super::batch::{Batch, LaneEnd, Origin};
 use super::sigbus::Guard;
@@ -11,6 +14,7 @@ use crate::crc::Crc32c;
 use crate::record::{RECORD_ALIGN, RECORD_HEADER_BYTES, RecordHeader, flag, kind};
 use crate::region::Region;
 use crate::sys::{self, Fd};
+use std::collections::BTreeSet;
 
 /// So much of a record that was not read yet is asked for ahead.
 const MAX_PREFETCH_BYTES: u64 = 512;
@@ -67,13 +71,13 @@ pub(super) struct LaneReader {
     next: Option<RecordHeader>,
     /// Stamps never fall within a lane.
     last_stamp_ns: u64,
-    /// Whether `released` can be trusted: a head that contradicts its tail says nothing.
+    /// Whether `released` can be trusted: a head that contradicts its tail, or both what a journal knows,
+    /// say nothing.
     is_position_known: bool,
     state: State,
+    /// Of a lane whose positions are not known: ids of records that stand in it and are journaled.
+    journaled: BTreeSet<[u8; 16]>,
 }
-
-/// No lane comes so far. Behind what is no position any more, nobody could claim it again.
-const MAX_RECOVERED: u64 = u64::MAX / 4;
 
 #[derive(Copy, Clone, PartialEq, Eq, Debug)]
 enum State {
@@ -110,6 +114,7 @@ impl LaneReader {
             last_stamp_ns: 0,
             is_position_known: sane,
             state: State::Sound,
+            journaled: BTreeSet::new(),
         };
         if !sane || lane.control.is_condemned(index) {
             reader.condemn(lane.control, counts);
@@ -120,23 +125,6 @@ impl LaneReader {
     /// The lane's number.
     pub(super) fn index(&self) -> u32 {
         self.index
-    }
-
-    /// Everything before `end` was journaled by an earlier reader that died before it said so here.
-    pub(super) fn recover(&mut self, lane: &Lane<'_>, end: u64) {
-        let known = !self.is_position_known || end.saturating_sub(self.released) <= self.lane_bytes;
-        if end <= self.read || !end.is_multiple_of(RECORD_ALIGN) || !known {
-            return;
-        }
-        if end > MAX_RECOVERED {
-            return;
-        }
-        (self.read, self.given) = (end, end);
-        if self.is_position_known {
-            self.release(lane);
-        } else {
-            self.released = end;
-        }
     }
 
     /// Condemns the lane if somebody wrote over the words that only the reader writes: producers pass it
@@ -354,100 +342,6 @@ impl LaneReader {
         self.state = State::Condemned;
         control.condemned(self.index).store(1, Ordering::Release);
         counts.condemned_lanes += 1;
-    }
-
-    /// Gives out what can still be found in a condemned lane whose lock the reader holds.
-    ///
-    /// What was released is zeroed, so every whole record that still stands here is owed. A record
-    /// counts if it stands at its own position and its CRC fits; one without a CRC only before a
-    /// tail that can be, since otherwise nobody may have published it. What is lost is what stood
-    /// before such a tail and was not found; without one, what is not zero and part of no record.
-    pub(super) fn salvage(
-        &mut self,
-        lane: &Lane<'_>,
-        now_ns: u64,
-        batch: &mut Batch,
-        counts: &mut Counts,
-    ) {
-        self.load_tail(lane.control);
-        let published = (self.is_position_known && self.is_tail_sane()).then_some(self.tail);
-        let (mut end, mut accounted) = (self.read, self.read);
-        let mut account = |from: u64, to: u64| {
-            let lost = published.unwrap_or(0).min(from).saturating_sub(accounted);
-            accounted = accounted.max(to);
-            lost
-        };
-        for header in self.candidates(lane, published, counts) {
-            let at = header.position;
-            if header.kind == kind::PAD {
-                counts.damaged_bytes += account(at, at + header.lane_bytes());
-                continue;
-            }
-            if at < end {
-                continue;
-            }
-            if self.copy(lane, at, &header, now_ns, batch) {
-                counts.lane_records += 1;
-                counts.clamped_stamps += u64::from(header.stamp_ns > now_ns);
-                end = at + header.lane_bytes();
-                counts.damaged_bytes += account(at, end);
-            } else if published.is_none() {
-                counts.damaged_bytes += header.lane_bytes();
-            }
-        }
-        counts.damaged_bytes += account(u64::MAX, u64::MAX);
-        let published = published.unwrap_or(0);
-        // Behind every position that was ever in use here, so that no stale record can have its own.
-        let used =
-            [end, published, self.released + self.lane_bytes].into_iter().max().unwrap_or(end);
-        let restart = (used + self.lane_bytes).next_multiple_of(self.lane_bytes);
-        self.read = end;
-        self.state = State::Salvaged { restart };
-    }
-
-    /// Headers of records that may be owed, and of pads, by position. Where it is not known how much
-    /// was `published`, counts bytes that are not part of any.
-    fn candidates(
-        &self,
-        lane: &Lane<'_>,
-        published: Option<u64>,
-        counts: &mut Counts,
-    ) -> Vec<RecordHeader> {
-        let mut found = Vec::new();
-        let mut covered = 0;
-        for offset in (0..self.lane_bytes).step_by(RECORD_ALIGN as usize) {
-            let words = lane.data.read_header(self.base + offset as usize);
-            let header = RecordHeader::from_words(words);
-            let end = header.position.saturating_add(header.lane_bytes());
-            let here = header.position % self.lane_bytes == offset
-                && header.position < u64::MAX / 2
-                && header.is_plausible(header.position, self.lane_bytes - offset)
-                && (header.kind == kind::DATA || offset + header.lane_bytes() == self.lane_bytes);
-            let in_window = !self.is_position_known || end <= self.released + self.lane_bytes;
-            let owed = header.position >= self.read && in_window;
-            let whole = header.flags & flag::CRC != 0 || end <= published.unwrap_or(0);
-            if here && owed && whole {
-                covered = covered.max(offset + header.lane_bytes());
-                found.push(header);
-            } else if published.is_none()
-                && offset >= covered
-                && words.iter().any(|word| *word != 0)
-            {
-                counts.damaged_bytes += RECORD_ALIGN;
-            }
-        }
-        found.sort_by_key(|header| header.position);
-        found
-    }
-
-    fn reset(&mut self, lane: &Lane<'_>, restart: u64) {
-        lane.data.zero(self.base, self.lane_bytes as usize);
-        (self.released, self.given) = (restart, restart);
-        (self.read, self.tail) = (restart, restart);
-        (self.state, self.is_position_known) = (State::Sound, true);
-        lane.control.tail(self.index).store(restart, Ordering::Release);
-        lane.control.head(self.index).store(restart, Ordering::Release);
-        lane.control.condemned(self.index).store(0, Ordering::Release);
     }
 
     /// Whether a reset is due with the next release, after which the lane's lock is given back.

@@ -107,8 +107,9 @@ impl Drain {
     }
 
     /// Takes up what a journal knows of an earlier reader: no record before these ends, and no spool
-    /// entry or record of a damaged ring with one of these ids, is given out again, now or later. To be
-    /// called before the first batch.
+    /// entry or record of a damaged ring with one of these ids, is given out again, now or later. The
+    /// ids are to be those of everything that may not have been released, of lanes, too: where a lane's
+    /// words contradict its end, they alone count. To be called before the first batch.
     pub fn recover(&mut self, ends: &[LaneEnd], ids: Vec<[u8; 16]>) {
         self.places.recover(ends, ids, &mut self.counts);
     }

@@ -77,18 +77,23 @@ impl PlaceReader {
         self.ring.iter_mut().chain(self.retired.iter_mut().map(|retired| &mut retired.ring))
     }
 
+    pub(super) fn retired_rings(&self) -> impl Iterator<Item = &RingReader> {
+        self.retired.iter().map(|retired| &retired.ring)
+    }
+
     pub(super) fn all_rings(&self) -> impl Iterator<Item = &RingReader> {
-        self.ring.iter().chain(self.retired.iter().map(|retired| &retired.ring))
+        self.ring.iter().chain(self.retired_rings())
     }
 
     /// How many rings of each kind are open.
-    pub(super) fn open_rings(&self) -> (bool, usize, usize) {
+    pub(super) fn count_rings(&self) -> (bool, usize, usize) {
         (self.ring.is_some(), self.retired.len(), self.salvaged.len())
     }
 
     /// Takes up what a journal knows; what was taken up before, or read since, stays as it is.
-    pub(super) fn recover(&mut self, ends: &[LaneEnd]) {
-        self.rings().for_each(|ring| ring.recover(ends));
+    pub(super) fn recover(&mut self, ends: &[LaneEnd], journaled: &Journaled, counts: &mut Counts) {
+        let is_journaled = |id: &[u8; 16]| journaled.has(id);
+        self.rings().for_each(|ring| ring.recover(ends, &is_journaled, counts));
     }
 
     pub(super) fn open_dir(&mut self, uid: u32) {
@@ -170,31 +175,37 @@ impl PlaceReader {
         }
     }
 
-    /// Opens the spool, the rings that an earlier daemon left behind, and the ring, as far as they
-    /// are not open yet.
-    pub(super) fn open_all(
+    /// Opens the ring and those that an earlier daemon left behind, as far as they are not open yet. The
+    /// ring first, whose lock says that no other daemon reads this place.
+    pub(super) fn open_rings(
         &mut self,
         uid: u32,
         options: &Options,
         counts: &mut Counts,
     ) -> Result<(), OpenError> {
-        let Some((dir, _)) = &self.dir else { return Ok(()) };
-        if self.spool.is_none() {
-            match spool::open(dir, uid) {
-                Ok(spool) => {
-                    self.spool = Some(SpoolReader::new(spool, uid, options.spool_bytes));
-                    self.spool_error = None;
-                }
-                Err(refused) => self.spool_error = Some(refused),
-            }
-        }
-        if self.has_ring && (self.ring.is_none() || self.is_old_ring_left) {
-            self.open_old_rings(uid, counts);
-        }
-        if !self.has_ring || self.ring.is_some() {
+        if !self.has_ring || self.dir.is_none() {
             return Ok(());
         }
-        self.open_ring(uid, options, counts)
+        let is_old_ring_left = self.ring.is_none() || self.is_old_ring_left;
+        if self.ring.is_none() {
+            self.open_ring(uid, options, counts)?;
+        }
+        if is_old_ring_left {
+            self.open_old_rings(uid, counts);
+        }
+        Ok(())
+    }
+
+    /// Opens the spool, if it is not open yet: sets its limit and what is wrong in it right.
+    pub(super) fn open_spool(&mut self, uid: u32, options: &Options) {
+        let Some((dir, _)) = self.dir.as_ref().filter(|_| self.spool.is_none()) else { return };
+        match spool::open(dir, uid) {
+            Ok(spool) => {
+                self.spool = Some(SpoolReader::new(spool, uid, options.spool_bytes));
+                self.spool_error = None;
+            }
+            Err(refused) => self.spool_error = Some(refused),
+        }
     }
 
     /// Rings that an earlier daemon had replaced and not emptied. One that is held or cannot be opened

@@ -66,8 +66,10 @@ impl PlaceSet {
         create_spool_only(places);
         for place in &mut set.places {
             place.open_dir(uid);
-            place.open_all(uid, &options, counts)?;
+            place.open_rings(uid, &options, counts)?;
         }
+        // Behind every ring's lock: in one of them another daemon would be told.
+        set.places.iter_mut().for_each(|place| place.open_spool(uid, &options));
         if set.places.iter().all(|place| place.dir.is_none()) {
             let reasons =
                 set.places.iter().filter_map(|place| Some((place.name(), place.refused?)));
@@ -101,7 +103,9 @@ impl PlaceSet {
     pub(super) fn recover(&mut self, ends: &[LaneEnd], ids: Vec<[u8; 16]>, counts: &mut Counts) {
         self.journaled_ends = ends.to_vec();
         self.journaled = Journaled::new(ids);
-        self.places.iter_mut().for_each(|place| place.recover(ends));
+        for place in &mut self.places {
+            place.recover(ends, &self.journaled, counts);
+        }
         // At once: a rotation leaves to the next journal segment only what is known to be stuck.
         self.list_spools(true, 0, counts);
     }
@@ -119,7 +123,7 @@ impl PlaceSet {
         lists.fold(u64::MAX, u64::min)
     }
 
-    /// Ids of events that are journaled and still stand in a spool or a damaged ring.
+    /// Ids of events that are journaled and still stand in a spool, a damaged lane or a damaged ring.
     pub(super) fn stuck(&self) -> Vec<[u8; 16]> {
         let spools = self.places.iter().filter_map(|place| place.spool.as_ref());
         let salvaged = self.places.iter().flat_map(|place| &place.salvaged);
@@ -127,7 +131,9 @@ impl PlaceSet {
         let is_known = salvaged.clone().all(SalvageReader::is_known);
         let unseen = self.journaled.ids().filter(|_| !is_known);
         let kept = salvaged.flat_map(SalvageReader::kept_ids);
-        spools.flat_map(SpoolReader::stuck).chain(kept).chain(unseen).collect()
+        let rings = self.places.iter().flat_map(PlaceReader::all_rings);
+        let in_lanes = rings.flat_map(RingReader::kept_ids);
+        spools.flat_map(SpoolReader::stuck).chain(kept).chain(in_lanes).chain(unseen).collect()
     }
 
     /// See [`SpoolReader::sync_unlinked`]; an error comes with the place's path.
@@ -255,13 +261,17 @@ impl PlaceSet {
         rings.flat_map(RingReader::ends).collect()
     }
 
+    /// Of the rings in use first: the system does not watch any number. Those of retired rings ring, too,
+    /// as long as a producer has not left.
     pub(super) fn doorbells(&self) -> Vec<&AtomicU32> {
-        self.places.iter().filter_map(|place| Some(place.ring.as_ref()?.doorbell())).collect()
+        let in_use = self.places.iter().filter_map(|place| place.ring.as_ref());
+        let retired = self.places.iter().flat_map(PlaceReader::retired_rings);
+        in_use.chain(retired).map(RingReader::doorbell).collect()
     }
 
     /// Whether producers leave the fence behind their publishes to the reader.
     pub(super) fn have_joined(&self) -> bool {
-        self.places.iter().filter_map(|place| place.ring.as_ref()).any(RingReader::has_joined)
+        self.places.iter().flat_map(PlaceReader::all_rings).any(RingReader::has_joined)
     }
 
     pub(super) fn has_lane_work(&self) -> bool {
@@ -282,11 +292,13 @@ impl PlaceSet {
             place.check_dir(uid, &mut self.journaled, counts);
             place.check_ring(&options, counts);
             place.check_spool(&mut self.journaled, counts);
-            let (had_rings, had_spool) = (place.open_rings(), place.spool.is_some());
-            // A ring that another daemon holds is left alone; the error shows in the report.
-            let _ = place.open_all(uid, &options, counts);
-            if place.open_rings() != had_rings {
-                place.recover(&self.journaled_ends);
+            let (had_rings, had_spool) = (place.count_rings(), place.spool.is_some());
+            // Where another daemon holds the ring, that and the spool are left alone.
+            if place.open_rings(uid, &options, counts).is_ok() {
+                place.open_spool(uid, &options);
+            }
+            if place.count_rings() != had_rings {
+                place.recover(&self.journaled_ends, &self.journaled, counts);
             }
             if let Some(spool) = place.spool.as_mut().filter(|_| !had_spool) {
                 spool.remove_journaled(&self.journaled, counts);

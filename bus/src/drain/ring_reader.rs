@@ -160,12 +160,25 @@ impl RingReader {
         result
     }
 
-    pub(super) fn recover(&mut self, ends: &[LaneEnd]) {
+    /// See [`LaneReader::recover`].
+    pub(super) fn recover(
+        &mut self,
+        ends: &[LaneEnd],
+        is_journaled: &dyn Fn(&[u8; 16]) -> bool,
+        counts: &mut Counts,
+    ) {
         let bus = self.bus();
         let lanes = self.lanes.len();
         for end in ends.iter().filter(|end| end.bus == bus && usize::from(end.lane) < lanes) {
-            self.with_lane(usize::from(end.lane), |lane, view| lane.recover(view, end.end));
+            self.with_lane(usize::from(end.lane), |lane, view| {
+                lane.recover(view, end.end, is_journaled, counts);
+            });
         }
+    }
+
+    /// Ids of events that are journaled and still stand in a lane that waits to be salvaged.
+    pub(super) fn kept_ids(&self) -> impl Iterator<Item = [u8; 16]> {
+        self.lanes.iter().flat_map(LaneReader::kept_ids)
     }
 
     pub(super) fn load_tails(&mut self) {

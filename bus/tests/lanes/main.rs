@@ -12,3 +12,4 @@ mod recovery;
 mod replacement;
 mod salvage;
 mod spool;
+mod words;

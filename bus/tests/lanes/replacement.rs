@@ -1,7 +1,10 @@
 //! Rings that are removed, replaced and emptied.
 
-use crate::bus::{Bus, drain_all, noise, publish, put, wait_until_no_ring_is_retired};
+use crate::bus::{Bus, drain_all, noise, publish, put, wait_for, wait_until_no_ring_is_retired};
+use hookring_bus::atomic::Ordering;
+use hookring_bus::doorbell;
 use std::os::unix::fs::PermissionsExt;
+use std::time::Duration;
 
 #[test]
 fn a_removed_ring_is_drained_and_replaced() {
@@ -224,4 +227,27 @@ fn a_ring_whose_mode_keeps_its_user_out_is_opened_to_hooks_again() {
         assert_eq!(std::fs::metadata(&ring).unwrap().permissions().mode() & 0o7777, 0o600);
         assert_eq!(drain.counts().retired_rings, 0);
     }
+}
+
+#[test]
+fn a_producer_that_has_not_left_a_retired_ring_wakes_the_reader() {
+    let mut bus = Bus::new(1);
+    let mut drain = bus.drain();
+    let mut lane = bus.lane();
+    bus.options.lanes = 2;
+    drain.set_options(bus.options);
+    drain.maintain();
+    assert_eq!(drain_all(&mut drain), [""; 0]);
+    assert_eq!(drain.report()[0].retired_rings, 1);
+    std::thread::scope(|scope| {
+        // It ends because it is woken.
+        let sleeper = scope.spawn(|| drain.wait(Duration::from_secs(600)));
+        wait_for("the reader to be about to sleep", || {
+            let bell = lane.control().doorbell().load(Ordering::Acquire);
+            (bell & doorbell::SLEEPING != 0).then_some(())
+        });
+        publish(&mut lane, b"late");
+        wait_for("the reader to wake", || sleeper.is_finished().then_some(()));
+    });
+    assert_eq!(drain_all(&mut drain), ["late"]);
 }

@@ -7,7 +7,7 @@ use std::os::unix::process::CommandExt as _;
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
 
-use hookring_tests::{Bed, Daemon, left_out, programs, wait_for};
+use hookring_tests::{Bed, Daemon, left_out, make_private_dir, programs, wait_for};
 use serde_json::Value;
 
 /// A user that nobody is, with a home directory and the programs in it.
@@ -125,6 +125,35 @@ fn a_daemon_with_another_journal_does_not_take_the_ring_from_the_first() {
     nobody.emit(&[], r#"{"n":0}"#);
     assert_eq!(daemon.stop(), 0);
     assert_eq!(nobody.exported(), [0]);
+}
+
+#[test]
+fn a_daemon_that_is_refused_leaves_the_spools_limit_alone() {
+    let Some(nobody) = Nobody::new(4) else { return };
+    let daemon = nobody.start();
+    // Away for a moment: the spool fills.
+    daemon.signal("STOP");
+    let large = |n: u64| format!(r#"{{"n":{n},"x":"{}"}}"#, "x".repeat(300_000));
+    (0..5).for_each(|n| nobody.emit(&[], &large(n)));
+    let other = nobody.home.join("other");
+    let config = other.join("hookring/hookring.toml");
+    make_private_dir(&other);
+    make_private_dir(&other.join("hookring"));
+    fs::write(&config, "[bus]\nspool_bytes = \"1MiB\"\n").expect("a configuration");
+    fs::set_permissions(&config, fs::Permissions::from_mode(0o600)).expect("its mode");
+    for path in [&other, &other.join("hookring"), &config] {
+        chown(path, Some(nobody.uid), Some(nobody.uid)).expect("their owner");
+    }
+    let mut second = nobody.command("hookring");
+    let variables = ["XDG_STATE_HOME", "XDG_CONFIG_HOME"].map(|it| (it, &other));
+    let second = second.env("HOME", &nobody.home).envs(variables);
+    let (code, said) = nobody.bed.start_refused_with(second);
+    assert_eq!(code, 1, "{said}");
+    assert!(said.contains("another hookring daemon reads the ring"), "{said}");
+    (5..10).for_each(|n| nobody.emit(&[], &large(n)));
+    daemon.signal("CONT");
+    assert_eq!(daemon.stop(), 0);
+    assert_eq!(nobody.exported(), Vec::from_iter(0..10));
 }
 
 #[test]

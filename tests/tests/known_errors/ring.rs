@@ -187,6 +187,37 @@ fn lanes_with_damaged_words_are_condemned_and_the_others_go_on() {
 }
 
 #[test]
+fn lanes_whose_words_went_to_zero_without_a_daemon_give_out_what_hooks_published_by_them() {
+    for kill in [false, true] {
+        let bed = Bed::new();
+        let daemon = bed.start();
+        bed.emit_numbers(0..300);
+        bed.wait_for_events(300);
+        if kill {
+            daemon.kill()
+        } else {
+            assert_eq!(daemon.stop(), 0)
+        }
+        overwrite(&bed, CONTROL_AT, &[0; 32 * CONTROL_BYTES as usize]);
+        bed.emit_numbers(300..400);
+        let daemon = bed.start();
+        bed.emit_numbers(400..420);
+        assert_eq!(daemon.stop(), 0);
+        // What comes out of damaged lanes comes lane by lane.
+        let mut numbers = bed.numbers();
+        numbers.sort_unstable();
+        assert_eq!(numbers, Vec::from_iter(0..420));
+        let counts = &bed.status()["counts"];
+        assert!(counts["condemned_lanes"].as_u64() >= Some(1), "{counts}");
+        assert_eq!(counts["damaged_bytes"], 0, "{counts}");
+        // The next one has no doubts.
+        assert_eq!(bed.start().stop(), 0);
+        assert_eq!(bed.status()["counts"]["condemned_lanes"], 0);
+        assert_eq!(bed.events().len(), 420);
+    }
+}
+
+#[test]
 fn a_damaged_record_costs_itself_and_is_counted() {
     let bed = bed_with_a_ring();
     bed.emit_numbers(0..1);

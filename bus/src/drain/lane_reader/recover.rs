@@ -1,0 +1,112 @@
+//! What a journal knows of a lane, against what the lane's words say.
+//!
+//! What is journaled was published, so no tail is before a journaled end; and what was released is
+//! zeroed, so no record stands before a head. Words that say otherwise were written over, maybe while no
+//! reader ran, and hooks may have gone on by them: nothing in the lane is where a position says. Then
+//! what is journaled is known by its ids alone: nothing that a reader had not released can stand before
+//! the journal's last segment.
+
+use super::{Lane, LaneReader, State};
+use crate::atomic::Ordering;
+use crate::drain::Counts;
+use crate::record::{RECORD_ALIGN, RecordHeader, flag, kind};
+
+/// No lane comes to such a position, and behind it there is room to begin anew.
+const MAX_END: u64 = u64::MAX / 4;
+
+impl LaneReader {
+    /// Everything before `end` was journaled by an earlier reader that died before it said so here, and
+    /// of the records that still stand here those with an id of which `is_journaled` says so.
+    pub(in crate::drain) fn recover(
+        &mut self,
+        lane: &Lane<'_>,
+        end: u64,
+        is_journaled: &dyn Fn(&[u8; 16]) -> bool,
+        counts: &mut Counts,
+    ) {
+        if !end.is_multiple_of(RECORD_ALIGN) || end >= MAX_END {
+            return;
+        }
+        let is_ahead = end > self.read;
+        let tail = lane.control.tail(self.index).load(Ordering::Acquire);
+        let is_lie = match self.is_position_known {
+            true if is_ahead => end > tail || self.is_no_end(lane, end, is_journaled),
+            true => end < self.read && self.is_unread() && self.holds_released(lane),
+            false => is_ahead,
+        };
+        if is_lie {
+            self.distrust(lane, end, is_journaled, counts);
+        } else if is_ahead {
+            (self.read, self.given) = (end, end);
+            self.release(lane);
+        }
+    }
+
+    /// Whether no reader can have journaled up to there by what stands before it: where the words were
+    /// set back, hooks may have come as far again.
+    fn is_no_end(
+        &self,
+        lane: &Lane<'_>,
+        end: u64,
+        is_journaled: &dyn Fn(&[u8; 16]) -> bool,
+    ) -> bool {
+        let positions = (self.released..end).step_by(RECORD_ALIGN as usize);
+        positions.map(|position| self.offset(position) as u64).any(|offset| {
+            let header = self.header_in(lane, offset);
+            if !self.is_in_place(&header, offset) || header.position >= end {
+                return false;
+            }
+            let behind = header.position + header.lane_bytes();
+            let is_last = behind == end && header.kind == kind::DATA && header.id != [0; 16];
+            // Whole, or it is what a reader that died had begun to zero.
+            let is_other = || header.flags & flag::CRC != 0 && !is_journaled(&header.id);
+            behind > end || (is_last && is_other() && self.is_whole(lane, offset, &header))
+        })
+    }
+
+    /// Whether nothing was taken out of it since it was opened, nor was it begun anew.
+    fn is_unread(&self) -> bool {
+        self.state == State::Sound && self.last_stamp_ns == 0 && self.read == self.released
+    }
+
+    /// Whether a whole record stands before the head.
+    fn holds_released(&self, lane: &Lane<'_>) -> bool {
+        self.records(lane).any(|(offset, header)| {
+            let is_before = header.position < self.released && header.flags & flag::CRC != 0;
+            is_before && self.is_whole(lane, offset, &header)
+        })
+    }
+
+    /// Has the lane salvaged by its records' ids, and begun anew behind `end`.
+    fn distrust(
+        &mut self,
+        lane: &Lane<'_>,
+        end: u64,
+        is_journaled: &dyn Fn(&[u8; 16]) -> bool,
+        counts: &mut Counts,
+    ) {
+        if self.state == State::Sound {
+            self.condemn(lane.control, counts);
+        }
+        (self.released, self.read, self.given) = (end, end, end);
+        self.is_position_known = false;
+        // Now, and not when the lane's lock can be had: until then a segment that is begun must know
+        // them, too.
+        let ids = self.records(lane).map(|(_, header)| header.id).filter(is_journaled);
+        self.journaled = ids.collect();
+    }
+
+    /// Headers that stand where their positions say, and the offsets in the lane.
+    fn records(&self, lane: &Lane<'_>) -> impl Iterator<Item = (u64, RecordHeader)> {
+        let offsets = (0..self.lane_bytes).step_by(RECORD_ALIGN as usize);
+        let headers = offsets.map(|offset| (offset, self.header_in(lane, offset)));
+        headers.filter(|(offset, header)| {
+            header.kind == kind::DATA && self.is_in_place(header, *offset)
+        })
+    }
+
+    /// Ids of events that are journaled and still stand here.
+    pub(in crate::drain) fn kept_ids(&self) -> impl Iterator<Item = [u8; 16]> {
+        self.journaled.iter().copied()
+    }
+}
