@@ -213,6 +213,13 @@ MUTATIONS = [
         cargo("producer", "emit", "a_writer_that_never_ends"),
     ),
     Mutation(
+        "a hook whose agent blocked SIGBUS dies of a ring that is cut off",
+        "producer/src/emit/send.rs",
+        "        let _ = sys::unblock_sigbus();\n",
+        "",
+        cargo("producer", "emit", "a_sigbus_that_the_agent_blocked"),
+    ),
+    Mutation(
         "a limit for the size of files kills the hook",
         "producer/src/emit/send.rs",
         "        let _ = sys::ignore_sigxfsz();\n",

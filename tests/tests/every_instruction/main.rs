@@ -9,6 +9,7 @@
 
 #[cfg(target_arch = "x86_64")]
 mod crc;
+mod cut;
 mod tracee;
 
 use std::fs::{self, File};

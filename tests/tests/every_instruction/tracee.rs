@@ -79,6 +79,16 @@ impl Tracee {
         panic!("it was killed");
     }
 
+    /// Lets it go on as if nobody had traced it, and says how it ended: with this code, or killed by
+    /// this signal.
+    pub(crate) fn leave(mut self) -> Result<i32, i32> {
+        self.resume(libc::PTRACE_DETACH);
+        match self.wait() {
+            Event::Exited(code) => Ok(code),
+            Event::Killed(signal) | Event::Stopped(signal) => Err(signal),
+        }
+    }
+
     /// Ends it where it stands.
     pub(crate) fn kill(mut self) {
         self.end();

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use std::process::Stdio;
 
 use hookring_producer::{Producer, Published};
-use hookring_tests::{Bed, make_private_dir, wait_for};
+use hookring_tests::{Bed, block_sigbus, make_private_dir, wait_for};
 
 /// Where the layout (docs/ring-format.md) has the major version, and where lane 0's words begin.
 const MAJOR_AT: u64 = 8;
@@ -128,6 +128,24 @@ fn a_ring_that_was_cut_off_gives_out_what_is_left_of_it() {
     let numbers = bed.numbers();
     assert!(numbers.is_sorted() && numbers.ends_with(&Vec::from_iter(20..40)), "{numbers:?}");
     assert!(numbers.len() > 20, "none of the first twenty: {numbers:?}");
+}
+
+/// A fault whose signal is blocked ends a process, whatever its handler.
+#[test]
+fn a_ring_cut_off_under_a_daemon_that_was_started_with_sigbus_blocked_is_replaced() {
+    let bed = Bed::new();
+    let mut daemon = bed.start_with(block_sigbus(&mut bed.command("hookring")));
+    bed.emit_numbers(0..20);
+    bed.wait_for_events(20);
+    let file = OpenOptions::new().write(true).open(ring(&bed)).expect("the ring");
+    file.set_len(CONTROL_AT).expect("the cut");
+    wait_for("the ring to be replaced", || {
+        assert!(daemon.is_alive(), "the daemon died: {}", bed.log());
+        (bed.status()["counts"]["retired_rings"] == 1).then_some(())
+    });
+    bed.emit_numbers(20..40);
+    assert_eq!(daemon.stop(), 0);
+    assert_eq!(bed.numbers(), Vec::from_iter(0..40));
 }
 
 #[test]

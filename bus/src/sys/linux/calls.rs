@@ -14,7 +14,6 @@ pub(super) mod number {
     pub(in crate::sys) const MMAP: usize = 9;
     pub(in crate::sys) const MUNMAP: usize = 11;
     pub(in crate::sys) const RT_SIGACTION: usize = 13;
-    #[cfg(feature = "std")]
     pub(in crate::sys) const RT_SIGPROCMASK: usize = 14;
     #[cfg(feature = "std")]
     pub(in crate::sys) const RT_SIGPENDING: usize = 127;
@@ -93,7 +92,6 @@ pub(super) mod number {
     pub(in crate::sys) const FUTEX: usize = 98;
     pub(in crate::sys) const CLOCK_GETTIME: usize = 113;
     pub(in crate::sys) const RT_SIGACTION: usize = 134;
-    #[cfg(feature = "std")]
     pub(in crate::sys) const RT_SIGPROCMASK: usize = 135;
     #[cfg(feature = "std")]
     pub(in crate::sys) const RT_SIGPENDING: usize = 136;
