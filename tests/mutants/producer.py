@@ -12,6 +12,7 @@ WORDS = bus("lane::")
 LEAVING = cargo("producer", "leaving")
 ORPHANS = cargo("producer", "orphans")
 HOOKS = cargo("producer", "emit")
+SHARED = system("every_instruction", "shared::")
 LIMITED = system("invariants", "hook::a_limit_for_the_size_of_files")
 
 MUTATIONS = [
@@ -211,6 +212,20 @@ MUTATIONS = [
         "const DEADLINE_NS: u64 = 5_000_000_000;",
         "const DEADLINE_NS: u64 = 5_000_000_000_000;",
         cargo("producer", "emit", "a_writer_that_never_ends"),
+    ),
+    Mutation(
+        "a hook reads what another reader has taken",
+        "producer/src/emit/stdin.rs",
+        "None if errno == Errno::AGAIN && kind != Kind::Stored => return Step::More,",
+        "None if errno == Errno::PERM && kind != Kind::Stored => return Step::More,",
+        SHARED,
+    ),
+    Mutation(
+        "a hook writes its reply where another writer has taken the room",
+        "producer/src/emit/main.rs",
+        "Ok(true) | Err(_) if errno == Errno::AGAIN => return Err(Errno::AGAIN),",
+        "Ok(true) | Err(_) if errno == Errno::PERM => return Err(Errno::AGAIN),",
+        SHARED,
     ),
     Mutation(
         "a hook whose agent blocked SIGBUS dies of a ring that is cut off",

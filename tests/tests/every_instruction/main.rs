@@ -10,6 +10,7 @@
 #[cfg(target_arch = "x86_64")]
 mod crc;
 mod cut;
+mod shared;
 mod tracee;
 
 use std::fs::{self, File};

@@ -47,6 +47,8 @@ pub(super) mod number {
     #[cfg(feature = "std")]
     pub(in crate::sys) const MEMBARRIER: usize = 324;
     pub(in crate::sys) const PREADV2: usize = 327;
+    pub(in crate::sys) const PWRITEV2: usize = 328;
+    pub(in crate::sys) const VMSPLICE: usize = 278;
     pub(in crate::sys) const SIGALTSTACK: usize = 131;
     pub(in crate::sys) const GETRANDOM: usize = 318;
     pub(in crate::sys) const GETEUID: usize = 107;
@@ -85,6 +87,8 @@ pub(super) mod number {
     #[cfg(feature = "std")]
     pub(in crate::sys) const MEMBARRIER: usize = 283;
     pub(in crate::sys) const PREADV2: usize = 286;
+    pub(in crate::sys) const PWRITEV2: usize = 287;
+    pub(in crate::sys) const VMSPLICE: usize = 75;
     pub(in crate::sys) const PPOLL: usize = 73;
     pub(in crate::sys) const NEWFSTATAT: usize = 79;
     pub(in crate::sys) const FSTAT: usize = 80;
