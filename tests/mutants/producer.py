@@ -13,6 +13,7 @@ LEAVING = cargo("producer", "leaving")
 ORPHANS = cargo("producer", "orphans")
 HOOKS = cargo("producer", "emit")
 SHARED = system("every_instruction", "shared::")
+DOORBELL = cargo("producer", "doorbell")
 LIMITED = system("invariants", "hook::a_limit_for_the_size_of_files")
 
 MUTATIONS = [
@@ -173,6 +174,62 @@ MUTATIONS = [
         "if written? == bytes { Ok(()) }",
         "if written? <= bytes { Ok(()) }",
         LIMITED,
+    ),
+    # The doorbell.
+    Mutation(
+        "a producer does not wake the reader",
+        OWNED,
+        "if self.has_joined { doorbell::ring_joined(word) } else { doorbell::ring(word) }",
+        "doorbell::is_retired(word)",
+        DOORBELL,
+    ),
+    Mutation(
+        "a producer that joined the barrier does not wake the reader",
+        OWNED,
+        "if self.has_joined { doorbell::ring_joined(word) } else { doorbell::ring(word) }",
+        "if self.has_joined { doorbell::is_retired(word) } else { doorbell::ring(word) }",
+        DOORBELL,
+    ),
+    Mutation(
+        "a producer does not wake the reader for what it stored in a spool",
+        "producer/src/producer/spool.rs",
+        "hookring_bus::doorbell::ring(claimed.lane.control().doorbell());",
+        "hookring_bus::doorbell::is_retired(claimed.lane.control().doorbell());",
+        DOORBELL,
+    ),
+    Mutation(
+        "a producer does not announce that it stores in a spool",
+        "producer/src/producer/spool.rs",
+        "            claimed.lane.control().announce_store();\n",
+        "            let _ = claimed;\n",
+        DOORBELL,
+    ),
+    Mutation(
+        "a hook does not wake the reader",
+        "producer/src/emit/send.rs",
+        "            ring.ring();\n        }\n        published",
+        "        }\n        published",
+        DOORBELL,
+    ),
+    Mutation(
+        "a hook does not wake the reader for what it stored in a spool",
+        "producer/src/emit/send.rs",
+        "                ring.ring();\n            }\n        }\n        stored",
+        "                let _ = ring;\n            }\n        }\n        stored",
+        DOORBELL,
+    ),
+    Mutation(
+        "a hook announces what it has stored in a spool",
+        "producer/src/emit/send.rs",
+        "        if let Some(ring) = ring {\n            ring.control().announce_store();\n        }\n"
+        "        let Message { header, meta, payload } = &self.message;\n"
+        "        let stored = spool::store(dir, self.places.uid(), *header, meta, payload, crc).is_ok();\n"
+        "        if stored {\n",
+        "        let Message { header, meta, payload } = &self.message;\n"
+        "        let stored = spool::store(dir, self.places.uid(), *header, meta, payload, crc).is_ok();\n"
+        "        if stored {\n            if let Some(ring) = ring {\n"
+        "                ring.control().announce_store();\n            }\n",
+        DOORBELL,
     ),
     # An orphaned ring.
     Mutation(
