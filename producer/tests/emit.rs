@@ -9,6 +9,8 @@ use hookring_bus::record::{MAX_PAYLOAD_BYTES, flag, tag};
 use std::fs::File;
 use std::io::{PipeReader, PipeWriter, Read as _, Write as _};
 use std::os::fd::AsRawFd as _;
+#[cfg(target_os = "linux")]
+use std::os::unix::process::CommandExt as _;
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
@@ -209,6 +211,38 @@ fn a_reply_to_a_full_pipe_that_blocks_does_not_hang_the_hook() {
         writer.flush().unwrap();
     }
     assert_eq!(bus.events().len(), 2);
+}
+
+/// A fault whose signal is blocked ends a process, whatever its handler.
+#[cfg(target_os = "linux")]
+#[test]
+fn a_sigbus_that_the_agent_blocked_is_unblocked_and_handled() {
+    let bus = Bus::new();
+    let (mut reader, writer) = full_pipe();
+    let mut command = emit(&bus, &["--reply", "text"]);
+    let block = || {
+        // SAFETY: integers, for which zeros are fine.
+        let mut set: libc::sigset_t = unsafe { std::mem::zeroed() };
+        // SAFETY: a live set, and a signal that there is.
+        unsafe { libc::sigaddset(&raw mut set, libc::SIGBUS) };
+        // SAFETY: a live set; the old one is not asked for.
+        unsafe { libc::sigprocmask(libc::SIG_BLOCK, &raw const set, std::ptr::null_mut()) };
+        Ok(())
+    };
+    // SAFETY: the closure makes calls that are allowed between fork and exec.
+    unsafe { command.pre_exec(block) };
+    let mut child = command.stdout(writer).spawn().unwrap();
+    drop(command);
+    wait_for("its event", || (!bus.events().is_empty()).then_some(()));
+    // Now it waits for room for its reply.
+    let status = std::fs::read_to_string(format!("/proc/{}/status", child.id())).unwrap();
+    let has_sigbus = |name: &str| {
+        let set = status.lines().find_map(|line| line.strip_prefix(name)).unwrap().trim();
+        u64::from_str_radix(set, 16).unwrap() & (1 << (libc::SIGBUS - 1)) != 0
+    };
+    assert!(!has_sigbus("SigBlk:") && has_sigbus("SigCgt:"), "{status}");
+    reader.read_to_end(&mut Vec::new()).unwrap();
+    assert_eq!(child.wait().unwrap().code(), Some(0));
 }
 
 #[test]

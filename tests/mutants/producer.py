@@ -12,6 +12,8 @@ WORDS = bus("lane::")
 LEAVING = cargo("producer", "leaving")
 ORPHANS = cargo("producer", "orphans")
 HOOKS = cargo("producer", "emit")
+SHARED = system("every_instruction", "shared::")
+DOORBELL = cargo("producer", "doorbell")
 LIMITED = system("invariants", "hook::a_limit_for_the_size_of_files")
 
 MUTATIONS = [
@@ -174,6 +176,43 @@ MUTATIONS = [
         "if written? <= bytes { Ok(()) }",
         LIMITED,
     ),
+    # The doorbell.
+    Mutation(
+        "a producer does not wake the reader",
+        OWNED,
+        "if self.has_joined { doorbell::ring_joined(word) } else { doorbell::ring(word) }",
+        "doorbell::is_retired(word)",
+        DOORBELL,
+    ),
+    Mutation(
+        "a producer that joined the barrier does not wake the reader",
+        OWNED,
+        "if self.has_joined { doorbell::ring_joined(word) } else { doorbell::ring(word) }",
+        "if self.has_joined { doorbell::is_retired(word) } else { doorbell::ring(word) }",
+        DOORBELL,
+    ),
+    Mutation(
+        "a hook does not wake the reader",
+        "producer/src/emit/send.rs",
+        "            ring.ring();\n        }\n        published",
+        "        }\n        published",
+        DOORBELL,
+    ),
+    Mutation(
+        "what was stored in a spool wakes nobody",
+        HOOK,
+        "    doorbell::ring(control.doorbell())\n",
+        "    doorbell::is_retired(control.doorbell())\n",
+        DOORBELL,
+    ),
+    Mutation(
+        "a hook announces what it has yet to store",
+        "producer/src/emit/send.rs",
+        "        let Message { header, meta, payload } = &self.message;\n        let stored =",
+        "        oneshot::announce_stored(&self.places, ring.map(OneShot::control));\n"
+        "        let Message { header, meta, payload } = &self.message;\n        let stored =",
+        DOORBELL,
+    ),
     # An orphaned ring.
     Mutation(
         "a ring that a daemon will find is emptied into the spool",
@@ -212,6 +251,27 @@ MUTATIONS = [
         "const DEADLINE_NS: u64 = 5_000_000_000;",
         "const DEADLINE_NS: u64 = 5_000_000_000_000;",
         cargo("producer", "emit", "a_writer_that_never_ends"),
+    ),
+    Mutation(
+        "a hook reads what another reader has taken",
+        "producer/src/emit/stdin.rs",
+        "None if errno == Errno::AGAIN && kind != Kind::Stored => return Step::More,",
+        "None if errno == Errno::PERM && kind != Kind::Stored => return Step::More,",
+        SHARED,
+    ),
+    Mutation(
+        "a hook writes its reply where another writer has taken the room",
+        "producer/src/emit/main.rs",
+        "Ok(true) | Err(_) if errno == Errno::AGAIN => return Err(Errno::AGAIN),",
+        "Ok(true) | Err(_) if errno == Errno::PERM => return Err(Errno::AGAIN),",
+        SHARED,
+    ),
+    Mutation(
+        "a hook whose agent blocked SIGBUS dies of a ring that is cut off",
+        "producer/src/emit/send.rs",
+        "        let _ = sys::unblock_sigbus();\n",
+        "",
+        cargo("producer", "emit", "a_sigbus_that_the_agent_blocked"),
     ),
     Mutation(
         "a limit for the size of files kills the hook",

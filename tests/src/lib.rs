@@ -8,14 +8,17 @@ use std::collections::BTreeMap;
 use std::ffi::OsStr;
 use std::fs;
 use std::io::{self, Read as _, Write as _};
+use std::mem::MaybeUninit;
 use std::ops::Range;
 use std::os::unix::fs::PermissionsExt as _;
+use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdout, Command, Output, Stdio};
+use std::ptr;
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use base64::prelude::{BASE64_STANDARD, Engine as _};
 use disk::PrivateMount;
@@ -23,8 +26,11 @@ pub use left_out::left_out;
 use serde_json::Value;
 use serde_json::value::RawValue;
 
-/// How long a condition may take before its test fails. Nothing is measured by it.
-pub const PATIENCE: Duration = Duration::from_secs(60);
+/// How often a condition is looked at before its test fails, and the pause after each look: a minute
+/// and the looks. Counted and not measured, so that a test that was itself stopped for a while gives up no
+/// sooner.
+const LOOKS: usize = 30_000;
+const PAUSE: Duration = Duration::from_millis(2);
 
 /// The folder with `hookring` and `hookring-emit` as users get them: named by `cargo xtask test`, or
 /// built now.
@@ -51,16 +57,33 @@ fn build_programs() -> PathBuf {
 /// Waits until `check` gives something.
 ///
 /// # Panics
-/// If it does not within [`PATIENCE`].
+/// If it was looked at [`LOOKS`] times for nothing.
 pub fn wait_for<T>(what: &str, mut check: impl FnMut() -> Option<T>) -> T {
-    let begin = Instant::now();
-    loop {
+    for _ in 0..LOOKS {
         if let Some(found) = check() {
             return found;
         }
-        assert!(begin.elapsed() < PATIENCE, "gave up waiting for {what}");
-        thread::sleep(Duration::from_millis(2));
+        thread::sleep(PAUSE);
     }
+    panic!("gave up waiting for {what}");
+}
+
+/// Has a command begin with SIGBUS blocked, as it may inherit it.
+pub fn block_sigbus(command: &mut Command) -> &mut Command {
+    let block = || {
+        let mut set = MaybeUninit::<libc::sigset_t>::uninit();
+        // SAFETY: room for a set, which this fills.
+        unsafe { libc::sigemptyset(set.as_mut_ptr()) };
+        // SAFETY: a set, and a signal that there is.
+        unsafe { libc::sigaddset(set.as_mut_ptr(), libc::SIGBUS) };
+        // SAFETY: a set; the old one is not asked for.
+        match unsafe { libc::sigprocmask(libc::SIG_BLOCK, set.as_ptr(), ptr::null_mut()) } {
+            0 => Ok(()),
+            _ => Err(io::Error::last_os_error()),
+        }
+    };
+    // SAFETY: the closure makes calls that are allowed between fork and exec.
+    unsafe { command.pre_exec(block) }
 }
 
 /// A directory of its own for ring, spool, journal and configuration, on tmpfs where there is one.

@@ -38,7 +38,8 @@ pub(super) struct Guard {
 }
 
 impl Guard {
-    /// Guards a region. It must be dropped before the region is.
+    /// Guards a region. It must be dropped before the region is, and read by this thread or one that
+    /// this thread starts later.
     pub(super) fn new(region: &Region) -> Guard {
         static INSTALL: Once = Once::new();
         INSTALL.call_once(|| {
@@ -47,6 +48,8 @@ impl Guard {
             let installed = unsafe { sys::catch_sigbus(on_sigbus) };
             debug_assert!(installed.is_ok());
         });
+        let unblocked = sys::unblock_sigbus();
+        debug_assert!(unblocked.is_ok());
         let slot = SLOTS.iter().find(|slot| !slot.taken.swap(true, Ordering::AcqRel));
         if let Some(slot) = slot {
             slot.hit.store(false, Ordering::Relaxed);

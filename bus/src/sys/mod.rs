@@ -136,6 +136,27 @@ impl Stat {
     }
 }
 
+/// What a descriptor is for, as far as waiting goes.
+#[derive(Copy, Clone, PartialEq, Eq, Debug)]
+pub enum Kind {
+    /// A file or a directory: nobody has to write or read it at the other end.
+    Stored,
+    /// A device; it may be a terminal.
+    Device,
+    /// A pipe, a socket, or what nobody knows.
+    Stream,
+}
+
+impl Kind {
+    fn of(mode: u32) -> Kind {
+        match mode & TYPE_BITS {
+            0o100_000 | 0o040_000 | 0o060_000 => Kind::Stored,
+            0o020_000 => Kind::Device,
+            _ => Kind::Stream,
+        }
+    }
+}
+
 /// How to open a file; symbolic links are never followed in the last component.
 #[derive(Copy, Clone)]
 pub enum Open {

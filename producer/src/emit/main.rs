@@ -19,7 +19,8 @@ mod send;
 mod stdin;
 
 use hookring_bus::record::{MetaWriter, RecordHeader, flag, kind, tag};
-use hookring_bus::{ident::Ids, names, oneshot::Message, place::Places, sys};
+use hookring_bus::sys::{self, Errno, Kind};
+use hookring_bus::{ident::Ids, names, oneshot::Message, place::Places};
 use options::Options;
 use process::Process;
 use send::Sending;
@@ -127,17 +128,29 @@ fn has_stdout() -> bool {
 fn write_out(mut text: &[u8], started_ns: u64) {
     let _ = sys::ignore_sigpipe();
     while !text.is_empty() {
-        let left_ns = left_ns(started_ns);
-        // Before each write: to a pipe that is full and blocks it would not come back.
-        match sys::wait_writable(1, left_ns) {
-            Ok(false) => return,
-            Err(sys::Errno::INTR) if left_ns > 0 => continue,
-            Ok(true) | Err(_) => {}
-        }
-        match sys::write(1, &text[..text.len().min(PIPE_BYTES)]) {
+        match write_some(&text[..text.len().min(PIPE_BYTES)], left_ns(started_ns)) {
             Ok(written) if written > 0 => text = &text[written..],
-            Err(sys::Errno::INTR | sys::Errno::AGAIN) if left_ns > 0 => {}
+            Err(Errno::INTR | Errno::AGAIN) if left_ns(started_ns) > 0 => {}
             _ => return,
         }
     }
+}
+
+/// Writes to stdout what there is room for, or waits for room: to a pipe that is full and blocks, a plain
+/// write would not come back. [`Errno::AGAIN`]: there may be room now.
+fn write_some(text: &[u8], left_ns: u64) -> Result<usize, Errno> {
+    let errno = match sys::write_now(1, text) {
+        Err(errno @ (Errno::AGAIN | Errno::NOTSUP)) => errno,
+        written => return written,
+    };
+    if sys::kind(1) != Kind::Stored {
+        match sys::wait_writable(1, left_ns) {
+            Ok(false) => return Ok(0),
+            Err(Errno::INTR) => return Err(Errno::INTR),
+            // Somebody else may have filled it since.
+            Ok(true) | Err(_) if errno == Errno::AGAIN => return Err(Errno::AGAIN),
+            Ok(true) | Err(_) => {}
+        }
+    }
+    sys::write(1, text)
 }

@@ -43,6 +43,8 @@ impl<'a> Sending<'a> {
         // outlives every mapping of a file that is touched here, except those of the ring, which
         // nothing touches after this call.
         let _ = unsafe { sys::catch_sigbus_with(&raw const *self, on_sigbus) };
+        // The agent may have started this process with it blocked.
+        let _ = sys::unblock_sigbus();
         // A limit for the size of files must cost the event at most, not the hook's exit code.
         let _ = sys::ignore_sigxfsz();
         let mut ring = None;

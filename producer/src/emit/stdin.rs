@@ -2,7 +2,7 @@
 
 use crate::left_ns;
 use hookring_bus::record::{MAX_META_BYTES, MAX_PAYLOAD_BYTES};
-use hookring_bus::sys::{self, Errno};
+use hookring_bus::sys::{self, Errno, Kind};
 
 /// The first size beyond the caller's buffer, in bytes; it doubles from there.
 const FIRST_MAP_BYTES: usize = 1024 * 1024;
@@ -79,12 +79,17 @@ impl<'a> Input<'a> {
         }
         let room = self.room();
         let read = match sys::read_now(0, room) {
-            Ok(Some(bytes)) => Ok(bytes),
-            Ok(None) => match wait(started_ns) {
-                Step::More => sys::read(0, room),
-                end => return end,
-            },
-            Err(errno) => Err(errno),
+            Err(errno @ (Errno::AGAIN | Errno::NOTSUP)) => {
+                let kind = sys::kind(0);
+                match wait(kind, started_ns) {
+                    // Asked again, and not simply read: somebody else who reads here may have taken
+                    // what came, and a plain read would wait for ever.
+                    None if errno == Errno::AGAIN && kind != Kind::Stored => return Step::More,
+                    None => sys::read(0, room),
+                    Some(step) => return step,
+                }
+            }
+            read => read,
         };
         match read {
             Ok(0) => Step::End,
@@ -145,14 +150,22 @@ impl<'a> Input<'a> {
     }
 }
 
-/// Waits for input, unless it is a terminal's.
-fn wait(started_ns: u64) -> Step {
-    if sys::is_terminal(0) {
-        return Step::End;
+/// Waits for input, unless it is a terminal's; `None`: there is some.
+fn wait(kind: Kind, started_ns: u64) -> Option<Step> {
+    if kind == Kind::Stored {
+        return None;
     }
-    match sys::wait_readable(0, left_ns(started_ns)) {
-        Ok(true) | Err(Errno::INTR) => Step::More,
-        Ok(false) => Step::Cut,
-        Err(_) => Step::End,
+    if kind == Kind::Device && sys::is_terminal(0) {
+        return Some(Step::End);
+    }
+    let left_ns = left_ns(started_ns);
+    if left_ns == 0 {
+        return Some(Step::Cut);
+    }
+    match sys::wait_readable(0, left_ns) {
+        Ok(true) => None,
+        Ok(false) => Some(Step::Cut),
+        Err(Errno::INTR) => Some(Step::More),
+        Err(_) => Some(Step::End),
     }
 }

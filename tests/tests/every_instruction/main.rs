@@ -9,7 +9,9 @@
 
 #[cfg(target_arch = "x86_64")]
 mod crc;
+mod cut;
 mod first_store;
+mod shared;
 mod tracee;
 
 use std::fs::{self, File};

@@ -34,7 +34,6 @@ impl Tracee {
     }
 
     /// Its process id.
-    #[cfg(target_arch = "x86_64")]
     pub(crate) fn pid(&self) -> libc::pid_t {
         self.pid
     }
@@ -68,6 +67,17 @@ impl Tracee {
         instructions
     }
 
+    /// Runs up to a system call, or to the end of the one that it stands before, and says which
+    /// (/proc, where -1 is none); `None`: it has ended.
+    pub(crate) fn run_to_call(&mut self) -> Option<libc::c_long> {
+        self.resume(libc::PTRACE_SYSCALL);
+        if self.wait() != Event::Stopped(libc::SIGTRAP) {
+            return None;
+        }
+        let call = std::fs::read_to_string(format!("/proc/{}/syscall", self.pid)).expect("/proc");
+        Some(call.split(' ').next().and_then(|number| number.trim().parse().ok()).unwrap_or(-1))
+    }
+
     /// Lets it run to its end and says its exit code.
     pub(crate) fn finish(mut self) -> i32 {
         while !self.has_ended {
@@ -77,6 +87,17 @@ impl Tracee {
             }
         }
         panic!("it was killed");
+    }
+
+    /// Lets it go on as if nobody had traced it, and says how it ended: with this code, or killed by
+    /// this signal.
+    pub(crate) fn leave(mut self) -> Result<i32, i32> {
+        self.resume(libc::PTRACE_DETACH);
+        hookring_tests::wait_for("a process to end", || self.is_at_its_end().then_some(()));
+        match self.wait() {
+            Event::Exited(code) => Ok(code),
+            Event::Killed(signal) | Event::Stopped(signal) => Err(signal),
+        }
     }
 
     /// Ends it where it stands.
@@ -96,6 +117,19 @@ impl Tracee {
 
     fn resume(&self, how: libc::c_uint) {
         ptrace(how, self.pid).expect("it stands still and is ours");
+    }
+
+    /// Whether it has ended.
+    fn is_at_its_end(&self) -> bool {
+        let mut info = std::mem::MaybeUninit::<libc::siginfo_t>::zeroed();
+        let (pid, how) = (self.pid.cast_unsigned(), libc::WEXITED | libc::WNOHANG | libc::WNOWAIT);
+        // SAFETY: a child of ours, and room for the answer.
+        let result = unsafe { libc::waitid(libc::P_PID, pid, info.as_mut_ptr(), how) };
+        assert_eq!(result, 0, "{}", io::Error::last_os_error());
+        // SAFETY: zeros, or what the kernel filled in.
+        let info = unsafe { info.assume_init() };
+        // SAFETY: of a child's end, or still zero.
+        (unsafe { info.si_pid() }) != 0
     }
 
     fn wait(&mut self) -> Event {

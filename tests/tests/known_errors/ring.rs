@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use std::process::Stdio;
 
 use hookring_producer::{Producer, Published};
-use hookring_tests::{Bed, make_private_dir, wait_for};
+use hookring_tests::{Bed, block_sigbus, make_private_dir, wait_for};
 
 /// Where the layout (docs/ring-format.md) has the major version, and where lane 0's words begin.
 const MAJOR_AT: u64 = 8;
@@ -130,6 +130,24 @@ fn a_ring_that_was_cut_off_gives_out_what_is_left_of_it() {
     assert!(numbers.len() > 20, "none of the first twenty: {numbers:?}");
 }
 
+/// A fault whose signal is blocked ends a process, whatever its handler.
+#[test]
+fn a_ring_cut_off_under_a_daemon_that_was_started_with_sigbus_blocked_is_replaced() {
+    let bed = Bed::new();
+    let mut daemon = bed.start_with(block_sigbus(&mut bed.command("hookring")));
+    bed.emit_numbers(0..20);
+    bed.wait_for_events(20);
+    let file = OpenOptions::new().write(true).open(ring(&bed)).expect("the ring");
+    file.set_len(CONTROL_AT).expect("the cut");
+    wait_for("the ring to be replaced", || {
+        assert!(daemon.is_alive(), "the daemon died: {}", bed.log());
+        (bed.status()["counts"]["retired_rings"] == 1).then_some(())
+    });
+    bed.emit_numbers(20..40);
+    assert_eq!(daemon.stop(), 0);
+    assert_eq!(bed.numbers(), Vec::from_iter(0..40));
+}
+
 #[test]
 fn a_ring_whose_mode_was_opened_is_emptied_and_replaced() {
     let bed = bed_with_a_ring();
@@ -194,9 +212,9 @@ fn lanes_whose_words_went_to_zero_without_a_daemon_give_out_what_hooks_published
         bed.emit_numbers(0..300);
         bed.wait_for_events(300);
         if kill {
-            daemon.kill()
+            daemon.kill();
         } else {
-            assert_eq!(daemon.stop(), 0)
+            assert_eq!(daemon.stop(), 0);
         }
         overwrite(&bed, CONTROL_AT, &[0; 32 * CONTROL_BYTES as usize]);
         bed.emit_numbers(300..400);

@@ -14,7 +14,6 @@ pub(super) mod number {
     pub(in crate::sys) const MMAP: usize = 9;
     pub(in crate::sys) const MUNMAP: usize = 11;
     pub(in crate::sys) const RT_SIGACTION: usize = 13;
-    #[cfg(feature = "std")]
     pub(in crate::sys) const RT_SIGPROCMASK: usize = 14;
     #[cfg(feature = "std")]
     pub(in crate::sys) const RT_SIGPENDING: usize = 127;
@@ -49,6 +48,8 @@ pub(super) mod number {
     #[cfg(feature = "std")]
     pub(in crate::sys) const MEMBARRIER: usize = 324;
     pub(in crate::sys) const PREADV2: usize = 327;
+    pub(in crate::sys) const PWRITEV2: usize = 328;
+    pub(in crate::sys) const VMSPLICE: usize = 278;
     pub(in crate::sys) const SIGALTSTACK: usize = 131;
     pub(in crate::sys) const GETRANDOM: usize = 318;
     pub(in crate::sys) const GETEUID: usize = 107;
@@ -86,6 +87,8 @@ pub(super) mod number {
     #[cfg(feature = "std")]
     pub(in crate::sys) const MEMBARRIER: usize = 283;
     pub(in crate::sys) const PREADV2: usize = 286;
+    pub(in crate::sys) const PWRITEV2: usize = 287;
+    pub(in crate::sys) const VMSPLICE: usize = 75;
     pub(in crate::sys) const PPOLL: usize = 73;
     pub(in crate::sys) const NEWFSTATAT: usize = 79;
     pub(in crate::sys) const FSTAT: usize = 80;
@@ -93,7 +96,6 @@ pub(super) mod number {
     pub(in crate::sys) const FUTEX: usize = 98;
     pub(in crate::sys) const CLOCK_GETTIME: usize = 113;
     pub(in crate::sys) const RT_SIGACTION: usize = 134;
-    #[cfg(feature = "std")]
     pub(in crate::sys) const RT_SIGPROCMASK: usize = 135;
     #[cfg(feature = "std")]
     pub(in crate::sys) const RT_SIGPENDING: usize = 136;

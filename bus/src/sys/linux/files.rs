@@ -1,7 +1,7 @@
 //! Files and directories.
 
 use super::calls::{self, call};
-use crate::sys::{Errno, Fd, Open, Stat};
+use crate::sys::{Errno, Fd, Kind, Open, Stat};
 use core::ffi::CStr;
 
 #[cfg(target_arch = "x86_64")]
@@ -58,20 +58,6 @@ pub fn read(fd: i32, buffer: &mut [u8]) -> Result<usize, Errno> {
     call!(READ, fd, buffer.as_mut_ptr(), buffer.len())
 }
 
-/// Reads at the file's own position what is there by now. `Ok(None)`: nothing yet, or this kind of
-/// file cannot say (a terminal; a pipe before Linux 6.5): see `wait_readable`.
-pub fn read_now(fd: i32, buffer: &mut [u8]) -> Result<Option<usize>, Errno> {
-    const RWF_NOWAIT: usize = 8;
-    const OWN_POSITION: isize = -1;
-    let vector = IoVec { base: buffer.as_mut_ptr(), bytes: buffer.len() };
-    match call!(PREADV2, fd, &raw const vector, 1, OWN_POSITION, 0, RWF_NOWAIT) {
-        Ok(bytes) => Ok(Some(bytes)),
-        // EAGAIN, ENOSYS, EOPNOTSUPP
-        Err(Errno(11 | 38 | 95)) => Ok(None),
-        Err(errno) => Err(errno),
-    }
-}
-
 /// Reads into memory that need not be initialised.
 ///
 /// # Safety
@@ -110,9 +96,9 @@ pub fn next_data(fd: &Fd, offset: u64) -> Result<Option<u64>, Errno> {
 
 #[repr(C)]
 #[derive(Copy, Clone)]
-struct IoVec {
-    base: *const u8,
-    bytes: usize,
+pub(super) struct IoVec {
+    pub(super) base: *const u8,
+    pub(super) bytes: usize,
 }
 
 /// Writes three pieces one after another at `offset`; a short write is possible.
@@ -126,6 +112,15 @@ pub fn fstat(fd: &Fd) -> Result<Stat, Errno> {
     let mut buffer = [0u64; 18];
     call!(FSTAT, fd.raw(), buffer.as_mut_ptr())?;
     Ok(decode_stat(&buffer))
+}
+
+/// What a descriptor that this process was given is for.
+pub fn kind(fd: i32) -> Kind {
+    let mut buffer = [0u64; 18];
+    match call!(FSTAT, fd, buffer.as_mut_ptr()) {
+        Ok(_) => Kind::of(decode_stat(&buffer).mode),
+        Err(_) => Kind::Stream,
+    }
 }
 
 /// What the kernel says of a name, a symbolic link not being followed.

@@ -8,6 +8,7 @@ mod locks;
 mod memory;
 mod process;
 mod signals;
+mod streams;
 mod time;
 
 #[cfg(feature = "std")]
@@ -17,4 +18,5 @@ pub use locks::*;
 pub use memory::*;
 pub use process::*;
 pub use signals::*;
+pub use streams::*;
 pub use time::*;

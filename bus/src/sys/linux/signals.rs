@@ -12,11 +12,11 @@ const SA_SIGINFO: usize = 4;
 const SA_RESTORER: usize = 0x0400_0000;
 const SA_NODEFER: usize = 0x4000_0000;
 const SIGNAL_SET_BYTES: usize = 8;
+static SIGBUS_SET: u64 = 1 << (SIGBUS - 1);
 #[cfg(feature = "std")]
 static SIGXFSZ_SET: u64 = 1 << (SIGXFSZ - 1);
 #[cfg(feature = "std")]
 const SIG_BLOCK: usize = 0;
-#[cfg(feature = "std")]
 const SIG_UNBLOCK: usize = 1;
 
 #[repr(C)]
@@ -27,7 +27,8 @@ struct KernelAction {
     mask: u64,
 }
 
-/// Handles SIGBUS, which the kernel sends for a mapped page whose file was cut off.
+/// Handles SIGBUS, which the kernel sends for a mapped page whose file was cut off. This thread, and
+/// those that it starts, must not block it: see [`unblock_sigbus`].
 ///
 /// # Safety
 /// The handler must do only what a signal handler may.
@@ -36,6 +37,12 @@ pub unsafe fn catch_sigbus(handler: SignalHandler) -> Result<(), Errno> {
     let flags = SA_SIGINFO | SA_NODEFER | flag;
     let action = KernelAction { handler: handler as usize, flags, restorer, mask: 0 };
     set_action(SIGBUS, &action)
+}
+
+/// Lets this thread have SIGBUS. Whoever started the process may have blocked it, and a fault whose
+/// signal is blocked ends the process whatever the handler.
+pub fn unblock_sigbus() -> Result<(), Errno> {
+    call!(RT_SIGPROCMASK, SIG_UNBLOCK, &raw const SIGBUS_SET, 0, SIGNAL_SET_BYTES).map(drop)
 }
 
 /// As [`catch_sigbus`], for a handler that needs something of this thread: [`kept_for_handler`] finds

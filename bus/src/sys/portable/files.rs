@@ -3,7 +3,7 @@
 #[cfg(feature = "std")]
 use super::calls::last_error;
 use super::calls::{check, check_bytes};
-use crate::sys::{Errno, Fd, Open, Stat};
+use crate::sys::{Errno, Fd, Kind, Open, Stat};
 use core::ffi::{CStr, c_int};
 use core::mem::MaybeUninit;
 
@@ -45,10 +45,14 @@ pub fn read(fd: i32, buffer: &mut [u8]) -> Result<usize, Errno> {
     unsafe { read_raw(fd, buffer.as_mut_ptr(), buffer.len()) }
 }
 
-/// Reads at the file's own position what is there by now. `Ok(None)`: this system cannot say; see
-/// `wait_readable`.
-pub fn read_now(_fd: i32, _buffer: &mut [u8]) -> Result<Option<usize>, Errno> {
-    Ok(None)
+/// Reads what is there by now; nothing can say, so [`Errno::NOTSUP`].
+pub fn read_now(_fd: i32, _buffer: &mut [u8]) -> Result<usize, Errno> {
+    Err(Errno::NOTSUP)
+}
+
+/// Writes what there is room for by now; nothing can say, so [`Errno::NOTSUP`].
+pub fn write_now(_fd: i32, _bytes: &[u8]) -> Result<usize, Errno> {
+    Err(Errno::NOTSUP)
 }
 
 /// Reads into memory that need not be initialised.
@@ -114,6 +118,13 @@ pub fn pwrite_pieces(fd: &Fd, pieces: [&[u8]; 3], offset: u64) -> Result<usize, 
 pub fn fstat(fd: &Fd) -> Result<Stat, Errno> {
     // SAFETY: room for the answer.
     fill_stat(|stat| unsafe { libc::fstat(fd.raw(), stat) })
+}
+
+/// What a descriptor that this process was given is for.
+pub fn kind(fd: i32) -> Kind {
+    // SAFETY: room for the answer.
+    fill_stat(|stat| unsafe { libc::fstat(fd, stat) })
+        .map_or(Kind::Stream, |stat| Kind::of(stat.mode))
 }
 
 /// What the kernel says of a name, a symbolic link not being followed.

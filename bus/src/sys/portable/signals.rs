@@ -10,12 +10,24 @@ use core::mem::MaybeUninit;
 use core::ptr;
 use core::sync::atomic::AtomicPtr;
 
-/// Handles SIGBUS, which the kernel sends for a mapped page whose file was cut off.
+/// Handles SIGBUS, which the kernel sends for a mapped page whose file was cut off. This thread, and
+/// those that it starts, must not block it: see [`unblock_sigbus`].
 ///
 /// # Safety
 /// The handler must do only what a signal handler may.
 pub unsafe fn catch_sigbus(handler: SignalHandler) -> Result<(), Errno> {
     set_action(libc::SIGBUS, handler as libc::sighandler_t, libc::SA_SIGINFO | libc::SA_NODEFER)
+}
+
+/// Lets this thread have SIGBUS. Whoever started the process may have blocked it, and a fault whose
+/// signal is blocked may end the process whatever the handler.
+pub fn unblock_sigbus() -> Result<(), Errno> {
+    let (set, old) = (set_of(libc::SIGBUS), ptr::null_mut());
+    // SAFETY: a live set; the old one is not asked for.
+    match unsafe { libc::pthread_sigmask(libc::SIG_UNBLOCK, &raw const set, old) } {
+        0 => Ok(()),
+        errno => Err(Errno(errno)),
+    }
 }
 
 static KEEPSAKE: AtomicPtr<c_void> = AtomicPtr::new(ptr::null_mut());
@@ -59,7 +71,7 @@ pub fn ignore_sigxfsz() -> Result<(), Errno> {
 /// Keeps SIGXFSZ from this thread.
 #[cfg(feature = "std")]
 pub(in crate::sys) fn block_sigxfsz() -> SigxfszBefore {
-    let set = sigxfsz_set();
+    let set = set_of(libc::SIGXFSZ);
     let mut mask = MaybeUninit::<libc::sigset_t>::zeroed();
     // SAFETY: two live sets.
     let _ = unsafe { libc::pthread_sigmask(libc::SIG_BLOCK, &raw const set, mask.as_mut_ptr()) };
@@ -71,7 +83,7 @@ pub(in crate::sys) fn block_sigxfsz() -> SigxfszBefore {
 /// Takes the SIGXFSZ that this thread was sent since, and lets it have others again.
 #[cfg(feature = "std")]
 pub(in crate::sys) fn unblock_sigxfsz(before: SigxfszBefore) {
-    let set = sigxfsz_set();
+    let set = set_of(libc::SIGXFSZ);
     if !before.was_pending && is_sigxfsz_pending() {
         let mut signal = 0;
         // It is there already, so this waits for nothing.
@@ -94,14 +106,13 @@ fn is_sigxfsz_pending() -> bool {
     unsafe { libc::sigismember(pending.as_ptr(), libc::SIGXFSZ) == 1 }
 }
 
-#[cfg(feature = "std")]
-fn sigxfsz_set() -> libc::sigset_t {
+fn set_of(signal: c_int) -> libc::sigset_t {
     // SAFETY: integers, for which zeros are fine.
     let mut set: libc::sigset_t = unsafe { MaybeUninit::zeroed().assume_init() };
     // SAFETY: a live set.
     let _ = unsafe { libc::sigemptyset(&raw mut set) };
     // SAFETY: a live set and a signal that there is.
-    let _ = unsafe { libc::sigaddset(&raw mut set, libc::SIGXFSZ) };
+    let _ = unsafe { libc::sigaddset(&raw mut set, signal) };
     set
 }
 
