@@ -5,6 +5,7 @@ from mutants import Equivalent, Mutation, loom
 LANE = "bus/src/lane.rs"
 BELL = "bus/src/doorbell.rs"
 READER = "bus/src/drain/lane_reader.rs"
+SALVAGE = "bus/src/drain/lane_reader/salvage.rs"
 
 MUTATIONS = [
     Mutation(
@@ -176,13 +177,13 @@ EQUIVALENT = [
     Equivalent("RETIRED set without ordering", BELL, "word.fetch_or(RETIRED, Ordering::AcqRel)", RMW),
     Equivalent(
         "a mended lane's tail without release",
-        READER,
+        SALVAGE,
         "lane.control.tail(self.index).store(restart, Ordering::Release);",
         LOCK,
     ),
     Equivalent(
         "a mended lane's head without release",
-        READER,
+        SALVAGE,
         "lane.control.head(self.index).store(restart, Ordering::Release);",
         LOCK,
     ),

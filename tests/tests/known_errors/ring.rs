@@ -194,9 +194,9 @@ fn lanes_whose_words_went_to_zero_without_a_daemon_give_out_what_hooks_published
         bed.emit_numbers(0..300);
         bed.wait_for_events(300);
         if kill {
-            daemon.kill()
+            daemon.kill();
         } else {
-            assert_eq!(daemon.stop(), 0)
+            assert_eq!(daemon.stop(), 0);
         }
         overwrite(&bed, CONTROL_AT, &[0; 32 * CONTROL_BYTES as usize]);
         bed.emit_numbers(300..400);
