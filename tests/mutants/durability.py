@@ -1,7 +1,7 @@
 """The journal's syncs and what follows from a failed one, the order of write and release, the sinks'
 cursors."""
 
-from mutants import Equivalent, Mutation, journal, sinks, system
+from mutants import Equivalent, Mutation, Tests, journal, sinks, system
 
 WRITER = "journal/src/writer.rs"
 ROTATION = "journal/src/writer/rotation.rs"
@@ -18,9 +18,56 @@ WRITES = journal("writer::tests::")
 REMOVALS = journal("removed::")
 RECOVERIES = journal("recovery::")
 FULL_DISK = system("known_errors", "disks::a_batch_that_a_full_disk_did_not_take")
+COLLECTS = Tests(
+    ("cargo", "test", "--package", "hookring", "--lib", "--", "run::collector::"),
+    (("cargo", "test", "--package", "hookring", "--lib", "--no-run"),),
+)
 DEATHS = system("crash", "nothing_is_lost_or_doubled_when_the_daemon_dies_between")
 
 MUTATIONS = [
+    # When the collector does what.
+    Mutation(
+        "the daemon sleeps for ten seconds",
+        COLLECTOR,
+        "const SLEEP_LIMIT: Duration = Duration::from_millis(200);",
+        "const SLEEP_LIMIT: Duration = Duration::from_secs(10);",
+        COLLECTS,
+    ),
+    Mutation(
+        "the daemon sleeps until something is due",
+        COLLECTOR,
+        "due.saturating_duration_since(now).min(SLEEP_LIMIT)",
+        "due.saturating_duration_since(now)",
+        COLLECTS,
+    ),
+    Mutation(
+        "the daemon sleeps beyond a sync that is due",
+        COLLECTOR,
+        "let due = sync_due.map_or(housekeeping, |due| due.min(housekeeping));",
+        "let due = sync_due.map_or(housekeeping, |_| housekeeping);",
+        COLLECTS,
+    ),
+    Mutation(
+        "a sync that is due waits for the housekeeping",
+        COLLECTOR,
+        "        self.sync_if_due();\n        if Instant::now() >= self.next_housekeeping {\n",
+        "        if Instant::now() >= self.next_housekeeping {\n            self.sync_if_due();\n",
+        COLLECTS,
+    ),
+    Mutation(
+        "what was taken from a spool is not synced where a segment begins",
+        COLLECTOR,
+        "if let Err((place, errno)) = self.drain.sync_released() {",
+        "if let Err((place, errno)) = Ok::<(), (String, sys::Errno)>(()) {",
+        COLLECTS,
+    ),
+    Mutation(
+        "a written line is synced a second later",
+        "journal/src/writer/options.rs",
+        "sync: SyncPolicy::Interval(Duration::from_millis(100)),",
+        "sync: SyncPolicy::Interval(Duration::from_millis(1000)),",
+        COLLECTS,
+    ),
     # What is called synced is on the disk.
     Mutation(
         "a sync that does not sync",

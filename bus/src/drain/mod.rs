@@ -202,6 +202,11 @@ impl Drain {
         self.places.sync_unlinked()
     }
 
+    /// Whether something was released that [`Self::sync_released`] has to make sure of.
+    pub fn has_unsynced_release(&self) -> bool {
+        self.places.has_unsynced_unlinked()
+    }
+
     /// Sleeps until a producer rings, or for the time limit.
     pub fn wait(&mut self, limit: Duration) {
         let limit_ns = u64::try_from(limit.as_nanos()).unwrap_or(u64::MAX);

@@ -145,6 +145,11 @@ impl PlaceSet {
         Ok(())
     }
 
+    pub(super) fn has_unsynced_unlinked(&self) -> bool {
+        let mut spools = self.places.iter().filter_map(|place| place.spool.as_ref());
+        spools.any(SpoolReader::has_unsynced_unlinked)
+    }
+
     /// Whether some place has another spool by now than the one that is read. Nobody asks the system
     /// who need not: hooks that have a ring announce what they store. Those that find none are seen by
     /// the next [`Self::maintain`].

@@ -361,6 +361,10 @@ impl SpoolReader {
         Ok(())
     }
 
+    pub(super) fn has_unsynced_unlinked(&self) -> bool {
+        self.has_unlinked
+    }
+
     /// Whether there is an entry to be given out: looked up before the reader sleeps. `is_forced`: in
     /// the directory, whatever the counters say.
     pub(super) fn has_entries(&self, is_forced: bool) -> bool {

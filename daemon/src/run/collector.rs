@@ -108,13 +108,7 @@ impl Collector {
                 // stays where it is.
                 break;
             }
-            self.sync_if_due();
-            if Instant::now() >= self.next_housekeeping {
-                self.keep_house();
-            }
-            if self.shared.wants_report() {
-                self.report();
-            }
+            self.do_what_is_due();
             match stopped_ns {
                 // Whoever goes on publishing must not keep a daemon alive that was told to stop.
                 Some(stopped_ns) if self.drain.is_done_until(stopped_ns) => break,
@@ -130,6 +124,17 @@ impl Collector {
                 Err(anyhow::anyhow!("events are left in the ring and the spool: {reason}"))
             }
             None => Ok(()),
+        }
+    }
+
+    /// What comes behind each batch, and behind each sleep.
+    fn do_what_is_due(&mut self) {
+        self.sync_if_due();
+        if Instant::now() >= self.next_housekeeping {
+            self.keep_house();
+        }
+        if self.shared.wants_report() {
+            self.report();
         }
     }
 
@@ -350,16 +355,18 @@ impl Collector {
             std::hint::spin_loop();
         }
         self.may_spin = false;
-        let now = Instant::now();
-        let due = self
-            .journal
-            .next_sync_due()
-            .map_or(self.next_housekeeping, |due| due.min(self.next_housekeeping));
-        let limit = due.saturating_duration_since(now).min(SLEEP_LIMIT);
+        let limit =
+            sleep_limit(Instant::now(), self.next_housekeeping, self.journal.next_sync_due());
         if !limit.is_zero() {
             self.drain.wait(limit);
         }
     }
+}
+
+/// How long the thread may sleep: until something is due, and never longer than is promised.
+fn sleep_limit(now: Instant, housekeeping: Instant, sync_due: Option<Instant>) -> Duration {
+    let due = sync_due.map_or(housekeeping, |due| due.min(housekeeping));
+    due.saturating_duration_since(now).min(SLEEP_LIMIT)
 }
 
 /// An error with its causes, in one line.
@@ -373,3 +380,6 @@ pub(super) fn describe(error: &(dyn std::error::Error + 'static)) -> String {
     }
     text
 }
+
+#[cfg(test)]
+mod tests;
