@@ -68,6 +68,19 @@ fn a_library_publish_is_held_after_each_instruction() {
     each_instruction(Yard::new(), Victim::Library, What::Held);
 }
 
+/// So that it wakes the reader, too.
+#[test]
+fn a_hook_that_finds_the_reader_asleep_is_killed_or_held_after_each_instruction() {
+    each_instruction(Yard::with_a_sleeper(), Victim::Hook, What::Killed);
+    each_instruction(Yard::with_a_sleeper(), Victim::Hook, What::Held);
+}
+
+#[test]
+fn a_library_that_finds_the_reader_asleep_is_killed_or_held_after_each_instruction() {
+    each_instruction(Yard::with_a_sleeper(), Victim::Library, What::Killed);
+    each_instruction(Yard::with_a_sleeper(), Victim::Library, What::Held);
+}
+
 #[derive(Copy, Clone)]
 enum Victim {
     Hook,
@@ -98,11 +111,13 @@ fn each_instruction(mut yard: Yard, victim: Victim, what: What) {
         match what {
             What::Killed => {
                 process.kill();
+                yard.check_others_wake(&place);
                 let found = yard.take_all();
                 assert_eq!(found.victims, usize::from(is_visible), "{place}");
             }
             What::Held => {
                 yard.publish_others();
+                assert!(!yard.is_asleep(), "{place}: others do not wake the reader");
                 let found = yard.take_all();
                 assert_eq!(found.others, OTHERS, "{place}: others wait for it");
                 assert_eq!(process.finish(), 0, "{place}");
@@ -122,6 +137,8 @@ struct Yard {
     drain: Drain,
     others: Producer,
     payload: File,
+    /// The reader has said that it sleeps when a victim begins.
+    sleeps: bool,
 }
 
 /// What the reader gave out.
@@ -142,7 +159,11 @@ impl Yard {
         let path = bed.path().join("payload");
         fs::write(&path, PAYLOAD).expect("the payload");
         let payload = File::open(path).expect("the payload");
-        Yard { bed, ring, drain, others, payload }
+        Yard { bed, ring, drain, others, payload, sleeps: false }
+    }
+
+    fn with_a_sleeper() -> Yard {
+        Yard { sleeps: true, ..Yard::new() }
     }
 
     /// A ring that producers must leave, and no other: what they publish goes to the spool.
@@ -173,7 +194,23 @@ impl Yard {
             tracee.run_to_its_stop();
             self.take_all();
         }
+        if self.sleeps {
+            let doorbell = self.ring.control().doorbell();
+            doorbell.fetch_or(doorbell::SLEEPING, Ordering::SeqCst);
+        }
         Some(tracee)
+    }
+
+    fn is_asleep(&self) -> bool {
+        self.ring.control().doorbell().load(Ordering::SeqCst) & doorbell::SLEEPING != 0
+    }
+
+    /// Whoever died without a wake takes nobody else's along.
+    fn check_others_wake(&mut self, place: &str) {
+        if self.sleeps {
+            self.others.publish(OTHER).expect("published");
+            assert!(!self.is_asleep(), "{place}: another does not wake the reader");
+        }
     }
 
     /// All bytes ever published into lanes, and those in the spool now.
