@@ -199,12 +199,20 @@ pub fn sync_ancestors(dir: &Path) -> io::Result<()> {
 }
 
 fn sync_ancestors_with(dir: &Path, sync: &dyn Fn(&Path) -> io::Result<()>) -> io::Result<()> {
-    // Where links lead, not where they stand: that is where what is missing is made.
-    let real = fs::canonicalize(dir)?;
-    let device = fs::metadata(&real)?.dev();
-    let is_same = |path: &&Path| path.metadata().is_ok_and(|found| found.dev() == device);
-    let above: Vec<_> = real.ancestors().skip(1).take_while(is_same).collect();
-    above.into_iter().rev().try_for_each(|path| match sync(path) {
+    let mut below = fs::metadata(dir)?;
+    let mut above = Vec::new();
+    // The system goes up from where links lead, not from where they stand, and also where the path goes
+    // through another process's root.
+    let mut path = dir.join("..");
+    while let Ok(found) = fs::metadata(&path)
+        && found.dev() == below.dev()
+        && found.ino() != below.ino()
+    {
+        above.push(path.clone());
+        path.push("..");
+        below = found;
+    }
+    above.iter().rev().try_for_each(|path| match sync(path) {
         Err(error) if is_no_sync_here(&error) => Ok(()),
         synced => synced,
     })
@@ -294,7 +302,7 @@ mod tests {
         std::os::unix::fs::symlink(root.join("a"), root.join("link")).unwrap();
         let synced = RefCell::new(Vec::new());
         let sync = |path: &Path| {
-            synced.borrow_mut().push(path.to_owned());
+            synced.borrow_mut().push(fs::canonicalize(path)?);
             sync_dir(path)
         };
         sync_ancestors_with(&root.join("link/b/journal"), &sync).unwrap();
