@@ -174,7 +174,7 @@ MUTATIONS = [
     Mutation(
         "a replaced spool is not noticed before the round's look",
         "bus/src/drain/mod.rs",
-        "        if self.places.has_replaced_spool() {\n",
+        "        if self.places.has_replaced_spool(self.is_listing_due) {\n",
         "        if false {\n",
         lanes("spool::"),
     ),

@@ -141,7 +141,7 @@ impl Drain {
         fence(Ordering::SeqCst);
         // Behind the clock, too: from here on hooks may have stored in another spool than the one that
         // is read.
-        if self.places.has_replaced_spool() {
+        if self.places.has_replaced_spool(self.is_listing_due) {
             self.maintain();
         }
         self.list_spools();
@@ -172,8 +172,8 @@ impl Drain {
         !self.is_round_open && is_all_seen
     }
 
-    /// Has the next round list every spool: also what nobody counted as stored, which is else
-    /// found by [`Self::maintain`].
+    /// Has the next round list every spool, under whatever name hooks find it: also what nobody counted or
+    /// announced as stored, which is else found by [`Self::maintain`].
     pub fn look_into_spools(&mut self) {
         self.is_listing_due = true;
     }

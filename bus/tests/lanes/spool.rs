@@ -149,6 +149,19 @@ fn a_place_that_a_hook_makes_again_is_seen_by_the_next_look_at_the_places() {
     assert_eq!(drain_all(&mut drain), ["event"]);
 }
 
+/// As a daemon does before it stops.
+#[test]
+fn a_look_into_the_spools_finds_what_nobody_announced() {
+    let bus = Bus::new(1);
+    let mut drain = settled(&bus);
+    std::fs::remove_file(bus.ring_path()).unwrap();
+    std::fs::remove_dir_all(bus.temp.path().join("spool")).unwrap();
+    bus.spool_unannounced(b"event");
+    drain.look_into_spools();
+    assert_eq!(drain_all(&mut drain), ["event"]);
+    assert!(drain.is_done_until(0));
+}
+
 #[test]
 fn an_entry_that_is_stored_behind_the_rounds_clock_waits_for_the_next_whatever_was_replaced() {
     for replaced in ["spool", "ring"] {
