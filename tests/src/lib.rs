@@ -57,7 +57,7 @@ fn build_programs() -> PathBuf {
 /// Waits until `check` gives something.
 ///
 /// # Panics
-/// If it was looked at [`LOOKS`] times for nothing.
+/// If it was looked at for two minutes for nothing.
 pub fn wait_for<T>(what: &str, mut check: impl FnMut() -> Option<T>) -> T {
     for _ in 0..LOOKS {
         if let Some(found) = check() {

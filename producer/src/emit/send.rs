@@ -51,16 +51,16 @@ impl<'a> Sending<'a> {
         if self.send_where_it_can(&mut ring) {
             return;
         }
-        if sys::are_descriptors_out() {
-            // Of those that the process was given, none is needed any more but that of its reply.
-            sys::close_given(0);
-            sys::close_given(2);
-            if self.reply.is_none() {
-                sys::close_given(1);
-            }
-            if self.send_where_it_can(&mut ring) {
-                return;
-            }
+        let were_descriptors_out = sys::are_descriptors_out();
+        // Of those that the process was given, none is needed any more but that of its reply. To make a
+        // place takes more than the question above.
+        sys::close_given(0);
+        sys::close_given(2);
+        if self.reply.is_none() {
+            sys::close_given(1);
+        }
+        if were_descriptors_out && self.send_where_it_can(&mut ring) {
+            return;
         }
         self.send_anywhere(ring.as_deref());
     }

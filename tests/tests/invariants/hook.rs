@@ -319,15 +319,33 @@ fn without_descriptors_the_event_arrives_all_the_same() {
     let bed = Bed::new();
     let daemon = bed.start();
     for (limit, reply) in [(3, ""), (4, ""), (5, ""), (3, "yes"), (4, "yes")] {
-        let mut shell = Command::new("sh");
-        shell.env_clear().env("HOOKRING_DIR", bed.path());
-        let options = if reply.is_empty() { "" } else { "--reply yes" };
-        let script = format!("ulimit -n {limit} && exec \"$0\" {options}");
-        shell.args(["-c", &script]).arg(programs().join("hookring-emit"));
-        let output = bed.run_hook(&mut shell, PAYLOAD);
-        assert_eq!(output.status.code(), Some(0), "{limit}");
-        assert_eq!(output.stdout, reply.as_bytes(), "{limit}");
+        run_with_descriptors(&bed, limit, reply);
     }
     assert_eq!(daemon.stop(), 0);
     assert_eq!(bed.status()["counts"]["ring_events"], 5);
+}
+
+#[test]
+fn without_descriptors_and_a_place_the_event_arrives_all_the_same() {
+    let limits = [(3, ""), (4, ""), (5, ""), (6, ""), (4, "yes"), (5, "yes")];
+    for (limit, reply) in limits {
+        let bed = Bed::new();
+        fs::remove_dir_all(bed.path()).expect("the place goes");
+        run_with_descriptors(&bed, limit, reply);
+        let daemon = bed.start();
+        assert_eq!(bed.wait_for_events(1).len(), 1, "{limit}");
+        assert_eq!(daemon.stop(), 0);
+    }
+}
+
+/// A hook that may have so many descriptors, the standard ones among them.
+fn run_with_descriptors(bed: &Bed, limit: u32, reply: &str) {
+    let mut shell = Command::new("sh");
+    shell.env_clear().env("HOOKRING_DIR", bed.path());
+    let options = if reply.is_empty() { "" } else { "--reply yes" };
+    let script = format!("ulimit -n {limit} && exec \"$0\" {options}");
+    shell.args(["-c", &script]).arg(programs().join("hookring-emit"));
+    let output = bed.run_hook(&mut shell, PAYLOAD);
+    assert_eq!(output.status.code(), Some(0), "{limit}");
+    assert_eq!(output.stdout, reply.as_bytes(), "{limit}");
 }
