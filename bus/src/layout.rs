@@ -27,8 +27,7 @@ pub const DOORBELL_OFFSET: usize = 256;
 /// Where a counter stands of the events that a producer had to drop because neither a lane nor the
 /// spool took them.
 pub const DROPPED_OFFSET: usize = 384;
-/// Where a counter stands of stores into a spool that producers with this ring are about to make, or
-/// have made.
+/// Where a counter stands of stores into a spool that producers have made.
 pub const ANNOUNCED_OFFSET: usize = 392;
 /// Where the control lines begin.
 pub const CONTROL_OFFSET: usize = 4096;

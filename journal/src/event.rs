@@ -351,7 +351,7 @@ fn has_lone_surrogate(mut characters: &[u8]) -> bool {
     false
 }
 
-/// The UTF-16 unit of the `\uXXXX` at the beginning.
+/// The UTF-16 unit of the escape at the beginning, `\u` and four hex digits.
 fn escaped_unit(characters: &[u8]) -> Option<u16> {
     let digits = characters.strip_prefix(b"\\u")?.get(..4)?;
     u16::from_str_radix(std::str::from_utf8(digits).ok()?, 16).ok()

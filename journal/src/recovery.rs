@@ -20,8 +20,8 @@ pub struct Recovery {
     /// Up to where each lane of each bus is in the journal, in order. Set every head to the larger
     /// of itself and this; a tail before it lies.
     pub ends: Vec<LaneEnd>,
-    /// Ids of the events of the segments that were read, those from a ring included, and of earlier ones whose spool files could
-    /// not be removed; sorted. A spool file with one of these ids is in the journal: unlink it.
+    /// Ids of the events of the segments that were read, those from a ring included, and of earlier
+    /// ones whose spool files could not be removed; sorted. A spool file with one of these ids is in the journal: unlink it.
     pub ids: Vec<[u8; 16]>,
     /// Bytes after the last newline that were cut off: a line whose writing was never finished.
     pub cut_bytes: u64,

@@ -8,11 +8,10 @@ use hookring_bus::names::{AGENTS, EVENTS, code};
 use hookring_bus::record::{MAX_PAYLOAD_BYTES, flag, tag};
 use std::fs::File;
 use std::io::{PipeReader, PipeWriter, Read as _, Write as _};
-use std::os::fd::AsRawFd as _;
+use std::os::fd::AsRawFd;
 #[cfg(target_os = "linux")]
 use std::os::unix::process::CommandExt as _;
 use std::process::{Command, Stdio};
-use std::time::Duration;
 
 /// The command, for a bus.
 fn emit(bus: &Bus, args: &[&str]) -> Command {
@@ -320,6 +319,15 @@ fn what_is_beyond_the_limit_is_read_and_forgotten() {
     assert!(event.payload == payload[..MAX_PAYLOAD_BYTES]);
 }
 
+/// What stands in a pipe.
+fn unread_bytes(pipe: &impl AsRawFd) -> libc::c_int {
+    let mut bytes = 0;
+    // SAFETY: room for the answer.
+    let asked = unsafe { libc::ioctl(pipe.as_raw_fd(), libc::FIONREAD, &raw mut bytes) };
+    assert_eq!(asked, 0);
+    bytes
+}
+
 #[test]
 fn a_slow_writer_is_waited_for() {
     let bus = Bus::new();
@@ -327,8 +335,8 @@ fn a_slow_writer_is_waited_for() {
     let mut stdin = child.stdin.take().unwrap();
     for piece in ["in ", "three ", "pieces"] {
         stdin.write_all(piece.as_bytes()).unwrap();
-        // Long enough that it has to wait for the next one; if not, nothing is lost.
-        std::thread::sleep(Duration::from_millis(20));
+        // Then it has to wait for the next one.
+        wait_for("the hook takes the piece", || (unread_bytes(&stdin) == 0).then_some(()));
     }
     drop(stdin);
     finish(child.wait_with_output().unwrap());

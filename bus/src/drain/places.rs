@@ -151,8 +151,8 @@ impl PlaceSet {
     }
 
     /// Whether some place has another spool by now than the one that is read. The system is asked only if
-    /// that is forced or something says so: hooks that have a ring announce what they store. Those that find none are seen by
-    /// the next [`Self::maintain`].
+    /// that is forced or something says so: hooks that have a ring announce what they store. Those that
+    /// find none are seen by the next [`Self::maintain`].
     pub(super) fn has_replaced_spool(&mut self, is_forced: bool) -> bool {
         let mut is_announced = is_forced || self.places.iter().all(|place| place.ring.is_none());
         for ring in self.places.iter_mut().flat_map(PlaceReader::rings) {

@@ -61,6 +61,22 @@ pub(crate) fn plain(bed: &Bed) -> impl Fn(u32) -> Command + Sync {
     |_| bed.command("hookring-emit")
 }
 
+impl<'a, C> Agents<'a, C> {
+    /// Agents that follow an order, with short pauses and payloads that fit a lane.
+    pub(crate) fn of(bed: &Bed, agents: u32, seed: &'a Seed, command: C) -> Agents<'a, C> {
+        let folder = bed.path().to_owned();
+        Agents {
+            folder,
+            agents,
+            loners: 0,
+            seed,
+            command,
+            max_pause_us: 2_000,
+            max_fill_bytes: 8_000,
+        }
+    }
+}
+
 impl<C: Fn(u32) -> Command + Sync> Agents<'_, C> {
     /// Runs hooks while `act` runs, which can see how many have ended.
     pub(crate) fn while_they_run<T>(&self, act: impl FnOnce(&AtomicU32) -> T) -> (T, Hooked) {

@@ -20,9 +20,7 @@ const AGENTS: u32 = 6;
 const PRODUCERS: u32 = 3;
 
 fn agents<'a, C>(bed: &Bed, seed: &'a Seed, command: C) -> Agents<'a, C> {
-    let folder = bed.path().to_owned();
-    let max_fill_bytes = 8_000;
-    Agents { folder, agents: AGENTS, loners: 0, seed, command, max_pause_us: 1_000, max_fill_bytes }
+    Agents { max_pause_us: 1_000, ..Agents::of(bed, AGENTS, seed, command) }
 }
 
 /// The hooks that run now: children of this process with the bed's directory in their environment.

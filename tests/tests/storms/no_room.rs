@@ -41,9 +41,8 @@ fn calm_with_sink(bed: &Bed, daemon: Daemon, sink: &Path) -> (Account, Value) {
 
 /// Payloads come from another directory than the one that is full.
 fn agents<'a, C>(folder: &Bed, seed: &'a Seed, command: C) -> Agents<'a, C> {
-    let folder = folder.path().to_owned();
-    let max_fill_bytes = 4_000;
-    Agents { folder, agents: AGENTS, loners: 0, seed, command, max_pause_us: 1_000, max_fill_bytes }
+    let agents = Agents::of(folder, AGENTS, seed, command);
+    Agents { max_pause_us: 1_000, max_fill_bytes: 4_000, ..agents }
 }
 
 /// Fills a file system, to its last byte or nearly; removing the file makes room again.

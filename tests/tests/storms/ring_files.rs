@@ -27,9 +27,7 @@ const MIN_RECORD_BYTES: u64 = 64;
 const HEADER_BYTES: u64 = 4096;
 
 fn agents<'a, C>(bed: &Bed, seed: &'a Seed, command: C) -> Agents<'a, C> {
-    let folder = bed.path().to_owned();
-    let max_fill_bytes = 8_000;
-    Agents { folder, agents: AGENTS, loners: 0, seed, command, max_pause_us: 2_000, max_fill_bytes }
+    Agents::of(bed, AGENTS, seed, command)
 }
 
 /// What costs nothing as long as a daemon has the ring.

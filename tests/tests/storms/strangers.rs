@@ -15,9 +15,7 @@ use crate::{CONFIG, Seed, calm, count, dropped, new_bed, short_or_long};
 const AGENTS: u32 = 4;
 
 fn agents<'a, C>(bed: &Bed, seed: &'a Seed, command: C) -> Agents<'a, C> {
-    let folder = bed.path().to_owned();
-    let max_fill_bytes = 8_000;
-    Agents { folder, agents: AGENTS, loners: 0, seed, command, max_pause_us: 2_000, max_fill_bytes }
+    Agents::of(bed, AGENTS, seed, command)
 }
 
 /// The first place is ours, missing, or somebody else's, in turns; the second is there all the time.
