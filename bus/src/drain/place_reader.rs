@@ -7,6 +7,7 @@ use super::journaled::Journaled;
 use super::not_rings::{is_something_else, open_to_user, put_away, remove_unmade};
 use super::places::Options;
 use super::report::{OpenError, PlaceReport, RingDamage};
+use super::retired_ring::RetiredRing;
 use super::ring_reader::{ReadError, RingReader};
 use super::salvage_reader::SalvageReader;
 use super::spool_reader::{MAX_STUCK, MAX_UNREADABLE, SpoolReader};
@@ -290,7 +291,12 @@ impl PlaceReader {
                     let _ = sys::rename(dir, RING, &name);
                     self.retired.push(RetiredRing { ring, name });
                 }
-                Err(ReadError::Busy) => return Err(OpenError::Busy(format!("{name}/ring"))),
+                // One of ours, retired while its directory was away. Some producer may stay in it for long.
+                Err(ReadError::Busy) if self.retired.iter().any(|it| it.leave_name(dir)) => {}
+                Err(ReadError::Busy) => {
+                    self.ring_error = Some("another daemon reads it".to_owned());
+                    return Err(OpenError::Busy(format!("{name}/ring")));
+                }
                 Err(ReadError::Ring(RingError::System(Errno::NOENT))) => {}
                 Err(ReadError::Ring(RingError::System(Errno::ACCES))) if open_to_user(dir, uid) => {
                 }
@@ -415,23 +421,6 @@ impl PlaceReader {
             }
         }
         report
-    }
-}
-
-/// A ring that is emptied before it goes.
-struct RetiredRing {
-    ring: RingReader,
-    /// The name under which it was found, or that it was given. Its header may tell of another.
-    name: CString,
-}
-
-impl RetiredRing {
-    /// Removes the file, if that is what still has the name.
-    fn unlink(&self, dir: &Fd) {
-        let found = sys::stat(Some(dir), &self.name);
-        if found.is_ok_and(|found| found.is_same_file(self.ring.stat())) {
-            let _ = sys::unlink(dir, &self.name);
-        }
     }
 }
 
