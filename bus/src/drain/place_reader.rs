@@ -16,7 +16,6 @@ use crate::create;
 use crate::doorbell;
 use crate::layout::LayoutError;
 use crate::place::{Path, RING, RING_BAD, Refused};
-use crate::spool;
 use crate::sys::{self, Errno, Fd, Stat};
 use std::ffi::{CStr, CString};
 
@@ -35,8 +34,10 @@ pub(super) struct PlaceReader {
     /// Events that producers of rings that are gone dropped.
     dropped_before: u64,
     pub(super) spool: Option<SpoolReader>,
-    /// Events dropped at the limit of spools that are gone.
+    /// Events dropped at the limit of spools that were closed.
     spool_dropped_before: u64,
+    /// The counters that were closed last, and what they say of those.
+    closed_counters: Option<(Stat, u64)>,
     spool_error: Option<Refused>,
     retired: Vec<RetiredRing>,
     /// One of those that an earlier daemon left behind could not be opened yet, or a maker of another
@@ -63,6 +64,7 @@ impl PlaceReader {
             dropped_before: 0,
             spool: None,
             spool_dropped_before: 0,
+            closed_counters: None,
             spool_error: None,
             retired: Vec::new(),
             is_old_ring_left: false,
@@ -172,6 +174,7 @@ impl PlaceReader {
     fn close_spool(&mut self, journaled: &mut Journaled) {
         if let Some(spool) = self.spool.take() {
             self.spool_dropped_before += spool.dropped_events();
+            self.closed_counters = spool.counters_stat().map(|stat| (stat, spool.dropped_events()));
             journaled.add(spool.stuck());
         }
     }
@@ -200,10 +203,18 @@ impl PlaceReader {
     /// Opens the spool, if it is not open yet: sets its limit and what is wrong in it right.
     pub(super) fn open_spool(&mut self, uid: u32, options: &Options) {
         let Some((dir, _)) = self.dir.as_ref().filter(|_| self.spool.is_none()) else { return };
-        match spool::open(dir, uid) {
+        match SpoolReader::open(dir, uid, options.spool_bytes) {
             Ok(spool) => {
-                self.spool = Some(SpoolReader::new(spool, uid, options.spool_bytes));
-                self.spool_error = None;
+                if let (Some((closed, dropped)), Some(opened)) =
+                    (self.closed_counters, spool.counters_stat())
+                    && closed.is_same_file(&opened)
+                    && spool.dropped_events() >= dropped
+                {
+                    // It was only away, and says that itself again.
+                    self.spool_dropped_before -= dropped;
+                    self.closed_counters = None;
+                }
+                (self.spool, self.spool_error) = (Some(spool), None);
             }
             Err(refused) => self.spool_error = Some(refused),
         }
