@@ -44,8 +44,12 @@ impl Usage {
     pub fn open(spool: &Fd, uid: u32) -> Result<Usage, Errno> {
         let file = open_usage(spool, uid)?;
         let stat = sys::fstat(&file)?;
-        if !stat.is_private_file(uid) {
+        if !stat.is_own_file(uid) {
             return Err(Errno::INVAL);
+        }
+        if !stat.is_private_file(uid) {
+            // Others do not come through the spool's directory; without counters it has no limit.
+            sys::set_mode(&file, 0o600)?;
         }
         if stat.bytes < USAGE_BYTES as u64 {
             // Reserved in full: a page of a full tmpfs must not fault later.

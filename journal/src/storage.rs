@@ -56,6 +56,8 @@ pub trait SegmentFile: Send {
     fn id(&self) -> io::Result<FileId>;
     /// Whether it has a name at all.
     fn is_linked(&self) -> io::Result<bool>;
+    /// How long it is.
+    fn bytes(&self) -> io::Result<u64>;
 }
 
 /// The real file system.
@@ -132,6 +134,10 @@ impl SegmentFile for File {
 
     fn is_linked(&self) -> io::Result<bool> {
         Ok(rustix::fs::fstat(self)?.st_nlink > 0)
+    }
+
+    fn bytes(&self) -> io::Result<u64> {
+        Ok(self.metadata()?.len())
     }
 }
 

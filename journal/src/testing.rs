@@ -235,6 +235,10 @@ impl SegmentFile for FaultyFile {
     fn is_linked(&self) -> io::Result<bool> {
         self.file.is_linked()
     }
+
+    fn bytes(&self) -> io::Result<u64> {
+        self.file.bytes()
+    }
 }
 
 fn fail(times: &mut usize) -> io::Result<()> {

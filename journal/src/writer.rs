@@ -143,6 +143,11 @@ impl Journal {
         if self.unsynced.bytes >= UNSYNCED_BYTES_MAX && !self.current.is_sealed() {
             self.sync()?;
         }
+        if self.is_current_cut() {
+            let path = self.current_path();
+            self.seal_removed();
+            return Err(CommitError::Removed { path });
+        }
         if let Err(error) = self.write_staged() {
             self.counters.commit_errors += 1;
             return Err(error);
@@ -217,7 +222,7 @@ impl Journal {
     pub fn sync(&mut self) -> Result<(), SyncError> {
         let path = self.current_path();
         // Asked while what was written since the last time is still in memory.
-        if !self.is_current_named() {
+        if !self.is_current_named() || self.is_current_cut() {
             self.seal_removed();
             return Err(SyncError::Removed { path });
         }

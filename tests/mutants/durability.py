@@ -219,8 +219,22 @@ MUTATIONS = [
     Mutation(
         "a segment that was moved away is not noticed at the sync",
         WRITER,
-        "if !self.is_current_named() {\n            self.seal_removed();\n            return Err(SyncError",
-        "if false {\n            self.seal_removed();\n            return Err(SyncError",
+        "if !self.is_current_named() || self.is_current_cut() {\n            self.seal_removed();\n            return Err(SyncError",
+        "if self.is_current_cut() {\n            self.seal_removed();\n            return Err(SyncError",
+        REMOVALS,
+    ),
+    Mutation(
+        "a segment that was cut off is not noticed at the commit",
+        WRITER,
+        "        if self.is_current_cut() {\n            let path",
+        "        if false {\n            let path",
+        REMOVALS,
+    ),
+    Mutation(
+        "a segment that was cut off is not noticed by who looks after it",
+        REMOVED,
+        "if !self.is_current_named() || self.is_current_cut() {",
+        "if !self.is_current_named() {",
         REMOVALS,
     ),
     Mutation(

@@ -19,6 +19,13 @@ HEADERS = bus("layout::")
 PLAUSIBLE = bus("record::")
 
 MUTATIONS = [
+    Mutation(
+        "a retired ring keeps its name when its directory is back",
+        "bus/src/drain/place_reader.rs",
+        "Err(ReadError::Busy) if self.retired.iter().any(|it| it.leave_name(dir)) => {}",
+        "Err(ReadError::Busy) if self.retired.iter().any(|it| it.leave_name(dir)) && false => {}",
+        lanes("a_directory_that_was_away"),
+    ),
     # The words of a lane, when a ring is opened.
     Mutation(
         "a tail before its head is believed when a ring is opened",

@@ -12,12 +12,56 @@ SALVAGE_FILE = "bus/src/drain/salvage_file.rs"
 SALVAGE = "bus/src/drain/salvage_reader.rs"
 
 ENTRIES = lanes("damaged_spool_entries_are_set_aside", "entries_that_cannot_be_are_set_aside")
+PLACES = lanes("opened_to_others", "is_put_away", "is_away_for_a_while")
 NAMES = bus("spool_entry::")
 READS = bus("spool_reader::")
 STORES = bus("spool::")
 SALVAGES = lanes("salvage::")
 
 MUTATIONS = [
+    # The spool and its counters, as hooks find them.
+    Mutation(
+        "a spool that was opened to others is read on",
+        READER,
+        "let is = |it: Stat| it.is_same_file(&ours) && it.is_private_dir(self.uid);",
+        "let is = |it: Stat| it.is_same_file(&ours);",
+        PLACES,
+    ),
+    Mutation(
+        "a spool that was opened to others is not closed again",
+        READER,
+        "            && sys::set_mode_at(place, SPOOL, 0o700).is_ok()\n",
+        "            && sys::set_mode_at(place, SPOOL, 0o755).is_ok()\n",
+        PLACES,
+    ),
+    Mutation(
+        "the reader leaves counters open to others",
+        READER,
+        "let is = |it: Stat| it.is_same_file(&ours.stat()) && it.is_private_file(self.uid);",
+        "let is = |it: Stat| it.is_same_file(&ours.stat());",
+        PLACES,
+    ),
+    Mutation(
+        "whoever counts leaves the counters open to others",
+        STORE,
+        "            sys::set_mode(&file, 0o600)?;\n",
+        "            let _ = &file;\n",
+        PLACES,
+    ),
+    Mutation(
+        "what is no counters keeps their name",
+        COUNTERS,
+        "            put_away(spool, USAGE, USAGE_BAD);\n",
+        "            let _ = (put_away, USAGE_BAD);\n",
+        PLACES,
+    ),
+    Mutation(
+        "what a spool dropped is counted again when it is back",
+        "bus/src/drain/place_reader.rs",
+        "                    self.spool_dropped_before -= dropped;\n",
+        "",
+        PLACES,
+    ),
     # An entry's file.
     Mutation(
         "an entry longer than an event can be is read",

@@ -141,7 +141,7 @@ fn look_into_spool(spool: &Fd, uid: u32, report: &mut PlaceReport) {
 /// `None`: the spool has no counters, and hooks that drop something there cannot count it.
 fn dropped_in(spool: &Fd, uid: u32) -> Option<u64> {
     let file = sys::open(Some(spool), USAGE, Open::Read).ok()?;
-    sys::fstat(&file).ok().filter(|stat| stat.is_private_file(uid))?;
+    sys::fstat(&file).ok().filter(|stat| stat.is_own_file(uid))?;
     let mut words = [0; DROPPED_EVENTS_OFFSET + 8];
     read(&file, &mut words).ok()?;
     Some(word_at(&words, DROPPED_EVENTS_OFFSET))

@@ -14,6 +14,7 @@ mod not_rings;
 mod place_reader;
 mod places;
 mod report;
+mod retired_ring;
 mod ring_reader;
 mod salvage_file;
 mod salvage_reader;

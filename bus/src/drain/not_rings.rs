@@ -19,7 +19,7 @@ pub(super) fn open_to_user(dir: &Fd, uid: u32) -> bool {
         && sys::set_mode_at(dir, RING, 0o600).is_ok()
 }
 
-/// Takes what is no ring to be read out of the way, under the name `to` if that can be.
+/// Takes what is no ring to be read, or no counters, out of the way, under the name `to` if that can be.
 pub(super) fn put_away(dir: &Fd, from: &CStr, to: &CStr) {
     if sys::rename(dir, from, to).is_err() {
         // One of the two is a directory. Nobody's files are removed. If this fails, too, there is no

@@ -7,6 +7,7 @@ use super::journaled::Journaled;
 use super::not_rings::{is_something_else, open_to_user, put_away, remove_unmade};
 use super::places::Options;
 use super::report::{OpenError, PlaceReport, RingDamage};
+use super::retired_ring::RetiredRing;
 use super::ring_reader::{ReadError, RingReader};
 use super::salvage_reader::SalvageReader;
 use super::spool_reader::{MAX_STUCK, MAX_UNREADABLE, SpoolReader};
@@ -15,7 +16,6 @@ use crate::create;
 use crate::doorbell;
 use crate::layout::LayoutError;
 use crate::place::{Path, RING, RING_BAD, Refused};
-use crate::spool;
 use crate::sys::{self, Errno, Fd, Stat};
 use std::ffi::{CStr, CString};
 
@@ -34,8 +34,10 @@ pub(super) struct PlaceReader {
     /// Events that producers of rings that are gone dropped.
     dropped_before: u64,
     pub(super) spool: Option<SpoolReader>,
-    /// Events dropped at the limit of spools that are gone.
+    /// Events dropped at the limit of spools that were closed.
     spool_dropped_before: u64,
+    /// The counters that were closed last, and what they say of those.
+    closed_counters: Option<(Stat, u64)>,
     spool_error: Option<Refused>,
     retired: Vec<RetiredRing>,
     /// One of those that an earlier daemon left behind could not be opened yet, or a maker of another
@@ -62,6 +64,7 @@ impl PlaceReader {
             dropped_before: 0,
             spool: None,
             spool_dropped_before: 0,
+            closed_counters: None,
             spool_error: None,
             retired: Vec::new(),
             is_old_ring_left: false,
@@ -171,6 +174,7 @@ impl PlaceReader {
     fn close_spool(&mut self, journaled: &mut Journaled) {
         if let Some(spool) = self.spool.take() {
             self.spool_dropped_before += spool.dropped_events();
+            self.closed_counters = spool.counters_stat().map(|stat| (stat, spool.dropped_events()));
             journaled.add(spool.stuck());
         }
     }
@@ -199,10 +203,18 @@ impl PlaceReader {
     /// Opens the spool, if it is not open yet: sets its limit and what is wrong in it right.
     pub(super) fn open_spool(&mut self, uid: u32, options: &Options) {
         let Some((dir, _)) = self.dir.as_ref().filter(|_| self.spool.is_none()) else { return };
-        match spool::open(dir, uid) {
+        match SpoolReader::open(dir, uid, options.spool_bytes) {
             Ok(spool) => {
-                self.spool = Some(SpoolReader::new(spool, uid, options.spool_bytes));
-                self.spool_error = None;
+                if let (Some((closed, dropped)), Some(opened)) =
+                    (self.closed_counters, spool.counters_stat())
+                    && closed.is_same_file(&opened)
+                    && spool.dropped_events() >= dropped
+                {
+                    // It was only away, and says that itself again.
+                    self.spool_dropped_before -= dropped;
+                    self.closed_counters = None;
+                }
+                (self.spool, self.spool_error) = (Some(spool), None);
             }
             Err(refused) => self.spool_error = Some(refused),
         }
@@ -290,7 +302,12 @@ impl PlaceReader {
                     let _ = sys::rename(dir, RING, &name);
                     self.retired.push(RetiredRing { ring, name });
                 }
-                Err(ReadError::Busy) => return Err(OpenError::Busy(format!("{name}/ring"))),
+                // One of ours, retired while its directory was away. Some producer may stay in it for long.
+                Err(ReadError::Busy) if self.retired.iter().any(|it| it.leave_name(dir)) => {}
+                Err(ReadError::Busy) => {
+                    self.ring_error = Some("another daemon reads it".to_owned());
+                    return Err(OpenError::Busy(format!("{name}/ring")));
+                }
                 Err(ReadError::Ring(RingError::System(Errno::NOENT))) => {}
                 Err(ReadError::Ring(RingError::System(Errno::ACCES))) if open_to_user(dir, uid) => {
                 }
@@ -415,23 +432,6 @@ impl PlaceReader {
             }
         }
         report
-    }
-}
-
-/// A ring that is emptied before it goes.
-struct RetiredRing {
-    ring: RingReader,
-    /// The name under which it was found, or that it was given. Its header may tell of another.
-    name: CString,
-}
-
-impl RetiredRing {
-    /// Removes the file, if that is what still has the name.
-    fn unlink(&self, dir: &Fd) {
-        let found = sys::stat(Some(dir), &self.name);
-        if found.is_ok_and(|found| found.is_same_file(self.ring.stat())) {
-            let _ = sys::unlink(dir, &self.name);
-        }
     }
 }
 

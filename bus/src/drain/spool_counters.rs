@@ -1,10 +1,15 @@
 //! The reader's view of a spool's shared counters: whether something may have been stored since its last
 //! look, and their mending where a writer died, or somebody wrote over them.
 
+use super::not_rings::put_away;
 use super::sigbus::Guard;
 use crate::atomic::{AtomicU64, Ordering};
-use crate::spool::Usage;
-use crate::sys::{Fd, Stat};
+use crate::spool::{USAGE, Usage};
+use crate::sys::{self, Fd, Stat};
+use std::ffi::CStr;
+
+/// What had the counters' name and is none of the user's files is kept under this one.
+const USAGE_BAD: &CStr = c"usage.bad";
 
 /// More events than this are not dropped from one look at the places to the next.
 const MAX_DROPPED_EVENTS: u64 = 1 << 32;
@@ -33,6 +38,11 @@ pub(super) struct Counters {
 impl Counters {
     /// `None`: there are none, and none can be made.
     pub(super) fn open(spool: &Fd, uid: u32, limit_bytes: u64) -> Option<Counters> {
+        let found = sys::stat(Some(spool), USAGE);
+        if found.is_ok_and(|found| !found.is_own_file(uid)) {
+            // A directory, a link, somebody else's file: as long as it has the name there is no limit.
+            put_away(spool, USAGE, USAGE_BAD);
+        }
         let usage = Usage::open(spool, uid).ok()?;
         usage.limit_bytes().store(limit_bytes, Ordering::Relaxed);
         let mut counters = Counters {

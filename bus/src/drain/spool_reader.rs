@@ -9,9 +9,9 @@ use super::spool_entry::{Entry, Oldest};
 use super::spool_file::{self, ReadError};
 use super::turn::Turn;
 use crate::crc::Crc32c;
-use crate::place::SPOOL;
+use crate::place::{Refused, SPOOL};
 use crate::record::RECORD_HEADER_BYTES;
-use crate::spool::USAGE;
+use crate::spool::{self, USAGE};
 use crate::sys::{self, Errno, Fd, Stat};
 use std::collections::{BTreeMap, BTreeSet, HashSet, VecDeque};
 use std::ffi::CStr;
@@ -60,6 +60,20 @@ pub(super) struct SpoolReader {
 }
 
 impl SpoolReader {
+    /// Opens the spool in a place. One of the user's that was opened to others is closed to them again:
+    /// they do not come through the place, and while it is open hooks do not use it.
+    pub(super) fn open(place: &Fd, uid: u32, limit_bytes: u64) -> Result<SpoolReader, Refused> {
+        let mut opened = spool::open(place, uid);
+        if let Err(Refused::NotPrivate(stat)) = opened
+            && stat.is_dir()
+            && stat.uid == uid
+            && sys::set_mode_at(place, SPOOL, 0o700).is_ok()
+        {
+            opened = spool::open(place, uid);
+        }
+        opened.map(|dir| SpoolReader::new(dir, uid, limit_bytes))
+    }
+
     pub(super) fn new(dir: Fd, uid: u32, limit_bytes: u64) -> SpoolReader {
         let mut reader = SpoolReader {
             counters: Counters::open(&dir, uid, limit_bytes),
@@ -124,15 +138,19 @@ impl SpoolReader {
         }
     }
 
-    /// Whether this is still the spool of that place, with the counters that hooks find there.
+    /// Whether this is still the spool of that place, with the counters that hooks find there, and both
+    /// are such that hooks use them.
     pub(super) fn is_in(&self, place: &Fd) -> bool {
-        let is = |at: &Fd, name: &CStr, ours: Result<Stat, Errno>| {
-            let found = sys::stat(Some(at), name);
-            matches!((found, ours), (Ok(found), Ok(ours)) if found.is_same_file(&ours))
+        let named = |at: &Fd, name: &CStr| sys::stat(Some(at), name).ok();
+        let is_usage = |ours: &Counters| {
+            let is = |it: Stat| it.is_same_file(&ours.stat()) && it.is_private_file(self.uid);
+            !ours.is_cut_off() && named(&self.dir, USAGE).is_some_and(is)
         };
-        let is_usage =
-            |ours: &Counters| !ours.is_cut_off() && is(&self.dir, USAGE, Ok(ours.stat()));
-        self.counters.as_ref().is_some_and(is_usage) && is(place, SPOOL, sys::fstat(&self.dir))
+        let is_spool = |ours: Stat| {
+            let is = |it: Stat| it.is_same_file(&ours) && it.is_private_dir(self.uid);
+            named(place, SPOOL).is_some_and(is)
+        };
+        self.counters.as_ref().is_some_and(is_usage) && sys::fstat(&self.dir).is_ok_and(is_spool)
     }
 
     /// The counters' file, as it was opened. `None`: there is none.

@@ -251,3 +251,44 @@ fn a_producer_that_has_not_left_a_retired_ring_wakes_the_reader() {
     });
     assert_eq!(drain_all(&mut drain), ["late"]);
 }
+
+#[test]
+fn a_directory_that_was_away_is_used_again_whoever_still_holds_a_lane_of_its_ring() {
+    type Move = fn(&std::path::Path);
+    let moves: [(&str, Move, Move); 2] = [
+        (
+            "opened to others",
+            |place| std::fs::set_permissions(place, PermissionsExt::from_mode(0o755)).unwrap(),
+            |place| std::fs::set_permissions(place, PermissionsExt::from_mode(0o700)).unwrap(),
+        ),
+        (
+            "moved",
+            |place| std::fs::rename(place, place.with_extension("away")).unwrap(),
+            |place| {
+                std::fs::remove_dir_all(place).unwrap();
+                std::fs::rename(place.with_extension("away"), place).unwrap();
+            },
+        ),
+    ];
+    for (what, away, back) in moves {
+        let mut bus = Bus::new(4);
+        let place = bus.temp.path().join("place");
+        bus.place = Some(place.clone());
+        let mut drain = bus.drain();
+        let mut lane = bus.lane();
+        publish(&mut lane, b"before");
+        away(&place);
+        drain.maintain();
+        assert_eq!(drain_all(&mut drain), ["before"], "{what}");
+        back(&place);
+        drain.maintain();
+        bus.hook(b"hook").unwrap();
+        bus.spool(b"spooled");
+        assert_eq!(drain_all(&mut drain), ["hook", "spooled"], "{what}");
+        publish(&mut lane, b"late");
+        assert_eq!(drain_all(&mut drain), ["late"], "{what}");
+        drop(lane);
+        wait_until_no_ring_is_retired(&mut drain);
+        assert_eq!(bus.names("ring"), ["ring"], "{what}");
+    }
+}

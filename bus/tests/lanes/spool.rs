@@ -1,9 +1,11 @@
 //! A spool that is damaged or removed.
 
-use crate::bus::{Bus, drain_all, record};
+use crate::bus::{Bus, drain_all, message, record};
+use hookring_bus::crc::Crc32c;
 use hookring_bus::drain::Drain;
 use hookring_bus::oneshot::{self, OneShot};
-use hookring_bus::record::{SPOOL_POSITION, kind};
+use hookring_bus::record::{RecordHeader, SPOOL_POSITION, kind};
+use hookring_bus::spool::{self, Spooled};
 use hookring_bus::sys;
 use std::os::unix::fs::PermissionsExt;
 
@@ -85,6 +87,97 @@ fn a_spool_that_is_removed_cut_off_or_loses_its_counters_goes_on() {
         drain.maintain();
         assert_eq!(drain_all(&mut drain), ["after"], "{what}");
         assert_eq!(drain.report()[0].spool_bytes, 0, "{what}");
+    }
+}
+
+/// Limits are kept only where hooks find counters that they can use.
+fn is_limit_kept(bus: &Bus) -> bool {
+    let payload = vec![b'x'; bus.options.spool_bytes as usize];
+    let header = RecordHeader { stamp_ns: sys::boottime_ns(), ..message(&payload).header };
+    let place = bus.places().open(0).unwrap();
+    let uid = sys::effective_uid();
+    let stored = spool::store(&place, uid, header, b"", &payload, Crc32c::fastest());
+    stored == Ok(Spooled::Dropped)
+}
+
+#[test]
+fn a_spool_that_was_opened_to_others_is_closed_and_used_again() {
+    for is_running in [false, true] {
+        let bus = Bus::new(1);
+        let running = Some(bus.drain()).filter(|_| is_running);
+        let spool = bus.temp.path().join("spool");
+        std::fs::set_permissions(&spool, PermissionsExt::from_mode(0o755)).unwrap();
+        let mut drain = running.unwrap_or_else(|| bus.drain());
+        drain.maintain();
+        bus.spool(b"after");
+        assert_eq!(drain_all(&mut drain), ["after"]);
+        assert_eq!(drain.report()[0].spool_error, None);
+        assert_eq!(std::fs::metadata(&spool).unwrap().permissions().mode() & 0o777, 0o700);
+    }
+}
+
+#[test]
+fn counters_that_were_opened_to_others_are_closed_by_the_next_who_counts_and_keep_the_limit() {
+    let bus = Bus::new(1);
+    let mut drain = bus.drain();
+    let usage = bus.temp.path().join("spool/usage");
+    let mode = || std::fs::metadata(&usage).unwrap().permissions().mode() & 0o777;
+    std::fs::set_permissions(&usage, PermissionsExt::from_mode(0o644)).unwrap();
+    assert!(is_limit_kept(&bus));
+    assert_eq!(mode(), 0o600);
+    std::fs::set_permissions(&usage, PermissionsExt::from_mode(0o666)).unwrap();
+    drain.maintain();
+    assert_eq!(mode(), 0o600);
+    assert_eq!(drain.report()[0].spool_dropped_events, 1);
+}
+
+#[test]
+fn what_was_dropped_is_counted_once_where_a_spool_is_away_for_a_while() {
+    let bus = Bus::new(1);
+    let mut drain = bus.drain();
+    assert!(is_limit_kept(&bus));
+    let (spool, away) = (bus.temp.path().join("spool"), bus.temp.path().join("away"));
+    for is_place in [true, false, true] {
+        if is_place {
+            std::fs::set_permissions(bus.temp.path(), PermissionsExt::from_mode(0o755)).unwrap();
+        } else {
+            std::fs::rename(&spool, &away).unwrap();
+            std::fs::write(&spool, "in its place").unwrap();
+        }
+        drain.maintain();
+        assert_eq!(drain.report()[0].spool_dropped_events, 1);
+        std::fs::set_permissions(bus.temp.path(), PermissionsExt::from_mode(0o700)).unwrap();
+        if !is_place {
+            std::fs::remove_file(&spool).unwrap();
+            std::fs::rename(&away, &spool).unwrap();
+        }
+        drain.maintain();
+        assert_eq!(drain.report()[0].spool_dropped_events, 1);
+    }
+    assert!(is_limit_kept(&bus));
+    assert_eq!(drain.report()[0].spool_dropped_events, 2);
+}
+
+#[test]
+fn what_is_called_like_the_counters_and_is_no_file_of_the_users_is_put_away() {
+    type Put = fn(&std::path::Path);
+    let strangers: [(&str, Put); 3] = [
+        ("a directory", |path| std::fs::create_dir(path).unwrap()),
+        ("a link", |path| std::os::unix::fs::symlink("/nonexistent", path).unwrap()),
+        ("a socket", |path| drop(std::os::unix::net::UnixListener::bind(path).unwrap())),
+    ];
+    for (what, put) in strangers {
+        let bus = Bus::new(1);
+        let mut drain = bus.drain();
+        let spool = bus.temp.path().join("spool");
+        std::fs::remove_file(spool.join("usage")).unwrap();
+        put(&spool.join("usage"));
+        drain.maintain();
+        assert!(is_limit_kept(&bus), "{what}");
+        assert_eq!(drain.report()[0].spool_dropped_events, 1, "{what}");
+        assert!(std::fs::symlink_metadata(spool.join("usage.bad")).is_ok(), "{what}");
+        bus.spool(b"after");
+        assert_eq!(drain_all(&mut drain), ["after"], "{what}");
     }
 }
 

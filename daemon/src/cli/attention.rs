@@ -51,8 +51,11 @@ pub(super) fn config_problem(report: &ConfigReport) -> String {
     text
 }
 
-fn place_problems(place: &PlaceStatus) -> [Option<String>; 3] {
+fn place_problems(place: &PlaceStatus) -> [Option<String>; 4] {
+    // One that is simply not there is no news.
+    let refused = place.refused.clone().filter(|reason| reason != "missing");
     [
+        ("is not used", &refused),
         ("has no ring", &place.ring_error),
         ("has no spool", &place.spool_error),
         ("has a spool that is held up", &place.spool_held_up),

@@ -68,6 +68,13 @@ impl Look {
             status.places = places_now::look(paths, &status.places);
         }
         let mut problems: Vec<_> = unreadable.iter().cloned().collect();
+        if running && !is_said && unreadable.is_none() {
+            problems.push(format!(
+                "{} is missing; if the daemon does not write it within seconds, its log says why: a \
+                 full disk, say",
+                file.display()
+            ));
+        }
         problems.extend(needs_attention(&status, now));
         Ok(Look { running, status, is_said, unreadable, problems })
     }

@@ -322,7 +322,7 @@ impl Collector {
 
     fn say_removed(&self) {
         tracing::error!(
-            "files of the journal {} were removed while it was written; a new segment is begun",
+            "files of the journal {} were removed or cut off while it was written; a new segment is begun",
             self.journal.dir().display()
         );
     }

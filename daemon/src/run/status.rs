@@ -407,18 +407,36 @@ impl Status {
         }
     }
 
-    /// Replaces the file in one step.
+    /// Replaces the file, in one step if there is room for another one. On a full disk the room that it
+    /// has may be all that there is; and if that is not enough, no file is better than one that says
+    /// that all is well.
     pub(super) fn write(&self, path: &Path) -> io::Result<()> {
+        use io::ErrorKind::{QuotaExceeded, StorageFull};
+        match self.replace(path) {
+            Err(error) if matches!(error.kind(), StorageFull | QuotaExceeded) => {
+                remove(path)?;
+                self.replace(path)
+            }
+            replaced => replaced,
+        }
+    }
+
+    fn replace(&self, path: &Path) -> io::Result<()> {
         let fresh = path.with_extension("json.new");
         // A fresh file under a name of our own: whatever stands there is a leftover, or a trap.
-        match fs::remove_file(&fresh) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-            _ => {}
-        }
+        remove(&fresh)?;
         let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&fresh)?;
         let mut bytes = serde_json::to_vec(self)?;
         bytes.push(b'\n');
         file.write_all(&bytes)?;
         fs::rename(&fresh, path)
+    }
+}
+
+/// Removes a file, if there is one.
+fn remove(path: &Path) -> io::Result<()> {
+    match fs::remove_file(path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+        _ => Ok(()),
     }
 }

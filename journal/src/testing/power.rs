@@ -350,4 +350,8 @@ impl SegmentFile for PowerFile {
     fn is_linked(&self) -> io::Result<bool> {
         self.file.is_linked()
     }
+
+    fn bytes(&self) -> io::Result<u64> {
+        self.file.bytes()
+    }
 }

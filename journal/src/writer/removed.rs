@@ -1,4 +1,4 @@
-//! The journal's files removed, moved or replaced under its writer: somebody tidied up.
+//! The journal's files removed, moved, replaced or cut off under its writer: somebody tidied up.
 
 use std::io;
 
@@ -11,7 +11,7 @@ impl Journal {
     /// second. (Every commit and every sync look for the current segment; this is for the other files, and
     /// for a journal that is silent.)
     ///
-    /// If the current segment or the lock has lost its name, the segment is sealed. The next
+    /// If the current segment or the lock has lost its name, or was cut off, the segment is sealed. The next
     /// [`Self::rotate`] makes the directory and the lock anew where they are missing, and writes
     /// what was not synced to a new segment; the other lines went with the file, as somebody wanted.
     /// Returns whether that was found by this call.
@@ -20,7 +20,7 @@ impl Journal {
         if self.current.is_sealed() {
             return false;
         }
-        if !self.is_current_named() {
+        if !self.is_current_named() || self.is_current_cut() {
             self.seal_removed();
         } else if !self.lock.is_in_place(&self.dir) {
             self.current.file = None;
@@ -50,6 +50,13 @@ impl Journal {
             }
             _ => self.is_current_named(),
         }
+    }
+
+    /// Whether somebody cut the current segment off (`logrotate` with `copytruncate`, say). To be asked
+    /// before a write, which would fill what is missing with zeros, and be part of a damaged line.
+    pub(super) fn is_current_cut(&self) -> bool {
+        let there = self.current.file.as_ref().map(|file| file.bytes());
+        matches!(there, Some(Ok(bytes)) if bytes < self.current.bytes)
     }
 
     /// What was not synced is written again to the next segment. That may be more than what had no

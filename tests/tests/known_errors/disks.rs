@@ -63,6 +63,26 @@ fn a_full_disk_pauses_the_journal_and_no_hook() {
 }
 
 #[test]
+fn a_disk_that_is_full_for_the_status_as_well_is_told_by_it() {
+    let Some(bed) = Bed::with_tmpfs("", "size=2m,mode=0700") else { return };
+    bed.configure(&format!("{SMALL_RING}[journal]\nsegment_bytes = \"64KiB\"\n"));
+    let daemon = bed.start();
+    let is_fine = || bed.hookring(&["status", "--check"]).status.success();
+    wait_for("the status", || is_fine().then_some(()));
+    let filler = fill(bed.path());
+    emit(&bed, 0..1000);
+    wait_for("the pause to be told", || (!is_fine()).then_some(()));
+    // By what the daemon says, or by the want of it: never by an old figure.
+    let status = bed.status();
+    let is_told = status["journal"]["paused"].is_string() || status["journal"].is_null();
+    assert!(is_told && status["running"] == true, "{status}");
+    fs::remove_file(filler).expect("room is made");
+    wait_for("the journal to go on", || bed.status()["journal"]["paused"].is_null().then_some(()));
+    wait_for("the status", || bed.status()["journal"].is_object().then_some(()));
+    assert_eq!(daemon.stop(), 0);
+}
+
+#[test]
 fn what_a_full_disk_costs_the_journal_is_counted() {
     let Some(bed) = Bed::with_tmpfs("journal", "size=1m,mode=0700") else { return };
     bed.configure(

@@ -32,6 +32,8 @@ pub(super) mod number {
     pub(in crate::sys) const FCHMOD: usize = 91;
     pub(in crate::sys) const UMASK: usize = 95;
     pub(in crate::sys) const GETCWD: usize = 79;
+    #[cfg(test)]
+    pub(in crate::sys) const PRCTL: usize = 157;
     pub(in crate::sys) const GETRLIMIT: usize = 97;
     pub(in crate::sys) const FUTEX: usize = 202;
     pub(in crate::sys) const CLOCK_GETTIME: usize = 228;
@@ -62,6 +64,8 @@ pub(super) mod number {
 #[cfg(target_arch = "aarch64")]
 pub(super) mod number {
     pub(in crate::sys) const GETCWD: usize = 17;
+    #[cfg(test)]
+    pub(in crate::sys) const PRCTL: usize = 167;
     pub(in crate::sys) const FCNTL: usize = 25;
     pub(in crate::sys) const IOCTL: usize = 29;
     pub(in crate::sys) const MKDIRAT: usize = 34;

@@ -7,6 +7,8 @@ mod files;
 mod locks;
 mod memory;
 mod process;
+#[cfg(test)]
+mod refused;
 mod signals;
 mod streams;
 mod time;

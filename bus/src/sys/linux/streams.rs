@@ -14,7 +14,8 @@ const OWN_POSITION: isize = -1;
 pub fn read_now(fd: i32, buffer: &mut [u8]) -> Result<usize, Errno> {
     let vector = IoVec { base: buffer.as_mut_ptr(), bytes: buffer.len() };
     match call!(PREADV2, fd, &raw const vector, 1, OWN_POSITION, 0, RWF_NOWAIT) {
-        Err(Errno::NOSYS | Errno::NOTSUP) => read_pipe_now(fd, buffer),
+        // A sandbox may refuse what it does not know.
+        Err(Errno::NOSYS | Errno::NOTSUP | Errno::PERM) => read_pipe_now(fd, buffer),
         read => read,
     }
 }
@@ -41,7 +42,7 @@ fn read_pipe_now(fd: i32, buffer: &mut [u8]) -> Result<usize, Errno> {
 pub fn write_now(fd: i32, bytes: &[u8]) -> Result<usize, Errno> {
     let vector = IoVec { base: bytes.as_ptr(), bytes: bytes.len() };
     match call!(PWRITEV2, fd, &raw const vector, 1, OWN_POSITION, 0, RWF_NOWAIT) {
-        Err(Errno::NOSYS | Errno::NOTSUP | Errno::INVAL) => Err(Errno::NOTSUP),
+        Err(Errno::NOSYS | Errno::NOTSUP | Errno::INVAL | Errno::PERM) => Err(Errno::NOTSUP),
         written => written,
     }
 }

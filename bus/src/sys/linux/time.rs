@@ -62,8 +62,8 @@ fn clock_ns(clock: usize) -> u64 {
 const _: usize = calls::number::CLOCK_GETTIME;
 
 /// Sleeps until somebody wakes one of at most [`MAX_FUTEXES`] words (each with its expected value).
-/// Where the kernel has no such call (before Linux 5.16) it watches the first, and the rest wait for
-/// the time limit.
+/// Where the kernel has no such call (before Linux 5.16), or a sandbox refuses it, it watches the first,
+/// and the rest wait for the time limit.
 #[cfg(feature = "std")]
 pub fn futex_wait_any(words: &[(&AtomicU32, u32)], timeout_ns: u64) {
     #[repr(C)]
@@ -76,7 +76,6 @@ pub fn futex_wait_any(words: &[(&AtomicU32, u32)], timeout_ns: u64) {
     }
     const SIZE_32: u32 = 2;
     const CLOCK_MONOTONIC: usize = 1;
-    const ENOSYS: Errno = Errno(38);
     let empty = WaitV { expected: 0, address: 0, flags: SIZE_32, reserved: 0 };
     let mut list = [empty; MAX_FUTEXES];
     let used = words.len().min(MAX_FUTEXES);
@@ -86,7 +85,7 @@ pub fn futex_wait_any(words: &[(&AtomicU32, u32)], timeout_ns: u64) {
     let until = Timespec::from_nanos(clock_ns(CLOCK_MONOTONIC).saturating_add(timeout_ns));
     let clock = CLOCK_MONOTONIC;
     let result = call!(FUTEX_WAITV, list.as_ptr(), used, 0, &raw const until, clock);
-    if let (Err(ENOSYS), Some((word, expected))) = (result, words.first()) {
+    if let (Err(Errno::NOSYS | Errno::PERM), Some((word, expected))) = (result, words.first()) {
         const WAIT: usize = 0;
         let timeout = Timespec::from_nanos(timeout_ns);
         let _ = call!(FUTEX, word.as_ptr(), WAIT, *expected, &raw const timeout);

@@ -152,3 +152,14 @@ fn a_spool_that_is_held_up_is_not_called_missing() {
         ["/p has a spool that is held up: its entries wait, since 16 of them cannot be read"]
     );
 }
+
+#[test]
+fn a_place_that_is_not_used_is_told_unless_it_is_simply_not_there() {
+    let refused = |reason: &str| PlaceStatus {
+        path: "/p".to_owned(),
+        refused: Some(reason.to_owned()),
+        ..PlaceStatus::default()
+    };
+    let places = vec![refused("missing"), refused("a reason")];
+    assert_eq!(told(0, 1, places, vec![]), ["/p is not used: a reason"]);
+}

@@ -1,6 +1,6 @@
 //! Files that go away under the writer.
 
-use std::fs;
+use std::fs::{self, File};
 use std::path::Path;
 
 use super::*;
@@ -53,6 +53,37 @@ fn a_removed_segment_is_followed_by_one_with_what_was_not_synced() {
     assert_eq!((stats.removed_segments, stats.segments, stats.sealed), (1, 1, false));
     assert_eq!(stats.removed_events, 3);
     assert!(!keep_house(&mut journal));
+}
+
+#[test]
+fn behind_a_cut_a_new_segment_is_begun() {
+    for sync in [calm().sync, SyncPolicy::EveryBatch, SyncPolicy::Never] {
+        for is_house_kept in [false, true] {
+            let dir = tempfile::tempdir().unwrap();
+            let options = Options { sync, ..calm() };
+            let (mut journal, _) = Journal::open(dir.path(), options, 0).unwrap();
+            commit(&mut journal, 1..=2);
+            journal.sync().unwrap();
+            let segment = dir.path().join(file_name(1));
+            let synced_bytes = fs::metadata(&segment).unwrap().len();
+            commit(&mut journal, 3..=3);
+            // In the middle of the last line that was synced.
+            File::options().write(true).open(&segment).unwrap().set_len(synced_bytes - 5).unwrap();
+            stage(&mut journal, 4);
+            if is_house_kept {
+                assert!(keep_house(&mut journal));
+            } else {
+                let refused = journal.commit().unwrap_err();
+                assert!(matches!(refused, CommitError::Removed { .. }), "{refused:?}");
+                journal.rotate(&[], &[]).unwrap();
+            }
+            journal.commit().unwrap();
+            // What nobody keeps in memory went with the cut.
+            let kept = if sync == SyncPolicy::Never { 4..=4 } else { 3..=4 };
+            let expected = [pairs(1..=1), pairs(kept)].concat();
+            assert_eq!(read_from(dir.path(), 1), expected, "{sync:?}");
+        }
+    }
 }
 
 #[test]
