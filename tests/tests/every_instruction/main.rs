@@ -12,23 +12,17 @@ mod crc;
 mod cut;
 mod first_store;
 mod shared;
+mod spooled;
 mod tracee;
+mod yard;
 
-use std::fs::{self, File};
-use std::io::{Seek as _, SeekFrom};
-use std::os::unix::ffi::OsStrExt as _;
-use std::path::Path;
+use std::io::ErrorKind;
 use std::process::Command;
-use std::sync::atomic::Ordering;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use hookring_bus::drain::{Drain, Options};
-use hookring_bus::oneshot::OneShot;
-use hookring_bus::place::Places;
-use hookring_bus::{doorbell, spool, sys};
-use hookring_producer::Producer;
-use hookring_tests::{Bed, left_out};
+use hookring_tests::left_out;
 use tracee::Tracee;
+use yard::{Yard, spooled_bytes, take_all};
 
 /// The event of the process that is stopped.
 const PAYLOAD: &str =
@@ -37,8 +31,6 @@ const PAYLOAD: &str =
 const OTHER: &[u8] = b"{\"other\":true}";
 /// What the library's process publishes before it is stopped.
 const WARM: &[u8] = b"{\"warm\":true}";
-/// Events that others publish while it stands still.
-const OTHERS: usize = 1000;
 /// Runs in the short form, and those among the last instructions: a hook publishes at its very end.
 const SHORT_RUNS: usize = 40;
 const SHORT_LAST: usize = 24;
@@ -85,6 +77,10 @@ fn a_library_that_finds_the_reader_asleep_is_killed_or_held_after_each_instructi
 enum Victim {
     Hook,
     Library,
+    /// Whose lane is full.
+    LibraryFull,
+    /// From before it has anything.
+    LibraryFirst,
 }
 
 #[derive(Copy, Clone, PartialEq, Eq)]
@@ -95,16 +91,19 @@ enum What {
 
 fn each_instruction(mut yard: Yard, victim: Victim, what: What) {
     let Some(mut whole) = yard.start(victim) else { return };
-    let instructions = whole.step(usize::MAX);
+    let way = whole.explore();
+    let instructions = way.instructions;
     drop(whole);
-    assert_eq!(yard.take_all().victims, 1, "nothing was published by {instructions} instructions");
+    let found = yard.take_all();
+    assert_eq!(found.victims, 1, "nothing was published by {instructions} instructions");
+    assert_eq!(found.spooled, usize::from(yard.spools(victim)), "where it went");
     let chosen = chosen(instructions);
     println!("{} of {instructions} instructions", chosen.len());
     let (mut visible, mut invisible) = (0, 0);
     for step in chosen {
         let mut process = yard.start(victim).expect("it started before");
         let before = yard.published_bytes();
-        process.step(step);
+        process.follow(&way, step);
         let is_visible = yard.published_bytes() > before;
         *(if is_visible { &mut visible } else { &mut invisible }) += 1;
         let place = format!("instruction {step} of {instructions}");
@@ -116,10 +115,10 @@ fn each_instruction(mut yard: Yard, victim: Victim, what: What) {
                 assert_eq!(found.victims, usize::from(is_visible), "{place}");
             }
             What::Held => {
-                yard.publish_others();
+                let others = yard.publish_others();
                 assert!(!yard.is_asleep(), "{place}: others do not wake the reader");
                 let found = yard.take_all();
-                assert_eq!(found.others, OTHERS, "{place}: others wait for it");
+                assert_eq!(found.others, others, "{place}: others wait for it");
                 assert_eq!(process.finish(), 0, "{place}");
                 assert_eq!(found.victims + yard.take_all().victims, 1, "{place}");
             }
@@ -132,6 +131,9 @@ fn each_instruction(mut yard: Yard, victim: Victim, what: What) {
 /// A process before its first instruction. `None`, said by [`left_out`], where it cannot be traced.
 fn start_tracee(command: &mut Command) -> Option<Tracee> {
     let tracee = Tracee::start(command);
+    if let Err(error) = &tracee {
+        assert_ne!(error.kind(), ErrorKind::NotFound, "{command:?}: {error}");
+    }
     tracee.map_err(|error| left_out("ptrace", &error.to_string())).ok()
 }
 

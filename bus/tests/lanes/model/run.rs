@@ -350,6 +350,9 @@ impl Run {
         self.drain = Some(drain);
         self.look();
         self.dropped.begin_anew();
+        // It has looked into the spool already.
+        self.looks += 1;
+        self.is_look_due = false;
     }
 
     /// One that comes while the other lives is refused, and changes nothing.
