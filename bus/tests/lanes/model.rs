@@ -12,6 +12,7 @@
 mod harm;
 mod held;
 mod queue;
+mod reader;
 mod run;
 
 use harm::{How, Lie, What};
