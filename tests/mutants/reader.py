@@ -104,15 +104,29 @@ MUTATIONS = [
     Mutation(
         "another record before a journaled end is taken for the one that is journaled",
         RECOVER,
-        "|| (is_last && is_other() && self.is_whole(lane, offset, &header))",
-        "",
+        "behind > end || (behind == end && is_other)",
+        "behind > end",
         WORDS,
     ),
     Mutation(
         "a record across a journaled end is believed",
         RECOVER,
-        "behind > end || (is_last",
-        "(is_last",
+        "behind > end || (behind == end && is_other)",
+        "behind == end && is_other",
+        WORDS,
+    ),
+    Mutation(
+        "a record without a CRC across a journaled end is believed",
+        RECOVER,
+        "self.is_stepped_over(lane, end)",
+        "false",
+        WORDS,
+    ),
+    Mutation(
+        "a header in the padding of a record is taken for one that is published",
+        RECOVER,
+        "            && self.is_whole(lane, offset, header)\n    }\n\n    /// Whether the records that",
+        "    }\n\n    /// Whether the records that",
         WORDS,
     ),
     Mutation(

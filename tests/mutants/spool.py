@@ -204,16 +204,30 @@ MUTATIONS = [
     Mutation(
         "stores that are under way are not waited for",
         COUNTERS,
-        "is_none_new && now.open() == self.dead_stores",
+        "is_none_new && (now.open() == 0 || are_dead)",
         "is_none_new",
         READS,
     ),
     Mutation(
         "stores that ended are not looked for",
         COUNTERS,
-        "is_none_new && now.open() == self.dead_stores",
-        "now.open() == self.dead_stores",
+        "is_none_new && (now.open() == 0 || are_dead)",
+        "now.open() == 0 || are_dead",
         READS,
+    ),
+    Mutation(
+        "a store stays taken for dead when one has ended",
+        COUNTERS,
+        "let are_dead = now.open() == self.dead.open() && now.ended == self.dead.ended;",
+        "let are_dead = now.open() == self.dead.open();",
+        READS,
+    ),
+    Mutation(
+        "a look in the middle of a round counts as one a second later",
+        "bus/src/drain/mod.rs",
+        "            self.open_anew();\n            self.list_spools();",
+        "            self.maintain();\n            self.list_spools();",
+        lanes("spool::"),
     ),
     Mutation(
         "a replaced spool is not noticed before the round's look",

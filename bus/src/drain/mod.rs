@@ -143,11 +143,11 @@ impl Drain {
         // Behind the clock, too: from here on hooks may have stored in another spool than the one that
         // is read.
         if self.places.has_replaced_spool(self.is_listing_due) {
-            self.maintain();
+            self.open_anew();
         }
         self.list_spools();
         if self.places.has_replaced_ring() {
-            self.maintain();
+            self.open_anew();
             self.list_spools();
         }
         self.places.load_tails(&mut self.counts);
@@ -230,7 +230,14 @@ impl Drain {
     /// directories that came or went, retired rings that are empty. The last batch must have been
     /// released.
     pub fn maintain(&mut self) {
-        self.places.maintain(&mut self.counts);
+        self.look_after_counters();
+        self.open_anew();
+    }
+
+    /// The part of [`Self::maintain`] that may come at any time: two looks at the counters have to lie a
+    /// second apart, since what is the same in both is taken for that of the dead.
+    fn open_anew(&mut self) {
+        self.places.open_anew(&mut self.counts);
         self.is_listing_due = true;
     }
 

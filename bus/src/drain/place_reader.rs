@@ -128,9 +128,8 @@ impl PlaceReader {
     }
 
     /// A spool whose directory or counters were removed or replaced is opened anew: hooks have.
-    pub(super) fn check_spool(&mut self, journaled: &mut Journaled, counts: &mut Counts) {
-        let (Some(spool), Some((dir, _))) = (&mut self.spool, &self.dir) else { return };
-        spool.look_after(counts);
+    pub(super) fn check_spool(&mut self, journaled: &mut Journaled) {
+        let (Some(spool), Some((dir, _))) = (&self.spool, &self.dir) else { return };
         if !spool.is_in(dir) {
             self.close_spool(journaled);
         }

@@ -152,7 +152,7 @@ impl PlaceSet {
 
     /// Whether some place has another spool by now than the one that is read. The system is asked only if
     /// that is forced or something says so: hooks that have a ring announce what they store. Those that
-    /// find none are seen by the next [`Self::maintain`].
+    /// find none are seen by the next [`Self::open_anew`].
     pub(super) fn has_replaced_spool(&mut self, is_forced: bool) -> bool {
         let mut is_announced = is_forced || self.places.iter().all(|place| place.ring.is_none());
         for ring in self.places.iter_mut().flat_map(PlaceReader::rings) {
@@ -291,12 +291,13 @@ impl PlaceSet {
         self.has_lane_work() || spools.any(|spool| spool.has_entries(is_listing_forced))
     }
 
-    pub(super) fn maintain(&mut self, counts: &mut Counts) {
+    /// Opens what hooks find by now, and leaves what they have left.
+    pub(super) fn open_anew(&mut self, counts: &mut Counts) {
         let (uid, options) = (self.uid, self.options);
         for place in &mut self.places {
             place.check_dir(uid, &mut self.journaled, counts);
             place.check_ring(&options, counts);
-            place.check_spool(&mut self.journaled, counts);
+            place.check_spool(&mut self.journaled);
             let (had_rings, had_spool) = (place.count_rings(), place.spool.is_some());
             // Where another daemon holds the ring, that and the spool are left alone.
             if place.open_rings(uid, &options, counts).is_ok() {

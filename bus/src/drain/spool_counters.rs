@@ -27,8 +27,8 @@ pub(super) struct Counters {
     seen: Option<Stores>,
     /// What they said before the look by which they were settled last.
     settled: Option<Stores>,
-    /// Stores that were begun and will not end: their writers died.
-    dead_stores: u64,
+    /// What they said when those that were open were taken for stores of dead writers.
+    dead: Stores,
     /// Bytes counted beyond those of the entries, when that was last compared.
     excess_bytes: u64,
     noted_dropped: Dropped,
@@ -50,7 +50,7 @@ impl Counters {
             usage,
             seen: None,
             settled: None,
-            dead_stores: 0,
+            dead: Stores::default(),
             excess_bytes: 0,
             noted_dropped: Dropped::default(),
             fresh_looks: FRESH_LOOKS,
@@ -104,7 +104,9 @@ impl Counters {
     pub(super) fn is_quiet(&self) -> bool {
         let is_quiet = |now: Stores| {
             let is_none_new = self.seen.is_some_and(|seen| seen.ended == now.ended);
-            is_none_new && now.open() == self.dead_stores
+            // Once a store has ended, that may have been one of those taken for dead, and another open.
+            let are_dead = now.open() == self.dead.open() && now.ended == self.dead.ended;
+            is_none_new && (now.open() == 0 || are_dead)
         };
         self.fresh_looks == 0 && self.stores().is_some_and(is_quiet)
     }
@@ -118,7 +120,7 @@ impl Counters {
     pub(super) fn settle_stores(&mut self, stores: Option<Stores>) {
         let before = std::mem::replace(&mut self.settled, stores);
         if let Some(stores) = stores.filter(|_| stores == before) {
-            self.dead_stores = stores.open();
+            self.dead = stores;
         }
     }
 
@@ -182,7 +184,7 @@ impl Counters {
 }
 
 /// Stores into this spool, ever.
-#[derive(Copy, Clone, PartialEq, Eq)]
+#[derive(Copy, Clone, Default, PartialEq, Eq)]
 pub(super) struct Stores {
     begun: u64,
     ended: u64,

@@ -41,7 +41,7 @@ impl Bus {
         Places::new(Some(self.path().as_os_str().as_bytes()), sys::effective_uid())
     }
 
-    fn path(&self) -> &Path {
+    pub(crate) fn path(&self) -> &Path {
         self.place.as_deref().unwrap_or(self.temp.path())
     }
 

@@ -1,30 +1,30 @@
 //! The bus against a plain queue: whatever producers and the reader do, and whoever dies, what was
-//! published comes out once, in the order in which it was published, and nothing else does.
+//! published comes out once, in the order in which it was published, and nothing else does. And whatever
+//! is removed or moved under them, which words of a lane lie, and who stands still in the middle of a
+//! store: as far as `docs/guarantees.md` says.
 //!
 //! All of it happens in one thread, so the order of publishing is total: per producer, and from a
 //! cause to its effect. `HOOKRING_TEST_LONG=1` (tests/long.sh sets it) tries many more cases;
 //! `HOOKRING_TEST_SEED` repeats those of an earlier run. What ever failed is tried first, from
-//! `proptest-regressions/model.txt`.
+//! `proptest-regressions`: one file for each of the tests, since a case is kept as the seed of its
+//! strategy. So an action that comes to a strategy goes to `harm`, or the kept cases are others.
 
-use crate::bus::{Bus, message};
-use hookring_bus::crc::Crc32c;
+mod harm;
+mod held;
+mod queue;
+mod reader;
+mod run;
+
+use harm::{How, Lie, What};
+use held::Step;
 use hookring_bus::create;
-use hookring_bus::drain::{Drain, LaneEnd, Origin};
-use hookring_bus::ident::Ids;
-use hookring_bus::oneshot::{NotTaken, OneShot};
-use hookring_bus::owned::{OwnedLane, PutError};
-use hookring_bus::record::{RecordHeader, kind};
-use hookring_bus::spool::{self, Spooled};
-use hookring_bus::sys;
 use proptest::collection::vec;
 use proptest::prelude::*;
 use proptest::test_runner::{FileFailurePersistence, RngSeed, TestRunner};
-use std::collections::{HashMap, HashSet, VecDeque};
+use run::{PRODUCERS, Run};
 
 const CASES: u32 = 48;
 const LONG_CASES: u32 = 4_000;
-const PRODUCERS: usize = 3;
-const REGRESSIONS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/proptest-regressions/model.txt");
 
 #[derive(Clone, Debug)]
 enum Action {
@@ -66,6 +66,26 @@ enum Action {
         spool_bytes: u64,
     },
     Maintain,
+    /// Somebody removes or moves a part of the bus under everybody.
+    Harm {
+        what: What,
+        how: How,
+    },
+    /// Somebody writes over a word of a lane.
+    Lie {
+        lane: u32,
+        lie: Lie,
+    },
+    /// A hook comes to the middle of a store in the spool, and stands still.
+    Hold {
+        bytes: usize,
+    },
+    GoOn {
+        which: usize,
+        step: Step,
+    },
+    /// A second reader comes.
+    SecondReader,
 }
 
 fn action() -> impl Strategy<Value = Action> {
@@ -89,22 +109,57 @@ fn action() -> impl Strategy<Value = Action> {
     ]
 }
 
+/// What others do.
+fn harm() -> impl Strategy<Value = Action> {
+    let what =
+        prop_oneof![2 => Just(What::Spool), 2 => Just(What::Counters), 1 => Just(What::Place)];
+    let how = prop_oneof![Just(How::Removed), Just(How::Moved), Just(How::Replaced)];
+    let lie = prop_oneof![
+        Just(Lie::TailUneven),
+        Just(Lie::TailHuge),
+        Just(Lie::TailBeyond),
+        Just(Lie::HeadUneven),
+        Just(Lie::HeadHuge),
+        Just(Lie::Condemned),
+    ];
+    let step = prop_oneof![3 => Just(Step::Next), 1 => Just(Step::Dies)];
+    prop_oneof![
+        3 => (what, how).prop_map(|(what, how)| Action::Harm { what, how }),
+        3 => (0..4u32, lie).prop_map(|(lane, lie)| Action::Lie { lane, lie }),
+        5 => (0..3000usize).prop_map(|bytes| Action::Hold { bytes }),
+        8 => (0..4usize, step).prop_map(|(which, step)| Action::GoOn { which, step }),
+        1 => Just(Action::SecondReader),
+    ]
+}
+
 #[test]
 fn the_bus_is_a_queue() {
+    check("model.txt", vec(action(), 1..120));
+}
+
+#[test]
+fn the_bus_is_a_queue_whatever_is_removed_damaged_or_held() {
+    check("model_harm.txt", vec(prop_oneof![3 => action().boxed(), 1 => harm().boxed()], 1..120));
+}
+
+/// Tries the cases that are kept in `regressions`, and new ones.
+fn check(regressions: &str, actions: impl Strategy<Value = Vec<Action>>) {
     let named = std::env::var("HOOKRING_TEST_SEED").ok();
     let named = named.map(|seed| seed.parse().expect("HOOKRING_TEST_SEED is a number"));
     let seed =
         named.unwrap_or_else(|| u64::from_le_bytes(*create::random_seed().first_chunk().unwrap()));
     println!("HOOKRING_TEST_SEED={seed}");
     let is_long = std::env::var_os("HOOKRING_TEST_LONG").is_some_and(|value| value == "1");
+    let kept = format!("{}/proptest-regressions/{regressions}", env!("CARGO_MANIFEST_DIR"));
     let config = ProptestConfig {
         cases: if is_long { LONG_CASES } else { CASES },
         rng_seed: RngSeed::Fixed(seed),
-        failure_persistence: Some(Box::new(FileFailurePersistence::Direct(REGRESSIONS))),
+        // It wants a path that lives as long as the program: one for each test.
+        failure_persistence: Some(Box::new(FileFailurePersistence::Direct(kept.leak()))),
         max_shrink_iters: 2_000,
         ..ProptestConfig::default()
     };
-    let checked = TestRunner::new(config).run(&vec(action(), 1..120), |actions| {
+    let checked = TestRunner::new(config).run(&actions, |actions| {
         let mut run = Run::new();
         for action in &actions {
             run.act(action);
@@ -115,270 +170,4 @@ fn the_bus_is_a_queue() {
     if let Err(error) = checked {
         panic!("with HOOKRING_TEST_SEED={seed}: {error}");
     }
-}
-
-/// The bus and the queue that it is compared with.
-struct Run {
-    bus: Bus,
-    drain: Option<Drain>,
-    producers: [Option<OwnedLane>; PRODUCERS],
-    queue: VecDeque<Vec<u8>>,
-    journal: Journal,
-    ids: Ids,
-    published: u32,
-    dropped: u64,
-    last_ns: u64,
-    /// The ring's file is gone, with what is in it: no reader but this one will find that.
-    is_ring_lost: bool,
-}
-
-/// What a journal knows.
-#[derive(Default)]
-struct Journal {
-    ends: HashMap<([u8; 16], u16), LaneEnd>,
-    ids: HashSet<[u8; 16]>,
-}
-
-impl Run {
-    fn new() -> Run {
-        let bus = Bus::new(4);
-        let drain = Some(bus.drain());
-        Run {
-            bus,
-            drain,
-            producers: [const { None }; PRODUCERS],
-            queue: VecDeque::new(),
-            journal: Journal::default(),
-            ids: Ids::new(create::random_seed()),
-            published: 0,
-            dropped: 0,
-            last_ns: 0,
-            is_ring_lost: false,
-        }
-    }
-
-    fn act(&mut self, action: &Action) {
-        match action {
-            Action::Hook { bytes } => self.hook(*bytes),
-            Action::Publish { producer, sizes } => self.publish(*producer, sizes),
-            Action::Commit { producer, bytes } => self.fill(*producer, *bytes, true),
-            Action::Abort { producer, bytes } => self.fill(*producer, *bytes, false),
-            Action::Kill { producer, sizes } => self.kill(*producer, sizes),
-            Action::Read => self.read(),
-            Action::Crash { safe } => self.crash(*safe),
-            Action::RemoveRing => {
-                self.is_ring_lost |= std::fs::remove_file(self.bus.ring_path()).is_ok();
-            }
-            Action::Settings { lanes, spool_bytes } => {
-                self.bus.options.lanes = *lanes;
-                self.bus.options.spool_bytes = *spool_bytes;
-                let options = self.bus.options;
-                self.drain().set_options(options);
-            }
-            Action::Maintain => self.drain().maintain(),
-        }
-    }
-
-    fn drain(&mut self) -> &mut Drain {
-        self.drain.as_mut().expect("there is always a reader")
-    }
-
-    /// A payload unlike any other, and a header with a stamp behind every earlier one.
-    fn event(&mut self, bytes: usize) -> (RecordHeader, Vec<u8>) {
-        self.published += 1;
-        let mut payload = format!("{}:", self.published).into_bytes();
-        payload.resize(payload.len().max(bytes), b'.');
-        let mut message = message(&payload);
-        while message.header.stamp_ns <= self.last_ns {
-            message.stamp(&mut self.ids, 0);
-        }
-        self.last_ns = message.header.stamp_ns;
-        (message.header, payload)
-    }
-
-    fn hook(&mut self, bytes: usize) {
-        let (header, payload) = self.event(bytes);
-        let place = self.bus.places().open(0).unwrap();
-        let mut message = message(&payload);
-        message.header = header;
-        let opened = OneShot::open(&place, sys::effective_uid()).map_err(NotTaken::Ring);
-        let taken = opened.and_then(|ring| {
-            ring.publish(&mut message, self.published)?;
-            ring.ring();
-            Ok(())
-        });
-        match taken {
-            Ok(()) => self.queue.push_back(payload),
-            Err(NotTaken::System(errno)) => panic!("the system refused: {errno:?}"),
-            Err(_) => self.spool(header, payload),
-        }
-    }
-
-    /// As a producer does with what its lane does not take.
-    fn spool(&mut self, header: RecordHeader, payload: Vec<u8>) {
-        let used: u64 = self.spool_entries().sum();
-        let fits = used + header.bytes() <= self.bus.options.spool_bytes;
-        let place = self.bus.places().open(0).unwrap();
-        let uid = sys::effective_uid();
-        let spooled = spool::store(&place, uid, header, b"", &payload, Crc32c::fastest()).unwrap();
-        assert_eq!(spooled == Spooled::Stored, fits, "{used} bytes are in the spool");
-        if fits {
-            self.queue.push_back(payload);
-        } else {
-            self.dropped += 1;
-        }
-    }
-
-    fn spool_entries(&self) -> impl Iterator<Item = u64> {
-        let entries = std::fs::read_dir(self.bus.temp.path().join("spool"));
-        let entries = entries.into_iter().flatten().map(Result::unwrap);
-        let is_entry = |entry: &std::fs::DirEntry| entry.file_name() != "usage";
-        entries.filter(is_entry).map(|entry| entry.metadata().unwrap().len())
-    }
-
-    /// A producer's lane; it claims one where it has none, if it can.
-    fn lane(&mut self, producer: usize) -> Option<OwnedLane> {
-        let lane = self.producers[producer].take();
-        let has_ring = || self.bus.ring_path().exists();
-        // Every second one without a CRC.
-        let crc = Some(Crc32c::fastest()).filter(|_| producer.is_multiple_of(2));
-        lane.or_else(|| has_ring().then(|| self.bus.try_lane(crc).ok())?)
-    }
-
-    /// Publishes what was put, and keeps the lane unless it is to be left.
-    fn show(&mut self, producer: usize, mut lane: OwnedLane, put: &mut Vec<Vec<u8>>) {
-        if !lane.publish() {
-            self.producers[producer] = Some(lane);
-        }
-        self.queue.extend(put.drain(..));
-    }
-
-    fn publish(&mut self, producer: usize, sizes: &[usize]) {
-        let mut put = Vec::new();
-        for bytes in sizes {
-            let (header, payload) = self.event(*bytes);
-            let lane = self.lane(producer);
-            let has_put = lane.map(|mut lane| {
-                let has_put = lane.put(&header, b"", &payload);
-                (lane, has_put)
-            });
-            match has_put {
-                Some((lane, Ok(()))) => {
-                    self.producers[producer] = Some(lane);
-                    put.push(payload);
-                }
-                Some((_, Err(PutError::Condemned))) => panic!("nothing is damaged"),
-                // The order stays: what was put is published before anything is spooled.
-                Some((lane, Err(PutError::TooLarge | PutError::Full))) => {
-                    self.show(producer, lane, &mut put);
-                    self.spool(header, payload);
-                }
-                None => self.spool(header, payload),
-            }
-        }
-        if let Some(lane) = self.producers[producer].take() {
-            self.show(producer, lane, &mut put);
-        }
-    }
-
-    fn fill(&mut self, producer: usize, bytes: usize, is_committed: bool) {
-        let Some(mut lane) = self.lane(producer) else { return };
-        let (header, payload) = self.event(bytes);
-        let mut put = Vec::new();
-        if let Ok(mut reserved) = lane.reserve(payload.len() + 100) {
-            let (first, second) = payload.split_at(payload.len() / 2);
-            assert!(lane.fill(&mut reserved, first) && lane.fill(&mut reserved, second));
-            if is_committed {
-                lane.commit(reserved, &header);
-                put.push(payload);
-            }
-        }
-        self.show(producer, lane, &mut put);
-    }
-
-    fn kill(&mut self, producer: usize, sizes: &[usize]) {
-        let Some(mut lane) = self.lane(producer) else { return };
-        for bytes in sizes {
-            let (header, payload) = self.event(*bytes);
-            let _ = lane.put(&RecordHeader { kind: kind::DATA, ..header }, b"", &payload);
-        }
-        drop(lane);
-    }
-
-    /// Takes a batch. It has all that there is: what was published before it is stamped before it.
-    /// So many of its records are safe then.
-    fn take(&mut self, safe: usize) {
-        let drain = self.drain.as_mut().expect("there is always a reader");
-        let batch = drain.next_batch();
-        let taken: Vec<_> = batch.records().map(|record| name(record.payload)).collect();
-        let expected: Vec<_> = self.queue.iter().map(|payload| name(payload)).collect();
-        assert_eq!(taken, expected);
-        for (record, payload) in batch.records().zip(&self.queue) {
-            assert!(record.payload == payload, "the payload of {}", name(payload));
-        }
-        for record in batch.records().take(safe) {
-            match record.origin {
-                Origin::Lane(end) => drop(self.journal.ends.insert((end.bus, end.lane), *end)),
-                Origin::Spool(_) => {}
-            }
-            self.journal.ids.insert(record.header.id);
-        }
-        let counts = drain.counts();
-        assert_eq!((counts.condemned_lanes, counts.damaged_bytes), (0, 0));
-        assert_eq!((counts.clamped_stamps, counts.bad_spool_entries), (0, 0));
-        self.queue.drain(..safe.min(taken.len()));
-    }
-
-    fn read(&mut self) {
-        self.take(usize::MAX);
-        self.drain().release();
-    }
-
-    fn crash(&mut self, safe: usize) {
-        if self.is_ring_lost {
-            // What is in it comes out first.
-            self.settle();
-        }
-        self.take(safe);
-        self.drain = None;
-        let mut drain = self.bus.drain();
-        let ends: Vec<_> = self.journal.ends.values().copied().collect();
-        drain.recover(&ends, self.journal.ids.iter().copied().collect());
-        self.drain = Some(drain);
-    }
-
-    /// Until no retired ring is left: its producers are told to leave behind their next publish.
-    fn settle(&mut self) {
-        self.read();
-        self.drain().maintain();
-        for producer in 0..PRODUCERS {
-            if self.producers[producer].is_some() {
-                self.publish(producer, &[0]);
-            }
-        }
-        let mut rounds = 0;
-        while self.drain().report()[0].retired_rings > 0 {
-            self.read();
-            self.drain().maintain();
-            rounds += 1;
-            assert!(rounds < 10, "a retired ring that no producer holds is never empty");
-        }
-        self.is_ring_lost = false;
-    }
-
-    fn finish(mut self) {
-        self.settle();
-        self.read();
-        assert_eq!(self.spool_entries().count(), 0);
-        let report = &self.drain().report()[0];
-        let (used_bytes, spool_bytes, dropped) =
-            (report.used_bytes, report.spool_bytes, report.spool_dropped_events);
-        assert_eq!((used_bytes, spool_bytes), (0, 0));
-        assert_eq!(dropped, self.dropped);
-    }
-}
-
-/// The number at the beginning of a payload.
-fn name(payload: &[u8]) -> String {
-    String::from_utf8_lossy(payload.split(|byte| *byte == b':').next().unwrap_or(b"?")).into_owned()
 }

@@ -1,11 +1,14 @@
 //! A spool that is damaged or removed.
 
 use crate::bus::{Bus, drain_all, message, record};
+use hookring_bus::atomic::Ordering;
 use hookring_bus::crc::Crc32c;
+use hookring_bus::create;
 use hookring_bus::drain::Drain;
+use hookring_bus::ident::Ids;
 use hookring_bus::oneshot::{self, OneShot};
 use hookring_bus::record::{RecordHeader, SPOOL_POSITION, kind};
-use hookring_bus::spool::{self, Spooled};
+use hookring_bus::spool::{self, Spooled, Usage};
 use hookring_bus::sys;
 use std::os::unix::fs::PermissionsExt;
 
@@ -319,4 +322,26 @@ fn a_ring_that_is_replaced_under_a_hook_on_its_way_costs_no_order() {
         store_in_a_new_spool(&bus, &ring);
         assert_eq!(drain_all(&mut drain), ["cause", "effect"], "{rounds_since}");
     }
+}
+
+/// The reader looks after its places in the middle of a round. That is no second look at who stands still.
+#[test]
+fn a_ring_that_is_replaced_has_no_hook_in_the_middle_of_a_store_taken_for_dead() {
+    let bus = Bus::new(1);
+    let mut drain = settled(&bus);
+    let (place, uid) = (bus.places().open(0).unwrap(), sys::effective_uid());
+    let usage = Usage::open(&spool::open(&place, uid).unwrap(), uid).unwrap();
+    let link = |payload: &[u8]| {
+        let mut message = message(payload);
+        message.stamp(&mut Ids::new(create::random_seed()), 0);
+        spool::store_uncounted(&place, uid, message.header, b"", payload).unwrap();
+    };
+    usage.begun_stores().fetch_add(2, Ordering::SeqCst);
+    drain.maintain();
+    std::fs::remove_file(bus.ring_path()).unwrap();
+    link(b"one");
+    assert_eq!(drain_all(&mut drain), ["one"]);
+    link(b"cause");
+    bus.hook(b"effect").unwrap();
+    assert_eq!(drain_all(&mut drain), ["cause", "effect"]);
 }

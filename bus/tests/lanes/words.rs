@@ -1,7 +1,7 @@
 //! Words of a lane that were written over while no reader ran, and can be: hooks go on by them, and the
 //! next reader knows more from its journal.
 
-use crate::bus::{Bus, drain_all, publish};
+use crate::bus::{Bus, drain_all, publish, put};
 use hookring_bus::crc::Crc32c;
 use hookring_bus::drain::{Batch, Drain, LaneEnd, Origin};
 use hookring_bus::layout::{Geometry, word};
@@ -160,6 +160,52 @@ fn what_stands_before_a_head_that_can_be_is_found() {
         assert_eq!(drain_all(&mut drain), [old, new].concat(), "{lie}");
         assert_eq!(drain.counts().damaged_bytes, 0, "{lie}");
     }
+}
+
+/// What a dead producer did not publish stands in the padding of its successor's record, and says that it
+/// goes on beyond what is journaled.
+#[test]
+fn what_nobody_published_contradicts_no_journal() {
+    let crcs = [Some(Crc32c::fastest()), None];
+    for (dead_crc, crc) in crcs.into_iter().flat_map(|dead| crcs.map(|crc| (dead, crc))) {
+        let bus = Bus::new(1);
+        let mut drain = bus.drain();
+        let mut dead = bus.try_lane(dead_crc).unwrap();
+        put(&mut dead, &[b'x'; 192]).unwrap();
+        put(&mut dead, b"unpublished").unwrap();
+        drop(dead);
+        let mut lane = bus.try_lane(crc).unwrap();
+        // A byte longer than the dead one's first: that byte is in its second.
+        publish(&mut lane, &[b'y'; 193]);
+        let (ends, ids) = journaled(drain.next_batch());
+        assert_eq!(ends.len(), 1);
+        drop(drain);
+        publish(&mut lane, b"owed");
+        drop(lane);
+        let mut drain = recovered(&bus, &ends, ids);
+        let what = [dead_crc, crc].map(|crc| crc.is_some());
+        assert_eq!(drain_all(&mut drain), ["owed"], "with CRCs: {what:?}");
+        let counts = drain.counts();
+        assert_eq!((counts.condemned_lanes, counts.damaged_bytes), (0, 0));
+    }
+}
+
+/// A library's record, which has no CRC, stands where the journal has an end.
+#[test]
+fn a_record_without_a_crc_across_a_journaled_end_contradicts_it() {
+    let bus = Bus::new(1);
+    let mut drain = bus.drain();
+    hooks(&bus, "released", 3);
+    assert_eq!(drain_all(&mut drain).len(), 3);
+    let ends = drain.ends();
+    drop(drain);
+    set_words(&bus, 0, 0);
+    let sent = hooks(&bus, "after", 1);
+    publish(&mut bus.try_lane(None).unwrap(), &[b'x'; 1000]);
+    let mut drain = recovered(&bus, &ends, Vec::new());
+    // It cannot be proven, and is counted.
+    assert_eq!(drain_all(&mut drain), sent);
+    assert_eq!(drain.counts().damaged_bytes, 1088);
 }
 
 /// The reader lives, and hooks come between the zeros and its next look.

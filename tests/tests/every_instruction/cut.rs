@@ -19,7 +19,8 @@ use crate::{PAYLOAD, chosen};
 fn a_ring_is_cut_off_after_each_instruction_of_a_hook() {
     let bench = Bench::new();
     let Some(mut whole) = bench.start() else { return };
-    let instructions = whole.step(usize::MAX);
+    let way = whole.explore();
+    let instructions = way.instructions;
     drop(whole);
     assert!(bench.is_published(), "nothing was published by {instructions} instructions");
     let (mut published, mut rescued) = (0, 0);
@@ -27,7 +28,7 @@ fn a_ring_is_cut_off_after_each_instruction_of_a_hook() {
         let place = format!("instruction {step} of {instructions}");
         let mut hook = bench.start().expect("it started before");
         assert!(!bench.is_published(), "{place}: a new ring");
-        hook.step(step);
+        hook.follow(&way, step);
         let is_published = bench.is_published();
         bench.cut();
         assert_eq!(hook.leave(), Ok(0), "{place}: how it ended");

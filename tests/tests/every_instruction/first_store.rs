@@ -53,14 +53,15 @@ impl Desert {
 fn a_hooks_first_store_is_killed_after_each_instruction() {
     let desert = Desert::new();
     let Some(mut whole) = desert.start() else { return };
-    let instructions = whole.step(usize::MAX);
+    let way = whole.explore();
+    let instructions = way.instructions;
     desert.settle(true, "at its end");
     let chosen = chosen(instructions);
     println!("{} of {instructions} instructions", chosen.len());
     let (mut visible, mut invisible) = (0, 0);
     for step in chosen {
         let mut hook = desert.start().expect("it started before");
-        hook.step(step);
+        hook.follow(&way, step);
         hook.kill();
         let is_visible = spooled_bytes(&desert.place) > 0;
         *(if is_visible { &mut visible } else { &mut invisible }) += 1;

@@ -12,23 +12,17 @@ mod crc;
 mod cut;
 mod first_store;
 mod shared;
+mod spooled;
 mod tracee;
+mod yard;
 
-use std::fs::{self, File};
-use std::io::{Seek as _, SeekFrom};
-use std::os::unix::ffi::OsStrExt as _;
-use std::path::Path;
+use std::io::ErrorKind;
 use std::process::Command;
-use std::sync::atomic::Ordering;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use hookring_bus::drain::{Drain, Options};
-use hookring_bus::oneshot::OneShot;
-use hookring_bus::place::Places;
-use hookring_bus::{doorbell, spool, sys};
-use hookring_producer::Producer;
-use hookring_tests::{Bed, left_out};
+use hookring_tests::left_out;
 use tracee::Tracee;
+use yard::{Yard, spooled_bytes, take_all};
 
 /// The event of the process that is stopped.
 const PAYLOAD: &str =
@@ -37,8 +31,6 @@ const PAYLOAD: &str =
 const OTHER: &[u8] = b"{\"other\":true}";
 /// What the library's process publishes before it is stopped.
 const WARM: &[u8] = b"{\"warm\":true}";
-/// Events that others publish while it stands still.
-const OTHERS: usize = 1000;
 /// Runs in the short form, and those among the last instructions: a hook publishes at its very end.
 const SHORT_RUNS: usize = 40;
 const SHORT_LAST: usize = 24;
@@ -85,6 +77,10 @@ fn a_library_that_finds_the_reader_asleep_is_killed_or_held_after_each_instructi
 enum Victim {
     Hook,
     Library,
+    /// Whose lane is full.
+    LibraryFull,
+    /// From before it has anything.
+    LibraryFirst,
 }
 
 #[derive(Copy, Clone, PartialEq, Eq)]
@@ -95,16 +91,19 @@ enum What {
 
 fn each_instruction(mut yard: Yard, victim: Victim, what: What) {
     let Some(mut whole) = yard.start(victim) else { return };
-    let instructions = whole.step(usize::MAX);
+    let way = whole.explore();
+    let instructions = way.instructions;
     drop(whole);
-    assert_eq!(yard.take_all().victims, 1, "nothing was published by {instructions} instructions");
+    let found = yard.take_all();
+    assert_eq!(found.victims, 1, "nothing was published by {instructions} instructions");
+    assert_eq!(found.spooled, usize::from(yard.spools(victim)), "where it went");
     let chosen = chosen(instructions);
     println!("{} of {instructions} instructions", chosen.len());
     let (mut visible, mut invisible) = (0, 0);
     for step in chosen {
         let mut process = yard.start(victim).expect("it started before");
         let before = yard.published_bytes();
-        process.step(step);
+        process.follow(&way, step);
         let is_visible = yard.published_bytes() > before;
         *(if is_visible { &mut visible } else { &mut invisible }) += 1;
         let place = format!("instruction {step} of {instructions}");
@@ -116,10 +115,10 @@ fn each_instruction(mut yard: Yard, victim: Victim, what: What) {
                 assert_eq!(found.victims, usize::from(is_visible), "{place}");
             }
             What::Held => {
-                yard.publish_others();
+                let others = yard.publish_others();
                 assert!(!yard.is_asleep(), "{place}: others do not wake the reader");
                 let found = yard.take_all();
-                assert_eq!(found.others, OTHERS, "{place}: others wait for it");
+                assert_eq!(found.others, others, "{place}: others wait for it");
                 assert_eq!(process.finish(), 0, "{place}");
                 assert_eq!(found.victims + yard.take_all().victims, 1, "{place}");
             }
@@ -129,155 +128,13 @@ fn each_instruction(mut yard: Yard, victim: Victim, what: What) {
     yard.check();
 }
 
-/// Where victims and others publish, and the reader of it all.
-struct Yard {
-    bed: Bed,
-    /// The control area, to see what is published without the reader.
-    ring: OneShot,
-    drain: Drain,
-    others: Producer,
-    payload: File,
-    /// The reader has said that it sleeps when a victim begins.
-    sleeps: bool,
-}
-
-/// What the reader gave out.
-#[derive(Default)]
-struct Taken {
-    victims: usize,
-    others: usize,
-}
-
-impl Yard {
-    fn new() -> Yard {
-        let bed = Bed::new();
-        let uid = sys::effective_uid();
-        let places = Places::new(Some(bed.path().as_os_str().as_bytes()), uid);
-        let drain = Drain::open(&places, Options::default()).expect("a reader");
-        let ring = OneShot::open(&places.open(0).expect("the place"), uid).expect("the ring");
-        let others = Producer::open_in(bed.path()).expect("a producer");
-        let path = bed.path().join("payload");
-        fs::write(&path, PAYLOAD).expect("the payload");
-        let payload = File::open(path).expect("the payload");
-        Yard { bed, ring, drain, others, payload, sleeps: false }
-    }
-
-    fn with_a_sleeper() -> Yard {
-        Yard { sleeps: true, ..Yard::new() }
-    }
-
-    /// A ring that producers must leave, and no other: what they publish goes to the spool.
-    fn without_a_ring() -> Yard {
-        let yard = Yard::new();
-        doorbell::retire(yard.ring.control().doorbell());
-        yard
-    }
-
-    /// A process before its first instruction; a library's, before its publish. `None`, said by
-    /// [`left_out`], where processes cannot be traced.
-    fn start(&mut self, victim: Victim) -> Option<Tracee> {
-        let mut command = match victim {
-            Victim::Hook => {
-                self.payload.seek(SeekFrom::Start(0)).expect("its start");
-                let mut command = self.bed.command("hookring-emit");
-                command.stdin(self.payload.try_clone().expect("a descriptor"));
-                command
-            }
-            Victim::Library => {
-                let mut command = Command::new(env!("CARGO_BIN_EXE_publish_once"));
-                command.arg(PAYLOAD).env("HOOKRING_DIR", self.bed.path());
-                command
-            }
-        };
-        let mut tracee = start_tracee(&mut command)?;
-        if matches!(victim, Victim::Library) {
-            tracee.run_to_its_stop();
-            self.take_all();
-        }
-        if self.sleeps {
-            let doorbell = self.ring.control().doorbell();
-            doorbell.fetch_or(doorbell::SLEEPING, Ordering::SeqCst);
-        }
-        Some(tracee)
-    }
-
-    fn is_asleep(&self) -> bool {
-        self.ring.control().doorbell().load(Ordering::SeqCst) & doorbell::SLEEPING != 0
-    }
-
-    /// Whoever died without a wake takes nobody else's along.
-    fn check_others_wake(&mut self, place: &str) {
-        if self.sleeps {
-            self.others.publish(OTHER).expect("published");
-            assert!(!self.is_asleep(), "{place}: another does not wake the reader");
-        }
-    }
-
-    /// All bytes ever published into lanes, and those in the spool now.
-    fn published_bytes(&self) -> u64 {
-        let control = self.ring.control();
-        let tails = (0..control.geometry().lanes)
-            .map(|lane| control.tail(lane).load(Ordering::Acquire))
-            .sum::<u64>();
-        tails + spooled_bytes(self.bed.path())
-    }
-
-    fn publish_others(&mut self) {
-        for _ in 0..OTHERS {
-            self.others.publish(OTHER).expect("published");
-        }
-    }
-
-    fn take_all(&mut self) -> Taken {
-        take_all(&mut self.drain)
-    }
-
-    /// Nothing was damaged or dropped, and every lane is free again.
-    fn check(self) {
-        drop(self.others);
-        let counts = self.drain.counts();
-        let damaged = (counts.condemned_lanes, counts.damaged_bytes, counts.bad_spool_entries);
-        assert_eq!(damaged, (0, 0, 0));
-        let place = &self.drain.report()[0];
-        assert_eq!((place.locked_lanes, place.dropped_events), (0, 0));
-    }
-}
-
 /// A process before its first instruction. `None`, said by [`left_out`], where it cannot be traced.
 fn start_tracee(command: &mut Command) -> Option<Tracee> {
     let tracee = Tracee::start(command);
-    tracee.map_err(|error| left_out("ptrace", &error.to_string())).ok()
-}
-
-/// What stands in the spool of a place.
-fn spooled_bytes(place: &Path) -> u64 {
-    let entries = fs::read_dir(place.join("spool")).into_iter().flatten();
-    let entries = entries.map(|entry| entry.expect("an entry"));
-    let entries = entries.filter(|entry| entry.file_name().len() == spool::NAME_BYTES);
-    entries.map(|entry| entry.metadata().expect("its length").len()).sum()
-}
-
-/// Everything that can be read now.
-fn take_all(drain: &mut Drain) -> Taken {
-    let mut taken = Taken::default();
-    loop {
-        // Twice empty: a stamp of this very moment waits one round.
-        if drain.next_batch().is_empty() && drain.next_batch().is_empty() {
-            drain.release();
-            return taken;
-        }
-        for record in drain.batch().records() {
-            match record.payload {
-                OTHER => taken.others += 1,
-                WARM => {}
-                payload => {
-                    assert_eq!(payload, PAYLOAD.as_bytes());
-                    taken.victims += 1;
-                }
-            }
-        }
-        drain.release();
+    if let Err(error) = &tracee {
+        assert_ne!(error.kind(), ErrorKind::NotFound, "{command:?}: {error}");
     }
+    tracee.map_err(|error| left_out("ptrace", &error.to_string())).ok()
 }
 
 /// The instructions after which a process is stopped: all; or some spread over the whole, and the last.

@@ -8,7 +8,17 @@ use std::ptr;
 /// A traced process; killed when dropped. All calls come from the thread that started it.
 pub(crate) struct Tracee {
     pid: libc::pid_t,
-    has_ended: bool,
+    /// How it ended, if it has.
+    end: Option<Event>,
+}
+
+/// What a program did from where it stood up to its end or its own stop.
+pub(crate) struct Way {
+    /// How many instructions that took.
+    pub(crate) instructions: usize,
+    /// How many of them were done behind each system call: to such a place a process comes without
+    /// standing still at every instruction before, which is what takes the time.
+    calls: Vec<usize>,
 }
 
 /// Why a process stands still, or that it does not any more.
@@ -28,7 +38,7 @@ impl Tracee {
         // SAFETY: the closure makes one system call, which is allowed between fork and exec.
         unsafe { command.pre_exec(|| ptrace(libc::PTRACE_TRACEME, 0)) };
         let child = command.spawn()?;
-        let mut tracee = Tracee { pid: child.id().cast_signed(), has_ended: false };
+        let mut tracee = Tracee { pid: child.id().cast_signed(), end: None };
         assert_eq!(tracee.wait(), Event::Stopped(libc::SIGTRAP), "the stop after exec");
         Ok(tracee)
     }
@@ -67,6 +77,52 @@ impl Tracee {
         instructions
     }
 
+    /// Runs instruction by instruction to its end or its own stop, and says which way that was.
+    pub(crate) fn explore(&mut self) -> Way {
+        let mut way = Way { instructions: 0, calls: Vec::new() };
+        loop {
+            let is_call = self.is_before_call();
+            if self.step(1) == 0 {
+                return way;
+            }
+            way.instructions += 1;
+            if is_call {
+                way.calls.push(way.instructions);
+            }
+        }
+    }
+
+    /// Runs so many instructions of a way that another run of the same program has gone; fewer if it ends
+    /// or stops itself before.
+    pub(crate) fn follow(&mut self, way: &Way, instructions: usize) {
+        let calls = way.calls.partition_point(|done| *done <= instructions);
+        for _ in 0..calls {
+            // To the call's beginning, and to its end.
+            if self.run_to_call().is_none() || self.run_to_call().is_none() {
+                return;
+            }
+        }
+        let done = calls.checked_sub(1).map_or(0, |last| way.calls[last]);
+        self.step(instructions - done);
+    }
+
+    /// Whether its next instruction is a system call.
+    #[cfg(target_arch = "x86_64")]
+    fn is_before_call(&self) -> bool {
+        const SYSCALL: [u8; 2] = [0x0F, 0x05];
+        let (at, nothing) = (self.registers().rip, ptr::null_mut::<libc::c_void>());
+        let at = ptr::without_provenance_mut::<libc::c_void>(at as usize);
+        // SAFETY: a process that stands still and is ours; of this one no memory is touched.
+        let word = unsafe { libc::ptrace(libc::PTRACE_PEEKTEXT, self.pid, at, nothing) };
+        word.to_le_bytes().starts_with(&SYSCALL)
+    }
+
+    /// Nobody has looked how to tell: then each instruction is stood still at.
+    #[cfg(not(target_arch = "x86_64"))]
+    fn is_before_call(&self) -> bool {
+        false
+    }
+
     /// Runs up to a system call, or to the end of the one that it stands before, and says which
     /// (/proc, where -1 is none); `None`: it has ended.
     pub(crate) fn run_to_call(&mut self) -> Option<libc::c_long> {
@@ -78,15 +134,18 @@ impl Tracee {
         Some(call.split(' ').next().and_then(|number| number.trim().parse().ok()).unwrap_or(-1))
     }
 
-    /// Lets it run to its end and says its exit code.
+    /// Lets it run to its end, if it is not there yet, and says its exit code.
     pub(crate) fn finish(mut self) -> i32 {
-        while !self.has_ended {
-            self.resume(libc::PTRACE_CONT);
-            if let Event::Exited(code) = self.wait() {
-                return code;
+        loop {
+            match self.end {
+                Some(Event::Exited(code)) => return code,
+                Some(end) => panic!("it was killed: {end:?}"),
+                None => {
+                    self.resume(libc::PTRACE_CONT);
+                    self.wait();
+                }
             }
         }
-        panic!("it was killed");
     }
 
     /// Lets it go on as if nobody had traced it, and says how it ended: with this code, or killed by
@@ -106,10 +165,10 @@ impl Tracee {
     }
 
     fn end(&mut self) {
-        if !self.has_ended {
+        if self.end.is_none() {
             // SAFETY: a process of ours that was not waited for yet.
             unsafe { libc::kill(self.pid, libc::SIGKILL) };
-            while !self.has_ended {
+            while self.end.is_none() {
                 self.wait();
             }
         }
@@ -142,7 +201,7 @@ impl Tracee {
             _ if libc::WIFEXITED(status) => Event::Exited(libc::WEXITSTATUS(status)),
             _ => Event::Killed(libc::WTERMSIG(status)),
         };
-        self.has_ended = !matches!(event, Event::Stopped(_));
+        self.end = Some(event).filter(|event| !matches!(event, Event::Stopped(_)));
         event
     }
 }

@@ -44,24 +44,55 @@ impl LaneReader {
 
     /// Whether no reader can have journaled up to there by what stands before it: where the words were
     /// set back, hooks may have come as far again.
+    ///
+    /// Not every header there is one of a record: what a producer wrote and did not publish before it died
+    /// may stand in the padding of another's record, and a reader that died may have begun to zero. So a
+    /// record has to be whole, or, without a CRC, to follow on the head.
     fn is_no_end(
         &self,
         lane: &Lane<'_>,
         end: u64,
         is_journaled: &dyn Fn(&[u8; 16]) -> bool,
     ) -> bool {
-        let positions = (self.released..end).step_by(RECORD_ALIGN as usize);
-        positions.map(|position| self.offset(position) as u64).any(|offset| {
+        let mut position = self.released;
+        while position < end {
+            let header = self.header_in(lane, self.offset(position) as u64);
+            let behind = position + header.lane_bytes();
+            if !self.is_whole_at(lane, position, &header) {
+                position += RECORD_ALIGN;
+                continue;
+            }
+            let is_other = header.id != [0; 16] && !is_journaled(&header.id);
+            if behind > end || (behind == end && is_other) {
+                return true;
+            }
+            position = behind;
+        }
+        self.is_stepped_over(lane, end)
+    }
+
+    /// Whether a record with a CRC stands there that fits.
+    fn is_whole_at(&self, lane: &Lane<'_>, position: u64, header: &RecordHeader) -> bool {
+        let is_data = header.kind == kind::DATA && header.flags & flag::CRC != 0;
+        let offset = self.offset(position) as u64;
+        is_data
+            && header.position == position
+            && self.is_in_place(header, offset)
+            && self.is_whole(lane, offset, header)
+    }
+
+    /// Whether the records that follow on the head one by one come past `end` and not to it.
+    fn is_stepped_over(&self, lane: &Lane<'_>, end: u64) -> bool {
+        let mut position = self.released;
+        while position < end {
+            let offset = self.offset(position) as u64;
             let header = self.header_in(lane, offset);
-            if !self.is_in_place(&header, offset) || header.position >= end {
+            if header.position != position || !self.is_in_place(&header, offset) {
                 return false;
             }
-            let behind = header.position + header.lane_bytes();
-            let is_last = behind == end && header.kind == kind::DATA && header.id != [0; 16];
-            // Whole, or it is what a reader that died had begun to zero.
-            let is_other = || header.flags & flag::CRC != 0 && !is_journaled(&header.id);
-            behind > end || (is_last && is_other() && self.is_whole(lane, offset, &header))
-        })
+            position += header.lane_bytes();
+        }
+        position > end
     }
 
     /// Whether nothing was taken out of it since it was opened, nor was it begun anew.

@@ -273,6 +273,21 @@ fn a_writer_that_dies_behind_its_link_is_seen_at_once() {
 }
 
 #[test]
+fn a_writer_that_dies_behind_its_link_is_seen_though_one_taken_for_dead_goes_on() {
+    let mut bed = Bed::new();
+    let count = |word: &AtomicU64| word.fetch_add(1, Ordering::Relaxed);
+    count(bed.usage.begun_stores());
+    // Stands still for so long that it is taken for dead; then another comes to the same point.
+    (0..2).for_each(|_| assert_eq!(bed.look(&nothing(), true), []));
+    count(bed.usage.begun_stores());
+    count(bed.usage.ended_stores());
+    assert_eq!(bed.look(&nothing(), false), []);
+    spool::store_uncounted(&bed.place(), sys::effective_uid(), header(5), b"", b"").unwrap();
+    assert!(bed.reader.has_entries(false));
+    assert_eq!(bed.look(&nothing(), false), [5]);
+}
+
+#[test]
 fn a_writer_whose_bytes_were_taken_for_a_dead_ones_is_seen_at_once() {
     let mut bed = Bed::new();
     assert_eq!(bed.look(&nothing(), true), []);
