@@ -23,13 +23,24 @@ import tempfile
 import time
 from pathlib import Path
 
-from mutants import Equivalent, Mutation, Tests, durability, orderings, producer, reader, spool
+from mutants import (
+    Equivalent,
+    Mutation,
+    Tests,
+    directories,
+    durability,
+    orderings,
+    producer,
+    reader,
+    spool,
+    stores,
+)
 
 ROOT = Path(__file__).resolve().parent.parent
 # A test that takes longer hangs, which is a way to notice. A build may take what it takes.
 TEST_LIMIT_S = 240
 
-GROUPS = [orderings, reader, spool, producer, durability]
+GROUPS = [orderings, stores, reader, spool, producer, durability, directories]
 MUTATIONS: list[Mutation] = [mutation for group in GROUPS for mutation in group.MUTATIONS]
 EQUIVALENT: list[Equivalent] = [it for group in GROUPS for it in group.EQUIVALENT]
 

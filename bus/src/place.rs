@@ -332,6 +332,70 @@ mod tests {
         assert_eq!(open(&file, uid).unwrap_err(), Refused::NotADirectory);
     }
 
+    fn mode(path: &std::path::Path) -> u32 {
+        std::fs::symlink_metadata(path).unwrap().permissions().mode() & 0o7777
+    }
+
+    fn set_mode(path: &std::path::Path, mode: u32) {
+        std::fs::set_permissions(path, PermissionsExt::from_mode(mode)).unwrap();
+    }
+
+    /// As a umask of 0177, 0277 or 0777 leaves it.
+    #[test]
+    fn what_keeps_its_owner_out_is_given_back_and_nothing_else_is() {
+        let uid = sys::effective_uid();
+        let temp = tempfile::tempdir().unwrap();
+        let [dir, file, link] = ["dir", "file", "link"].map(|name| temp.path().join(name));
+        std::fs::create_dir(&dir).unwrap();
+        std::fs::write(&file, "").unwrap();
+        symlink(&file, &link).unwrap();
+        for taken in [0o600, 0o500, 0o000] {
+            set_mode(&dir, taken);
+            open_private(None, c_path(&dir).as_c_str(), uid).unwrap();
+            assert_eq!(mode(&dir), 0o700, "{taken:o}");
+        }
+        let give_back = |path: &std::path::Path, uid| {
+            sys::give_back(None, c_path(path).as_c_str(), uid).is_ok()
+        };
+        for (path, taken, given) in [
+            (&dir, 0o500, Some(0o700)),
+            (&dir, 0o000, Some(0o700)),
+            (&dir, 0o550, None),
+            (&dir, 0o001, None),
+            (&dir, 0o700, None),
+            (&file, 0o400, Some(0o600)),
+            (&file, 0o000, Some(0o600)),
+            (&file, 0o040, None),
+            (&file, 0o600, None),
+        ] {
+            set_mode(path, taken);
+            assert!(!give_back(path, uid + 1), "somebody else's");
+            assert_eq!(give_back(path, uid), given.is_some(), "{path:?} {taken:o}");
+            assert_eq!(mode(path), given.unwrap_or(taken), "{path:?} {taken:o}");
+        }
+        set_mode(&file, 0o400);
+        assert!(!give_back(&link, uid));
+        assert_eq!(mode(&file), 0o400, "behind a link");
+    }
+
+    #[test]
+    fn a_directory_above_a_place_that_is_of_no_use_to_anybody_is_given_back() {
+        let uid = sys::effective_uid();
+        let temp = tempfile::tempdir().unwrap();
+        let above = temp.path().join("above");
+        let place = above.join("place");
+        std::fs::create_dir(&above).unwrap();
+        let places = Places::new(Some(place.as_os_str().as_encoded_bytes()), uid);
+        for (found, left) in [(0o600, 0o700), (0o000, 0o700), (0o500, 0o500), (0o755, 0o755)] {
+            let _ = std::fs::remove_dir(&place);
+            set_mode(&above, found);
+            // Where the directory is left as it is, only root makes something in it.
+            assert_eq!(places.create(0).is_ok(), found != 0o500 || uid == 0, "{found:o}");
+            assert_eq!(mode(&above), left, "{found:o}");
+            set_mode(&above, 0o700);
+        }
+    }
+
     #[test]
     fn a_missing_place_is_created_with_its_parents() {
         let uid = sys::effective_uid();

@@ -321,6 +321,19 @@ mod tests {
         sync_ancestors_with(&root.join("missing"), &sync_dir).unwrap_err();
     }
 
+    /// What is above a mount point is another file system's.
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn directories_above_a_file_system_are_left_alone() {
+        let synced = RefCell::new(Vec::new());
+        let sync = |path: &Path| {
+            synced.borrow_mut().push(fs::canonicalize(path)?);
+            Ok(())
+        };
+        sync_ancestors_with(Path::new("/proc/sys"), &sync).unwrap();
+        assert_eq!(synced.take(), [Path::new("/proc")]);
+    }
+
     #[test]
     fn a_directory_that_has_no_sync_is_passed_over_and_a_disk_that_fails_is_not() {
         let temp = tempfile::tempdir().unwrap();

@@ -1,7 +1,7 @@
 """The journal's syncs and what follows from a failed one, the order of write and release, the sinks'
 cursors."""
 
-from mutants import Equivalent, Mutation, Tests, journal, sinks, system
+from mutants import Equivalent, Mutation, Tests, bus, journal, sinks, system
 
 WRITER = "journal/src/writer.rs"
 ROTATION = "journal/src/writer/rotation.rs"
@@ -60,6 +60,30 @@ MUTATIONS = [
         "if let Err((place, errno)) = self.drain.sync_released() {",
         "if let Err((place, errno)) = Ok::<(), (String, sys::Errno)>(()) {",
         COLLECTS,
+    ),
+    Mutation(
+        "what was taken from a spool is synced behind a segment's beginning",
+        COLLECTOR,
+        "        if let Err((place, errno)) = self.drain.sync_released() {\n"
+        "            let error = std::io::Error::from(errno);\n"
+        "            tracing::error!(\n"
+        "                \"cannot sync the spool in {place}: {error}; after a loss of power events may come twice\"\n"
+        "            );\n"
+        "        }\n"
+        "        let ends: Vec<_> = self.drain.ends().iter().map(pipeline::lane_end).collect();\n"
+        "        match self.journal.rotate(&ends, &self.drain.stuck_ids()) {\n",
+        "        let ends: Vec<_> = self.drain.ends().iter().map(pipeline::lane_end).collect();\n"
+        "        let rotated = self.journal.rotate(&ends, &self.drain.stuck_ids());\n"
+        "        let _ = self.drain.sync_released();\n"
+        "        match rotated {\n",
+        COLLECTS,
+    ),
+    Mutation(
+        "what a reader before unlinked is taken for synced",
+        "bus/src/drain/spool_reader.rs",
+        "            has_unlinked: true,\n",
+        "            has_unlinked: false,\n",
+        bus("what_was_unlinked_is_synced_once"),
     ),
     Mutation(
         "a written line is synced a second later",
@@ -406,10 +430,10 @@ EQUIVALENT = [
         "what is not synced then is written again to the new segment, which is synced: it costs room only",
     ),
     Equivalent(
-        "a segment is begun before the spool is synced",
-        COLLECTOR,
-        "if let Err((place, errno)) = self.drain.sync_released() {",
-        NO_CUT + "of a spool's file system; that the reader syncs when it is asked has a mutation",
+        "a start does not sync the directories above the journal",
+        OPEN,
+        "        sync_ancestors(dir).map_err(directory)?;\n",
+        NO_CUT + "of the file system above a journal; what is synced there, and in which order, has mutations",
     ),
     Equivalent(
         "a repair does not sync what it set aside",

@@ -193,27 +193,4 @@ EQUIVALENT = [
         "control.condemned(self.index).store(1, Ordering::Release);",
         "the word stands alone: whoever sees it leaves the lane and reads nothing else of it",
     ),
-    Equivalent(
-        "no fence behind the announcement of a store",
-        "bus/src/control.rs",
-        "        // Pairs with the fence behind the clock in `Drain::begin_round`: what follows from the store is\n"
-        "        // stamped behind this, and a round whose clock is later than that stamp sees this count.\n"
-        "        fence(Ordering::SeqCst);",
-        "the addition before it is a full fence on x86, and system calls follow; elsewhere it is what the "
-        "argument rests on",
-    ),
-    Equivalent(
-        "no fence behind the count of a store that begins",
-        "bus/src/spool.rs",
-        "        // Pairs with the fence between the reader's clock and its look at the counts.\n"
-        "        fence(Ordering::SeqCst);",
-        "the addition before it is a full fence on x86, and the link behind it a system call; elsewhere it "
-        "counts, and no model has a spool",
-    ),
-    Equivalent(
-        "no fence behind the count of a store that ends",
-        "bus/src/spool.rs",
-        "        // As in `begin_store`.\n        fence(Ordering::SeqCst);",
-        "as for one that begins",
-    ),
 ]

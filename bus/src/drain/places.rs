@@ -78,14 +78,26 @@ impl PlaceSet {
         Ok(set)
     }
 
-    /// One ring and nothing beside it, for the models.
+    /// One place, for the models: a ring, and its spool if that has a limit.
     #[cfg(all(test, loom))]
-    pub(super) fn of_ring(ring: RingReader) -> PlaceSet {
-        let mut place = PlaceReader::new(crate::place::Path::new(), true);
+    pub(super) fn of_ring(ring: RingReader, spool_bytes: Option<u64>) -> PlaceSet {
+        use crate::model;
+        let path = crate::place::Path::new().join(model::PLACE.to_bytes()).expect("it is short");
+        let mut place = PlaceReader::new(path, true);
+        let geometry = *ring.control().geometry();
+        let options = Options {
+            lanes: geometry.lanes,
+            lane_bytes: geometry.lane_bytes,
+            spool_bytes: spool_bytes.unwrap_or(0),
+        };
         place.ring = Some(ring);
+        place.open_dir(model::UID);
+        if spool_bytes.is_some() {
+            place.open_spool(model::UID, &options);
+        }
         PlaceSet {
-            uid: 0,
-            options: Options::default(),
+            uid: model::UID,
+            options,
             places: vec![place],
             journaled_ends: Vec::new(),
             journaled: Journaled::default(),

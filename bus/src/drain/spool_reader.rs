@@ -47,7 +47,7 @@ pub(super) struct SpoolReader {
     given: BTreeMap<Entry, u64>,
     /// Entries that are journaled and could not be unlinked.
     stuck: BTreeSet<Entry>,
-    /// Entries were unlinked since the directory was synced last.
+    /// Entries were unlinked since the directory was synced last, or may have been.
     has_unlinked: bool,
     /// Entries that could not be read, for lack of descriptors, say; the next look at the places has
     /// them tried again.
@@ -88,7 +88,8 @@ impl SpoolReader {
             round_ns: 0,
             given: BTreeMap::new(),
             stuck: BTreeSet::new(),
-            has_unlinked: false,
+            // Whoever read it before may have died before it synced.
+            has_unlinked: true,
             unreadable: HashSet::new(),
             were_unreadable: 0,
             is_settling_due: true,

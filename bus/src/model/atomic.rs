@@ -10,7 +10,12 @@ use super::step;
 use core::sync::atomic::Ordering;
 use loom::sync::Condvar;
 
-pub use loom::sync::atomic::fence;
+/// As loom's; two of them depend on each other, which loom leaves out as well.
+#[track_caller]
+pub fn fence(order: Ordering) {
+    super::fence_turn().notify_all();
+    loom::sync::atomic::fence(order);
+}
 
 /// A fence that costs a processor nothing; what it pairs with is `sys::barrier`. See the module above.
 pub fn compiler_fence(_: Ordering) {
@@ -55,6 +60,19 @@ macro_rules! atomic {
             pub(super) fn set(&self, value: $int, order: Ordering) {
                 self.turn.notify_all();
                 self.value.store(value, order);
+            }
+
+            /// As `compare_exchange`, by the kernel.
+            pub(super) fn exchange(&self, current: $int, new: $int) -> bool {
+                self.turn.notify_all();
+                let (done, missed) = (Ordering::AcqRel, Ordering::Acquire);
+                self.value.compare_exchange(current, new, done, missed).is_ok()
+            }
+
+            /// Comes behind all that came to this word before, and before all that comes later.
+            pub(super) fn pass(&self) {
+                self.turn.notify_all();
+                self.value.fetch_add(0, Ordering::AcqRel);
             }
 
             #[track_caller]

@@ -1,4 +1,4 @@
-//! The death of a process at any of its steps.
+//! The death of a process at any of its steps, and its standing still there.
 
 use super::kernel;
 use loom::thread::{self, ThreadId};
@@ -9,36 +9,66 @@ struct Killed;
 
 thread_local! {
     // loom runs all threads of a model on one real one.
-    static DYING: RefCell<Vec<(ThreadId, usize)>> = const { RefCell::new(Vec::new()) };
+    static MARKED: RefCell<Vec<Marked>> = const { RefCell::new(Vec::new()) };
+}
+
+/// A process to which something happens before a step of its.
+struct Marked {
+    id: ThreadId,
+    steps: usize,
+    /// `None`: it dies.
+    pause: Option<Box<dyn FnOnce()>>,
 }
 
 /// To be called before whatever another process can see.
 pub(crate) fn step() {
-    let is_dead = DYING.with_borrow_mut(|dying| {
-        if dying.is_empty() {
-            return false;
+    let reached = MARKED.with_borrow_mut(|marked| {
+        if marked.is_empty() {
+            return None;
         }
         let me = thread::current().id();
-        let Some(at) = dying.iter().position(|(id, _)| *id == me) else { return false };
-        if dying[at].1 > 0 {
-            dying[at].1 -= 1;
-            return false;
+        let at = marked.iter().position(|it| it.id == me)?;
+        if marked[at].steps > 0 {
+            marked[at].steps -= 1;
+            return None;
         }
-        dying.swap_remove(at);
-        true
+        Some(marked.swap_remove(at))
     });
-    if is_dead {
+    match reached {
+        None => {}
+        Some(Marked { pause: Some(pause), .. }) => pause(),
         // Not `panic`: that would say so each time.
-        resume_unwind(Box::new(Killed));
+        Some(_) => resume_unwind(Box::new(Killed)),
     }
+}
+
+fn mark(steps: usize, pause: Option<Box<dyn FnOnce()>>) {
+    let id = thread::current().id();
+    MARKED.with_borrow_mut(|marked| marked.push(Marked { id, steps, pause }));
+}
+
+fn unmark() {
+    let me = thread::current().id();
+    MARKED.with_borrow_mut(|marked| marked.retain(|it| it.id != me));
+}
+
+/// Runs a process that stands still before its step of that number, until `pause` has returned.
+pub(crate) fn held_at<T>(
+    steps: usize,
+    pause: impl FnOnce() + 'static,
+    run: impl FnOnce() -> T,
+) -> T {
+    mark(steps, Some(Box::new(pause)));
+    let value = run();
+    unmark();
+    value
 }
 
 /// Runs a process that dies before its step of that number. `None`: it died.
 pub(crate) fn killed_at<T>(steps: usize, run: impl FnOnce() -> T) -> Option<T> {
-    let me = thread::current().id();
-    DYING.with_borrow_mut(|dying| dying.push((me, steps)));
+    mark(steps, None);
     let ended = catch_unwind(AssertUnwindSafe(run));
-    DYING.with_borrow_mut(|dying| dying.retain(|(id, _)| *id != me));
+    unmark();
     match ended {
         Ok(value) => Some(value),
         Err(reason) if reason.is::<Killed>() => {
@@ -52,5 +82,5 @@ pub(crate) fn killed_at<T>(steps: usize, run: impl FnOnce() -> T) -> Option<T> {
 
 /// A new execution begins.
 pub(super) fn reset() {
-    DYING.with_borrow_mut(Vec::clear);
+    MARKED.with_borrow_mut(Vec::clear);
 }

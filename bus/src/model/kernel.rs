@@ -1,18 +1,17 @@
 //! What the kernel does for the ring: open file descriptions and the locks that they own, sleeping
-//! and waking, clocks. See the module above for what is promised and what is not.
+//! and waking, clocks. `files` has what can be opened. See the module above for what is promised and what is not.
 
 use super::death;
+use super::files::{Files, Node};
 use super::memory::Memory;
 use crate::atomic::AtomicU64;
 use crate::layout::{Geometry, LANE_LOCK};
-use crate::sys::Fd;
+use crate::sys::{Errno, Fd, Open};
 use loom::sync::{Condvar, Mutex};
 use std::cell::RefCell;
+use std::ffi::CStr;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-
-/// The user whose ring it is.
-pub(crate) const UID: u32 = 7;
 
 /// How time passes. A clock that ticks is one more word on which all processes meet.
 #[derive(Copy, Clone, PartialEq, Eq)]
@@ -24,12 +23,12 @@ pub(crate) enum Clock {
 }
 
 struct World {
-    memory: Arc<Memory>,
-    file_bytes: u64,
-    /// The holder of each lock byte: its description's number and 1, or 0.
+    files: Files,
+    /// The holder of each of the ring's lock bytes: its description's number and 1, or 0.
     locks: Vec<AtomicU64>,
     ticks: Option<AtomicU64>,
     barrier: AtomicU64,
+    fences: Condvar,
     sleepers: Mutex<Sleepers>,
     woken: Condvar,
     // Of the descriptions, in their order: what is not one of loom's is not seen by it.
@@ -44,8 +43,8 @@ struct Sleepers {
     is_time_up: bool,
 }
 
-#[derive(Default)]
 struct Description {
+    node: Arc<Node>,
     /// Descriptors and mappings.
     uses: usize,
     held: Vec<usize>,
@@ -58,15 +57,15 @@ thread_local! {
 
 // The `Arc` is for its counting; nothing is shared between real threads.
 #[allow(clippy::arc_with_non_send_sync)]
-/// Begins an execution with an empty ring. To be called first in each model.
+/// Begins an execution with an empty ring and an empty spool. To be called first in each model.
 pub(crate) fn start(geometry: &Geometry, clock: Clock) {
     death::reset();
     let world = World {
-        memory: Arc::new(Memory::new(geometry)),
-        file_bytes: geometry.file_bytes(),
+        files: Files::new(geometry),
         locks: (0..LANE_LOCK + u64::from(geometry.lanes)).map(|_| AtomicU64::new(0)).collect(),
         ticks: (clock == Clock::Ticks).then(|| AtomicU64::new(0)),
         barrier: AtomicU64::new(0),
+        fences: Condvar::new(),
         sleepers: Mutex::default(),
         woken: Condvar::new(),
         open: RefCell::default(),
@@ -79,24 +78,40 @@ fn world() -> Arc<World> {
     WORLD.with_borrow(|world| world.clone().expect("a model calls `start` first"))
 }
 
-/// The place that the ring stands in, for whoever opens it.
+/// The place, for whoever opens it.
 pub(crate) fn place() -> Fd {
-    open()
+    let world = world();
+    world.open(world.files.place())
 }
 
-/// A new description of the ring file.
-pub(crate) fn open() -> Fd {
+/// See [`sys::open`](crate::sys::open).
+pub(crate) fn open(at: Option<&Fd>, path: &CStr, how: Open) -> Result<Fd, Errno> {
     let world = world();
-    let mut open = world.open.borrow_mut();
-    open.push(Description { uses: 1, held: Vec::new() });
-    Fd::new(open.len() as i32 - 1)
+    let at = at.map(|at| world.node(at));
+    let node = match (how, &at) {
+        (Open::Unnamed, _) => world.files.add_plain(),
+        (Open::CreateNew, Some(at)) => world.files.create_new(at, path)?,
+        _ => world.files.find(at.as_deref(), path)?,
+    };
+    assert_eq!(node.is_directory(), matches!(how, Open::Dir), "it is of another kind");
+    Ok(world.open(node))
+}
+
+/// The file or directory behind a descriptor.
+pub(crate) fn node(fd: &Fd) -> Arc<Node> {
+    world().node(fd)
+}
+
+/// Calls `act` with all files.
+pub(crate) fn with_files<T>(act: impl FnOnce(&Files) -> T) -> T {
+    act(&world().files)
 }
 
 /// The memory behind a descriptor, and one more use of its description.
 pub(crate) fn map(fd: &Fd) -> (Arc<Memory>, Fd) {
     let world = world();
     world.open.borrow_mut()[fd.raw() as usize].uses += 1;
-    (world.memory.clone(), Fd::new(fd.raw()))
+    (world.node(fd).memory(), Fd::new(fd.raw()))
 }
 
 /// Ends one use of a description.
@@ -116,6 +131,17 @@ pub(crate) fn ended() {
 }
 
 impl World {
+    fn node(&self, fd: &Fd) -> Arc<Node> {
+        self.open.borrow()[fd.raw() as usize].node.clone()
+    }
+
+    /// A new description.
+    fn open(&self, node: Arc<Node>) -> Fd {
+        let mut open = self.open.borrow_mut();
+        open.push(Description { node, uses: 1, held: Vec::new() });
+        Fd::new(open.len() as i32 - 1)
+    }
+
     fn end_use(&self, description: usize) {
         let mut open = self.open.borrow_mut();
         let ended = &mut open[description];
@@ -124,11 +150,6 @@ impl World {
         drop(open);
         held.into_iter().for_each(|byte| self.locks[byte].set(0, Ordering::Release));
     }
-}
-
-/// Length of the ring file.
-pub(crate) fn file_bytes() -> u64 {
-    world().file_bytes
 }
 
 pub(crate) fn lock_byte(fd: &Fd, at: u64) -> bool {
@@ -188,6 +209,18 @@ pub(crate) fn pass_time() {
 /// Whether [`pass_time`] was called.
 pub(crate) fn is_time_up() -> bool {
     world().sleepers.lock().expect("nobody dies under it").is_time_up
+}
+
+/// What all fences take in turn; see `atomic`.
+pub(crate) fn fence_turn() -> impl std::ops::Deref<Target = Condvar> {
+    struct Turn(Arc<World>);
+    impl std::ops::Deref for Turn {
+        type Target = Condvar;
+        fn deref(&self) -> &Condvar {
+            &self.0.fences
+        }
+    }
+    Turn(world())
 }
 
 /// The word on which a barrier and its other half meet.

@@ -1,4 +1,4 @@
-//! The memory of the ring file: words that are atomics, and 64-byte blocks in cells that loom watches,
+//! The memory of a file that is mapped: words that are atomics, and 64-byte blocks in cells that loom watches,
 //! so that two accesses to one of them of which neither comes first are found. Every record is made of
 //! whole blocks.
 
@@ -12,6 +12,8 @@ use std::collections::BTreeMap;
 use std::ops::Range;
 
 const BLOCK_BYTES: usize = 64;
+/// Words of a spool's counters.
+const COUNTERS: usize = 6;
 
 /// Everything that can be reached; an access to anything else is a bug, and panics.
 pub(crate) struct Memory {
@@ -24,7 +26,8 @@ pub(crate) struct Memory {
 unsafe impl Sync for Memory {}
 
 impl Memory {
-    pub(super) fn new(geometry: &Geometry) -> Memory {
+    /// The ring's.
+    pub(super) fn of_ring(geometry: &Geometry) -> Memory {
         let of_lane = |lane| {
             let words = [word::TAIL, word::RECORDS, word::SPOOLED, word::HEAD, word::CONDEMNED];
             words.map(|word| Geometry::control_offset(lane) + word)
@@ -32,14 +35,23 @@ impl Memory {
         let words = (0..geometry.lanes).flat_map(of_lane).chain([DROPPED_OFFSET, ANNOUNCED_OFFSET]);
         let data = geometry.data_offset() as usize..geometry.file_bytes() as usize;
         let blocks = (0..HEADER_BYTES.next_multiple_of(BLOCK_BYTES)).chain(data);
-        let empty = || UnsafeCell::new([0; BLOCK_BYTES]);
-        let memory = Memory {
-            doorbell: AtomicU32::new(0),
-            words: words.map(|at| (at, AtomicU64::new(0))).collect(),
-            blocks: blocks.step_by(BLOCK_BYTES).map(|at| (at, empty())).collect(),
-        };
+        let memory = Memory::new(words, blocks.step_by(BLOCK_BYTES));
         memory.write(0, &geometry.encode());
         memory
+    }
+
+    /// That of a spool's counters: each of them.
+    pub(super) fn of_counters() -> Memory {
+        Memory::new((0..COUNTERS).map(|word| word * 8), [].into_iter())
+    }
+
+    fn new(words: impl Iterator<Item = usize>, blocks: impl Iterator<Item = usize>) -> Memory {
+        let empty = || UnsafeCell::new([0; BLOCK_BYTES]);
+        Memory {
+            doorbell: AtomicU32::new(0),
+            words: words.map(|at| (at, AtomicU64::new(0))).collect(),
+            blocks: blocks.map(|at| (at, empty())).collect(),
+        }
     }
 
     pub(crate) fn word64(&self, at: usize) -> &AtomicU64 {

@@ -15,17 +15,25 @@ use core::ffi::CStr;
 
 pub(in crate::sys) const MAPPING_KEEPS_LOCK: bool = true;
 
-pub fn open(_: Option<&Fd>, _: &CStr, _: Open) -> Result<Fd, Errno> {
-    Ok(model::open())
+pub fn open(at: Option<&Fd>, path: &CStr, how: Open) -> Result<Fd, Errno> {
+    model::open(at, path, how)
 }
 
 pub(in crate::sys) fn close(fd: i32) {
     model::close(fd);
 }
 
-pub fn fstat(_: &Fd) -> Result<Stat, Errno> {
-    let bytes = model::file_bytes();
-    Ok(Stat { device: 1, inode: 1, mode: 0o100_600, uid: model::UID, bytes, modified_s: 0 })
+pub fn fstat(fd: &Fd) -> Result<Stat, Errno> {
+    Ok(model::node(fd).stat())
+}
+
+pub fn stat(at: Option<&Fd>, path: &CStr) -> Result<Stat, Errno> {
+    let at = at.map(model::node);
+    model::with_files(|files| files.find(at.as_deref(), path)).map(|found| found.stat())
+}
+
+pub fn pread(fd: &Fd, buffer: &mut [u8], offset: u64) -> Result<usize, Errno> {
+    Ok(model::node(fd).read(buffer, offset))
 }
 
 pub fn pwrite(fd: &Fd, bytes: &[u8], offset: u64) -> Result<usize, Errno> {
@@ -33,11 +41,34 @@ pub fn pwrite(fd: &Fd, bytes: &[u8], offset: u64) -> Result<usize, Errno> {
 }
 
 pub fn pwrite_pieces(fd: &Fd, pieces: [&[u8]; 3], offset: u64) -> Result<usize, Errno> {
-    let (memory, mapping) = model::map(fd);
     let bytes = pieces.concat();
-    memory.write(offset as usize, &bytes);
-    drop(mapping);
+    model::node(fd).write(&bytes, offset);
     Ok(bytes.len())
+}
+
+pub fn mkdir(at: Option<&Fd>, path: &CStr) -> Result<(), Errno> {
+    let at = model::node(at.expect("nobody makes the place"));
+    model::with_files(|files| files.make_directory(&at, path))
+}
+
+pub fn link_unnamed(file: &Fd, at: &Fd, name: &CStr) -> Result<(), Errno> {
+    let (file, at) = (model::node(file), model::node(at));
+    model::with_files(|files| files.link(&file, &at, name))
+}
+
+pub fn unlink(at: &Fd, name: &CStr) -> Result<(), Errno> {
+    let at = model::node(at);
+    model::with_files(|files| files.unlink(&at, name))
+}
+
+pub fn allocate(fd: &Fd, bytes: u64) -> Result<(), Errno> {
+    model::node(fd).allocate(bytes);
+    Ok(())
+}
+
+pub fn for_each_name(dir: Fd, each: impl FnMut(&[u8]) -> bool) -> Result<(), Errno> {
+    model::node(&dir).for_each_name(each);
+    Ok(())
 }
 
 pub fn lock_byte(fd: &Fd, at: u64) -> Result<bool, Errno> {

@@ -1,10 +1,10 @@
 //! A disk that may lose its power: it notes every change, and says what may be left of them after a
-//! cut at any moment.
+//! cut at any moment. Besides the journal it holds a spool, of which it knows the names only.
 //!
 //! What a sync covered is there. Of what came later each directory entry and each sector may be there
 //! or not, in any combination; a file may have grown without its bytes, and then holds zeros.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard};
@@ -28,16 +28,21 @@ enum Change {
     Rename { from: String, to: String, file: Number },
     Remove { name: String },
     SyncDirectory,
+    Link { entry: u64 },
+    Unlink { entry: u64 },
+    SyncSpool,
 }
 
 /// What is on the disk.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug, Default)]
 pub(crate) struct Content {
     files: BTreeMap<String, Vec<u8>>,
+    /// The spool's.
+    pub(crate) entries: BTreeSet<u64>,
 }
 
 impl Content {
-    /// Makes `dir` hold this and nothing else.
+    /// Makes `dir` hold these files and nothing else.
     pub(crate) fn put_into(&self, dir: &Path) {
         for entry in std::fs::read_dir(dir).unwrap() {
             std::fs::remove_file(entry.unwrap().path()).unwrap();
@@ -55,6 +60,7 @@ struct Log {
     names_before: BTreeMap<String, Number>,
     names: BTreeMap<String, Number>,
     files: usize,
+    entries_before: BTreeSet<u64>,
     changes: Vec<Change>,
     /// For each change, what the tail called synced when it was made: a cursor may say so.
     promised: Vec<Seq>,
@@ -76,6 +82,9 @@ pub(crate) struct Cut {
     names: BTreeMap<String, Number>,
     /// Changes of names since the last sync of the directory.
     loose_names: Vec<Change>,
+    entries: BTreeSet<u64>,
+    /// The same of the spool.
+    loose_entries: Vec<Change>,
 }
 
 #[derive(Clone, Default)]
@@ -86,9 +95,9 @@ struct FileAtCut {
 }
 
 impl PowerStorage {
-    /// What `dir` holds now counts as durable.
-    pub(crate) fn new(dir: &Path) -> PowerStorage {
-        let mut log = Log::default();
+    /// What `dir` holds now, and a spool with these entries, counts as durable.
+    pub(crate) fn new(dir: &Path, entries: &BTreeSet<u64>) -> PowerStorage {
+        let mut log = Log { entries_before: entries.clone(), ..Log::default() };
         for entry in std::fs::read_dir(dir).unwrap() {
             let entry = entry.unwrap();
             log.names.insert(entry.file_name().into_string().unwrap(), log.before.len());
@@ -106,6 +115,20 @@ impl PowerStorage {
     pub(crate) fn fail_syncs(&self, files: usize, directories: usize) {
         let mut log = self.lock();
         (log.failing_syncs, log.failing_directory_syncs) = (files, directories);
+    }
+
+    /// A hook stores an entry in the spool. It syncs nothing, but an entry that is gone is tried as one
+    /// whose unlinking came to the disk first: here it is durable at once.
+    pub(crate) fn link_entry(&self, entry: u64) {
+        self.lock().push(Change::Link { entry });
+    }
+
+    pub(crate) fn unlink_entry(&self, entry: u64) {
+        self.lock().push(Change::Unlink { entry });
+    }
+
+    pub(crate) fn sync_spool(&self) {
+        self.lock().push(Change::SyncSpool);
     }
 
     /// How many changes were made so far.
@@ -127,6 +150,7 @@ impl PowerStorage {
         files.resize(log.files, FileAtCut::default());
         let mut names = log.names_before.clone();
         let mut loose_names = Vec::new();
+        let (mut entries, mut loose_entries) = (log.entries_before.clone(), Vec::new());
         for change in &log.changes[..changes] {
             match change {
                 Change::Write { file, offset, bytes } => files[*file].write(*file, *offset, bytes),
@@ -138,10 +162,15 @@ impl PowerStorage {
                 Change::SyncDirectory => {
                     loose_names.drain(..).for_each(|change| apply(&mut names, &change));
                 }
+                Change::SyncSpool => {
+                    loose_entries.drain(..).for_each(|change| apply_entry(&mut entries, &change));
+                }
+                Change::Link { .. } => apply_entry(&mut entries, change),
+                Change::Unlink { .. } => loose_entries.push(change.clone()),
                 name => loose_names.push(name.clone()),
             }
         }
-        Cut { files, names, loose_names }
+        Cut { files, names, loose_names, entries, loose_entries }
     }
 
     fn lock(&self) -> MutexGuard<'_, Log> {
@@ -160,6 +189,14 @@ fn apply(names: &mut BTreeMap<String, Number>, change: &Change) {
         }
         Change::Remove { name } => _ = names.remove(name),
         _ => unreachable!("no change of names"),
+    }
+}
+
+fn apply_entry(entries: &mut BTreeSet<u64>, change: &Change) {
+    match change {
+        Change::Link { entry } => _ = entries.insert(*entry),
+        Change::Unlink { entry } => _ = entries.remove(entry),
+        _ => unreachable!("no change of entries"),
     }
 }
 
@@ -215,8 +252,15 @@ impl Cut {
                 apply(&mut names, change);
             }
         }
+        let mut entries = self.entries.clone();
+        for change in &self.loose_entries {
+            if choose(2) != 0 {
+                apply_entry(&mut entries, change);
+            }
+        }
         let named = names.into_iter();
-        Content { files: named.map(|(name, file)| (name, self.files[file].with(choose))).collect() }
+        let files = named.map(|(name, file)| (name, self.files[file].with(choose))).collect();
+        Content { files, entries }
     }
 
     /// Everything that may be left, if that is at most `limit` choices.

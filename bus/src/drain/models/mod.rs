@@ -10,11 +10,13 @@ mod order;
 mod publish;
 mod reader_death;
 mod retire;
+mod spool;
 
 use super::places::PlaceSet;
 use super::ring_reader::RingReader;
 use super::{Batch, Counts, Drain, LaneEnd, Origin};
 use crate::crc::Crc32c;
+use crate::create;
 use crate::ident::Ids;
 use crate::layout::{FEATURE_BARRIER, Geometry};
 use crate::model::{self, Clock, UID};
@@ -57,10 +59,18 @@ fn explore_to(preemptions: usize, model: impl Fn() + Send + Sync + 'static) {
 /// Checks a model in which some process dies before each of its steps in turn, and once not at all.
 /// The model says whether it died.
 fn explore_deaths(least: usize, model: impl Fn(usize) -> bool + Copy + Send + Sync + 'static) {
+    explore_deaths_to(PREEMPTIONS, least, model);
+}
+
+fn explore_deaths_to(
+    preemptions: usize,
+    least: usize,
+    model: impl Fn(usize) -> bool + Copy + Send + Sync + 'static,
+) {
     for step in 0.. {
         let has_died = Arc::new(AtomicBool::new(false));
         let seen = has_died.clone();
-        explore(move || {
+        explore_to(preemptions, move || {
             if model(step) {
                 // Of this test, not of the ring.
                 seen.store(true, Ordering::Relaxed);
@@ -79,7 +89,8 @@ fn start(lanes: u32, clock: Clock) {
 }
 
 fn start_with(lanes: u32, features: u32, clock: Clock) {
-    let geometry = Geometry { lanes, lane_bytes: 256, bus: [1; 16], boot: [2; 16], features };
+    let geometry =
+        Geometry { lanes, lane_bytes: 256, bus: [1; 16], boot: create::boot_id(), features };
     model::start(&geometry, clock);
 }
 
@@ -93,16 +104,23 @@ fn open_hook() -> OneShot {
 }
 
 fn publish(ring: &OneShot, payload: &str) -> Result<(), NotTaken> {
+    ring.publish(&mut message(payload), 0)?;
+    ring.ring();
+    Ok(())
+}
+
+/// A stamped one, with an id of its own.
+fn message(payload: &str) -> Message<'_> {
     let header = RecordHeader {
         payload_bytes: payload.len() as u32,
         kind: kind::DATA,
         ..RecordHeader::default()
     };
     let mut message = Message { header, meta: b"", payload: payload.as_bytes() };
-    message.stamp(&mut Ids::new([3; 16]), 0);
-    ring.publish(&mut message, 0)?;
-    ring.ring();
-    Ok(())
+    let mut seed = [0; 16];
+    seed[..payload.len()].copy_from_slice(payload.as_bytes());
+    message.stamp(&mut Ids::new(seed), 0);
+    message
 }
 
 fn claim() -> Result<OwnedLane, ClaimError> {
@@ -125,9 +143,15 @@ struct Reader {
 
 impl Reader {
     fn open() -> Reader {
+        Reader::open_with(None)
+    }
+
+    /// `spool_bytes`: the limit of the spool that it reads, too.
+    fn open_with(spool_bytes: Option<u64>) -> Reader {
         let mut counts = Counts::default();
         let ring = RingReader::open(&model::place(), RING, UID, &mut counts);
-        let places = PlaceSet::of_ring(ring.expect("there is one reader at a time"));
+        let ring = ring.expect("there is one reader at a time");
+        let places = PlaceSet::of_ring(ring, spool_bytes);
         let drain = Drain {
             places,
             counts,

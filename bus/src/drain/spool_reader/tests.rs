@@ -200,7 +200,10 @@ fn entries_that_the_journal_has_are_unlinked_unread_and_counted_out() {
 fn what_was_unlinked_is_synced_once_however_it_went() {
     let mut bed = Bed::new();
     let [given, journaled] = [5, 6].map(|stamp| store(&bed.place(), stamp));
+    // Another reader may have died before it did that.
+    assert!(bed.reader.has_unlinked);
     bed.reader.sync_unlinked().unwrap();
+    assert!(!bed.reader.has_unlinked);
     bed.look(&Journaled::new(vec![journaled.id]), false);
     assert!(bed.reader.has_unlinked);
     bed.reader.sync_unlinked().unwrap();

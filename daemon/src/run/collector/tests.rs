@@ -4,9 +4,14 @@ use super::*;
 use hookring_bus::drain::Options;
 use hookring_bus::place::Places;
 use hookring_journal::SyncPolicy;
+use hookring_journal::storage::{FileId, RealStorage, SegmentFile, Storage};
 use hookring_producer::{Producer, Published};
+use std::io;
 use std::os::unix::ffi::OsStrExt as _;
 use std::os::unix::fs::PermissionsExt;
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+use std::path::Path;
+use std::sync::atomic::AtomicBool;
 
 const HOUR: Duration = Duration::from_secs(3600);
 
@@ -18,6 +23,14 @@ struct Bed {
 
 impl Bed {
     fn new(options: hookring_journal::Options) -> Bed {
+        Bed::on(options, |dir| Box::new(RealStorage::new(dir)))
+    }
+
+    /// `storage`: through which the journal changes its directory.
+    fn on(
+        options: hookring_journal::Options,
+        storage: impl FnOnce(&Path) -> Box<dyn Storage>,
+    ) -> Bed {
         let dir = tempfile::tempdir().unwrap();
         std::fs::set_permissions(dir.path(), PermissionsExt::from_mode(0o700)).unwrap();
         let places = Places::new(Some(dir.path().as_os_str().as_bytes()), sys::effective_uid());
@@ -25,7 +38,8 @@ impl Bed {
         let journal_dir = dir.path().join("journal");
         std::fs::create_dir(&journal_dir).unwrap();
         std::fs::set_permissions(&journal_dir, PermissionsExt::from_mode(0o700)).unwrap();
-        let journal = Journal::open(&journal_dir, options, 0).unwrap();
+        let storage = storage(&journal_dir);
+        let journal = Journal::open_with(storage, &journal_dir, options, 0).unwrap();
         let mut collector = Collector::new(drain, journal, Arc::default()).unwrap();
         collector.next_housekeeping = Instant::now() + HOUR;
         Bed { dir, collector }
@@ -71,9 +85,62 @@ fn what_was_taken_from_a_spool_is_synced_where_a_segment_begins() {
     assert!(!bed.collector.drain.has_unsynced_release());
     // Only then: a sync for each batch would cost too much.
     let mut bed = Bed::new(hookring_journal::Options::default());
+    bed.collector.drain.sync_released().unwrap();
     bed.publish(&[b'x'; 200_000]);
     bed.collect_one();
     assert!(bed.collector.drain.has_unsynced_release());
+}
+
+/// Whatever a loss of power leaves of a segment that is being begun.
+#[test]
+fn what_was_taken_from_a_spool_is_synced_before_a_segment_begins() {
+    let options = hookring_journal::Options { segment_bytes: 4096, ..Default::default() };
+    let is_cut = Arc::new(AtomicBool::new(false));
+    let mut bed = Bed::on(options, |dir| {
+        Box::new(CutOff { real: RealStorage::new(dir), is_cut: is_cut.clone() })
+    });
+    assert_eq!(bed.publish(&[b'x'; 200_000]), Published::Spool);
+    is_cut.store(true, Ordering::Relaxed);
+    let cut = catch_unwind(AssertUnwindSafe(|| bed.collect_one())).unwrap_err();
+    assert_eq!(cut.downcast_ref::<&str>(), Some(&CUT), "no segment was begun");
+    assert!(!bed.collector.drain.has_unsynced_release());
+}
+
+const CUT: &str = "the power fails where a segment begins";
+
+/// A disk whose power fails before a file is created on it.
+struct CutOff {
+    real: RealStorage,
+    is_cut: Arc<AtomicBool>,
+}
+
+impl Storage for CutOff {
+    fn create(&self, name: &str) -> io::Result<Box<dyn SegmentFile>> {
+        if self.is_cut.load(Ordering::Relaxed) {
+            resume_unwind(Box::new(CUT));
+        }
+        self.real.create(name)
+    }
+
+    fn open(&self, name: &str) -> io::Result<Box<dyn SegmentFile>> {
+        self.real.open(name)
+    }
+
+    fn rename(&self, from: &str, to: &str) -> io::Result<()> {
+        self.real.rename(from, to)
+    }
+
+    fn remove(&self, name: &str) -> io::Result<()> {
+        self.real.remove(name)
+    }
+
+    fn sync(&self) -> io::Result<()> {
+        self.real.sync()
+    }
+
+    fn id(&self, name: &str) -> io::Result<FileId> {
+        self.real.id(name)
+    }
 }
 
 #[test]
