@@ -1,16 +1,19 @@
 //! Looks for damage in a whole journal, and sets it aside.
 
-use std::fs::{self, File};
-use std::io::{self, BufWriter, Read, Seek, SeekFrom, Write};
+mod rewrite;
+
+use std::fs;
+use std::io;
 use std::path::{Path, PathBuf};
 
+use self::rewrite::rewrite;
 use crate::Seq;
-use crate::line::{BadLine, Line, Origin, restamp};
+use crate::line::{BadLine, Line, Origin};
 use crate::reader::{Gap, ReadError, Skipped};
 use crate::recovery::{Ends, known_id};
 use crate::scan::{SegmentScan, Step};
 use crate::segment::{self, Header, SegmentPath};
-use crate::storage::{WriterLock, open_read, private_file};
+use crate::storage::{RealStorage, Storage, WriterLock};
 
 /// How many damaged lines a [`SegmentReport`] lists one by one; further ones are only counted.
 pub const BAD_LINES_LISTED_MAX: usize = 1000;
@@ -21,9 +24,6 @@ const PROGRESS_BYTES: u64 = 1 << 20;
 /// A first line that is written anew names at most so many ids of events before it, the newest ones:
 /// which of them still stood in a spool or a ring, only the lost line said.
 const IDS_MAX: usize = 16 * 1024;
-
-/// A segment is rewritten under this name and renamed when it is complete.
-const NEW_NAME: &str = "repair.new";
 
 /// What [`verify`] found.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
@@ -164,7 +164,16 @@ pub struct RepairedSegment {
 /// # Errors
 ///
 /// If another process writes the journal, or a file cannot be read or written.
-pub fn repair(dir: &Path, mut progress: impl FnMut(u64, u64)) -> Result<RepairReport, RepairError> {
+pub fn repair(dir: &Path, progress: impl FnMut(u64, u64)) -> Result<RepairReport, RepairError> {
+    repair_with(&RealStorage::new(dir), dir, progress)
+}
+
+/// As [`repair`], on a storage that works in `dir`.
+fn repair_with(
+    storage: &dyn Storage,
+    dir: &Path,
+    mut progress: impl FnMut(u64, u64),
+) -> Result<RepairReport, RepairError> {
     let lock = WriterLock::take(dir).map_err(|source| ReadError::list(dir, source))?;
     let _lock = lock.ok_or_else(|| RepairError::Locked { path: dir.to_owned() })?;
     let segments = segment::list(dir).map_err(|source| ReadError::list(dir, source))?;
@@ -177,7 +186,7 @@ pub fn repair(dir: &Path, mut progress: impl FnMut(u64, u64)) -> Result<RepairRe
         let before = before.map_err(|error| ReadError::segment(&segment.path, error))?;
         report.segments += 1;
         if before.is_damaged() {
-            let repaired = rewrite(dir, segment, before, before_it);
+            let repaired = rewrite(storage, segment, before, before_it);
             report.repaired.push(
                 repaired
                     .map_err(|source| RepairError::Write { path: segment.path.clone(), source })?,
@@ -297,83 +306,7 @@ impl Inspector {
     }
 }
 
-/// Writes the segment anew. First the bad bytes are safe in their own file, then the whole lines in
-/// theirs, then that takes the segment's name.
-fn rewrite(
-    dir: &Path,
-    segment: &SegmentPath,
-    before: SegmentReport,
-    before_it: Header,
-) -> io::Result<RepairedSegment> {
-    let bad_path = segment.path.with_extension("bad");
-    let bad_bytes = set_bad_aside(segment, &bad_path)?;
-    // Its name, too, must be safe before the only other copy goes.
-    File::open(dir)?.sync_all()?;
-    let new_path = dir.join(NEW_NAME);
-    let new = private_file().create(true).truncate(true).open(&new_path)?;
-    copy_whole_lines(segment, &new, before_it)?;
-    // Its age is that of its events.
-    new.set_modified(fs::metadata(&segment.path)?.modified()?)?;
-    new.sync_all()?;
-    fs::rename(&new_path, &segment.path)?;
-    File::open(dir)?.sync_all()?;
-    Ok(RepairedSegment { before, bad_path, bad_bytes })
-}
-
-/// Appends everything that is no line of the segment to `bad_path`; returns how many bytes.
-fn set_bad_aside(segment: &SegmentPath, bad_path: &Path) -> io::Result<u64> {
-    let mut scan = SegmentScan::open(&segment.path, segment.first)?;
-    let raw = open_read(&segment.path)?;
-    let mut bad = private_file();
-    let mut out = BufWriter::new(bad.write(false).append(true).create(true).open(bad_path)?);
-    let mut total = 0;
-    loop {
-        let (offset, len, ends) = match scan.next()? {
-            Step::Line { .. } => continue,
-            Step::Bad { offset, len, .. } => (offset, len, false),
-            Step::End { torn } => (scan.offset(), torn, true),
-        };
-        (&raw).seek(SeekFrom::Start(offset))?;
-        total += io::copy(&mut (&raw).take(len), &mut out)?;
-        if ends {
-            if len > 0 {
-                out.write_all(b"\n")?;
-            }
-            break;
-        }
-    }
-    out.into_inner()?.sync_all()?;
-    Ok(total)
-}
-
-fn copy_whole_lines(segment: &SegmentPath, new: &File, before_it: Header) -> io::Result<()> {
-    let mut scan = SegmentScan::open(&segment.path, segment.first)?;
-    let mut out = BufWriter::new(new);
-    let mut line = Vec::new();
-    // A whole one stays as it is: a later version may have put more into it than this one reads.
-    let kept = scan.header_line()?;
-    match &kept {
-        Some(header) => out.write_all(header)?,
-        None => before_it.write_to(&mut line, segment.first),
-    }
-    out.write_all(&line)?;
-    loop {
-        match scan.next()? {
-            Step::Line { bytes, .. } => {
-                line.clear();
-                line.extend_from_slice(scan.bytes(bytes));
-                line.push(b'\n');
-                if kept.is_none() {
-                    restamp(&mut line, before_it.seed());
-                }
-                out.write_all(&line)?;
-            }
-            Step::Bad { .. } => {}
-            Step::End { .. } => break,
-        }
-    }
-    out.flush()
-}
-
+#[cfg(test)]
+mod power_tests;
 #[cfg(test)]
 mod tests;

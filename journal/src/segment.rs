@@ -33,6 +33,11 @@ pub fn file_name(first: Seq) -> String {
     format!("{first:0NAME_DIGITS$}{SUFFIX}")
 }
 
+/// The file name of what a repair sets aside of the segment that begins with number `first`.
+pub(crate) fn bad_file_name(first: Seq) -> String {
+    format!("{first:0NAME_DIGITS$}.bad")
+}
+
 /// The number with which the segment of that name begins; `None` if it is no segment's name.
 pub fn parse_file_name(name: &str) -> Option<Seq> {
     let digits = name.strip_suffix(SUFFIX)?;

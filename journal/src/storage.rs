@@ -1,14 +1,15 @@
-//! Every change that the writer makes to the disk goes through here, so that tests can put a disk in
-//! its place that is full, fails, or forgets what was not synced.
+//! Every change that the writer and a repair make to the disk goes through here, so that tests can put
+//! a disk in its place that is full, fails, or forgets what was not synced.
 
 use std::fs::{self, DirBuilder, File, OpenOptions, TryLockError};
 use std::io;
 use std::os::unix::fs::{DirBuilderExt, FileExt, MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
+use std::time::SystemTime;
 
 use rustix::fs::OFlags;
 
-/// The journal's directory as its writer changes it. Names are file names, without a directory.
+/// The journal's directory as its writer, or a repair, changes it. Names are file names, without a directory.
 pub trait Storage: Send {
     /// Creates a file for writing, in place of one that is there.
     ///
@@ -41,7 +42,7 @@ impl FileId {
     }
 }
 
-/// A segment as its writer changes it.
+/// A segment, or what a repair set aside, as it is changed.
 pub trait SegmentFile: Send {
     /// Writes some of `bytes` at `offset`, returns how many.
     fn write_at(&mut self, bytes: &[u8], offset: u64) -> io::Result<usize>;
@@ -49,6 +50,8 @@ pub trait SegmentFile: Send {
     fn set_len(&mut self, len: u64) -> io::Result<()>;
     /// Sets disk space aside so that the file can grow to `len` bytes; its length stays.
     fn reserve(&mut self, len: u64) -> io::Result<()>;
+    /// Sets the time at which the file counts as changed last.
+    fn set_modified(&mut self, time: SystemTime) -> io::Result<()>;
     /// Makes the file's bytes survive power loss. After an error, what was written since the last
     /// success may be lost, and asking again would not tell (the kernel reports it once).
     fn sync(&mut self) -> io::Result<()>;
@@ -122,6 +125,10 @@ impl SegmentFile for File {
     #[cfg(not(target_os = "linux"))]
     fn reserve(&mut self, _len: u64) -> io::Result<()> {
         Ok(())
+    }
+
+    fn set_modified(&mut self, time: SystemTime) -> io::Result<()> {
+        File::set_modified(self, time)
     }
 
     fn sync(&mut self) -> io::Result<()> {

@@ -5,6 +5,7 @@ pub(crate) mod power;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard};
+use std::time::SystemTime;
 
 use crate::line::{LaneEnd, Origin};
 use crate::storage::{FileId, RealStorage, SegmentFile, Storage};
@@ -214,6 +215,10 @@ impl SegmentFile for FaultyFile {
             return Err(io::ErrorKind::StorageFull.into());
         }
         self.file.reserve(len)
+    }
+
+    fn set_modified(&mut self, time: SystemTime) -> io::Result<()> {
+        self.file.set_modified(time)
     }
 
     fn sync(&mut self) -> io::Result<()> {

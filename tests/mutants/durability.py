@@ -9,11 +9,12 @@ REMOVED = "journal/src/writer/removed.rs"
 OPEN = "journal/src/writer/open.rs"
 RECOVERY = "journal/src/recovery.rs"
 CURSOR = "journal/src/cursor.rs"
-REPAIR = "journal/src/repair.rs"
+REPAIR = "journal/src/repair/rewrite.rs"
 COLLECTOR = "daemon/src/run/collector.rs"
 WORKER = "sinks/src/pump/worker.rs"
 
-POWER = journal("power_tests::")
+POWER = journal("writer::power_tests::")
+REPAIR_POWER = journal("repair::power_tests::")
 WRITES = journal("writer::tests::")
 REMOVALS = journal("removed::")
 RECOVERIES = journal("recovery::")
@@ -411,10 +412,36 @@ MUTATIONS = [
         "    Ok(file)",
         journal("cursor::"),
     ),
+    # A repair.
+    Mutation(
+        "a repair does not sync what it set aside",
+        REPAIR,
+        "    out.into_inner()?.file.sync()?;\n    Ok(total)",
+        "    out.into_inner()?;\n    Ok(total)",
+        REPAIR_POWER,
+    ),
+    Mutation(
+        "a repair does not sync the name of what it set aside",
+        REPAIR,
+        "    storage.sync()?;\n    let mut new",
+        "    let mut new",
+        REPAIR_POWER,
+    ),
+    Mutation(
+        "a repaired segment is not synced before it has its name",
+        REPAIR,
+        "    new.sync()?;\n",
+        "",
+        REPAIR_POWER,
+    ),
+    Mutation(
+        "a repaired segment's name is not synced",
+        REPAIR,
+        "    storage.sync()?;\n    Ok(RepairedSegment",
+        "    Ok(RepairedSegment",
+        REPAIR_POWER,
+    ),
 ]
-
-NO_CUT = "only a loss of power shows it, and no test cuts that "
-REPAIRING = NO_CUT + "of a journal that is being repaired"
 
 EQUIVALENT = [
     Equivalent(
@@ -433,30 +460,7 @@ EQUIVALENT = [
         "a start does not sync the directories above the journal",
         OPEN,
         "        sync_ancestors(dir).map_err(directory)?;\n",
-        NO_CUT + "of the file system above a journal; what is synced there, and in which order, has mutations",
-    ),
-    Equivalent(
-        "a repair does not sync what it set aside",
-        REPAIR,
-        "    out.into_inner()?.sync_all()?;\n    Ok(total)",
-        REPAIRING,
-    ),
-    Equivalent(
-        "a repair does not sync the name of what it set aside",
-        REPAIR,
-        "    File::open(dir)?.sync_all()?;\n    let new_path",
-        REPAIRING,
-    ),
-    Equivalent(
-        "a repaired segment is not synced before it has its name",
-        REPAIR,
-        "    new.sync_all()?;\n",
-        REPAIRING,
-    ),
-    Equivalent(
-        "a repaired segment's name is not synced",
-        REPAIR,
-        "    File::open(dir)?.sync_all()?;\n    Ok(RepairedSegment",
-        REPAIRING,
+        "only a loss of power shows it, and no test cuts that of the file system above a journal; what is synced "
+        "there, and in which order, has mutations",
     ),
 ]

@@ -4,7 +4,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::OLDEST;
-use crate::line::LaneEnd;
+use crate::line::{LaneEnd, restamp};
 use crate::segment::file_name;
 use crate::testing::{damage_line, lane_end, line_range, open, pairs, read_from, stage, written};
 
@@ -85,7 +85,7 @@ fn a_repair_sets_bad_bytes_aside_and_keeps_the_rest_as_it_was() {
     damage_line(&path, 3);
     let damaged = fs::read(&path).unwrap();
     let age = std::time::SystemTime::now() - std::time::Duration::from_secs(1 << 20);
-    File::options().write(true).open(&path).unwrap().set_modified(age).unwrap();
+    fs::File::options().write(true).open(&path).unwrap().set_modified(age).unwrap();
     let mut torn = fs::read(&last).unwrap();
     torn.extend_from_slice(b"{\"crc\":\"");
     fs::write(&last, torn).unwrap();

@@ -8,6 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard};
+use std::time::SystemTime;
 
 use crate::Seq;
 use crate::storage::{FileId, RealStorage, SegmentFile, Storage};
@@ -378,6 +379,10 @@ impl SegmentFile for PowerFile {
 
     fn reserve(&mut self, _len: u64) -> io::Result<()> {
         Ok(())
+    }
+
+    fn set_modified(&mut self, time: SystemTime) -> io::Result<()> {
+        self.file.set_modified(time)
     }
 
     fn sync(&mut self) -> io::Result<()> {
