@@ -1,16 +1,11 @@
 //! What somebody should do something about: the last part of `hookring status`, and its answer to
 //! `--check`.
 
-use std::time::Duration;
-
 use jiff::Timestamp;
 
 use super::table::human_duration;
 use crate::config::{ConfigReport, ProblemReport};
-use crate::run::status::{LostStatus, PlaceStatus, SinkStatus, Status};
-
-/// What was lost needs attention for this long, and as long as the daemon that found it runs.
-const NEWS: Duration = Duration::from_secs(24 * 60 * 60);
+use crate::run::status::{Loss, LostStatus, NEWS, PlaceStatus, SinkStatus, Status, since};
 
 /// The most errors of a configuration that are told here.
 const CONFIG_ERRORS_SHOWN: usize = 3;
@@ -31,7 +26,8 @@ pub(super) fn needs_attention(status: &Status, now: Timestamp) -> Vec<String> {
         .sinks
         .iter()
         .flat_map(|sink| [sink_problem(sink, now), lost(sink, status.started, now)]);
-    said.into_iter().chain(places).chain(losses).chain(sinks).flatten().collect()
+    let counted = counted_losses(status, now);
+    said.into_iter().chain(places).chain(losses).chain(counted).chain(sinks).flatten().collect()
 }
 
 /// A configuration that the daemon refused, with its first errors.
@@ -117,17 +113,70 @@ fn drops(place: &PlaceStatus, started: Timestamp, now: Timestamp) -> Option<Stri
     let is_news = at >= started || since(at, now) < NEWS;
     is_news.then(|| {
         format!(
-            "{} dropped {}, the last found {}: {} had room for them in neither ring nor spool; keep a \
-             daemon running, or raise bus.spool_bytes",
-            match place.dropped_events {
-                1 => "1 event was".to_owned(),
-                events => format!("{events} events were"),
-            },
+            "{} dropped {}, the last found {}: {}",
+            were(place.dropped_events, "event", "events"),
             dropped_since(place),
             ago(at, now),
-            place.path,
+            why_dropped(place),
         )
     })
+}
+
+/// What had no room, and the way out of that.
+fn why_dropped(place: &PlaceStatus) -> String {
+    let PlaceStatus { path, dropped_events, unstored_events, .. } = place;
+    let full = format!(
+        "{path} had room for them in neither ring nor spool; keep a daemon running, or raise \
+         bus.spool_bytes"
+    );
+    let unwritten = match &place.spool_error {
+        Some(error) => format!(
+            "its spool cannot be used: {error}; see that {path}/spool is a directory of this user with \
+             mode 0700, on a disk with room"
+        ),
+        None => format!(
+            "no spool could be written; see that there is room on its disk, and whether the daemon's \
+             log says that {path} had no spool"
+        ),
+    };
+    match *unstored_events {
+        0 => full,
+        some if some < *dropped_events => format!("{full}. For {some} of them {unwritten}"),
+        _ => format!("the ring in {path} did not take them, and {unwritten}"),
+    }
+}
+
+/// What was lost and is counted for all places together.
+fn counted_losses(status: &Status, now: Timestamp) -> [Option<String>; 3] {
+    let news = |loss: &Loss| {
+        let (count, at) = loss.news(status.started, now)?;
+        Some((count, format!("the last found {}", ago(at, now))))
+    };
+    let losses = &status.losses;
+    let damaged = news(&losses.damaged_bytes).map(|(count, last)| {
+        format!(
+            "{} found damaged in the ring without a whole event, {last}: what was published there is \
+             lost; see what else writes to the ring's file or cuts it off",
+            were(count, "byte", "bytes")
+        )
+    });
+    let set_aside = news(&losses.bad_spool_entries).map(|(count, last)| {
+        format!(
+            "{} damaged and set aside for good, {last}, with what was published there; the newest are \
+             kept as .bad-… in the spool: see what else writes there, or whether its disk fails",
+            were(count, "spool entry", "spool entries"),
+        )
+    });
+    let removed = news(&losses.removed_events).map(|(count, last)| {
+        format!(
+            "{} in journal files that somebody removed or cut off, {last}: sinks that had not got them \
+             may never do; keep others (logrotate, say) away from {}, and limit it with \
+             journal.retention_bytes or journal.retention_age",
+            were(count, "event", "events"),
+            status.journal.path
+        )
+    });
+    [damaged, set_aside, removed]
 }
 
 /// Since when what a place dropped is counted.
@@ -135,6 +184,14 @@ pub(super) fn dropped_since(place: &PlaceStatus) -> String {
     match place.dropped_since {
         Some(since) => format!("since {since:.0}"),
         None => "since the ring was made".to_owned(),
+    }
+}
+
+/// As the beginning of "3 events were dropped".
+fn were(count: u64, one: &str, many: &str) -> String {
+    match count {
+        1 => format!("1 {one} was"),
+        count => format!("{count} {many} were"),
     }
 }
 
@@ -148,10 +205,6 @@ fn count(events: u64) -> String {
 
 fn ago(at: Timestamp, now: Timestamp) -> String {
     format!("{} ago", human_duration(since(at, now)))
-}
-
-fn since(at: Timestamp, now: Timestamp) -> Duration {
-    Duration::try_from(now.duration_since(at)).unwrap_or_default()
 }
 
 #[cfg(test)]

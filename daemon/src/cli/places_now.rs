@@ -25,6 +25,7 @@ pub fn look(paths: &Paths, said: &[PlaceStatus]) -> Vec<PlaceStatus> {
         let now = PlaceStatus {
             stuck_spool_entries: said.stuck_spool_entries,
             dropped_events: now.dropped_events.max(said.dropped_events),
+            unstored_events: now.unstored_events.max(said.unstored_events),
             ..now
         };
         now.after(std::slice::from_ref(said), Timestamp::now())

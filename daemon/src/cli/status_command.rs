@@ -309,8 +309,8 @@ fn show_counts(status: &Status, out: &mut dyn Write) -> io::Result<()> {
         (status.journal.sacrificed_segments, "journal segments deleted early: the disk was full"),
         (status.journal.sacrificed_bytes, "bytes in them"),
         (status.journal.sacrificed_events, "events in them, which every sink had"),
-        (status.journal.removed_segments, "journal segments that somebody removed"),
-        (status.journal.removed_events, "events that went with them"),
+        (status.journal.removed_segments, "journal segments that somebody removed or cut off"),
+        (status.journal.removed_events, "events that were in them"),
     ];
     let mut table = Table::new([Align::Right, Align::Left]);
     for (count, what) in figures.into_iter().filter(|(count, _)| *count > 0) {

@@ -327,10 +327,11 @@ fn first_status(paths: &Paths, config: &Config) -> Status {
         ..Status::default()
     };
     status.journal.path = paths.journal.display().to_string();
-    // Of what was dropped or damaged before, only the last daemon knows when. One that cannot be read says
-    // nothing, and is replaced.
+    // Of what was dropped, damaged or lost before, only the last daemon knows when. One that cannot be read
+    // says nothing, and is replaced.
     if let Ok(Some(last)) = Status::read(&paths.status_file) {
         status.places = last.places;
+        status.losses = last.losses.left_at(status.started);
     }
     status
 }

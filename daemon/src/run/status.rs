@@ -2,6 +2,8 @@
 //!
 //! `hookring status` reads it; it holds no payload and nothing from one.
 
+mod losses;
+
 use std::fs::{self, OpenOptions};
 use std::io::{self, Write as _};
 use std::os::unix::fs::OpenOptionsExt;
@@ -15,6 +17,8 @@ use hookring_sinks::{SinkState, SinkStats};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
+pub use self::losses::LossesStatus;
+pub(crate) use self::losses::{Loss, NEWS, since};
 use crate::config::ConfigReport;
 
 /// Figures of the collector's thread, before they are written.
@@ -60,6 +64,8 @@ pub struct Status {
     pub waited: Waited,
     /// What had to be counted.
     pub counts: CountsStatus,
+    /// What of it is lost, and when that was found, also by a daemon before.
+    pub losses: LossesStatus,
     /// Each place in which hooks and daemon meet.
     pub places: Vec<PlaceStatus>,
     /// The journal.
@@ -173,6 +179,8 @@ pub struct PlaceStatus {
     /// Events that hooks dropped because neither ring nor spool took them, since the ring that the
     /// daemon found was made.
     pub dropped_events: u64,
+    /// Those of them for which no spool could be written: it was refused, or its disk was full.
+    pub unstored_events: u64,
     /// Since when they are counted, as far as it is known.
     pub dropped_since: Option<Timestamp>,
     /// When a daemon last found that there were more of them.
@@ -213,9 +221,9 @@ pub struct JournalStatus {
     pub sacrificed_bytes: u64,
     /// Their events.
     pub sacrificed_events: u64,
-    /// Segments that somebody removed while the daemon ran.
+    /// Segments that somebody removed or cut off while the daemon ran.
     pub removed_segments: u64,
-    /// Events that went with them.
+    /// Events that were in them then.
     pub removed_events: u64,
 }
 
@@ -304,6 +312,7 @@ impl From<&PlaceReport> for PlaceStatus {
             used_bytes: report.used_bytes,
             spool_bytes: report.spool_bytes,
             dropped_events: report.dropped_events.saturating_add(report.spool_dropped_events),
+            unstored_events: report.dropped_events,
             dropped_since: None,
             dropped_at: None,
             spool_entries: report.spool_entries,
@@ -347,6 +356,7 @@ impl PlaceStatus {
 impl Status {
     /// Puts the collector's figures in.
     pub(super) fn set_bus(&mut self, bus: &BusStatus) {
+        let losses_before = self.counted_losses();
         let counts = &bus.counts;
         self.events = bus.events;
         self.publish_to_journal = bus.publish_to_journal;
@@ -387,6 +397,7 @@ impl Status {
             removed_segments: bus.journal.removed_segments,
             removed_events: bus.journal.removed_events,
         };
+        self.losses.note(losses_before, self.counted_losses(), now);
     }
 
     /// Puts the sinks' figures in, which were taken before those of the journal.

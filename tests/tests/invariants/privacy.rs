@@ -154,6 +154,8 @@ fn a_spool_behind_a_link_is_not_used_and_reported() {
     assert_eq!(bed.lines().len(), 1);
     let place = &bed.status()["places"][0];
     assert_eq!(place["dropped_events"], 1, "{place}");
+    let told = bed.status()["needs_attention"].to_string();
+    assert!(told.contains("did not take them, and its spool cannot be used: "), "{told}");
     assert!(
         place["spool_error"].as_str().is_some_and(|error| error.contains("symbolic link")),
         "{place}"

@@ -306,4 +306,14 @@ fn damaged_spool_entries_are_kept_and_counted() {
     assert_eq!(bed.status()["counts"]["bad_spool_entries"], 1);
     let name = entries[1].file_name().expect("a name").to_str().expect("text");
     assert!(bed.path().join("spool").join(format!(".bad-{name}")).exists());
+    // Whoever asks once a day is told, also if the daemon was started anew meanwhile.
+    let mut command = bed.command("hookring");
+    command.arg("run").stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+    let daemon = bed.adopt(command.spawn().expect("the daemon starts"));
+    let later = wait_for("its status", || Some(bed.status()).filter(|it| it["pid"] == daemon.id()));
+    assert_eq!(later["counts"]["bad_spool_entries"], 0, "{later}");
+    let told = later["needs_attention"].to_string();
+    assert!(told.starts_with("[\"1 spool entry was damaged and set aside for good, "), "{told}");
+    assert_eq!(bed.hookring(&["status", "--check"]).status.code(), Some(1));
+    assert_eq!(daemon.stop(), 0);
 }

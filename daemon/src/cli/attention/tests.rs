@@ -1,7 +1,7 @@
 //! What is told, for how long, and in which words.
 
 use super::*;
-use crate::run::status::JournalStatus;
+use crate::run::status::{JournalStatus, LossesStatus};
 
 fn at(hours: i64) -> Timestamp {
     Timestamp::from_second(1_800_000_000 + hours * 3600).expect("a time")
@@ -34,6 +34,60 @@ fn what_was_dropped_is_news_for_a_day_and_while_the_daemon_that_saw_it_runs() {
     assert_eq!(told(1, 23).len(), 1);
     assert_eq!(told(1, 25), Vec::<String>::new());
     assert_eq!(told(-1, 250).len(), 1);
+}
+
+#[test]
+fn what_was_dropped_for_want_of_a_spool_says_what_is_wrong_with_that() {
+    let told = |unstored_events, spool_error: Option<&str>| {
+        let spool_error = spool_error.map(str::to_owned);
+        let place = PlaceStatus { unstored_events, spool_error, ..place(3, 0) };
+        told(0, 0, vec![place], vec![]).pop().expect("the drops")
+    };
+    let (full, link) = ("raise bus.spool_bytes", "the spool is a link");
+    assert!(told(0, Some(link)).ends_with(full));
+    let refused = told(3, Some(link));
+    assert!(!refused.contains(full), "{refused}");
+    assert!(
+        refused.ends_with(
+            ": the ring in /p did not take them, and its spool cannot be used: the spool is a link; see \
+             that /p/spool is a directory of this user with mode 0700, on a disk with room"
+        ),
+        "{refused}"
+    );
+    let unwritten = told(3, None);
+    assert!(unwritten.contains("room on its disk") && !unwritten.contains(full), "{unwritten}");
+    let both = told(1, None);
+    assert!(both.contains(&format!("{full}. For 1 of them no spool could be written; ")), "{both}");
+}
+
+#[test]
+fn what_is_only_counted_is_news_for_a_day_and_while_the_daemon_that_saw_it_runs() {
+    let loss = |count| Loss { count, at: Some(at(0)) };
+    let losses = LossesStatus {
+        damaged_bytes: loss(64),
+        bad_spool_entries: loss(1),
+        removed_events: loss(2),
+    };
+    let journal = JournalStatus { path: "/j".to_owned(), ..JournalStatus::default() };
+    let told = |started, now| {
+        let (losses, journal) = (losses.clone(), journal.clone());
+        let status = Status { started: at(started), losses, journal, ..Status::default() };
+        needs_attention(&status, at(now))
+    };
+    assert_eq!(
+        told(1, 2),
+        [
+            "64 bytes were found damaged in the ring without a whole event, the last found 2h 0m ago: \
+             what was published there is lost; see what else writes to the ring's file or cuts it off",
+            "1 spool entry was damaged and set aside for good, the last found 2h 0m ago, with what was \
+             published there; the newest are kept as .bad-… in the spool: see what else writes there, or \
+             whether its disk fails",
+            "2 events were in journal files that somebody removed or cut off, the last found 2h 0m ago: \
+             sinks that had not got them may never do; keep others (logrotate, say) away from /j, and \
+             limit it with journal.retention_bytes or journal.retention_age",
+        ]
+    );
+    assert_eq!((told(1, 23).len(), told(1, 25).len(), told(-1, 250).len()), (3, 0, 3));
 }
 
 #[test]
