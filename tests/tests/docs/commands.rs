@@ -101,8 +101,10 @@ impl Home {
     fn follow(&self, line: &str) {
         let mut shell = self.shell(".", &format!("exec {line}"));
         let mut follower = self.bed.adopt(shell.stdout(Stdio::piped()).spawn().expect("sh runs"));
+        // Kept until the end: a follower that nobody reads ends.
+        let mut shown = BufReader::new(follower.take_stdout());
         let mut first = String::new();
-        BufReader::new(follower.take_stdout()).read_line(&mut first).expect("a line");
+        shown.read_line(&mut first).expect("a line");
         assert!(first.len() > 20, "`{line}` shows {first:?}");
         assert!(follower.is_alive(), "`{line}` ended");
     }
