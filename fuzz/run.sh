@@ -15,10 +15,18 @@ cd "$(dirname "$0")/.."
 readonly SLICE_S=60
 
 main() {
+    if [ "${1:-}" = --help ]; then
+        sed -n '2,/^set/{/^#/s/^# \{0,1\}//p}' fuzz/run.sh
+        exit 0
+    fi
     local run=run_for amount=${1:-60}
     if [ "$amount" = --cpu-minutes ]; then
         run=run_cpu_seconds amount=$((${2:?MINUTES are missing} * 60))
         shift
+    fi
+    if ! [[ $amount =~ ^[0-9]+$ ]]; then
+        echo "run.sh: \`$amount\` is no number of seconds; see fuzz/run.sh --help" >&2
+        exit 2
     fi
     [ $# -eq 0 ] || shift
     if [ $# -eq 0 ]; then

@@ -5,6 +5,10 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
+if [ "${1:-}" = --help ]; then
+    sed -n '2,/^set/{/^#/s/^# \{0,1\}//p}' tests/loom.sh
+    exit 0
+fi
 export RUSTFLAGS="--cfg loom ${RUSTFLAGS:-}"
 # In a folder of its own, since the flag reaches every crate.
 export CARGO_TARGET_DIR="${CARGO_TARGET_DIR:-$PWD/target}/loom"

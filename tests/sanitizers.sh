@@ -27,6 +27,10 @@ main() {
     for step in "${steps[@]}"; do
         case "$step" in
             address | thread | miri) ;;
+            --help)
+                sed -n '2,/^set/{/^#/s/^# \{0,1\}//p}' tests/sanitizers.sh
+                exit 0
+                ;;
             *)
                 echo "tests/sanitizers.sh: there is no \`$step\`: address, thread, miri or all" >&2
                 exit 2

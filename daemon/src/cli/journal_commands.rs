@@ -45,6 +45,16 @@ pub fn verify(
     show_segments(&report, out)?;
     if exit == Exit::Fine {
         writeln!(out, "{GOOD}whole{GOOD:#}")?;
+    } else if report
+        .segments
+        .iter()
+        .filter(damaged)
+        .all(|s| s.bad_lines == 0 && is_last(&report, s))
+    {
+        writeln!(
+            out,
+            "{WARNING}unfinished{WARNING:#}: the last line is not whole; the next `hookring run` cuts it off"
+        )?;
     } else {
         writeln!(
             out,

@@ -43,7 +43,9 @@ fn rule(line: &str) -> Option<Rule> {
         ["systemctl" | "loginctl", ..] => Rule::Unit,
         ["hookring", "run", ..] => Rule::Daemon,
         ["hookring", "tail", "-f", ..] => Rule::Follow,
-        [".ci/run" | "tests/real.sh" | "benches/peers/run.sh", ..] => Rule::Script,
+        [".ci/run" | "tests/real.sh" | "tests/loom.sh" | "benches/peers/run.sh", ..] => {
+            Rule::Script
+        }
         [
             "hookring" | "hookring-emit" | "exec" | "echo" | "printf" | "cat" | "cd" | "mkdir"
             | "rm",

@@ -104,6 +104,10 @@ fn a_torn_last_line_is_cut_off_and_counted() {
     let torn = br#"{"crc":"00000000","seq":                  31,"from":"ring/"#;
     let mut file = OpenOptions::new().append(true).open(segment(&bed)).expect("the segment");
     file.write_all(torn).expect("the damage");
+    let said = bed.hookring(&["journal", "verify"]);
+    assert_eq!(said.status.code(), Some(1));
+    let said = String::from_utf8(said.stdout).expect("text");
+    assert!(said.contains("the next `hookring run` cuts it off"), "{said}");
     assert_eq!(verify(&bed).0, Some(1));
     let daemon = bed.start();
     assert_eq!(bed.status()["journal"]["cut_bytes"], torn.len());
