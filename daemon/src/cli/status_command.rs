@@ -1,7 +1,7 @@
 //! `hookring status`: what the daemon, the bus, the journal and each sink are doing.
 
 use std::io::{self, Write};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result};
 
@@ -13,7 +13,7 @@ use super::style::{ERROR, FAINT, GOOD, HEADING, WARNING, printable};
 use super::table::{Align, Cell, Table, human_bytes, human_duration};
 use crate::paths::Paths;
 use crate::run::place_log::no_ring;
-use crate::run::status::{Latency, Status, Waited};
+use crate::run::status::{Latency, PlaceStatus, Status, Waited};
 use hookring_journal as journal;
 use jiff::Timestamp;
 
@@ -47,6 +47,48 @@ struct Look {
     problems: Vec<String>,
 }
 
+/// A daemon takes what waits within a fifth of a second, and says each second what it took. One that
+/// does neither for this long is stopped, or hangs.
+const STUCK: Duration = Duration::from_secs(3);
+const LOOK_AGAIN: Duration = Duration::from_millis(100);
+
+/// Looks at ring and spool, and again for as long as something waits there and nothing is taken.
+fn takes_nothing(paths: &Paths, status: &Status) -> Option<String> {
+    let begin = Instant::now();
+    while waits(paths, status) {
+        let now = Status::read(&paths.status_file).ok().flatten();
+        if now.is_none_or(|now| now.events != status.events || now.pid != status.pid) {
+            return None;
+        }
+        if begin.elapsed() > STUCK {
+            let (seconds, pid) = (STUCK.as_secs(), status.pid);
+            return Some(format!(
+                "the daemon (pid {pid}) takes nothing: events wait in ring or spool, and for {seconds} s it took \
+                 none. Nothing is lost while there is room; if its log does not say why, end it (`kill -9 {pid}`) and \
+                 start it again"
+            ));
+        }
+        std::thread::sleep(LOOK_AGAIN);
+    }
+    None
+}
+
+/// Whether something is in ring or spool that the daemon has not said it cannot take.
+fn waits(paths: &Paths, status: &Status) -> bool {
+    let cannot = |place: &PlaceStatus| {
+        place.stuck_spool_entries > 0
+            || place.unreadable_spool_entries > 0
+            || place.spool_held_up.is_some()
+            || place.spool_error.is_some()
+            || place.ring_damage.is_some()
+            || place.refused.is_some()
+    };
+    let is_taken =
+        |path: &str| !status.places.iter().any(|place| place.path == path && cannot(place));
+    let places = places_now::look(paths, &status.places);
+    places.iter().any(|place| is_taken(&place.path) && place.used_bytes + place.spool_bytes > 0)
+}
+
 impl Look {
     fn take(paths: &Paths, now: Timestamp) -> Result<Look> {
         let journal = &paths.journal;
@@ -74,6 +116,11 @@ impl Look {
                  full disk, say",
                 file.display()
             ));
+        }
+        // What is in a damaged lane waits for its producer.
+        let is_sound = status.journal.paused.is_none() && status.counts.condemned_lanes == 0;
+        if running && is_said && is_sound {
+            problems.extend(takes_nothing(paths, &status));
         }
         problems.extend(needs_attention(&status, now));
         Ok(Look { running, status, is_said, unreadable, problems })

@@ -171,3 +171,22 @@ fn a_new_sink_is_behind_by_what_the_journal_has() {
     assert_eq!(new["lost_events"], 0, "{new}");
     assert_eq!(daemon.stop(), 0);
 }
+
+#[test]
+fn a_daemon_that_takes_nothing_is_told() {
+    let bed = Bed::new();
+    let daemon = bed.start();
+    bed.emit_numbers(1..3);
+    bed.wait_for_events(2);
+    wait_for("the daemon to say so", || (number(&bed.status()["events"]) == 2).then_some(()));
+    daemon.signal("STOP");
+    assert_eq!(exit(&bed, &["status", "--check"]), Some(0), "nothing waits for it");
+    bed.emit_numbers(3..4);
+    assert_eq!(exit(&bed, &["status", "--check"]), Some(1));
+    let text = shown(&bed);
+    assert!(text.contains(&format!("the daemon (pid {}) takes nothing", daemon.id())), "{text}");
+    daemon.signal("CONT");
+    bed.wait_for_events(3);
+    assert_eq!(exit(&bed, &["status", "--check"]), Some(0));
+    assert_eq!(daemon.stop(), 0);
+}
