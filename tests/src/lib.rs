@@ -68,6 +68,13 @@ pub fn wait_for<T>(what: &str, mut check: impl FnMut() -> Option<T>) -> T {
     panic!("gave up waiting for {what}");
 }
 
+/// Copies one of the programs into a folder, to be run there. By a process of its own: a child that another
+/// test forks meanwhile would have the file open for writing, and nobody can run a program that is.
+pub fn copy_program(name: &str, folder: &Path) {
+    let copied = Command::new("cp").arg(programs().join(name)).arg(folder).status();
+    assert!(copied.expect("cp runs").success(), "{name} cannot be copied");
+}
+
 /// Has a command begin with SIGBUS blocked, as it may inherit it.
 pub fn block_sigbus(command: &mut Command) -> &mut Command {
     let block = || {

@@ -7,7 +7,7 @@ use std::os::unix::process::CommandExt as _;
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
 
-use hookring_tests::{Bed, Daemon, left_out, make_private_dir, programs, wait_for};
+use hookring_tests::{Bed, Daemon, copy_program, left_out, make_private_dir, wait_for};
 use serde_json::Value;
 
 /// A user that nobody is, with a home directory and the programs in it.
@@ -34,7 +34,7 @@ impl Nobody {
         // The bed is root's; another user must be able to walk through it.
         fs::set_permissions(bed.path(), fs::Permissions::from_mode(0o755)).expect("its mode");
         for program in ["hookring", "hookring-emit"] {
-            fs::copy(programs().join(program), bed.path().join(program)).expect("a program");
+            copy_program(program, bed.path());
         }
         Some(Nobody { uid, bed, home })
     }

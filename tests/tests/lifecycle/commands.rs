@@ -338,7 +338,7 @@ fn the_demo_runs_where_it_is_installed() {
     let programs = bed.path().join("bin");
     fs::create_dir(&programs).expect("a directory");
     for name in ["hookring", "hookring-emit"] {
-        fs::copy(hookring_tests::programs().join(name), programs.join(name)).expect("a copy");
+        hookring_tests::copy_program(name, &programs);
     }
     let program = programs.join("hookring");
     let output = Command::new(&program).arg("demo").output().expect("the demo runs");
