@@ -53,7 +53,8 @@ impl WrittenLines {
                 .and_then(|reader| lines.collect(&mut BufReader::new(reader), from))
                 .map_err(io_error("read", &file.path))?;
             budget = budget.saturating_sub(read);
-            reached = Some(file.first_seq);
+            // One whose first line was not readable is called 0, which says nothing of what it holds.
+            reached = Some(file.first_seq).filter(|first| *first > 0).or(reached);
         }
         Ok(lines)
     }

@@ -219,6 +219,22 @@ fn rotated_files_count_as_well_in_any_form() {
 }
 
 #[test]
+fn a_rotated_file_without_a_number_hides_none_before_it() {
+    let (journal, path) = journal(3);
+    accept(&mut JsonlSink::new(JsonlConfig::new(&path)), &journal.batch(1, 1));
+    let rotated = "events-20260102T030405Z-00000000000000000001.jsonl";
+    fs::rename(&path, path.with_file_name(rotated)).expect("its new name");
+    fs::write(&path, "somebody else's\n").expect("a file");
+    let deliver = || {
+        accept(&mut JsonlSink::new(rotating(&path, Compression::None)), &journal.batch(1, 3));
+        names(path.parent().expect("a folder"))
+    };
+    let after = deliver();
+    assert_eq!(after.len(), 4, "event 1, somebody else's, events 2 and 3: {after:?}");
+    assert_eq!(deliver(), after);
+}
+
+#[test]
 fn an_older_event_of_the_same_number_hides_none_that_the_files_hold() {
     let (old, path) = journal(4);
     accept(&mut JsonlSink::new(rotating(&path, Compression::None)), &old.batch(1, 4));
