@@ -40,10 +40,10 @@ fuzz_target!(|input: &[u8]| {
     let before = files(folder.path());
     let config =
         JsonlConfig { rotate_bytes: (mode & 1 != 0).then_some(1), ..JsonlConfig::new(&path) };
+    // What cannot be unpacked may hold any of the events.
+    let is_about_packed = |error: &str| is_packed && error.contains(ROTATED);
     if let Err(error) = run(&config, &journal.batches) {
-        // What cannot be unpacked may hold any of the events.
-        assert!(is_packed && error.contains(ROTATED), "{error}");
-        return;
+        return assert!(is_about_packed(&error), "{error}");
     }
     let after = files(folder.path());
     for line in &journal.lines {
@@ -58,7 +58,10 @@ fuzz_target!(|input: &[u8]| {
     let kept = mended(active);
     assert!(after.values().any(|content| content.starts_with(&kept)), "lost what was there");
     if journal.lines.iter().all(|line| count(&before, line) == 0) {
-        run(&config, &journal.batches).expect("as before");
+        // It looks further back than before if the file that is written has a later number than it had.
+        if let Err(error) = run(&config, &journal.batches) {
+            return assert!(is_about_packed(&error), "{error}");
+        }
         assert_eq!(files(folder.path()), after, "written again");
     }
 });
