@@ -35,7 +35,14 @@ fn commands_with_all_their_options() {
         parse("hookring run --config a.toml").unwrap(),
         Command::Run(RunArgs { config: Some("a.toml".into()) })
     );
-    let tail = TailArgs { follow: false, lines: 10, session: None, utc: false, json: false };
+    let tail = TailArgs {
+        follow: false,
+        lines: 10,
+        session: None,
+        utc: false,
+        json: false,
+        filter: FilterArgs::default(),
+    };
     assert_eq!(parse("hookring tail").unwrap(), Command::Tail(tail));
     assert_eq!(
         parse("hookring tail -f --json -n 3 --utc --session s").unwrap(),
@@ -44,7 +51,8 @@ fn commands_with_all_their_options() {
             lines: 3,
             session: Some("s".into()),
             utc: true,
-            json: true
+            json: true,
+            filter: FilterArgs::default(),
         })
     );
     assert_eq!(parse("hookring reload").unwrap(), Command::Reload);
