@@ -14,6 +14,14 @@ pub(super) struct Journal {
     ids: HashSet<[u8; 16]>,
 }
 
+impl Journal {
+    /// What a salvage finds does not stand in the order of the lane: the last end is the greatest.
+    fn note(&mut self, end: &LaneEnd) {
+        let known = self.ends.entry((end.bus, end.lane)).or_insert(*end);
+        known.end = known.end.max(end.end);
+    }
+}
+
 impl Run {
     /// Takes a batch. It has all that there is: what was published before it is stamped before it.
     /// So many of its records are safe then.
@@ -24,7 +32,7 @@ impl Run {
         let taken = self.queue.check(batch);
         for record in batch.records().take(safe) {
             match record.origin {
-                Origin::Lane(end) => drop(self.journal.ends.insert((end.bus, end.lane), *end)),
+                Origin::Lane(end) => self.journal.note(end),
                 Origin::Spool(_) => {}
             }
             self.journal.ids.insert(record.header.id);
