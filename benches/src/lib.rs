@@ -4,3 +4,4 @@ pub mod args;
 #[cfg(feature = "figures")]
 pub mod figures;
 pub mod machine;
+pub mod payloads;

@@ -40,6 +40,8 @@ pub struct Paths {
     pub sinks: PathBuf,
     /// What the running daemon says about itself.
     pub status_file: PathBuf,
+    /// The key of the hashes that stand for secrets.
+    pub redaction_key: PathBuf,
     /// The configuration that is read when none is named.
     pub config_file: PathBuf,
 }
@@ -124,6 +126,7 @@ impl Paths {
             cursors: state.join("cursors"),
             sinks: state.join("sinks"),
             status_file: state.join("status.json"),
+            redaction_key: state.join("redaction.key"),
             override_dir,
             home,
             state,

@@ -1,19 +1,146 @@
 //! From a record of the bus to an event of the journal.
-//!
-//! This is where events are normalised, enriched and redacted: between the drain and the first byte
-//! that is journaled.
 
 use std::borrow::Cow;
+use std::collections::BTreeMap;
 
 use hookring_bus::drain::{Batch, Origin, Record};
 use hookring_bus::names::{self, AGENTS, EVENTS};
 use hookring_bus::record::{flag, meta_entries, tag};
 use hookring_journal as journal;
-use hookring_journal::{Event, Payload};
+use hookring_journal::model::Level;
+use hookring_journal::{Event, Journal, Seq};
+use hookring_pipeline::redact::Redactor;
+use hookring_pipeline::risk::Rules;
+use hookring_pipeline::{Options, Pipeline, Received, Written};
 
+use crate::config::Config;
+use crate::paths::Paths;
 use times::Times;
 
+pub mod key;
 mod times;
+
+/// A buffer for members of up to this many bytes is kept for the next event.
+const KEPT_BYTES: usize = 1 << 20;
+
+/// Makes events of records and hands them to the journal.
+pub struct Intake {
+    pipeline: Pipeline,
+    members: Vec<u8>,
+}
+
+/// What was noticed in records while their events were made.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct Noticed {
+    /// Events of which something is not there: cut by the hook, or at a limit here.
+    pub truncated: u64,
+    /// Those among them that were cut here.
+    pub cut_events: u64,
+    /// How many bytes that took away.
+    pub cut_bytes: u64,
+    /// Events whose payload is not JSON; it stands there as text or base64.
+    pub not_json: u64,
+    /// Events whose payload was not as its agent's should be; they say why.
+    pub warned: u64,
+    /// Events that tell again what another told.
+    pub duplicates: u64,
+    /// Secrets that were taken out, by rule.
+    pub redactions: BTreeMap<String, u64>,
+    /// How many bytes of long texts were cut.
+    pub cut_text_bytes: u64,
+    /// Events of each level of risk, the lowest first.
+    pub risks: [u64; Level::ALL.len()],
+}
+
+impl Intake {
+    /// Events are made as `options` say.
+    pub fn new(options: Options) -> Intake {
+        Intake { pipeline: Pipeline::new(options), members: Vec::new() }
+    }
+
+    /// From here on, events are made as these options say.
+    pub fn set_options(&mut self, options: Options) {
+        self.pipeline.set_options(options);
+    }
+
+    /// Stages a record's event, counts what was noticed, and returns the event's number.
+    pub fn stage(
+        &mut self,
+        (batch, record): (&Batch, &Record<'_>),
+        journal: &mut Journal,
+        noticed: &mut Noticed,
+    ) -> Seq {
+        let event = self.event((batch, record), noticed);
+        let seq = journal.stage(origin(record.origin), &event);
+        self.members.shrink_to(KEPT_BYTES);
+        seq
+    }
+
+    /// Makes a record's event, and counts what was noticed.
+    pub fn event(
+        &mut self,
+        (batch, record): (&Batch, &Record<'_>),
+        noticed: &mut Noticed,
+    ) -> Event<'_> {
+        let said = Said::by(record);
+        let times = Times::of(batch, record);
+        let header = record.header;
+        let received = Received {
+            id: header.id,
+            timestamp_ns: times.wall_ns,
+            monotonic_ns: times.monotonic_ns,
+            agent: said.agent.as_deref(),
+            event: said.event.as_deref(),
+            directory: said.directory,
+            pid: header.pid,
+            elapsed_us: header.elapsed_us,
+            arguments: &said.arguments,
+            truncated: header.flags & (flag::TRUNCATED | flag::META_CUT) != 0,
+            payload: record.payload,
+        };
+        self.members.clear();
+        let written = self.pipeline.write(&received, &mut self.members);
+        noticed.count(received.truncated, &written);
+        Event { id: header.id, timestamp_ns: times.wall_ns, members: &self.members }
+    }
+}
+
+impl Noticed {
+    /// `is_cut`: the hook's command had cut it already.
+    fn count(&mut self, is_cut: bool, written: &Written) {
+        self.truncated += u64::from(is_cut || written.cut_bytes > 0);
+        self.cut_events += u64::from(written.cut_bytes > 0);
+        self.cut_bytes += written.cut_bytes;
+        self.not_json += u64::from(written.not_json.is_some());
+        self.warned += u64::from(written.warnings > 0);
+        self.duplicates += u64::from(written.is_duplicate);
+        self.cut_text_bytes += written.redacted.cut_bytes();
+        for (rule, times) in written.redacted.rules() {
+            *self.redactions.entry(rule.to_owned()).or_default() += times;
+        }
+        if let Some(level) = written.risk {
+            self.risks[level as usize] += 1;
+        }
+    }
+}
+
+/// How events are made by this configuration.
+///
+/// # Errors
+///
+/// The patterns cannot be put together: with the environment's secrets they are too many.
+pub fn options(config: &Config, paths: &Paths, key: [u8; 32]) -> anyhow::Result<Options> {
+    let environment = std::env::vars_os()
+        .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)));
+    let redactor = Redactor::new(config.redact.options(key, environment.collect()))?;
+    Ok(Options {
+        host: rustix::system::uname().nodename().to_string_lossy().into_owned(),
+        home: paths.home.as_ref().map(|home| home.to_string_lossy().into_owned()),
+        redactor,
+        rules: Rules::new(&config.risk)?,
+        keep: config.capture,
+    })
+}
 
 /// What a record's header and metadata say, decoded.
 struct Said<'a> {
@@ -45,32 +172,6 @@ impl<'a> Said<'a> {
     }
 }
 
-/// Makes a record's event and hands it, with its origin, to `stage`.
-pub fn process<T>(
-    batch: &Batch,
-    record: &Record<'_>,
-    stage: impl FnOnce(journal::Origin<'_>, &Event<'_>) -> T,
-) -> T {
-    let said = Said::by(record);
-    let header = record.header;
-    let times = Times::of(batch, record);
-    let event = Event {
-        id: header.id,
-        timestamp_ns: times.wall_ns,
-        monotonic_ns: times.monotonic_ns,
-        agent: said.agent.as_deref(),
-        event: said.event.as_deref(),
-        session_id: None,
-        working_directory: said.directory,
-        pid: header.pid,
-        elapsed_us: header.elapsed_us,
-        arguments: &said.arguments,
-        truncated: header.flags & (flag::TRUNCATED | flag::META_CUT) != 0,
-        payload: Payload::Raw(record.payload),
-    };
-    stage(origin(record.origin), &event)
-}
-
 fn origin(origin: &Origin) -> journal::Origin<'_> {
     match origin {
         Origin::Lane(end) => journal::Origin::Ring(lane_end(end)),
@@ -87,3 +188,6 @@ pub fn lane_end(end: &hookring_bus::drain::LaneEnd) -> journal::LaneEnd {
 pub fn bus_end(end: &journal::LaneEnd) -> hookring_bus::drain::LaneEnd {
     hookring_bus::drain::LaneEnd { bus: end.bus, lane: end.lane, end: end.end }
 }
+
+#[cfg(test)]
+mod tests;

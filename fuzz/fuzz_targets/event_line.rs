@@ -8,6 +8,7 @@
 use hookring::cli::view::View;
 use hookring_fuzz::assert_harmless;
 use hookring_journal::{Filter, Line, Origin};
+use hookring_pipeline::document::Document;
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 use libfuzzer_sys::fuzz_target;
@@ -78,7 +79,8 @@ fn check_filter(line: Line<'_>, time_ns: i64) {
 /// The line's members, if it is JSON and names none twice, as whatever a daemon writes.
 fn object(bytes: &[u8]) -> Option<Map<String, Value>> {
     let Value::Object(object) = serde_json::from_slice(bytes).ok()? else { return None };
-    let mut members = 0;
-    hookring_journal::compact(bytes, &mut Vec::new(), |_, _| members += 1).ok()?;
+    let mut document = Document::default();
+    document.parse(bytes).ok()?;
+    let members = document.root()?.members().count();
     (members == object.len()).then_some(object)
 }

@@ -8,7 +8,7 @@
 use std::ffi::{CString, c_char};
 use std::ptr;
 
-use hookring_journal::compact;
+use hookring_pipeline::document::{Document, Value};
 use libfuzzer_sys::fuzz_target;
 
 // The command is a program without a library, so its files are taken as they are.
@@ -115,9 +115,8 @@ fn check_skip(list: &[u8], payload: &[u8]) {
         assert_eq!(event_name::is_skipped(list, name, payload), is_listed(name));
     }
     let is_skipped = event_name::is_skipped(list, b"", payload);
-    let mut out = Vec::new();
-    let mut members = Vec::new();
-    let read = compact(payload, &mut out, |key, value| members.push((key.to_vec(), value)));
+    let mut document = Document::default();
+    let read = document.parse(payload);
     if read.is_err() {
         // It may say anything, but for a name that is nowhere in the payload.
         let quoted = |entry: &[u8]| [b"\"", entry.trim_ascii(), b"\""].concat();
@@ -128,8 +127,12 @@ fn check_skip(list: &[u8], payload: &[u8]) {
         assert!(!is_skipped || list.split(|byte| *byte == b',').any(stands));
         return;
     }
-    let named = members.iter().find(|(key, _)| NAME_KEYS.contains(&&key[..]));
-    let name =
-        named.and_then(|(_, value)| out[value.clone()].strip_prefix(b"\"")?.strip_suffix(b"\""));
+    // As they stand there: the command decodes nothing.
+    let token = |value: Value<'_>| &document.original()[value.original_range()];
+    let text = |value| token(value).strip_prefix(b"\"")?.strip_suffix(b"\"");
+    let root = document.root().expect("it was parsed");
+    let is_name = |key| text(key).is_some_and(|key| NAME_KEYS.contains(&key));
+    let named = root.members().find(|(key, _)| is_name(*key));
+    let name = named.and_then(|(_, value)| text(value));
     assert_eq!(is_skipped, name.is_some_and(is_listed));
 }

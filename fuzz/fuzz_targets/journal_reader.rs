@@ -11,8 +11,8 @@ use std::path::Path;
 
 use hookring_fuzz::{event, private_dir};
 use hookring_journal::{
-    Filter, Journal, OLDEST, Options, Origin, Payload, Reader, Seq, SyncPolicy, export, last_seq,
-    line, repair, segment, verify,
+    Filter, Journal, OLDEST, Options, Origin, Reader, Seq, SyncPolicy, export, last_seq, line,
+    repair, segment, verify,
 };
 use libfuzzer_sys::fuzz_target;
 
@@ -158,7 +158,7 @@ fn append(dir: &Path) -> Seq {
     if recovery.needs_rotation {
         journal.rotate(&recovery.ends, &[]).expect("a segment");
     }
-    let event = event(Payload::Raw(b"{}"));
+    let event = event(br#","payload":{}"#);
     let seq = journal.stage(Origin::Daemon, &event);
     assert_eq!(seq, recovery.next_seq);
     journal.commit().expect("written");

@@ -11,14 +11,15 @@ use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 
 use hookring_fuzz::{event, private_dir};
-use hookring_journal::{Batch, Journal, OLDEST, Options, Origin, Payload, Reader, SyncPolicy};
+use hookring_journal::{Batch, Journal, OLDEST, Options, Origin, Reader, SyncPolicy};
 use hookring_sinks::{JsonlConfig, JsonlSink, Outcome, Sink as _};
 use libfuzzer_sys::fuzz_target;
 
 const CUT: &[u8] = b"\n--\n";
 const LINE_START: &[u8] = b"{\"seq\":";
 const ROTATED: &str = "events-20260102T030405Z-00000000000000000001.jsonl";
-const PAYLOADS: [&str; 3] = ["{}", r#"{"n":1}"#, "no JSON"];
+const MEMBERS: [&str; 3] =
+    [r#","payload":{}"#, r#","payload":{"n":1}"#, r#","payload_text":"no JSON""#];
 
 type Files = BTreeMap<PathBuf, Vec<u8>>;
 
@@ -121,8 +122,8 @@ fn journal() -> &'static Events {
             cache_bytes: 0,
         };
         let (mut journal, _) = Journal::open(dir.path(), options, 0).expect("a journal");
-        for payload in PAYLOADS {
-            journal.stage(Origin::Daemon, &event(Payload::Raw(payload.as_bytes())));
+        for members in MEMBERS {
+            journal.stage(Origin::Daemon, &event(members.as_bytes()));
         }
         journal.commit().expect("written");
         journal.close().expect("closed");

@@ -1,19 +1,20 @@
 //! The journal: hook events as durable JSON lines, in files that are named by the number of their
 //! first event, and everything that reads them.
 //!
-//! The way of an event: [`event`] writes its fields ([`mod@compact`] its payload), [`mod@line`] puts
-//! number, origin and checksum in front, [`writer`] appends it to a [`segment`], [`tail`] hands it to
+//! The way of an event: [`event`] is what is to be written, [`mod@line`] puts number, origin and
+//! checksum in front, [`writer`] appends it to a [`segment`], [`tail`] hands it to
 //! those who keep up, [`reader`] to those who do not, [`feed`] chooses between the two, and a
 //! [`cursor`] remembers how far a sink came. [`recovery`], [`mod@repair`] and [`mod@export`] work on
 //! what is there.
 
-pub mod compact;
 pub mod cursor;
 pub mod event;
 pub mod export;
 pub mod feed;
+pub mod fields;
 mod inspect;
 pub mod line;
+pub mod model;
 pub mod reader;
 pub mod recovery;
 pub mod repair;
@@ -24,14 +25,14 @@ pub mod storage;
 pub mod tail;
 #[cfg(test)]
 mod testing;
-mod text;
+pub mod text;
 pub mod writer;
 
-pub use compact::{NotJson, compact};
 pub use cursor::{Cursor, CursorError, CursorState, InFlight, Losses, Lost, highest_cursor};
-pub use event::{Event, Payload};
+pub use event::Event;
 pub use export::{ExportError, Filter, export, sessions};
 pub use feed::Feed;
+pub use fields::Fields;
 pub use inspect::{is_begun, is_in_use, last_seq};
 pub use line::{LaneEnd, Line, Origin};
 pub use reader::{Gap, ReadError, Reader, Skipped};

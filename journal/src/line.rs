@@ -121,7 +121,7 @@ pub enum BadLine {
     Checksum,
     /// The number is not above the one before it.
     Order,
-    /// Longer than [`MAX_LINE_BYTES`](crate::event::MAX_PAYLOAD_BYTES).
+    /// Longer than [`MAX_LINE_BYTES`](crate::segment::MAX_LINE_BYTES).
     Length,
 }
 

@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use serde::Deserialize;
 
 use crate::Seq;
-use crate::event::{MAX_ARGUMENTS_BYTES, MAX_FIELD_BYTES, MAX_PAYLOAD_BYTES};
+use crate::event::MAX_MEMBERS_BYTES;
 use crate::line::{self, LaneEnd};
 use crate::text::{push_decimal, push_hex, push_json_string, push_timestamp};
 
@@ -21,9 +21,8 @@ pub const FORMAT: u64 = 1;
 /// this lasts for 285 years. A file whose name is beyond is not one of ours.
 pub const MAX_SEQ: Seq = 1 << 53;
 
-/// No line is longer: an escaped character takes at most six bytes.
-pub const MAX_LINE_BYTES: usize =
-    6 * (MAX_PAYLOAD_BYTES + MAX_ARGUMENTS_BYTES + 4 * MAX_FIELD_BYTES) + (64 << 10);
+/// No line is longer: an event's members, and what stands before them.
+pub const MAX_LINE_BYTES: usize = MAX_MEMBERS_BYTES + (64 << 10);
 
 const SUFFIX: &str = ".jsonl";
 const NAME_DIGITS: usize = 20;

@@ -247,12 +247,12 @@ impl Batch {
         (batch.events > 0).then_some(batch)
     }
 
-    /// The number of the first event; 0 if the batch is empty.
+    /// The number of the first event; 0 if nothing was read. Of [`Self::only`] some of a batch, that of the batch.
     pub fn first(&self) -> Seq {
         self.first
     }
 
-    /// The number of the last event; 0 if the batch is empty.
+    /// The number of the last event, likewise.
     pub fn last(&self) -> Seq {
         self.last
     }
@@ -260,6 +260,24 @@ impl Batch {
     /// How many events it holds. Numbers may be missing, so this can be less than their distance.
     pub fn len(&self) -> usize {
         self.events
+    }
+
+    /// Those of its events that are wanted. It stands for the same numbers, so that whoever is done with it goes
+    /// on behind them all.
+    pub fn only(&self, mut is_wanted: impl FnMut(Line<'_>) -> bool) -> Batch {
+        let mut bytes = Vec::new();
+        let mut events = 0;
+        for line in self.lines().filter(|line| is_wanted(*line)) {
+            bytes.extend_from_slice(line.bytes);
+            bytes.push(b'\n');
+            events += 1;
+        }
+        if events == self.events {
+            return self.clone();
+        }
+        let (first, last, range) = (self.first, self.last, 0..bytes.len());
+        let chunk = (events > 0).then(|| Arc::new(Chunk::new(first, last, bytes)));
+        Batch { chunk, range, first, last, events }
     }
 
     /// Whether it holds no event.

@@ -10,26 +10,26 @@ use std::time::SystemTime;
 use crate::line::{LaneEnd, Origin};
 use crate::storage::{FileId, RealStorage, SegmentFile, Storage};
 use crate::writer::{Journal, Options, SyncPolicy};
-use crate::{Event, Payload, Reader, Recovery, Seq, segment};
+use crate::{Event, Reader, Recovery, Seq, segment};
 
 pub(crate) const BUS: [u8; 16] = [0xb5; 16];
 
-/// An event with everything left out that can be.
-pub(crate) fn event(payload: &[u8]) -> Event<'_> {
-    Event {
-        id: [7; 16],
-        timestamp_ns: 1_794_000_000_000_000_000,
-        monotonic_ns: Some(5),
-        agent: None,
-        event: None,
-        session_id: None,
-        working_directory: None,
-        pid: 42,
-        elapsed_us: 3,
-        arguments: &[],
-        truncated: false,
-        payload: Payload::Raw(payload),
-    }
+/// An event with everything left out that can be: a payload, and the session that it names.
+pub(crate) fn event(payload: &[u8]) -> Event<'static> {
+    let members = match serde_json::from_slice::<serde_json::Value>(payload) {
+        Ok(json) => {
+            let session = json.get("session_id").map(|id| format!(",\"session_id\":{id}"));
+            let payload = String::from_utf8_lossy(payload);
+            format!(",\"payload\":{payload}{}", session.unwrap_or_default()).into_bytes()
+        }
+        Err(_) => {
+            let mut members = b",\"payload_text\":".to_vec();
+            crate::text::push_json_string(&mut members, &String::from_utf8_lossy(payload));
+            members
+        }
+    };
+    // An event borrows; those of tests are few.
+    Event { id: [7; 16], timestamp_ns: 1_794_000_000_000_000_000, members: members.leak() }
 }
 
 pub(crate) fn lane_end(lane: u16, end: u64) -> LaneEnd {

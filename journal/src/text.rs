@@ -1,7 +1,7 @@
 //! Writes the small parts of a line: hex, decimal numbers, times, escaped strings.
 
 /// Lower-case hex, two digits per byte.
-pub(crate) fn push_hex(out: &mut Vec<u8>, bytes: &[u8]) {
+pub fn push_hex(out: &mut Vec<u8>, bytes: &[u8]) {
     const DIGITS: &[u8; 16] = b"0123456789abcdef";
     for byte in bytes {
         let pair = [DIGITS[usize::from(byte >> 4)], DIGITS[usize::from(byte & 15)]];
@@ -10,17 +10,17 @@ pub(crate) fn push_hex(out: &mut Vec<u8>, bytes: &[u8]) {
 }
 
 /// The number in decimal, without padding.
-pub(crate) fn push_decimal(out: &mut Vec<u8>, value: u64) {
+pub fn push_decimal(out: &mut Vec<u8>, value: u64) {
     let mut digits = [b'0'; DECIMAL_DIGITS];
     let first = write_decimal(&mut digits, value, b'0');
     out.extend_from_slice(&digits[first..]);
 }
 
 /// Digits of the largest `u64`.
-pub(crate) const DECIMAL_DIGITS: usize = 20;
+pub const DECIMAL_DIGITS: usize = 20;
 
 /// Right-aligns the number in `field`, fills the rest with `fill`, returns where the digits begin.
-pub(crate) fn write_decimal(field: &mut [u8; DECIMAL_DIGITS], mut value: u64, fill: u8) -> usize {
+pub fn write_decimal(field: &mut [u8; DECIMAL_DIGITS], mut value: u64, fill: u8) -> usize {
     let mut at = DECIMAL_DIGITS;
     loop {
         at -= 1;
@@ -35,7 +35,7 @@ pub(crate) fn write_decimal(field: &mut [u8; DECIMAL_DIGITS], mut value: u64, fi
 }
 
 /// RFC 3339 in UTC with nine digits of a second, always 30 bytes: `2026-11-21T05:17:00.000000001Z`.
-pub(crate) fn push_timestamp(out: &mut Vec<u8>, unix_ns: i64) {
+pub fn push_timestamp(out: &mut Vec<u8>, unix_ns: i64) {
     const NS_PER_S: i64 = 1_000_000_000;
     const S_PER_DAY: i64 = 86_400;
     let second = unix_ns.div_euclid(NS_PER_S);
@@ -74,14 +74,14 @@ fn civil(days: i64) -> (i64, i64, i64) {
 }
 
 /// The text as a JSON string with its quotes.
-pub(crate) fn push_json_string(out: &mut Vec<u8>, text: &str) {
+pub fn push_json_string(out: &mut Vec<u8>, text: &str) {
     out.push(b'"');
     push_json_characters(out, text);
     out.push(b'"');
 }
 
 /// The text as it stands between the quotes of a JSON string.
-pub(crate) fn push_json_characters(out: &mut Vec<u8>, text: &str) {
+pub fn push_json_characters(out: &mut Vec<u8>, text: &str) {
     let bytes = text.as_bytes();
     out.reserve(bytes.len());
     let mut at = 0;
@@ -114,7 +114,7 @@ const WIDE: usize = 32;
 /// The first byte at or after `from` that cannot stand as it is inside a JSON string: a quote, a
 /// backslash or a control character; the length of `bytes` if there is none.
 #[inline]
-pub(crate) fn find_special(bytes: &[u8], from: usize) -> usize {
+pub fn find_special(bytes: &[u8], from: usize) -> usize {
     let mut at = from;
     // Eight bytes in a register first: most keys and many values end there.
     while let Some(word) = bytes.get(at..at + 8) {

@@ -16,8 +16,8 @@ use std::time::{Instant, SystemTime};
 pub use error::{CommitError, OpenError, RetainError, SyncError};
 pub use options::{Options, SyncPolicy};
 pub use retention::{Deleted, Retained};
+use stats::Counters;
 pub use stats::Stats;
-use stats::{Counters, StagedCounts};
 
 use crate::Seq;
 use crate::event::Event;
@@ -56,7 +56,6 @@ pub struct Journal {
     directory_unsynced: bool,
     counters: Counters,
     /// Of what is staged: counted when it is written.
-    staged_counts: StagedCounts,
     lock: WriterLock,
 }
 
@@ -108,11 +107,8 @@ impl Journal {
         let start = self.staged.len();
         line::begin(&mut self.staged, seq, &origin);
         self.staged.push(b',');
-        let written = event.write_to(&mut self.staged);
+        event.write_to(&mut self.staged);
         line::finish(&mut self.staged, start, self.current.seed);
-        self.staged_counts.not_json += u64::from(written.not_json.is_some());
-        self.staged_counts.cut_events += u64::from(written.cut_bytes > 0);
-        self.staged_counts.cut_bytes += written.cut_bytes;
         self.next_seq += 1;
         seq
     }
@@ -159,7 +155,6 @@ impl Journal {
             return Err(CommitError::Removed { path });
         }
         self.counters.commits += 1;
-        self.counters.add_staged(std::mem::take(&mut self.staged_counts));
         self.current.bytes += self.staged.len() as u64;
         let next_staging = Vec::with_capacity(self.staged.len().min(STAGING_BYTES_MAX));
         let mut bytes = std::mem::replace(&mut self.staged, next_staging);

@@ -3,9 +3,10 @@
 //! Each sink has one worker thread ([`Pump`]) that reads the journal through a cursor of its own, so
 //! a sink that is slow, down or wrong holds up no other sink and no producer. What a place needs to
 //! know about is in its folder ([`jsonl`], [`stdout`]) behind one trait ([`Sink`]) whose answers are
-//! a type ([`Outcome`]).
+//! a type ([`Outcome`]). Which events it gets is for its [`filter`] to say.
 
 pub mod backoff;
+pub mod filter;
 pub mod jsonl;
 pub mod pump;
 pub mod sink;
@@ -17,6 +18,7 @@ mod conformance;
 #[cfg(test)]
 mod testing;
 
+pub use filter::{Filter, FilterError, FilterOptions, LeftOut, Match};
 pub use jsonl::{Compression, JsonlConfig, JsonlSink};
 pub use pump::{Pump, PumpHandle, Start, StartError, Stopped};
 pub use sink::{Outcome, Sink, SinkError};

@@ -18,6 +18,7 @@ use std::time::Instant;
 use hookring_journal::{Cursor, CursorError, CursorState, Feed, OLDEST, Seq, Tail};
 
 use crate::backoff::{Backoff, Jitter, full_jitter};
+use crate::filter::Filter;
 use crate::sink::Sink;
 use crate::stats::SinkStats;
 use shared::Shared;
@@ -51,6 +52,8 @@ pub struct Pump {
     pub batch_events: usize,
     /// Bytes in one batch at most.
     pub batch_bytes: usize,
+    /// Which events it gets; `None`: all.
+    pub filter: Option<Filter>,
     /// How the waits after failures are drawn.
     pub jitter: Jitter,
 }
@@ -91,6 +94,7 @@ impl Pump {
             start,
             batch_events: BATCH_EVENTS,
             batch_bytes: BATCH_BYTES,
+            filter: None,
             jitter: full_jitter(),
         }
     }
@@ -123,6 +127,7 @@ impl Pump {
             cursor,
             tail: Arc::clone(&tail),
             sink,
+            filter: self.filter,
             opened: false,
             batch: None,
             drained: false,

@@ -31,6 +31,8 @@ pub struct SinkStats {
     pub state: SinkState,
     /// Events accepted by the sink.
     pub delivered_events: u64,
+    /// Events that its filter left out.
+    pub filtered_events: u64,
     /// Attempts that were repeats of a failed one.
     pub retries: u64,
     /// Next sequence number to deliver.
@@ -59,6 +61,7 @@ impl SinkStats {
             name: name.to_owned(),
             state: SinkState::Opening,
             delivered_events: 0,
+            filtered_events: 0,
             retries: 0,
             next_seq: position,
             stored_seq: position,

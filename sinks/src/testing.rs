@@ -6,7 +6,7 @@ use std::sync::{Arc, Condvar, Mutex};
 use std::time::{Duration, Instant};
 
 use hookring_journal::writer::{Journal, Options, SyncPolicy};
-use hookring_journal::{Batch, Event, Origin, Payload, Reader, Seq, Tail};
+use hookring_journal::{Batch, Event, Origin, Reader, Seq, Tail};
 use tempfile::TempDir;
 
 use crate::backoff::Jitter;
@@ -89,21 +89,17 @@ pub(crate) fn payload(seq: Seq) -> String {
     format!("{{\"text\":\"event {seq}\"}}")
 }
 
-pub(crate) fn event(payload: &[u8]) -> Event<'_> {
-    Event {
-        id: rand_id(),
-        timestamp_ns: 1_700_000_000_000_000_000,
-        monotonic_ns: Some(5),
-        agent: Some("test"),
-        event: None,
-        session_id: None,
-        working_directory: None,
-        pid: 1,
-        elapsed_us: 2,
-        arguments: &[],
-        truncated: false,
-        payload: Payload::Raw(payload),
-    }
+pub(crate) fn event(payload: &[u8]) -> Event<'static> {
+    let members = match serde_json::from_slice::<&serde_json::value::RawValue>(payload) {
+        Ok(json) => format!(",\"payload\":{json}"),
+        Err(_) => {
+            let text = serde_json::Value::from(String::from_utf8_lossy(payload));
+            format!(",\"payload_text\":{text}")
+        }
+    };
+    // An event borrows; those of tests are few.
+    let members = members.into_bytes().leak();
+    Event { id: rand_id(), timestamp_ns: 1_700_000_000_000_000_000, members }
 }
 
 /// Unlike any other in this process.

@@ -55,5 +55,6 @@ fn a_session_through_the_readmes_snippet_is_journaled_whole_and_unnoticed() {
         assert_eq!(event["source"]["agent"], "claude-code");
         assert_eq!(event["event"], event["payload"]["hook_event_name"]);
         assert_eq!(event["session_id"], event["payload"]["session_id"]);
+        assert_eq!(event.get("normalise_warnings"), None, "{event}");
     }
 }

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use std::thread;
 
 use hookring_tests::{Bed, assert_holds, members};
+use serde_json::Value;
 
 /// How many agents play at the same time.
 const AGENTS: usize = 8;
@@ -94,7 +95,9 @@ fn agents_side_by_side_each_keep_their_order() {
             serde_json::from_str(members["arguments"].get()).expect("one argument");
         let turn: usize = turn[0].parse().expect("a number");
         assert_holds(line, &payloads[turn]);
-        turns.entry(members["source"].get().to_owned()).or_default().push(turn);
+        let source: Value = serde_json::from_str(members["source"].get()).expect("JSON");
+        let agent = source["agent"].as_str().expect("its name").to_owned();
+        turns.entry(agent).or_default().push(turn);
     }
     assert_eq!(turns.len(), AGENTS.min(payloads.len()));
     for (agent, turns) in turns {

@@ -43,7 +43,7 @@ fn main() -> ExitCode {
 }
 
 fn with_parse(rounds: usize) -> Row {
-    let (payloads, mean) = parsed::payloads();
+    let (payloads, mean) = hookring_benches::payloads::payloads();
     let mut bench = parsed::Bench::new();
     bench.round(&payloads);
     let mut taken = Taken::default();

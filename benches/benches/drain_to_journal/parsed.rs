@@ -3,7 +3,7 @@
 use std::os::unix::ffi::OsStrExt as _;
 use std::time::{Duration, Instant, SystemTime};
 
-use hookring::pipeline;
+use hookring::pipeline::{self, Intake, Noticed};
 use hookring_bus::drain::{Drain, Options};
 use hookring_bus::place::Places;
 use hookring_bus::sys;
@@ -13,25 +13,15 @@ use tempfile::TempDir;
 
 use crate::{disk_dir, ring_dir};
 
-const SESSION: &str = include_str!("../../../daemon/demo/session.jsonl");
 /// Fits a lane of 64 MiB with room to spare.
 const EVENTS_PER_ROUND: usize = 20_000;
-/// The payloads that are used: near 1.5 KB, as agents send them.
-const PAYLOAD_BYTES: std::ops::RangeInclusive<usize> = 1200..=1800;
-
-/// The payloads, and how long they are on average.
-pub(crate) fn payloads() -> (Vec<&'static [u8]>, usize) {
-    let lines = SESSION.lines().map(str::as_bytes);
-    let payloads: Vec<_> = lines.filter(|line| PAYLOAD_BYTES.contains(&line.len())).collect();
-    let mean = payloads.iter().map(|payload| payload.len()).sum::<usize>() / payloads.len();
-    (payloads, mean)
-}
-
 pub(crate) struct Bench {
     // Dropped before the directory goes.
     drain: Drain,
     journal: Journal,
     producer: Producer,
+    intake: Intake,
+    noticed: Noticed,
     _ring_dir: TempDir,
     _journal_dir: TempDir,
 }
@@ -54,7 +44,17 @@ impl Bench {
         let (journal, _) = Journal::open(journal_dir.path(), kept, 0).expect("the journal");
         // As the hook command does, every record carries its check sum.
         let producer = Producer::open_in(ring_dir.path()).expect("a producer").with_crc();
-        Bench { drain, journal, producer, _ring_dir: ring_dir, _journal_dir: journal_dir }
+        let intake = Intake::new(hookring_pipeline::Options::plain());
+        let noticed = Noticed::default();
+        Bench {
+            drain,
+            journal,
+            producer,
+            intake,
+            noticed,
+            _ring_dir: ring_dir,
+            _journal_dir: journal_dir,
+        }
     }
 
     /// Nanoseconds per event: from the ring into the journal, and parsing into a `Value`.
@@ -81,7 +81,7 @@ impl Bench {
     fn collect(&mut self) -> usize {
         let batch = self.drain.next_batch();
         for record in batch.records() {
-            pipeline::process(batch, &record, |origin, event| self.journal.stage(origin, event));
+            self.intake.stage((batch, &record), &mut self.journal, &mut self.noticed);
         }
         let events = batch.len();
         self.journal.commit().expect("the journal");

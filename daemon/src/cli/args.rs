@@ -7,6 +7,7 @@ use jiff::civil::Date;
 use jiff::tz::TimeZone;
 use jiff::{Span, SpanRelativeTo, Timestamp};
 
+use super::filter_args::FilterArgs;
 use super::style;
 use crate::paths::Paths;
 
@@ -50,6 +51,17 @@ pub enum Command {
     /// Show the latest events, and with -f each new one as it arrives
     #[command(after_help = "Example:\n  hookring tail -f -n 20")]
     Tail(TailArgs),
+    /// Show what becomes of a payload: its event, and which sinks would take it and why
+    ///
+    /// Nothing is journaled or delivered. The payload is what an agent hands to its hook, from a file or
+    /// standard input.
+    #[command(
+        after_help = "Example:\n  echo '{\"hook_event_name\":\"Stop\",\"session_id\":\"s\"}' | hookring test"
+    )]
+    Test(TestArgs),
+    /// Print the JSON Schema of an event
+    #[command(after_help = "Example:\n  hookring schema > event.schema.json")]
+    Schema,
     /// Check, repair or export the journal
     #[command(subcommand)]
     #[command(after_help = "Example:\n  hookring journal verify")]
@@ -138,6 +150,29 @@ pub struct TailArgs {
     #[arg(long)]
     pub utc: bool,
     /// Print each event's whole line of JSON, for programs
+    #[arg(long)]
+    pub json: bool,
+    /// Which events.
+    #[command(flatten)]
+    pub filter: FilterArgs,
+}
+
+/// `hookring test`.
+#[derive(Debug, PartialEq, Eq, Args)]
+pub struct TestArgs {
+    /// The payload; - for standard input
+    #[arg(value_name = "FILE")]
+    pub file: Option<PathBuf>,
+    /// Whose payload it is, as for hookring-emit
+    #[arg(long, value_name = "NAME")]
+    pub agent: Option<String>,
+    /// The agent's own name of the event, as for hookring-emit
+    #[arg(long, value_name = "NAME")]
+    pub event: Option<String>,
+    /// The configuration to use.
+    #[arg(long, value_name = "FILE", help = config_help("The configuration to use"))]
+    pub config: Option<PathBuf>,
+    /// Print JSON, for programs
     #[arg(long)]
     pub json: bool,
 }

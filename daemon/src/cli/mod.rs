@@ -4,6 +4,7 @@ pub mod args;
 mod attention;
 pub mod config_commands;
 pub mod export_command;
+mod filter_args;
 pub mod journal_commands;
 mod output;
 pub mod places_now;
@@ -14,6 +15,7 @@ pub mod status_command;
 pub mod style;
 pub mod table;
 pub mod tail_command;
+pub mod test_command;
 pub mod view;
 
 use std::io::{self, Write};
@@ -71,8 +73,15 @@ fn command(command: &Command) -> Result<Exit> {
         Command::Run(args) => crate::run::run(args),
         Command::Reload => reload_command::reload(&paths, out, err)?,
         Command::Status(args) => status_command::status(args, &paths, out)?,
-        Command::Tail(args) if args.json => tail_command::tail(args, &paths, raw, err)?,
-        Command::Tail(args) => tail_command::tail(args, &paths, out, err)?,
+        Command::Tail(args) if args.json => tail_command::tail(args, &paths, &env, raw, err)?,
+        Command::Tail(args) => tail_command::tail(args, &paths, &env, out, err)?,
+        Command::Test(args) => test_command::test(args, &paths, &env, out, err)?,
+        Command::Schema => {
+            let schema = hookring_journal::fields::schema();
+            writeln!(raw, "{}", serde_json::to_string_pretty(&schema)?)?;
+            raw.flush()?;
+            Exit::Fine
+        }
         Command::Journal(JournalCommand::Verify(args)) => {
             journal_commands::verify(args, &paths, out, err)?
         }

@@ -334,6 +334,13 @@ fn show_counts(status: &Status, out: &mut dyn Write) -> io::Result<()> {
             counts.truncated_events,
             "events that are cut (a writer that did not finish, or too large)",
         ),
+        (counts.redactions, "secrets taken out of payloads (redactions_by_rule in --json)"),
+        (counts.cut_text_bytes, "bytes of long texts cut (redact.max_text)"),
+        (
+            counts.warned_events,
+            "events that are not as their agent's should be (normalise_warnings)",
+        ),
+        (counts.duplicate_events, "events that were reported twice (duplicate_of)"),
         (counts.condemned_lanes, "damaged lanes"),
         (counts.damaged_bytes, "bytes of damaged lanes without an event"),
         (counts.clamped_stamps, "time stamps from the future"),

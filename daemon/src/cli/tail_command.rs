@@ -5,7 +5,7 @@ use std::io::{self, IsTerminal as _, Write};
 use std::time::Duration;
 
 use anyhow::Result;
-use hookring_journal::{self as journal, Filter, OLDEST, Reader, Seq};
+use hookring_journal::{self as journal, Filter, Line, OLDEST, Reader, Seq};
 use jiff::tz::TimeZone;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
@@ -14,6 +14,7 @@ use super::style::WARNING;
 use super::table::counted;
 use super::view::View;
 use super::{Exit, require_journal, session};
+use crate::config::Env;
 use crate::paths::Paths;
 
 /// How often the journal is looked at while it does not grow: soon enough for a person.
@@ -35,9 +36,11 @@ const GROWTH: u64 = 8;
 pub fn tail(
     args: &TailArgs,
     paths: &Paths,
+    env: Env<'_>,
     out: &mut dyn Write,
     err: &mut dyn Write,
 ) -> Result<Exit> {
+    let filters = args.filter.filters(paths, env)?;
     let mut filter = Filter { session: args.session.clone(), ..Filter::default() };
     match require_journal(paths) {
         Ok(()) => session::complete(&mut filter, paths, err)?,
@@ -49,7 +52,8 @@ pub fn tail(
     }
     let zone = if args.utc { TimeZone::UTC } else { TimeZone::system() };
     let mut view = View::new(zone, io::stdout().is_terminal());
-    let mut reader = Reader::open(&paths.journal, begin(args.lines, &filter, paths)?)?;
+    let passes = |line: Line<'_>| filter.passes(line).unwrap_or(false) && filters.take(line);
+    let mut reader = Reader::open(&paths.journal, begin(args.lines, passes, paths)?)?;
     let mut other_looks = 0;
     loop {
         let batch = reader.next_batch(BATCH_EVENTS, BATCH_BYTES)?;
@@ -61,7 +65,7 @@ pub fn tail(
             (reader, other_looks) = (Reader::open(&paths.journal, OLDEST)?, 0);
             continue;
         }
-        for line in batch.lines().filter(|line| filter.passes(*line).unwrap_or(false)) {
+        for line in batch.lines().filter(|line| passes(*line)) {
             let written = if args.json {
                 out.write_all(line.bytes).and_then(|()| out.write_all(b"\n"))
             } else {
@@ -111,7 +115,7 @@ pub(super) fn say_skipped(bad_lines: u64, err: &mut dyn Write) -> io::Result<()>
 }
 
 /// The number from which on there are so many whole events that pass; if there are not, the oldest.
-fn begin(events: usize, filter: &Filter, paths: &Paths) -> Result<Seq> {
+fn begin(events: usize, passes: impl Fn(Line<'_>) -> bool, paths: &Paths) -> Result<Seq> {
     let last = journal::last_seq(&paths.journal)?;
     if events == 0 {
         return Ok(last + 1);
@@ -127,7 +131,7 @@ fn begin(events: usize, filter: &Filter, paths: &Paths) -> Result<Seq> {
             if batch.is_empty() {
                 break;
             }
-            for line in batch.lines().filter(|line| filter.passes(*line).unwrap_or(false)) {
+            for line in batch.lines().filter(|line| passes(*line)) {
                 passed.push_back(line.seq);
                 if passed.len() > events {
                     passed.pop_front();

@@ -26,6 +26,7 @@ pub(super) const SESSION_CHARS: usize = 8;
 #[derive(Deserialize)]
 struct Line<'a> {
     timestamp: Cow<'a, str>,
+    event_type: Option<Cow<'a, str>>,
     event: Option<Cow<'a, str>>,
     session_id: Option<Cow<'a, str>>,
     #[serde(borrow)]
@@ -77,12 +78,13 @@ impl View {
             );
         };
         let (date, time) = self.date_and_time(&event.timestamp);
-        let name = event.event.as_deref().unwrap_or("-");
+        let kind = event.event_type.as_deref();
+        let name = event.event.as_deref().or(kind).unwrap_or("-");
         let session = event.session_id.as_deref().unwrap_or("-");
         let session: String = session.chars().take(SESSION_CHARS).collect();
         let agent = event.source.as_ref().and_then(|source| source.agent.as_deref());
         let about = self.about(&event);
-        let colour = colour(name);
+        let colour = colour(name, kind.unwrap_or_default());
         let [name, agent] =
             [name, agent.unwrap_or("")].map(|name| self.shortened(name, NAME_CHARS));
         let [time, session, agent, name, about] =
@@ -155,13 +157,14 @@ fn words(text: &str) -> String {
     text.split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
-fn colour(event: &str) -> Style {
-    let event = event.to_ascii_lowercase();
-    let has = |part: &str| event.contains(part);
+/// By the agent's own name of the event, and by its type.
+fn colour(name: &str, kind: &str) -> Style {
+    let name = name.to_ascii_lowercase();
+    let has = |part: &str| name.contains(part) || kind.contains(part);
     match () {
         () if has("fail") || has("error") || has("denied") => ERROR,
-        () if has("permission") || has("notification") => WARNING,
-        () if has("session") || has("stop") => HEADING,
+        () if has("permission") || has("notification") || kind == "notify" => WARNING,
+        () if has("session") || has("stop") || kind == "turn.end" => HEADING,
         () if has("prompt") || has("agent") => GOOD,
         () => Style::new(),
     }
@@ -222,6 +225,30 @@ mod tests {
             plain(line, true),
             "05:10:11.123  01234567  claude-code  PreToolUse          Bash printf '\\u{1b}[31m' ls\n"
         );
+    }
+
+    #[test]
+    fn an_event_without_a_name_of_its_own_has_its_type() {
+        let shown = |rest: &str| plain(&line("2026-11-21T05:10:11.123Z", rest), true);
+        assert!(shown(r#""event_type":"daemon.start""#).ends_with("  daemon.start\n"));
+        let named = shown(r#""event_type":"turn.end","event":"Stop""#);
+        assert!(named.ends_with("  Stop\n"), "{named}");
+    }
+
+    #[test]
+    fn the_type_has_its_colour_under_any_name() {
+        for (name, kind, expected) in [
+            ("afterAnything", "tool.fail", ERROR),
+            ("Notification", "notify", WARNING),
+            ("agentSpeaks", "permission.request", WARNING),
+            ("Stop", "turn.end", HEADING),
+            ("done", "turn.end", HEADING),
+            ("before_model", "prompt.submit", GOOD),
+            ("PostToolUseFailure", "", ERROR),
+            ("PreToolUse", "tool.pre", Style::new()),
+        ] {
+            assert_eq!(colour(name, kind), expected, "{name} {kind}");
+        }
     }
 
     #[test]

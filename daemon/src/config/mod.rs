@@ -5,14 +5,17 @@
 
 use std::path::{Path, PathBuf};
 
+use hookring_pipeline::{Keep, risk};
 use toml::de::DeTable;
 
 use crate::paths::Paths;
 
 mod changes;
+mod content;
 mod errors;
 mod expand;
 mod file;
+mod filter;
 mod names;
 mod ours;
 mod reader;
@@ -23,6 +26,7 @@ mod syntax;
 mod units;
 mod value;
 
+pub use content::RedactConfig;
 pub use errors::{ConfigErrors, MAX_PROBLEMS, Place, Problem};
 pub use file::{MAX_CONFIG_BYTES, Warning};
 pub use report::{ConfigReport, ProblemReport};
@@ -36,7 +40,7 @@ pub use units::{GIB, KIB, MIB, TIB};
 pub type Env<'a> = &'a dyn Fn(&str) -> Option<String>;
 
 /// A whole configuration, all of it within its limits.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Config {
     /// The file that it was read from; None if there is none and all values are defaults.
     pub file: Option<PathBuf>,
@@ -46,6 +50,12 @@ pub struct Config {
     pub journal: JournalConfig,
     /// The daemon's own messages.
     pub log: LogConfig,
+    /// What is taken out of payloads.
+    pub redact: RedactConfig,
+    /// Which content of payloads is kept.
+    pub capture: Keep,
+    /// How risky payloads are.
+    pub risk: risk::Options,
     /// The sinks in the order of their names, those that are switched off, too.
     pub sinks: Vec<SinkConfig>,
     shown: Vec<show::ShownSection>,
@@ -102,6 +112,9 @@ impl Config {
             bus: schema::bus(root.section("bus")),
             journal: schema::journal(root.section("journal")),
             log: schema::log(root.section("log")),
+            redact: content::redact(root.section("redact")),
+            capture: content::capture(root.section("capture")),
+            risk: content::risk(root.section("risk")),
             sinks: schema::sinks(&mut root, &paths.sinks, &ours),
             shown: Vec::new(),
         };

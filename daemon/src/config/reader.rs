@@ -17,6 +17,10 @@ use super::show::{Origin, ShownKey, ShownSection, quote_literal, quote_value};
 use super::units::{format_duration, format_size, parse_duration, parse_size};
 use super::value::{Scalar, Value, Wrong, absolute, in_range, nearest, type_of, whole_ms};
 
+mod lists;
+
+pub(super) use lists::Texts;
+
 /// What reading a document needs and what comes of it.
 pub(super) struct Reader<'d> {
     text: &'d str,

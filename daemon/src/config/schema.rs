@@ -3,8 +3,10 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use hookring_sinks::FilterOptions;
 use tracing::Level;
 
+use super::filter;
 use super::ours::Ours;
 use super::reader::Section;
 use super::units::{DAY_MS, GIB, HOUR_MS, KIB, MIB, TIB, format_size};
@@ -65,7 +67,7 @@ pub struct LogConfig {
 }
 
 /// `[sinks.NAME]`.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct SinkConfig {
     /// 1 to [`MAX_SINK_NAME_BYTES`] of `a-z`, `0-9`, `_` and `-`.
     pub name: String,
@@ -77,6 +79,8 @@ pub struct SinkConfig {
     pub batch_events: usize,
     /// The most bytes in a batch; a single larger event is a batch of its own. 1 KiB to 64 MiB.
     pub batch_bytes: usize,
+    /// Which events it takes.
+    pub filter: FilterOptions,
     /// What it is, with the settings that only this kind has.
     pub kind: SinkKind,
 }
@@ -240,11 +244,12 @@ pub(super) fn sinks(root: &mut Section<'_, '_>, dir: &Path, ours: &Ours) -> Vec<
             section.require("path", &[], is_free, "this is among hookring's own files", help);
             files.push((path.to_owned(), name.to_owned()));
         }
+        let filter = filter::filter(section.section("filter"));
         match sink.kind {
             SinkKind::Jsonl(_) => section.finish(),
             SinkKind::Stdout => section.finish_beside("`type = \"jsonl\"`", &JSONL_KEYS),
         }
-        sinks.push(sink);
+        sinks.push(SinkConfig { filter, ..sink });
     });
     sinks
 }
@@ -268,6 +273,7 @@ fn sink(name: &str, section: &mut Section<'_, '_>, dir: &Path) -> SinkConfig {
         start,
         batch_events: usize::try_from(batch_events).unwrap_or(usize::MAX),
         batch_bytes: usize::try_from(batch_bytes).unwrap_or(usize::MAX),
+        filter: FilterOptions::default(),
         kind,
     }
 }

@@ -7,6 +7,8 @@
 pub(super) struct ShownSection {
     pub(super) path: String,
     pub(super) keys: Vec<ShownKey>,
+    /// One of a list of tables.
+    is_element: bool,
 }
 
 /// A key with its value as TOML; None where it has neither a value nor a default.
@@ -28,7 +30,12 @@ pub(super) enum Origin {
 impl ShownSection {
     /// A table of which nothing was read yet.
     pub(super) fn new(path: &str) -> Self {
-        Self { path: path.to_owned(), keys: Vec::new() }
+        Self { path: path.to_owned(), keys: Vec::new(), is_element: false }
+    }
+
+    /// One of the tables of a list.
+    pub(super) fn element(path: &str) -> Self {
+        Self { is_element: true, ..Self::new(path) }
     }
 }
 
@@ -47,7 +54,13 @@ pub(super) fn json(sections: &[ShownSection]) -> serde_json::Value {
         for part in section.path.split('.') {
             at = &mut at[part];
         }
-        *at = section.keys.iter().map(|it| (it.key.to_owned(), json_value(it))).collect();
+        let keys = section.keys.iter().map(|it| (it.key.to_owned(), json_value(it)));
+        if section.is_element {
+            let list = at.as_array_mut().map(std::mem::take).unwrap_or_default();
+            *at = list.into_iter().chain([keys.collect()]).collect();
+        } else {
+            *at = keys.collect();
+        }
     }
     root
 }
@@ -67,7 +80,11 @@ fn render_section(section: &ShownSection) -> String {
     };
     let lines: Vec<String> = section.keys.iter().map(line).collect();
     let width = lines.iter().map(|line| line.chars().count()).max().unwrap_or(0);
-    let mut out = format!("[{}]\n", section.path);
+    let mut out = if section.is_element {
+        format!("[[{}]]\n", section.path)
+    } else {
+        format!("[{}]\n", section.path)
+    };
     for (line, it) in lines.iter().zip(&section.keys) {
         let origin = match it.origin {
             _ if it.value.is_none() => String::new(),

@@ -5,6 +5,8 @@ use std::time::Duration;
 use insta::assert_snapshot;
 use proptest::prelude::*;
 
+use hookring_sinks::FilterOptions;
+
 use super::*;
 
 mod errors;
@@ -101,6 +103,7 @@ fn every_key_is_read() {
     assert_eq!(config.journal, journal);
     assert_eq!(config.log.level, tracing::Level::DEBUG);
     let audit = SinkConfig {
+        filter: FilterOptions::default(),
         name: "audit".into(),
         enabled: true,
         start: SinkStart::Now,
@@ -114,6 +117,7 @@ fn every_key_is_read() {
         }),
     };
     let screen = SinkConfig {
+        filter: FilterOptions::default(),
         name: "screen".into(),
         enabled: false,
         start: SinkStart::Now,

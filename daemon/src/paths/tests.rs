@@ -25,6 +25,7 @@ fn without_variables_everything_is_below_the_home_directory() {
             cursors: "/home/ada/.local/state/hookring/cursors".into(),
             sinks: "/home/ada/.local/state/hookring/sinks".into(),
             status_file: "/home/ada/.local/state/hookring/status.json".into(),
+            redaction_key: "/home/ada/.local/state/hookring/redaction.key".into(),
             config_file: "/home/ada/.config/hookring/hookring.toml".into(),
         }
     );

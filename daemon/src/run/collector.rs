@@ -17,7 +17,7 @@ use super::memory::Memory;
 use super::place_log::PlaceLog;
 use super::shared::Shared;
 use super::status::{BusStatus, Latency, Waited};
-use crate::pipeline;
+use crate::pipeline::{self, Intake, Noticed};
 
 /// How long the reader looks for new records before it sleeps: a session's hooks come in bursts.
 const SPIN: Duration = Duration::from_micros(50);
@@ -45,13 +45,14 @@ pub(super) struct Collector {
     memory: Memory,
     place_log: PlaceLog,
     recovery: Recovery,
+    intake: Intake,
 }
 
 /// What this thread counts itself.
 #[derive(Default)]
 struct Figures {
     events: u64,
-    truncated: u64,
+    noticed: Noticed,
     /// Why the journal takes nothing now.
     paused: Option<String>,
     pauses: u64,
@@ -64,6 +65,7 @@ impl Collector {
     pub(super) fn new(
         drain: Drain,
         (journal, recovery): (Journal, Recovery),
+        intake: Intake,
         shared: Arc<Shared>,
     ) -> anyhow::Result<Self> {
         let mut latency_ns = Histogram::new(2)?;
@@ -82,6 +84,7 @@ impl Collector {
             memory: Memory::default(),
             place_log: PlaceLog::default(),
             recovery,
+            intake,
         };
         collector.report();
         Ok(collector)
@@ -157,18 +160,15 @@ impl Collector {
             return false;
         }
         let batch = self.drain.batch();
-        let mut truncated = 0;
+        let mut noticed = self.figures.noticed.clone();
         for record in batch.records() {
-            pipeline::process(batch, &record, |origin, event| {
-                truncated += u64::from(event.truncated);
-                self.journal.stage(origin, event)
-            });
+            self.intake.stage((batch, &record), &mut self.journal, &mut noticed);
         }
         if !self.write() {
             return false;
         }
         self.note_latency();
-        self.figures.truncated += truncated;
+        self.figures.noticed = noticed;
         self.figures.events += self.drain.batch().len() as u64;
         self.may_spin = true;
         self.drain.release();
@@ -305,9 +305,10 @@ impl Collector {
 
     fn take_settings(&mut self) {
         if let Some(settings) = self.shared.take_settings() {
-            tracing::debug!("new settings of bus and journal are in force");
+            tracing::debug!("new settings of bus, journal and pipeline are in force");
             self.drain.set_options(settings.bus);
             self.journal.set_options(settings.journal);
+            self.intake.set_options(settings.pipeline);
         }
     }
 
@@ -332,7 +333,7 @@ impl Collector {
         self.place_log.note(&places);
         self.shared.set_bus_status(|| BusStatus {
             events: self.figures.events,
-            truncated_events: self.figures.truncated,
+            noticed: self.figures.noticed.clone(),
             journal_paused: self.figures.paused.clone(),
             rotation_error: self.figures.rotation_error.clone(),
             journal_pauses: self.figures.pauses,

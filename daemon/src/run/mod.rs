@@ -37,7 +37,7 @@ use crate::cli::args::RunArgs;
 use crate::cli::{Exit, style};
 use crate::config::{Config, ConfigErrors, ConfigReport, SyncPolicy, Warning};
 use crate::paths::{Paths, ensure_private_dir, give_back};
-use crate::pipeline;
+use crate::pipeline::{self, Intake};
 use collector::Collector;
 use shared::{Settings, Shared};
 use status::Status;
@@ -102,6 +102,8 @@ fn start_log(level: LevelFilter) -> LevelHandle {
 struct Daemon {
     paths: Paths,
     named_config: Option<PathBuf>,
+    /// Of the hashes that stand for secrets.
+    key: [u8; 32],
     /// The one in force.
     config: Config,
     level: LevelHandle,
@@ -148,7 +150,9 @@ impl Daemon {
         supervisor.apply(&config.sinks);
         let shared = Arc::new(Shared::default());
         shared.needed_seq.store(supervisor.needed_seq(), Ordering::Relaxed);
-        let collector = Collector::new(drain, (journal, recovery), Arc::clone(&shared))?;
+        let key = pipeline::key::load_or_make(&paths.redaction_key)?;
+        let intake = Intake::new(pipeline::options(config, &paths, key)?);
+        let collector = Collector::new(drain, (journal, recovery), intake, Arc::clone(&shared))?;
         let mut status = first_status(&paths, config);
         // Before anything is collected: the sinks' figures are of the same moment.
         status.set_bus(&shared.bus_status());
@@ -164,6 +168,7 @@ impl Daemon {
         Ok(Daemon {
             paths,
             named_config: named,
+            key,
             config: config.clone(),
             level,
             shared,
@@ -238,10 +243,17 @@ impl Daemon {
             }
         };
         warnings.iter().for_each(|warning| tracing::warn!("{warning}"));
+        let pipeline = match pipeline::options(&config, &self.paths, self.key) {
+            Ok(pipeline) => pipeline,
+            Err(error) => {
+                return tracing::error!("the earlier configuration stays in force: {error:#}");
+            }
+        };
         let _ = self.level.reload(LevelFilter::from(config.log.level));
         self.shared.set_settings(Settings {
             bus: bus_options(&config),
             journal: journal_options(&config),
+            pipeline,
         });
         self.supervisor.apply(&config.sinks);
         self.status.config = config.file.as_ref().map(|file| file.display().to_string());

@@ -10,6 +10,7 @@ use super::status::BusStatus;
 pub(super) struct Settings {
     pub(super) bus: hookring_bus::drain::Options,
     pub(super) journal: hookring_journal::Options,
+    pub(super) pipeline: hookring_pipeline::Options,
 }
 
 /// Plain process-local state; nothing here is touched per event.

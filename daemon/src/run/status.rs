@@ -10,6 +10,8 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 use std::time::SystemTime;
 
+use std::collections::BTreeMap;
+
 use hdrhistogram::Histogram;
 use hookring_bus::drain::{Counts, PlaceReport, RingDamage};
 use hookring_journal::Lost;
@@ -25,7 +27,7 @@ use crate::config::ConfigReport;
 #[derive(Clone, Default)]
 pub(super) struct BusStatus {
     pub(super) events: u64,
-    pub(super) truncated_events: u64,
+    pub(super) noticed: crate::pipeline::Noticed,
     pub(super) journal_paused: Option<String>,
     pub(super) rotation_error: Option<String>,
     pub(super) journal_pauses: u64,
@@ -64,6 +66,10 @@ pub struct Status {
     pub waited: Waited,
     /// What had to be counted.
     pub counts: CountsStatus,
+    /// Secrets that were taken out of payloads, by rule.
+    pub redactions_by_rule: BTreeMap<String, u64>,
+    /// Events by their risk: low, medium, high, critical.
+    pub risks: [u64; 4],
     /// What of it is lost, and when that was found, also by a daemon before.
     pub losses: LossesStatus,
     /// Each place in which hooks and daemon meet.
@@ -128,6 +134,14 @@ pub struct CountsStatus {
     pub truncated_events: u64,
     /// Events whose payload is not JSON; it is kept as text or base64.
     pub not_json_events: u64,
+    /// Bytes of long texts that were cut (`redact.max_text`).
+    pub cut_text_bytes: u64,
+    /// Secrets that were taken out.
+    pub redactions: u64,
+    /// Events whose payload was not as its agent's should be; `normalise_warnings` says what.
+    pub warned_events: u64,
+    /// Events that tell again what another told; `duplicate_of` says which.
+    pub duplicate_events: u64,
     /// Lanes found damaged.
     pub condemned_lanes: u64,
     /// Bytes of damaged lanes in which no event could be found.
@@ -239,6 +253,8 @@ pub struct SinkStatus {
     pub delivered_events: u64,
     /// Batches sent again.
     pub retries: u64,
+    /// Events that its filter left out.
+    pub filtered_events: u64,
     /// Events that the journal has and it does not have yet.
     pub lag_events: u64,
     /// Events that were gone from the journal before it had them, found since the start.
@@ -286,6 +302,7 @@ impl SinkStatus {
             name: stats.name.clone(),
             state: state.to_owned(),
             delivered_events: stats.delivered_events,
+            filtered_events: stats.filtered_events,
             retries: stats.retries,
             lag_events: stats.lag_events + written_seq.saturating_sub(stats.counted_to),
             skipped_events: stats.skipped_events,
@@ -361,11 +378,17 @@ impl Status {
         self.events = bus.events;
         self.publish_to_journal = bus.publish_to_journal;
         self.waited = bus.waited;
+        self.redactions_by_rule = bus.noticed.redactions.clone();
+        self.risks = bus.noticed.risks;
         self.counts = CountsStatus {
             ring_events: counts.lane_records,
             spool_events: counts.spool_records,
-            truncated_events: bus.truncated_events,
-            not_json_events: bus.journal.not_json,
+            truncated_events: bus.noticed.truncated,
+            not_json_events: bus.noticed.not_json,
+            cut_text_bytes: bus.noticed.cut_text_bytes,
+            redactions: bus.noticed.redactions.values().sum(),
+            warned_events: bus.noticed.warned,
+            duplicate_events: bus.noticed.duplicates,
             condemned_lanes: counts.condemned_lanes,
             damaged_bytes: counts.damaged_bytes,
             clamped_stamps: counts.clamped_stamps,

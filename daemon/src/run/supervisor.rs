@@ -6,8 +6,8 @@ use std::time::{Duration, Instant, SystemTime};
 
 use hookring_journal::{OLDEST, Seq, Tail};
 use hookring_sinks::{
-    Compression, JsonlConfig, JsonlSink, LastError, Pump, PumpHandle, Sink, SinkState, SinkStats,
-    Start, StdoutSink,
+    Compression, Filter, JsonlConfig, JsonlSink, LastError, Pump, PumpHandle, Sink, SinkState,
+    SinkStats, Start, StdoutSink,
 };
 
 use super::collector::describe;
@@ -107,6 +107,8 @@ impl Supervisor {
         };
         let mut pump = Pump::new(name, &self.journal_dir, &self.cursor_dir, start);
         (pump.batch_events, pump.batch_bytes) = (config.batch_events, config.batch_bytes);
+        let filter = Filter::new(&config.filter);
+        pump.filter = filter.map_err(|error| format!("sink {name}: {}", describe(&error)))?;
         pump.start(sink, Arc::clone(&self.tail)).map_err(|error| describe(&error))
     }
 

@@ -91,3 +91,15 @@ fn what_every_reader_has_leaves_the_cache() {
     tail.forget_before(Seq::MAX);
     assert_eq!((tail.cached_bytes(), tail.written()), (0, 6));
 }
+
+#[test]
+fn some_of_a_batch_stand_for_all_its_numbers() {
+    let batch = Batch::of(&chunk(5, 8), 5, usize::MAX, usize::MAX).unwrap();
+    let even = batch.only(|line| line.seq % 2 == 0);
+    assert_eq!((even.first(), even.last(), even.len()), (5, 8, 2));
+    assert_eq!(numbers(&even), [6, 8]);
+    let none = batch.only(|_| false);
+    assert!(none.is_empty() && none.bytes().is_empty());
+    assert_eq!((none.first(), none.last()), (5, 8));
+    assert_eq!(batch.only(|_| true).bytes(), batch.bytes());
+}

@@ -6,8 +6,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use super::{
-    Counters, CurrentSegment, Journal, OlderSegment, OpenError, Options, StagedCounts, SyncPolicy,
-    Unsynced,
+    Counters, CurrentSegment, Journal, OlderSegment, OpenError, Options, SyncPolicy, Unsynced,
 };
 use crate::Seq;
 use crate::recovery::{self, Found, Recovery};
@@ -73,7 +72,6 @@ impl Journal {
             unsynced: Unsynced::default(),
             directory_unsynced: false,
             counters: Counters::default(),
-            staged_counts: StagedCounts::default(),
             lock,
         };
         if found.segments.is_empty() {

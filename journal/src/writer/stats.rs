@@ -42,12 +42,6 @@ pub struct Stats {
     pub sync_time: Duration,
     /// The longest one.
     pub sync_time_max: Duration,
-    /// Events whose payload is not JSON; it stands there as text or base64.
-    pub not_json: u64,
-    /// Events of which something was beyond its limit and cut.
-    pub cut_events: u64,
-    /// How many bytes that took away.
-    pub cut_bytes: u64,
     /// Segments deleted by retention.
     pub deleted_segments: u64,
     /// Their bytes.
@@ -89,9 +83,6 @@ impl Journal {
             sync_errors: counters.sync_errors,
             sync_time: counters.sync_time,
             sync_time_max: counters.sync_time_max,
-            not_json: counters.not_json,
-            cut_events: counters.cut_events,
-            cut_bytes: counters.cut_bytes,
             deleted_segments: counters.deleted_segments,
             deleted_bytes: counters.deleted_bytes,
             sacrificed_segments: counters.sacrificed_segments,
@@ -114,9 +105,6 @@ pub(super) struct Counters {
     pub(super) sync_errors: u64,
     pub(super) sync_time: Duration,
     pub(super) sync_time_max: Duration,
-    pub(super) not_json: u64,
-    pub(super) cut_events: u64,
-    pub(super) cut_bytes: u64,
     pub(super) deleted_segments: u64,
     pub(super) deleted_bytes: u64,
     pub(super) sacrificed_segments: u64,
@@ -125,20 +113,4 @@ pub(super) struct Counters {
     pub(super) removed_segments: u64,
     pub(super) removed_events: u64,
     pub(super) given_up_events: u64,
-}
-
-impl Counters {
-    pub(super) fn add_staged(&mut self, staged: StagedCounts) {
-        self.not_json += staged.not_json;
-        self.cut_events += staged.cut_events;
-        self.cut_bytes += staged.cut_bytes;
-    }
-}
-
-/// What is counted once the events are written.
-#[derive(Copy, Clone, Debug, Default)]
-pub(super) struct StagedCounts {
-    pub(super) not_json: u64,
-    pub(super) cut_events: u64,
-    pub(super) cut_bytes: u64,
 }

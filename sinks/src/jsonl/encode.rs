@@ -6,7 +6,7 @@ use hookring_journal::{Batch, Line, Seq};
 /// How each line begins.
 pub(crate) const LINE_START: &[u8] = b"{\"seq\":";
 
-/// Appends the line of one event: `{"seq":17,"version":1,…}` and a newline. The journal's checksum
+/// Appends the line of one event: `{"seq":17,"version":2,…}` and a newline. The journal's checksum
 /// and the event's way into the journal are left out.
 pub(crate) fn encode_line(line: &Line<'_>, out: &mut Vec<u8>) {
     out.extend_from_slice(LINE_START);

@@ -71,7 +71,7 @@ fn a_line_is_the_event_without_what_only_the_journal_needs() {
     let mut line = Vec::new();
     encode_batch(&journal.batch(1, 1), &mut line);
     let line = String::from_utf8(line).expect("UTF-8");
-    assert!(line.starts_with("{\"seq\":1,\"version\":1,"), "{line}");
+    assert!(line.starts_with("{\"seq\":1,\"version\":2,"), "{line}");
     assert!(line.contains(r#""payload":{"text":"a \" \\ b","from":"x"}"#), "{line}");
     assert!(!line.contains("\"crc\"") && !line.contains("\"from\":\"daemon\""), "{line}");
     assert!(line.ends_with("}\n"), "{line}");

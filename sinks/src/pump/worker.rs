@@ -10,6 +10,7 @@ use hookring_journal::{Batch, Cursor, Feed, Seq, Tail};
 
 use super::shared::{Reach, Shared};
 use crate::backoff::Backoff;
+use crate::filter::Filter;
 use crate::sink::{Outcome, Sink, SinkError};
 use crate::stats::SinkState;
 
@@ -25,6 +26,7 @@ const LOOK_INTERVAL: Duration = Duration::from_secs(1);
 pub(super) struct Worker {
     pub(super) name: String,
     pub(super) sink: Box<dyn Sink>,
+    pub(super) filter: Option<Filter>,
     pub(super) feed: Feed,
     pub(super) cursor: Cursor,
     pub(super) tail: Arc<Tail>,
@@ -118,6 +120,11 @@ impl Worker {
             self.batch = self.read()?;
         }
         let Some(batch) = &self.batch else { return Ok(()) };
+        if batch.is_empty() {
+            // Nothing of it is for this sink.
+            self.accepted();
+            return Ok(());
+        }
         self.cursor.begin(batch.first(), batch.last())?;
         match guarded(|| Ok(self.sink.deliver(batch)))? {
             Outcome::Accepted => {
@@ -138,7 +145,8 @@ impl Worker {
         let settled = self.cursor.position() >= self.next;
         let wait = if settled { IDLE_WAIT } else { SETTLE_WAIT };
         let stopping = self.shared.stop_order().is_some();
-        let batch = self.feed.next(self.batch_events, self.batch_bytes, wait)?;
+        let read = self.feed.next(self.batch_events, self.batch_bytes, wait)?;
+        let batch = read.map(|batch| self.filtered(batch));
         self.report_skipped();
         self.shared.set_reach(self.reach(batch.as_ref()));
         if batch.is_none() {
@@ -150,6 +158,15 @@ impl Worker {
             }
         }
         Ok(batch)
+    }
+
+    /// What of a batch the sink takes. It stands for the same numbers.
+    fn filtered(&self, batch: Batch) -> Batch {
+        let Some(filter) = &self.filter else { return batch };
+        let taken = batch.only(|line| filter.takes(line.bytes));
+        let left_out = (batch.len() - taken.len()) as u64;
+        self.shared.update(|stats| stats.filtered_events += left_out);
+        taken
     }
 
     fn accepted(&mut self) {

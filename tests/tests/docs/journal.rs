@@ -16,7 +16,16 @@ use serde_json::Value;
 
 use crate::Document;
 
-/// Events with every member that there can be.
+/// A call that fails, and is told twice; a task; the end of the turn.
+const CLAUDE_CODE: [&str; 5] = [
+    r#"{"session_id":"s","prompt_id":"p","cwd":"/home/ada","permission_mode":"plan","hook_event_name":"PreToolUse","tool_name":"Write","tool_use_id":"t","tool_input":{"file_path":"/home/ada/a"}}"#,
+    r#"{"session_id":"s","agent_id":"b","agent_type":"general","hook_event_name":"PostToolUse","tool_name":"Write","tool_use_id":"t","tool_input":{"file_path":"/home/ada/a"},"tool_response":{"error":"no room","code":1},"duration_ms":3}"#,
+    r#"{"session_id":"s","agent_id":"b","agent_type":"general","hook_event_name":"PostToolUse","tool_name":"Write","tool_use_id":"t","tool_input":{"file_path":"/home/ada/a"},"tool_response":{"error":"no room","code":1},"duration_ms":3}"#,
+    r#"{"session_id":"s","hook_event_name":"TaskCreated","task_id":"1","task_subject":"tidy up"}"#,
+    r#"{"session_id":"s","agent_id":"b","hook_event_name":"SubagentStop"}"#,
+];
+
+/// Events with the members that there can be.
 fn bed_with_all_members() -> Bed {
     let bed = Bed::new();
     let daemon = bed.start();
@@ -24,6 +33,9 @@ fn bed_with_all_members() -> Bed {
         &["--agent", "a", "--", "argument"],
         br#"{"session_id":"3f1c","hook_event_name":"Stop","cwd":"/home/ada"}"#,
     );
+    for payload in CLAUDE_CODE {
+        bed.emit_with(&["--agent", "claude-code"], payload.as_bytes());
+    }
     bed.emit(b"text");
     bed.emit(b"\xff");
     let odd = bed.path().join(OsStr::from_bytes(b"\xff\xfe"));
@@ -32,7 +44,7 @@ fn bed_with_all_members() -> Bed {
     let command = command.current_dir(&odd).arg("--").arg(OsStr::from_bytes(b"\xff"));
     bed.run_hook(command.args(["x".repeat(100_000)]), b"{}");
     spool_of_an_earlier_boot(&bed, unix_ms_days_ago(3));
-    bed.wait_for_events(5);
+    bed.wait_for_events(5 + CLAUDE_CODE.len());
     assert_eq!(daemon.stop(), 0);
     bed
 }
@@ -77,23 +89,64 @@ fn an_event_of_an_earlier_boot_has_the_time_at_which_it_was_published() {
     assert_eq!(daemon.stop(), 0);
 }
 
+/// The table of all members in `docs/events.md`: names, and whether each is in every event.
+fn listed() -> Vec<(String, bool)> {
+    let mut document = Document::read("docs/events.md");
+    let (_, table) = document.text.split_once("<!-- members: begin -->").expect("its begin");
+    document.text = table.split_once("<!-- members: end -->").expect("its end").0.to_owned();
+    document.rows().iter().map(|row| (named(row), row[1] == "yes")).collect()
+}
+
+fn named(row: &[String]) -> String {
+    row[0].trim_matches('`').to_owned()
+}
+
 #[test]
 fn every_member_is_listed() {
     let lines = bed_with_all_members().lines();
     let lines: Vec<BTreeSet<String>> =
         lines.iter().map(|line| members(line).into_keys().collect()).collect();
-    let all = lines.iter().flatten().cloned().collect::<BTreeSet<_>>();
+    let written = lines.iter().flatten().cloned().collect::<BTreeSet<_>>();
+    let rows = listed();
+    let listed: BTreeSet<_> = rows.iter().map(|(name, _)| name.clone()).collect();
+    assert_eq!(written.difference(&listed).collect::<Vec<_>>(), Vec::<&String>::new());
+    // What these events cannot have: what is not in such payloads, and what only secrets and
+    // cut texts bring.
+    let rare = ["user_id", "status", "parent_task_id"];
+    let rare = rare.into_iter().chain(["redactions", "cut_bytes"]).map(str::to_owned).collect();
+    assert_eq!(listed.difference(&written).cloned().collect::<BTreeSet<_>>(), rare);
+    let always: BTreeSet<_> =
+        rows.into_iter().filter(|(_, always)| *always).map(|it| it.0).collect();
+    for members in &lines {
+        assert_eq!(always.difference(members).collect::<Vec<_>>(), Vec::<&String>::new());
+    }
+}
+
+/// The line's order is that of the table, and its first members are those that the journal writes, all
+/// of them in each line.
+#[test]
+fn members_stand_in_the_order_of_the_tables() {
+    let bed = bed_with_all_members();
+    let rows = listed();
+    let place = |name: &str| rows.iter().position(|(row, _)| row == name).expect("it is listed");
     let document = Document::read("docs/journal.md");
-    let rows = document.rows();
-    let listed: BTreeSet<_> = rows.iter().map(|row| row[0].trim_matches('`').to_owned()).collect();
-    assert_eq!(all, listed);
-    let always =
-        rows.iter().filter(|row| row[1] == "yes").map(|row| row[0].trim_matches('`').to_owned());
-    let in_each = |name: &String| lines.iter().all(|members| members.contains(name));
-    assert_eq!(
-        always.collect::<BTreeSet<_>>(),
-        all.iter().filter(|name| in_each(name)).cloned().collect()
-    );
+    let own = document.rows().into_iter().filter(|row| row.len() == 3);
+    let own: Vec<_> = own.map(|row| (named(&row), row[1].clone())).collect();
+    assert!(own.iter().all(|(_, always)| always == "yes"), "{own:?}");
+    for line in bed.lines() {
+        let names = names_in_order(&line);
+        assert!(names.is_sorted_by_key(|name| place(name)), "{names:?}");
+        let own: Vec<_> = own.iter().map(|(name, _)| name.clone()).collect();
+        assert_eq!(names[..own.len()], own);
+    }
+}
+
+/// The names of a line's members as they stand in it: what is inside of others comes behind.
+fn names_in_order(line: &[u8]) -> Vec<String> {
+    let text = std::str::from_utf8(line).expect("UTF-8");
+    let mut names: Vec<_> = members(line).into_keys().collect();
+    names.sort_by_key(|name| text.find(&format!("\"{name}\":")).expect("it stands there"));
+    names
 }
 
 #[test]
@@ -132,7 +185,11 @@ fn the_example_is_a_line_as_the_program_writes_it() {
     let keys =
         |value: &Value| value.as_object().expect("an object").keys().cloned().collect::<Vec<_>>();
     assert_eq!(keys(&written), keys(&example));
-    for same in ["version", "source", "payload", "event", "session_id"] {
-        assert_eq!(written[same], example[same], "{same}");
+    let of_the_machine =
+        ["crc", "seq", "from", "id", "timestamp", "monotonic_ns", "host", "process"];
+    for (name, value) in example.as_object().expect("an object") {
+        if !of_the_machine.contains(&name.as_str()) {
+            assert_eq!(&written[name], value, "{name}");
+        }
     }
 }

@@ -105,6 +105,7 @@ fn files_that_are_named_exist() {
     let folders = [
         "bus/",
         "producer/",
+        "pipeline/",
         "journal/",
         "sinks/",
         "daemon/",

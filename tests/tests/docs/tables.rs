@@ -15,7 +15,7 @@ use crate::commands::emit_help;
 /// One setting as the documentation has it.
 #[derive(Debug)]
 struct Setting {
-    /// `bus`, `journal`, `log`, `sinks`.
+    /// Such as `bus`, `sinks` or `sinks.filter`.
     section: String,
     key: String,
     default: String,
@@ -26,13 +26,23 @@ fn without_ticks(text: &str) -> &str {
     text.trim_matches('`')
 }
 
+/// The path of a table up to its bracket, without a sink's name. `exclude` has the keys of the table that it is in.
+fn kind_of(heading: &str, name: &str) -> String {
+    let path = heading.split(']').next().expect("a path");
+    let parts = path.split('.').filter(|part| *part != name && *part != "exclude");
+    parts.collect::<Vec<_>>().join(".")
+}
+
 /// The rows with a default and a range, under the heading that names their table.
 fn settings(document: &Document) -> Vec<Setting> {
     let mut settings = Vec::new();
     let mut section = String::new();
     for line in document.text.lines() {
-        if let Some(heading) = line.strip_prefix("## `[") {
-            section = heading.split([']', '.']).next().expect("a name").to_owned();
+        let heading = line.trim_start_matches('#').strip_prefix(" `[");
+        if let Some(heading) = heading.filter(|_| line.starts_with('#')) {
+            section = kind_of(heading, "NAME");
+        } else if line.starts_with("### `type") {
+            section = "sinks".to_owned();
         }
         let cells: Vec<_> = line.trim_matches('|').split('|').map(str::trim).collect();
         if let [key, default, range, _] = cells[..]
@@ -64,8 +74,8 @@ fn shown(bed: &Bed, toml: &str) -> BTreeMap<(String, String), String> {
     let mut section = String::new();
     let mut values = BTreeMap::new();
     for line in std::str::from_utf8(&output.stdout).expect("text").lines() {
-        if let Some(name) = line.strip_prefix('[') {
-            section = name.split([']', '.']).next().expect("a name").to_owned();
+        if let Some(heading) = line.strip_prefix('[') {
+            section = kind_of(heading, "name");
         } else if let Some(key) =
             line.strip_prefix("# ").and_then(|it| it.strip_suffix(" is not set"))
         {
@@ -105,27 +115,34 @@ fn every_setting_is_listed_with_its_range() {
         let Setting { section, key, default, range } = &setting;
         let is_text = default.starts_with('"') || range.contains(", ") || range.contains('m');
         let wrong = match (key.as_str(), is_text) {
-            ("enabled", _) => "7",
+            _ if range == "true, false" || range == "names" => "7",
+            _ if range == "0 to 1" => "1.5",
             ("path", _) => "\"relative\"",
             (key, _) if key.ends_with("_age") || key.ends_with("_interval") => "\"0ms\"",
             (_, true) if !range.contains(" to ") => "\"unheard of\"",
             _ => "0",
         };
-        let section = if section == "sinks" { "sinks.a" } else { section };
-        let sink_type =
-            if section == "sinks.a" && key != "type" { "type = \"jsonl\"\n" } else { "" };
-        let toml = format!("[{section}]\n{sink_type}{key} = {wrong}\n");
+        let table = match section.split_once('.') {
+            Some(("sinks", inner)) => format!("[sinks.a]\ntype = \"jsonl\"\n[sinks.a.{inner}]"),
+            _ if section == "sinks" && key == "type" => "[sinks.a]".to_owned(),
+            _ if section == "sinks" => "[sinks.a]\ntype = \"jsonl\"".to_owned(),
+            _ => format!("[{section}]"),
+        };
+        let toml = format!("{table}\n{key} = {wrong}\n");
         let output = config(&bed, &["check", "--json"], &toml);
         let report: Value = serde_json::from_slice(&output.stdout).expect("JSON");
         let message =
             report["errors"][0]["message"].as_str().unwrap_or_else(|| panic!("{toml} is taken"));
         let said =
             message.strip_prefix("this must be between ").map(|said| said.replace(" and ", " to "));
+        let said =
+            said.or_else(|| Some(message.strip_prefix("this must be a number from ")?.to_owned()));
         let choices =
             message.strip_prefix("this must be one of ").map(|said| said.replace('"', ""));
         match said.or(choices) {
             Some(said) => assert_eq!(&said, range, "{section}.{key}"),
-            None if key == "enabled" => assert_eq!(range, "true, false"),
+            None if range == "true, false" => assert!(message.contains("`true` or `false`")),
+            None if range == "names" => assert!(message.contains("a list of strings"), "{message}"),
             None => {
                 assert!(
                     key == "path" && message.contains("absolute"),

@@ -20,7 +20,9 @@ fn every_command_parses_as_its_own_example_shows() {
         for sub in command.get_subcommands().filter(|sub| sub.get_name() != "help") {
             let help = sub.get_after_help().expect("an example").to_string();
             let example = help.strip_prefix("Example:\n  ").expect("an example");
-            let line = example.split([' ']).take_while(|word| !matches!(*word, "|" | ">"));
+            let begin = example.find("hookring").expect("our command, maybe behind a pipe");
+            let words = example[begin..].split(' ');
+            let line = words.take_while(|word| !matches!(*word, "|" | ">"));
             let parsed = Cli::try_parse_from(line);
             assert!(parsed.is_ok(), "{example}: {parsed:?}");
             visit(sub);
@@ -35,7 +37,14 @@ fn commands_with_all_their_options() {
         parse("hookring run --config a.toml").unwrap(),
         Command::Run(RunArgs { config: Some("a.toml".into()) })
     );
-    let tail = TailArgs { follow: false, lines: 10, session: None, utc: false, json: false };
+    let tail = TailArgs {
+        follow: false,
+        lines: 10,
+        session: None,
+        utc: false,
+        json: false,
+        filter: FilterArgs::default(),
+    };
     assert_eq!(parse("hookring tail").unwrap(), Command::Tail(tail));
     assert_eq!(
         parse("hookring tail -f --json -n 3 --utc --session s").unwrap(),
@@ -44,7 +53,8 @@ fn commands_with_all_their_options() {
             lines: 3,
             session: Some("s".into()),
             utc: true,
-            json: true
+            json: true,
+            filter: FilterArgs::default(),
         })
     );
     assert_eq!(parse("hookring reload").unwrap(), Command::Reload);

@@ -40,7 +40,8 @@ impl Bed {
         std::fs::set_permissions(&journal_dir, PermissionsExt::from_mode(0o700)).unwrap();
         let storage = storage(&journal_dir);
         let journal = Journal::open_with(storage, &journal_dir, options, 0).unwrap();
-        let mut collector = Collector::new(drain, journal, Arc::default()).unwrap();
+        let intake = Intake::new(hookring_pipeline::Options::plain());
+        let mut collector = Collector::new(drain, journal, intake, Arc::default()).unwrap();
         collector.next_housekeeping = Instant::now() + HOUR;
         Bed { dir, collector }
     }

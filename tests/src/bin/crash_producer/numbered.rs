@@ -54,16 +54,23 @@ pub(crate) struct Number {
     pub(crate) event: u32,
 }
 
+/// A daemon cuts longer texts.
+const MAX_TEXT_BYTES: usize = 32 << 10;
+
 /// The payload of an event: its number, and a filling that no other event has.
 pub(crate) fn payload(number: Number, fill_bytes: usize) -> Vec<u8> {
     let Number { stream, life, event } = number;
-    let mut payload = format!("{{\"of\":[{stream},{life},{event},{fill_bytes}],\"fill\":\"");
+    let mut payload = format!("{{\"of\":[{stream},{life},{event},{fill_bytes}],\"fill\":[\"");
     let place = u64::from(stream) << 48 ^ u64::from(life) << 32 ^ u64::from(event);
     // 17 bytes: bytes of one event in the place of another's show, wherever they begin.
     let block = format!("{:016x}.", mix(place));
-    let mut fill = block.repeat(fill_bytes / block.len() + 1);
-    fill.truncate(fill_bytes);
-    payload.push_str(&fill);
-    payload.push_str("\"}");
+    let fill = block.repeat(fill_bytes / block.len() + 1);
+    let (fill, _) = fill.split_at(fill_bytes);
+    let texts = fill
+        .as_bytes()
+        .chunks(MAX_TEXT_BYTES)
+        .map(|text| std::str::from_utf8(text).expect("ASCII"));
+    payload.push_str(&texts.collect::<Vec<_>>().join("\",\""));
+    payload.push_str("\"]}");
     payload.into_bytes()
 }

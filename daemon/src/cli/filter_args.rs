@@ -1,0 +1,95 @@
+//! The options with which a command looks at some events only: the same as a sink's filter.
+
+use anyhow::{Context as _, Result, anyhow};
+use clap::Args;
+use hookring_journal::Line;
+use hookring_journal::model::Level;
+use hookring_sinks::{Filter, FilterOptions, Match};
+
+use crate::config::{Config, Env};
+use crate::paths::Paths;
+
+/// Which events are wanted. Names are patterns: `*` stands for anything.
+#[derive(Debug, Default, PartialEq, Eq, Args)]
+#[command(next_help_heading = "Which events")]
+pub struct FilterArgs {
+    /// Only events of this type, such as `tool.*`; may be given more than once, as those below
+    #[arg(long = "type", value_name = "PATTERN")]
+    types: Vec<String>,
+    /// Only events of this namespace
+    #[arg(long = "namespace", value_name = "PATTERN")]
+    namespaces: Vec<String>,
+    /// Only events of this agent
+    #[arg(long = "agent", value_name = "PATTERN")]
+    agents: Vec<String>,
+    /// Only events about this tool
+    #[arg(long = "tool", value_name = "PATTERN")]
+    tools: Vec<String>,
+    /// Only events of agents that work in this directory; here `*` ends at a `/`, and `**` does not
+    #[arg(long = "project", value_name = "PATTERN")]
+    projects: Vec<String>,
+    /// Only events of this risk or a higher one
+    #[arg(long, value_name = "LEVEL", value_parser = level)]
+    min_risk: Option<Level>,
+    /// Leave out what another event told before
+    #[arg(long)]
+    no_duplicates: bool,
+    /// Only events that this sink takes, by the configuration as it is now
+    #[arg(long, value_name = "NAME")]
+    sink: Option<String>,
+}
+
+fn level(text: &str) -> Result<Level, String> {
+    let found = Level::ALL.into_iter().find(|level| level.name() == text);
+    found.ok_or_else(|| format!("give one of {}", Level::ALL.map(Level::name).join(", ")))
+}
+
+/// The filters that an event must pass.
+#[derive(Debug, Default)]
+pub(super) struct Filters(Vec<Filter>);
+
+impl FilterArgs {
+    /// Compiles the patterns, and reads the sink's filter.
+    ///
+    /// # Errors
+    ///
+    /// A pattern is none; or the configuration is wrong, or has no such sink.
+    pub(super) fn filters(&self, paths: &Paths, env: Env<'_>) -> Result<Filters> {
+        let options = FilterOptions {
+            include: Match {
+                namespaces: self.namespaces.clone(),
+                event_types: self.types.clone(),
+                agents: self.agents.clone(),
+                tools: self.tools.clone(),
+                projects: self.projects.clone(),
+                sessions: Vec::new(),
+            },
+            min_risk: self.min_risk,
+            without_duplicates: self.no_duplicates,
+            ..FilterOptions::default()
+        };
+        let mut filters: Vec<Filter> = Filter::new(&options)?.into_iter().collect();
+        if let Some(name) = &self.sink {
+            filters.extend(sink_filter(name, paths, env)?);
+        }
+        Ok(Filters(filters))
+    }
+}
+
+fn sink_filter(name: &str, paths: &Paths, env: Env<'_>) -> Result<Option<Filter>> {
+    let (config, _) = Config::load(None, paths, env).map_err(|errors| {
+        anyhow!("the configuration is wrong; `hookring config check` lists it: {errors}")
+    })?;
+    let names: Vec<_> = config.sinks.iter().map(|sink| sink.name.as_str()).collect();
+    let sink = config.sinks.iter().find(|sink| sink.name == name).with_context(|| {
+        format!("the configuration has no sink {name}; there are: {}", names.join(", "))
+    })?;
+    Ok(Filter::new(&sink.filter)?)
+}
+
+impl Filters {
+    /// Whether an event passes all of them.
+    pub(super) fn take(&self, line: Line<'_>) -> bool {
+        self.0.iter().all(|filter| filter.takes(line.bytes))
+    }
+}

@@ -1,0 +1,97 @@
+//! The key of the short hashes that stand for secrets: made once, kept beside the journal, so that equal
+//! secrets can be joined for as long as it is there.
+
+use std::fs::{self, OpenOptions};
+use std::io::{self, Write as _};
+use std::os::unix::fs::OpenOptionsExt as _;
+use std::path::Path;
+
+use anyhow::{Context as _, Result};
+use rustix::rand::{GetRandomFlags, getrandom};
+
+/// The key in this file; it is made if it is not there.
+///
+/// # Errors
+///
+/// The file cannot be read or made, or is no key.
+pub fn load_or_make(path: &Path) -> Result<[u8; 32]> {
+    match load(path)? {
+        Some(key) => Ok(key),
+        None => make(path),
+    }
+}
+
+/// The key in this file; `None` if it is not there.
+///
+/// # Errors
+///
+/// The file cannot be read, or is no key.
+pub fn load(path: &Path) -> Result<Option<[u8; 32]>> {
+    match fs::read(path) {
+        Ok(bytes) => {
+            let key = <[u8; 32]>::try_from(bytes.as_slice());
+            key.map(Some).ok().with_context(|| {
+                format!(
+                    "{} is not a key of 32 bytes; remove it and a new one is made, with which equal secrets get \
+                     another hash than before",
+                    path.display()
+                )
+            })
+        }
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(error).with_context(|| format!("cannot read the key {}", path.display())),
+    }
+}
+
+/// A key that is not kept.
+///
+/// # Errors
+///
+/// The system has no random numbers.
+pub fn random() -> Result<[u8; 32]> {
+    let mut key = [0; 32];
+    let filled =
+        getrandom(&mut key, GetRandomFlags::empty()).context("cannot get random numbers")?;
+    anyhow::ensure!(filled == key.len(), "cannot get random numbers: there are too few");
+    Ok(key)
+}
+
+/// Whole or not at all: a name is given to it once it is written.
+fn make(path: &Path) -> Result<[u8; 32]> {
+    let key = random()?;
+    let unfinished = path.with_extension("new");
+    let write = || -> io::Result<()> {
+        let mut file = OpenOptions::new()
+            .write(true)
+            .create(true)
+            .truncate(true)
+            .mode(0o600)
+            .open(&unfinished)?;
+        file.write_all(&key)?;
+        file.sync_all()?;
+        fs::rename(&unfinished, path)
+    };
+    write().with_context(|| format!("cannot make the key {}", path.display()))?;
+    Ok(key)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::os::unix::fs::PermissionsExt as _;
+
+    #[test]
+    fn a_key_is_made_once_and_for_its_owner_only() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("redaction.key");
+        assert_eq!(load(&path).unwrap(), None);
+        let key = load_or_make(&path).unwrap();
+        assert_eq!(load_or_make(&path).unwrap(), key);
+        assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
+        assert_ne!(random().unwrap(), key);
+        fs::write(&path, b"short").unwrap();
+        let error = load_or_make(&path).unwrap_err().to_string();
+        assert!(error.contains("is not a key of 32 bytes; remove it"), "{error}");
+        assert_eq!(fs::read(&path).unwrap(), b"short", "nothing is replaced unasked");
+    }
+}

@@ -1,0 +1,92 @@
+//! Cursor: it reports a call as itself (`preToolUse`) and as what it is (`beforeShellExecution`).
+
+use std::borrow::Cow;
+
+use hookring_journal::model::{EventType as Type, Operation};
+
+use super::{Agent, Facts, Field};
+use crate::document::Value;
+
+pub(super) const AGENT: Agent = Agent {
+    name: "cursor",
+    title: "Cursor",
+    events: &[
+        ("sessionStart", Type::SessionStart),
+        ("sessionEnd", Type::SessionEnd),
+        ("beforeSubmitPrompt", Type::PromptSubmit),
+        ("preToolUse", Type::ToolPre),
+        ("postToolUse", Type::ToolPost),
+        ("postToolUseFailure", Type::ToolFail),
+        ("beforeShellExecution", Type::ToolPre),
+        ("afterShellExecution", Type::ToolPost),
+        ("beforeMCPExecution", Type::ToolPre),
+        ("afterMCPExecution", Type::ToolPost),
+        ("beforeReadFile", Type::ToolPre),
+        ("afterFileEdit", Type::ToolPost),
+        ("beforeTabFileRead", Type::ToolPre),
+        ("afterTabFileEdit", Type::ToolPost),
+        ("afterAgentResponse", Type::MessageResponse),
+        ("afterAgentThought", Type::MessageThought),
+        ("subagentStart", Type::AgentStart),
+        ("subagentStop", Type::AgentStop),
+        ("preCompact", Type::CompactPre),
+        ("stop", Type::TurnEnd),
+    ],
+    fields: &[&[
+        ("hook_event_name", Field::Event),
+        ("conversation_id", Field::Session),
+        ("session_id", Field::Session),
+        ("cursor_version", Field::Version),
+        ("generation_id", Field::PromptId),
+        ("cwd", Field::Directory),
+        ("workspace_roots", Field::Directory),
+        ("user_email", Field::UserId),
+        ("model", Field::Model),
+        ("tool_name", Field::ToolName),
+        ("tool_use_id", Field::ToolUseId),
+        ("tool_input", Field::ToolInput),
+        ("edits", Field::ToolInput),
+        ("tool_output", Field::ToolOutput),
+        ("result_json", Field::ToolOutput),
+        ("output", Field::ToolOutput),
+        ("error_message", Field::Error),
+        ("duration_ms", Field::Duration),
+        ("duration", Field::Duration),
+        ("prompt", Field::Prompt),
+        ("text", Field::Answer),
+        ("status", Field::Status),
+        ("reason", Field::Reason),
+        ("trigger", Field::Reason),
+        ("subagent_id", Field::AgentId),
+        ("subagent_type", Field::AgentType),
+        ("task", Field::Task),
+        ("command", Field::Command),
+        ("file_path", Field::FilePath),
+        ("url", Field::Url),
+        ("content", Field::Answer),
+    ]],
+    recognises: |top| {
+        let is_own = top.has("cursor_version") || top.has("generation_id");
+        is_own
+            || (top.is_lower_camel() && (top.has("conversation_id") || top.has("workspace_roots")))
+    },
+    refine,
+};
+
+fn refine<'a>(_: Value<'a>, facts: &mut Facts<'a>) {
+    let own = match facts.event.as_deref() {
+        Some("beforeShellExecution" | "afterShellExecution") => ("Shell", Operation::Execute),
+        Some("beforeReadFile" | "beforeTabFileRead") => ("Read", Operation::Read),
+        Some("afterFileEdit" | "afterTabFileEdit") => ("Edit", Operation::Write),
+        Some("beforeMCPExecution" | "afterMCPExecution") => ("", Operation::Network),
+        Some("stop") if facts.is(Field::Status, "error") => {
+            facts.kind = Some(Type::TurnFail);
+            return;
+        }
+        _ => return,
+    };
+    facts.operation = Some(own.1);
+    if !own.0.is_empty() {
+        facts.tool_name = Some(Cow::Borrowed(own.0));
+    }
+}

@@ -1,0 +1,95 @@
+//! What each agent's payloads mean: one small adapter per agent, all of the same shape.
+//!
+//! An adapter is data: the names of its events, the names of its fields, and how its payloads can be
+//! told from others'. Where that is not enough, its `refine` mends the facts. The table in
+//! `docs/events.md` is made from the same data.
+
+use hookring_journal::model::EventType;
+
+use crate::document::Value;
+
+mod amp;
+mod claude_code;
+mod cline;
+mod codex;
+mod copilot;
+mod cursor;
+mod droid;
+mod facts;
+mod gemini_cli;
+mod git;
+mod kiro;
+mod opencode;
+mod recognise;
+mod tools;
+mod unknown;
+mod windsurf;
+
+pub(crate) use facts::read;
+pub use facts::{Facts, Field, Warning};
+
+/// How one agent's payloads are read.
+#[derive(Debug)]
+pub struct Agent {
+    /// As `--agent` has it, and `source.agent` of an event.
+    pub name: &'static str,
+    /// As its makers write it.
+    pub title: &'static str,
+    /// The agent's own names of its events, and what they mean.
+    pub events: &'static [(&'static str, EventType)],
+    /// The members of its payloads that mean something. Where several mean the same, the first that
+    /// is there counts.
+    fields: &'static [Names],
+    /// Whether a payload can only be this agent's.
+    recognises: fn(&Top<'_>) -> bool,
+    /// What the lists cannot say.
+    refine: for<'a> fn(Value<'a>, &mut Facts<'a>),
+}
+
+/// Names of members, and what they mean.
+type Names = &'static [(&'static str, Field)];
+
+/// All agents, in the order in which payloads are tried: the ones that are easily told first.
+pub const AGENTS: &[&Agent] = &[
+    &cursor::AGENT,
+    &windsurf::AGENT,
+    &cline::AGENT,
+    &droid::AGENT,
+    &amp::AGENT,
+    &copilot::AGENT,
+    &gemini_cli::AGENT,
+    &opencode::AGENT,
+    &kiro::AGENT,
+    &codex::AGENT,
+    &claude_code::AGENT,
+    &git::AGENT,
+];
+
+/// What is read from a payload of an agent that nobody knows.
+pub(crate) const UNKNOWN: &Agent = &unknown::AGENT;
+
+impl Agent {
+    /// The agent with this name.
+    pub fn named(name: &str) -> Option<&'static Agent> {
+        AGENTS.iter().copied().find(|agent| agent.name == name)
+    }
+
+    /// What an event with this name means; `None`: nobody knows it yet. `preToolUse`, `pre_tool_use`
+    /// and `PreToolUse` are one name: agents took it over from each other.
+    pub fn event_type(&self, own_name: &str) -> Option<EventType> {
+        let exact = self.events.iter().find(|(name, _)| *name == own_name);
+        let known = exact.or_else(|| self.events.iter().find(|(name, _)| is_same(name, own_name)));
+        known.map(|(_, kind)| *kind)
+    }
+}
+
+/// Whether two names differ in case and separators at most.
+fn is_same(one: &str, other: &str) -> bool {
+    letters(one).eq(letters(other))
+}
+
+fn letters(name: &str) -> impl Iterator<Item = u8> {
+    name.bytes().filter(u8::is_ascii_alphanumeric).map(|byte| byte.to_ascii_lowercase())
+}
+
+pub(crate) use recognise::{Top, recognise};

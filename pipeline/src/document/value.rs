@@ -1,0 +1,169 @@
+//! One key or value of a document, and the ways into it.
+
+use std::borrow::Cow;
+
+use super::{Document, Kind, NodeId};
+
+/// A key or value. Text that was replaced is what stands there now.
+#[derive(Copy, Clone)]
+pub struct Value<'a> {
+    document: &'a Document,
+    at: u32,
+}
+
+impl<'a> Value<'a> {
+    pub(super) fn new(document: &'a Document, at: u32) -> Value<'a> {
+        Value { document, at }
+    }
+
+    /// Its number in the document.
+    pub fn id(self) -> NodeId {
+        NodeId(self.at)
+    }
+
+    /// What it is now: [`Kind::String`] for whatever was replaced.
+    pub fn kind(self) -> Kind {
+        match self.document.replacement(self.at) {
+            Some(_) => Kind::String,
+            None => self.document.nodes[self.at as usize].kind,
+        }
+    }
+
+    /// Whether something else stands in its place.
+    pub fn is_replaced(self) -> bool {
+        self.document.replacement(self.at).is_some()
+    }
+
+    /// The value of the member with this key; if there are several, the last one, as in most parsers.
+    pub fn get(self, key: &str) -> Option<Value<'a>> {
+        self.members().filter(|(name, _)| name.is_text(key)).last().map(|(_, value)| value)
+    }
+
+    /// The value behind several keys.
+    pub fn path(self, keys: &[&str]) -> Option<Value<'a>> {
+        keys.iter().try_fold(self, |value, key| value.get(key))
+    }
+
+    /// Keys and values of an object, in order; nothing for anything else.
+    pub fn members(self) -> Members<'a> {
+        Members { elements: self.inside(Kind::Object) }
+    }
+
+    /// If this is a member's key: its value.
+    pub fn member(self) -> Option<Value<'a>> {
+        // A string has a colon behind it in a compact text if, and only if, it is a key.
+        let colon = self.original_range().end;
+        let is_key =
+            self.token().starts_with(b"\"") && self.document.text.get(colon) == Some(&b':');
+        is_key.then(|| Value::new(self.document, self.at + 1))
+    }
+
+    /// The elements of an array, in order; nothing for anything else.
+    pub fn elements(self) -> Elements<'a> {
+        self.inside(Kind::Array)
+    }
+
+    /// The characters of a key or string, decoded; half a surrogate pair is U+FFFD.
+    pub fn as_str(self) -> Option<Cow<'a, str>> {
+        self.document.decoded(self.at)
+    }
+
+    /// The truth value that it is.
+    pub fn as_bool(self) -> Option<bool> {
+        match self.token() {
+            b"true" => Some(true),
+            b"false" => Some(false),
+            _ => None,
+        }
+    }
+
+    /// The whole number that it is, if it is one that fits.
+    pub fn as_i64(self) -> Option<i64> {
+        self.as_number()?.parse().ok()
+    }
+
+    /// The number that it is, rounded to the nearest that fits.
+    pub fn as_f64(self) -> Option<f64> {
+        self.as_number()?.parse().ok()
+    }
+
+    /// The digits of the number that it is, as they were written.
+    pub fn as_number(self) -> Option<&'a str> {
+        let is_number = self.kind() == Kind::Number;
+        std::str::from_utf8(self.token()).ok().filter(|_| is_number)
+    }
+
+    /// Whether it is the string `text`.
+    pub fn is_text(self, text: &str) -> bool {
+        match self.kind() {
+            Kind::String if !self.is_replaced() => {
+                let token = self.token();
+                token[1..token.len() - 1] == *text.as_bytes()
+            }
+            Kind::String | Kind::EscapedString => self.as_str().is_some_and(|own| own == text),
+            _ => false,
+        }
+    }
+
+    /// How many bytes its text takes up as it was parsed.
+    pub fn original_bytes(self) -> usize {
+        self.token().len()
+    }
+
+    /// Its place in [`Document::original`].
+    pub fn original_range(self) -> std::ops::Range<usize> {
+        let node = &self.document.nodes[self.at as usize];
+        node.begin as usize..node.end as usize
+    }
+
+    /// Appends it as JSON, with what was replaced.
+    pub fn write_to(self, out: &mut Vec<u8>) {
+        self.document.write(self.at, out);
+    }
+
+    /// As it was parsed.
+    fn token(self) -> &'a [u8] {
+        &self.document.text[self.original_range()]
+    }
+
+    fn inside(self, kind: Kind) -> Elements<'a> {
+        let end = self.document.nodes[self.at as usize].next;
+        let at = if self.kind() == kind { self.at + 1 } else { end };
+        Elements { document: self.document, at, end }
+    }
+}
+
+/// See [`Value::elements`].
+#[derive(Clone)]
+pub struct Elements<'a> {
+    document: &'a Document,
+    at: u32,
+    end: u32,
+}
+
+impl<'a> Iterator for Elements<'a> {
+    type Item = Value<'a>;
+
+    fn next(&mut self) -> Option<Value<'a>> {
+        if self.at >= self.end {
+            return None;
+        }
+        let value = Value::new(self.document, self.at);
+        self.at = self.document.nodes[self.at as usize].next;
+        Some(value)
+    }
+}
+
+/// See [`Value::members`].
+#[derive(Clone)]
+pub struct Members<'a> {
+    elements: Elements<'a>,
+}
+
+impl<'a> Iterator for Members<'a> {
+    type Item = (Value<'a>, Value<'a>);
+
+    fn next(&mut self) -> Option<(Value<'a>, Value<'a>)> {
+        Some((self.elements.next()?, self.elements.next()?))
+    }
+}

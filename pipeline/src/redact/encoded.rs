@@ -1,0 +1,226 @@
+//! Runs of base64 (and base64url) in a text: where they are, and the text in them, if it is one.
+
+use std::ops::Range;
+
+use base64::Engine as _;
+use base64::alphabet::STANDARD;
+use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
+
+/// Shorter runs hold no secret that something else would not find, in bytes.
+pub(super) const MIN_RUN_BYTES: usize = 24;
+
+/// Lines of at least so many characters may go on in the next line.
+const MIN_LINE_BYTES: usize = 60;
+
+/// A whole block of the alphabet's characters at every so many bytes is in each run that is long enough.
+const BLOCK_BYTES: usize = 8;
+const STRIDE_BYTES: usize = 16;
+const _: () = assert!(STRIDE_BYTES + BLOCK_BYTES <= MIN_RUN_BYTES);
+
+/// Characters at a run's begin that must decode to text, and the places that are tried as one.
+const PROBE_BYTES: usize = 16;
+const MAX_PROBES: usize = 8;
+
+const LENIENT: GeneralPurpose = GeneralPurpose::new(
+    &STANDARD,
+    GeneralPurposeConfig::new()
+        .with_decode_allow_trailing_bits(true)
+        .with_decode_padding_mode(DecodePaddingMode::Indifferent),
+);
+
+/// Calls `found` with each run that holds text, lines that go on and padding included, and the text.
+pub(super) fn each_text(encoded: &str, mut found: impl FnMut(Range<usize>, String)) {
+    let bytes = encoded.as_bytes();
+    let mut done = 0;
+    each_run(bytes, |run| {
+        if run.start >= done {
+            let run = whole(bytes, run);
+            done = run.end;
+            if let Some(text) = text(&bytes[run.clone()]) {
+                found(run, text);
+            }
+        }
+    });
+}
+
+/// Calls `found` with each run that seems to hold text, from where the text begins, without padding.
+pub(super) fn each_run(text: &[u8], mut found: impl FnMut(Range<usize>)) {
+    let mut at = 0;
+    let mut done = 0;
+    while let Some(block) = text.get(at..at + BLOCK_BYTES) {
+        if !(is_digit(block[BLOCK_BYTES - 1]) && block.iter().all(|&byte| is_digit(byte))) {
+            at += STRIDE_BYTES;
+            continue;
+        }
+        let before = text[done..at].iter().rev().take_while(|byte| is_digit(**byte)).count();
+        let behind = text[at..].iter().take_while(|byte| is_digit(**byte)).count();
+        let (begin, end) = (at - before, at + behind);
+        if end - begin >= MIN_RUN_BYTES
+            && let Some(skipped) = text_begin(&text[begin..end])
+        {
+            found(begin + skipped..end);
+        }
+        done = end;
+        at = end.next_multiple_of(STRIDE_BYTES).max(at + STRIDE_BYTES);
+    }
+}
+
+/// The whole of a run: with lines that go on with it, and padding.
+fn whole(text: &[u8], run: Range<usize>) -> Range<usize> {
+    let mut line = run.clone();
+    loop {
+        let line_break = match text.get(line.end..) {
+            Some([b'\n', ..]) => 1,
+            Some([b'\r', b'\n', ..]) => 2,
+            _ => break,
+        };
+        let next = line.end + line_break;
+        let digits = text[next..].iter().take_while(|byte| is_digit(**byte)).count();
+        if line.len() < MIN_LINE_BYTES || !line.len().is_multiple_of(4) || digits == 0 {
+            break;
+        }
+        line = next..next + digits;
+    }
+    let padding = text[line.end..].iter().take(2).take_while(|byte| **byte == b'=').count();
+    run.start..line.end + padding
+}
+
+/// The text that a run holds, as far as it is text.
+fn text(run: &[u8]) -> Option<String> {
+    let standard = |byte: &u8| match byte {
+        b'-' => Some(b'+'),
+        b'_' => Some(b'/'),
+        byte => is_digit(*byte).then_some(*byte),
+    };
+    let mut digits: Vec<u8> = run.iter().filter_map(standard).collect();
+    if digits.len() % 4 == 1 {
+        digits.pop();
+    }
+    let bytes = LENIENT.decode(&digits).ok()?;
+    if is_utf16(&bytes) {
+        let units = bytes.chunks_exact(2).map(|unit| u16::from_le_bytes([unit[0], unit[1]]));
+        return Some(char::decode_utf16(units).map_while(Result::ok).collect());
+    }
+    let valid = bytes.utf8_chunks().next()?.valid();
+    Some(valid.to_owned())
+}
+
+/// Where in a run text begins, if there is any: at its begin, or behind a character that may also join
+/// it with something else.
+fn text_begin(run: &[u8]) -> Option<usize> {
+    let joints =
+        run.iter().enumerate().filter(|(_, byte)| matches!(byte, b'/' | b'-' | b'_' | b'+'));
+    let begins = std::iter::once(0).chain(joints.map(|(at, _)| at + 1)).take(MAX_PROBES);
+    let mut begins = begins.take_while(|begin| run.len() - begin >= PROBE_BYTES);
+    begins.find(|&begin| is_text(&run[begin..begin + PROBE_BYTES]))
+}
+
+/// Whether the characters decode to text.
+fn is_text(digits: &[u8]) -> bool {
+    let mut bytes = [0; PROBE_BYTES / 4 * 3];
+    for (three, four) in bytes.chunks_exact_mut(3).zip(digits.chunks_exact(4)) {
+        let value = four
+            .iter()
+            .fold(0u32, |value, digit| value << 6 | u32::from(DIGITS[usize::from(*digit)]));
+        three.copy_from_slice(&value.to_be_bytes()[1..]);
+        // Nothing else begins so often as what is no text.
+        if matches!(three[0], 1..b'\t' | 0x7f) {
+            return false;
+        }
+    }
+    let is_cut = |error: std::str::Utf8Error| error.error_len().is_none();
+    let is_plain = |byte: &u8| matches!(byte, b'\t' | b'\n' | b'\r' | b' '..);
+    is_utf16(&bytes)
+        || bytes.iter().all(is_plain) && std::str::from_utf8(&bytes).err().is_none_or(is_cut)
+}
+
+/// ASCII characters in UTF-16, low byte first, as PowerShell's encoded commands have them.
+fn is_utf16(bytes: &[u8]) -> bool {
+    let mut first = bytes.chunks_exact(2).take(PROBE_BYTES / 4);
+    bytes.len() >= 8
+        && first.all(|unit| unit[1] == 0 && matches!(unit[0], b'\t' | b'\n' | b'\r' | b' '..=b'~'))
+}
+
+#[inline]
+fn is_digit(byte: u8) -> bool {
+    DIGITS[usize::from(byte)] != NO_DIGIT
+}
+
+const NO_DIGIT: u8 = 0xff;
+
+/// What each character means, in both alphabets.
+const DIGITS: [u8; 256] = {
+    let mut digits = [NO_DIGIT; 256];
+    let mut at = 0;
+    while at < 26 {
+        digits[b'A' as usize + at] = at as u8;
+        digits[b'a' as usize + at] = at as u8 + 26;
+        at += 1;
+    }
+    at = 0;
+    while at < 10 {
+        digits[b'0' as usize + at] = at as u8 + 52;
+        at += 1;
+    }
+    digits[b'+' as usize] = 62;
+    digits[b'-' as usize] = 62;
+    digits[b'/' as usize] = 63;
+    digits[b'_' as usize] = 63;
+    digits
+};
+
+#[cfg(test)]
+mod tests {
+    use base64::prelude::{BASE64_STANDARD, BASE64_URL_SAFE_NO_PAD};
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn texts(input: &str) -> Vec<String> {
+        let mut found = Vec::new();
+        each_text(input, |_, text| found.push(text));
+        found
+    }
+
+    #[test]
+    fn what_only_looks_like_base64_is_passed_over() {
+        let inputs = [
+            "/home/user/Documents/projects/connector/source",
+            "97fa1bbf-c85d-406a-8109-267246420e69",
+            "the quick brown fox jumps over the lazy dog",
+            "AVeryLongIdentifierOfSomeFrameworksFactory",
+        ];
+        for input in inputs {
+            assert_eq!(texts(input), [""; 0], "{input}");
+        }
+    }
+
+    #[test]
+    fn lines_of_a_folded_run_belong_together() {
+        let secret = "one line of text and another one, so that it is folded: the end of all this";
+        let encoded = BASE64_STANDARD.encode(secret);
+        let folded = format!("{}\r\n{}", &encoded[..76], &encoded[76..]);
+        assert_eq!(texts(&folded), [secret]);
+    }
+
+    #[test]
+    fn text_of_two_byte_units_is_read() {
+        let units: Vec<u8> =
+            "Write-Output hello".encode_utf16().flat_map(u16::to_le_bytes).collect();
+        assert_eq!(texts(&BASE64_STANDARD.encode(units)), ["Write-Output hello"]);
+    }
+
+    proptest! {
+        #[test]
+        fn encoded_text_is_found_wherever_it_stands(
+            text in "[ -~]{18,90}", before in "([ -~]{0,40}[ ,=\"./-])?", behind in "([ ,\"&.][ -~]{0,20})?", url: bool,
+        ) {
+            let encoded = if url { BASE64_URL_SAFE_NO_PAD.encode(&text) } else { BASE64_STANDARD.encode(&text) };
+            // (More joints than are tried before it hide it.)
+            prop_assume!(before.matches(['/', '-', '_', '+']).count() < MAX_PROBES - 1);
+            let found = texts(&format!("{before}{encoded}{behind}"));
+            // What stands before it may be read as text, too: then it reaches into this one.
+            prop_assert!(found.iter().any(|found| *found == text || found.len() > text.len() / 2), "{:?}", found);
+        }
+    }
+}

@@ -1,0 +1,86 @@
+//! What stands in the place of a secret: `[redacted:RULE:HASH]`; and of what was cut off: `[cut: N bytes]`.
+
+use hmac::{Hmac, Mac as _};
+use sha2::Sha256;
+
+/// The first bytes of a secret's keyed hash.
+pub(super) type Hash = [u8; 4];
+
+const OPENING: &str = "[redacted:";
+const CUT: &str = "[cut: ";
+const HASH_DIGITS: usize = 8;
+
+/// The longest id of a rule, in bytes.
+pub(super) const MAX_ID_BYTES: usize = 64;
+
+/// Hashes secrets with the daemon's key.
+pub(super) struct Hasher(Hmac<Sha256>);
+
+impl Hasher {
+    pub(super) fn new(key: [u8; 32]) -> Hasher {
+        // (An HMAC's key may have any length.)
+        Hasher(Hmac::new_from_slice(&key).expect("a key of 32 bytes"))
+    }
+
+    pub(super) fn hash(&self, secret: &[u8]) -> Hash {
+        let mut mac = self.0.clone();
+        mac.update(secret);
+        let all = mac.finalize().into_bytes();
+        [all[0], all[1], all[2], all[3]]
+    }
+}
+
+/// Appends the marker of a secret.
+pub(super) fn push(out: &mut String, id: &str, hash: Hash) {
+    out.push_str(OPENING);
+    out.push_str(id);
+    out.push_str(&format!(":{:08x}]", u32::from_be_bytes(hash)));
+}
+
+/// The markers in a text: where each begins and ends. Only those with an id that `is_id` knows, so that
+/// a stranger cannot write something else in the shape of one.
+pub(super) fn find(text: &str, is_id: impl Fn(&str) -> bool) -> Vec<(usize, usize)> {
+    let mut found = Vec::new();
+    for at in memchr::memmem::find_iter(text.as_bytes(), OPENING) {
+        if let Some(length) = length(&text[at + OPENING.len()..], &is_id) {
+            found.push((at, at + OPENING.len() + length));
+        }
+    }
+    found
+}
+
+/// How many bytes of a marker stand behind its opening.
+fn length(behind: &str, is_id: impl Fn(&str) -> bool) -> Option<usize> {
+    let id_bytes = behind.bytes().take(MAX_ID_BYTES + 1).position(|byte| byte == b':')?;
+    let hash = behind.as_bytes().get(id_bytes + 1..id_bytes + 1 + HASH_DIGITS)?;
+    let is_hash = hash.iter().all(|digit| matches!(digit, b'0'..=b'9' | b'a'..=b'f'));
+    let end = id_bytes + 1 + HASH_DIGITS;
+    let is_marker =
+        is_hash && behind.as_bytes().get(end) == Some(&b']') && is_id(&behind[..id_bytes]);
+    is_marker.then_some(end + 1)
+}
+
+/// The longest marker of a cut, in bytes.
+pub(super) const CUT_BYTES: usize = "[cut: 18446744073709551615 bytes]".len();
+
+/// Cuts a text so that it has at most `max_bytes` together with the marker, which says how many it had.
+/// None of the secrets' markers, which begin and end there, is cut in two.
+pub(super) fn cut(
+    text: &str,
+    max_bytes: usize,
+    original_bytes: usize,
+    markers: &[(usize, usize)],
+) -> String {
+    let end = text.floor_char_boundary(max_bytes.saturating_sub(CUT_BYTES));
+    let inside = markers.iter().find(|(begin, behind)| *begin < end && end < *behind);
+    let end = inside.map_or(end, |(begin, _)| *begin);
+    format!("{}{CUT}{original_bytes} bytes]", &text[..end])
+}
+
+/// Whether a text was cut.
+pub(super) fn is_cut(text: &str) -> bool {
+    let digits = text.strip_suffix(" bytes]").and_then(|text| Some(text.rsplit_once(CUT)?.1));
+    digits.is_some_and(|digits| {
+        !digits.is_empty() && digits.bytes().all(|digit| digit.is_ascii_digit())
+    })
+}

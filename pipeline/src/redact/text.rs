@@ -1,0 +1,251 @@
+//! Finds the secrets in one text of any kind, through the layers of escapes and encodings in it.
+
+use std::cmp::Reverse;
+use std::ops::Range;
+
+use super::keywords::Target;
+use super::marker::{self, Hash};
+use super::rules::{Rule, Search};
+use super::{Engine, assigned, encoded, escapes};
+use crate::document::Document;
+
+/// Layers of escapes, encodings and JSON inside each other that are looked into.
+pub(super) const MAX_LAYERS: u32 = 6;
+
+/// What is left of a secret between the markers in it, in bytes, if it is not worth one of its own.
+const MAX_REST_BYTES: usize = 7;
+
+/// A part of a text that is a secret.
+#[derive(Clone, Debug)]
+pub(super) struct Span {
+    pub(super) range: Range<usize>,
+    pub(super) rule: u16,
+    pub(super) hash: Hash,
+}
+
+impl Engine {
+    /// The secrets in a text, in its order, none inside another, and none in a marker.
+    pub(super) fn spans(&self, text: &str, layer: u32) -> Vec<Span> {
+        let mut search =
+            Text { engine: self, text, spans: Vec::new(), near: Vec::new(), done: Vec::new() };
+        search.by_keywords();
+        if layer < MAX_LAYERS {
+            search.in_escapes(layer);
+            search.in_base64(layer);
+        }
+        let spans = search.spans;
+        if spans.is_empty() {
+            return spans;
+        }
+        let markers = marker::find(text, |id| self.is_id(id));
+        merged(spans.into_iter().flat_map(|span| outside(text, span, &markers)).collect())
+    }
+
+    /// The first secret in a text that nothing but the whole of can take the place of.
+    fn first_secret(&self, text: &str, layer: u32) -> Option<Span> {
+        if is_json_like(text) {
+            let mut document = Document::default();
+            if document.parse(text.as_bytes()).is_ok() {
+                return self.first_in_document(&document, layer);
+            }
+        }
+        self.spans(text, layer).into_iter().next()
+    }
+}
+
+/// Whether a text may be a whole JSON object or array.
+pub(super) fn is_json_like(text: &str) -> bool {
+    let text = text.trim_ascii();
+    text.starts_with('{') && text.ends_with('}') || text.starts_with('[') && text.ends_with(']')
+}
+
+struct Text<'a> {
+    engine: &'a Engine,
+    text: &'a str,
+    spans: Vec<Span>,
+    /// Where rules look around their keywords, by rule, each the last that is not yet searched.
+    near: Vec<(u16, Range<usize>)>,
+    /// Up to where rules that match at their keywords have had their say.
+    done: Vec<(u16, usize)>,
+}
+
+impl Text<'_> {
+    fn by_keywords(&mut self) {
+        let engine = self.engine;
+        let text = self.text;
+        let mut name_end = 0;
+        engine.keywords.each_hit(text.as_bytes(), |at, bytes, targets| {
+            for &target in targets {
+                match target {
+                    Target::Rule(rule) => self.by_rule(rule, at),
+                    Target::Environment(form) => self.by_environment(form, at),
+                    Target::Name if at < name_end => {}
+                    Target::Name => name_end = self.by_name(at, bytes).max(name_end),
+                }
+            }
+        });
+        for (rule, range) in std::mem::take(&mut self.near) {
+            self.all_matches(rule, range);
+        }
+        for &rule in &engine.everywhere {
+            self.all_matches(rule, 0..text.len());
+        }
+    }
+
+    fn by_name(&mut self, at: usize, bytes: usize) -> usize {
+        let engine = self.engine;
+        let Some(rule) = engine.assignment else { return usize::MAX };
+        let (end, found) = assigned::value_at(self.text, at, bytes, &engine.names);
+        if let Some(range) = found {
+            self.push(rule, range);
+        }
+        end
+    }
+
+    fn by_environment(&mut self, form: u16, at: usize) {
+        let form = &self.engine.forms[usize::from(form)];
+        let end = at + form.text.len();
+        if self.text.as_bytes()[at..].starts_with(&form.text) {
+            self.spans.push(Span { range: at..end, rule: form.rule, hash: form.hash });
+        }
+    }
+
+    fn by_rule(&mut self, index: u16, at: usize) {
+        let rule = &self.engine.rules[usize::from(index)];
+        match rule.search {
+            Search::At { bytes } => self.by_rule_at(index, rule, at, bytes),
+            Search::Near { before_bytes, after_bytes } => {
+                let end = self.text.len().min(at + after_bytes);
+                self.look_near(index, at.saturating_sub(before_bytes)..end);
+            }
+            Search::Whole => self.look_near(index, 0..self.text.len()),
+        }
+    }
+
+    fn by_rule_at(&mut self, index: u16, rule: &Rule, at: usize, max_bytes: usize) {
+        let bytes = self.text.as_bytes();
+        let done = self.done.iter().position(|(other, _)| *other == index);
+        if done.is_some_and(|slot| at < self.done[slot].1) || !rule.may_begin(bytes, at) {
+            return;
+        }
+        let end = bytes.len().min(at + max_bytes);
+        let Some((range, whole)) = first_match(rule, &bytes[at..end]) else { return };
+        // What was looked at as a whole is not looked at again from within, or time would add up.
+        match done {
+            Some(slot) => self.done[slot].1 = at + whole.end,
+            None => self.done.push((index, at + whole.end)),
+        }
+        if rule.accepts(&bytes[at..end][range.clone()], &bytes[at..end][whole]) {
+            self.push(index, at + range.start..at + range.end);
+        }
+    }
+
+    /// Keeps a part to be searched, together with what it overlaps.
+    fn look_near(&mut self, rule: u16, range: Range<usize>) {
+        let pending =
+            self.near.iter_mut().find(|(other, last)| *other == rule && last.end >= range.start);
+        match pending {
+            Some((_, last)) => last.end = last.end.max(range.end),
+            None => {
+                let old = self.near.iter().position(|(other, _)| *other == rule);
+                let done = old.map(|at| self.near.swap_remove(at));
+                self.near.push((rule, range));
+                if let Some((rule, range)) = done {
+                    self.all_matches(rule, range);
+                }
+            }
+        }
+    }
+
+    fn all_matches(&mut self, index: u16, part: Range<usize>) {
+        let rule = &self.engine.rules[usize::from(index)];
+        let bytes = &self.text.as_bytes()[part.clone()];
+        for captures in rule.regex().captures_iter(bytes) {
+            let (range, whole) = secret(&captures);
+            if rule.accepts(&bytes[range.clone()], &bytes[whole]) {
+                self.push(index, part.start + range.start..part.start + range.end);
+            }
+        }
+    }
+
+    fn push(&mut self, rule: u16, range: Range<usize>) {
+        // Patterns look at bytes, and may end inside a character.
+        let range =
+            self.text.floor_char_boundary(range.start)..self.text.ceil_char_boundary(range.end);
+        let hash = self.engine.hasher.hash(self.text[range.clone()].as_bytes());
+        self.spans.push(Span { range, rule, hash });
+    }
+
+    fn in_escapes(&mut self, layer: u32) {
+        let Some(decoded) = escapes::decode(self.text) else { return };
+        for span in self.engine.spans(&decoded.text, layer + 1) {
+            let range = decoded.encoded_range(span.range);
+            self.spans.push(Span { range, ..span });
+        }
+    }
+
+    fn in_base64(&mut self, layer: u32) {
+        encoded::each_text(self.text, |range, inner| {
+            let secret = self.engine.first_secret(&inner, layer + 1);
+            self.spans.extend(secret.map(|secret| Span { range, ..secret }));
+        });
+    }
+}
+
+fn first_match(rule: &Rule, bytes: &[u8]) -> Option<(Range<usize>, Range<usize>)> {
+    // Most of what has a keyword does not match, and this says so sooner.
+    if !rule.regex().is_match(bytes) {
+        return None;
+    }
+    rule.regex().captures(bytes).map(|captures| secret(&captures))
+}
+
+/// Where a match's secret is, and the whole match: the secret is the group of that name, or the first
+/// group, or all.
+fn secret(captures: &regex::bytes::Captures<'_>) -> (Range<usize>, Range<usize>) {
+    let whole = captures.get(0).map_or(0..0, |whole| whole.range());
+    let group = captures.name("secret").or_else(|| captures.get(1));
+    (group.map_or(whole.clone(), |group| group.range()), whole)
+}
+
+/// The parts of a span outside of markers.
+fn outside(text: &str, span: Span, markers: &[(usize, usize)]) -> Vec<Span> {
+    let first = markers.partition_point(|(_, end)| *end <= span.range.start);
+    let inside = markers[first..].iter().take_while(|(begin, _)| *begin < span.range.end);
+    let mut parts = Vec::new();
+    let mut at = span.range.start;
+    let mut is_split = false;
+    for &(begin, end) in inside {
+        parts.push(at..begin.max(at));
+        at = end;
+        is_split = true;
+    }
+    if !is_split {
+        return vec![span];
+    }
+    parts.push(at..span.range.end.max(at));
+    let letters = |part: &Range<usize>| {
+        text[part.clone()].chars().filter(|char| char.is_alphanumeric()).count()
+    };
+    parts.retain(|part| letters(part) > MAX_REST_BYTES);
+    parts.into_iter().map(|range| Span { range, ..span.clone() }).collect()
+}
+
+/// Joins what overlaps. Of two rules the earlier in the file is the more certain one.
+fn merged(mut spans: Vec<Span>) -> Vec<Span> {
+    spans.retain(|span| !span.range.is_empty());
+    spans.sort_by_key(|span| (span.range.start, Reverse(span.range.end), span.rule));
+    let mut merged: Vec<Span> = Vec::with_capacity(spans.len());
+    for span in spans {
+        match merged.last_mut() {
+            Some(last) if span.range.start < last.range.end => {
+                last.range.end = last.range.end.max(span.range.end);
+                if span.rule < last.rule {
+                    (last.rule, last.hash) = (span.rule, span.hash);
+                }
+            }
+            _ => merged.push(span),
+        }
+    }
+    merged
+}

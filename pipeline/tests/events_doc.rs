@@ -1,0 +1,85 @@
+//! The tables of `docs/events.md` are made from what the code uses. `HOOKRING_UPDATE_DOCS=1` writes
+//! them.
+
+use std::fs;
+use std::path::PathBuf;
+
+use hookring_journal::model::EventType;
+use hookring_pipeline::agents::AGENTS;
+
+#[test]
+fn the_tables_are_the_codes() {
+    let path = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../docs/events.md");
+    let document = fs::read_to_string(&path).unwrap();
+    let mut expected = document.clone();
+    for (name, table) in [("types", types()), ("agents", agents()), ("members", members())] {
+        expected = with_table(&expected, name, &table);
+    }
+    if std::env::var_os("HOOKRING_UPDATE_DOCS").is_some() {
+        return fs::write(&path, expected).unwrap();
+    }
+    assert!(expected == document, "docs/events.md is stale: run with HOOKRING_UPDATE_DOCS=1");
+}
+
+fn with_table(document: &str, name: &str, table: &str) -> String {
+    let (begin, end) = (format!("<!-- {name}: begin -->\n"), format!("<!-- {name}: end -->"));
+    let (before, rest) = document.split_once(&begin).expect("the table's begin");
+    let (_, after) = rest.split_once(&end).expect("the table's end");
+    format!("{before}{begin}{table}{end}{after}")
+}
+
+fn types() -> String {
+    let mut table = "| `event_type` | `namespace` | what it means |\n|---|---|---|\n".to_owned();
+    for kind in EventType::ALL {
+        let (name, namespace) = (kind.name(), kind.namespace().name());
+        table += &format!("| `{name}` | `{namespace}` | {} |\n", kind.meaning());
+    }
+    table
+}
+
+fn agents() -> String {
+    let mut text = String::new();
+    let mut agents = AGENTS.to_vec();
+    agents.sort_by_key(|agent| agent.title);
+    for agent in agents {
+        text += &format!("### {} (`--agent {}`)\n\n", agent.title, agent.name);
+        text += "| its event | `event_type` |\n|---|---|\n";
+        for (own, kind) in agent.events {
+            text += &format!("| `{own}` | `{}` |\n", kind.name());
+        }
+        text += "\n";
+    }
+    text
+}
+
+/// From the schema, whose descriptions are those of the type.
+fn members() -> String {
+    let schema = hookring_journal::fields::schema();
+    let always = schema["required"].as_array().unwrap();
+    let mut table = "| member | always there | what it is |\n|---|---|---|\n".to_owned();
+    let text = fs::read_to_string(
+        PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../journal/src/fields.rs"),
+    );
+    // In the order in which the type has them, which is about that of a line.
+    let text = text.unwrap();
+    let text = text.split("pub struct Source").next().unwrap();
+    let names = text.lines().filter_map(|line| line.trim().strip_prefix("pub ")?.split_once(':'));
+    for (name, _) in names {
+        let Some(member) = schema["properties"].get(name) else { continue };
+        let yes = if always.iter().any(|it| it == name) { "yes" } else { "" };
+        let what = member["description"].as_str().unwrap().replace('\n', " ");
+        table += &format!("| `{name}` | {yes} | {what} |\n");
+    }
+    table
+}
+
+#[test]
+fn the_schema_in_the_documents_is_the_types() {
+    let path = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../docs/event.schema.json");
+    let schema = serde_json::to_string_pretty(&hookring_journal::fields::schema()).unwrap() + "\n";
+    if std::env::var_os("HOOKRING_UPDATE_DOCS").is_some() {
+        return fs::write(&path, schema).unwrap();
+    }
+    let document = fs::read_to_string(&path).unwrap_or_default();
+    assert!(schema == document, "docs/event.schema.json is stale: run with HOOKRING_UPDATE_DOCS=1");
+}

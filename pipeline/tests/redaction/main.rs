@@ -1,0 +1,179 @@
+//! Redaction over a corpus: made-up secrets in realistic payloads, and payloads without any.
+
+use std::collections::BTreeMap;
+
+use hookring_pipeline::document::Document;
+use hookring_pipeline::redact::{Options, Redacted, Redactor};
+use proptest::prelude::*;
+use serde_json::Value;
+
+mod chance;
+mod clean;
+mod hiding;
+mod leaks;
+mod shapes;
+
+use chance::Chance;
+
+const SEED: u64 = 20_261_126;
+
+fn redactor() -> Redactor {
+    let options = Options {
+        key: [3; 32],
+        environment: vec![("HOOKRING_TEST_TOKEN".to_owned(), "zq8#Kw/51 bx".to_owned())],
+        extra_keys: vec![],
+        patterns: vec![],
+        disabled: vec![],
+        max_text_bytes: 1 << 20,
+    };
+    Redactor::new(options).unwrap()
+}
+
+fn redact(redactor: &mut Redactor, line: &str) -> (String, Redacted) {
+    let mut document = Document::default();
+    document.parse(line.as_bytes()).unwrap_or_else(|error| panic!("{error}: {line}"));
+    let redacted = redactor.redact(&mut document);
+    let mut out = Vec::new();
+    document.root().unwrap().write_to(&mut out);
+    (String::from_utf8(out).unwrap(), redacted)
+}
+
+/// A secret in a payload.
+struct Hidden {
+    what: String,
+    secret: String,
+    line: String,
+}
+
+/// Splits a filled template into the whole text and the secret in it.
+fn text_and_secret(filled: &str) -> (String, String) {
+    let secret = filled.split_once('«').and_then(|(_, rest)| rest.split_once('»'));
+    let secret = secret.map_or(filled, |(secret, _)| secret).trim();
+    (filled.replace(['«', '»'], ""), secret.to_owned())
+}
+
+fn hide(template: &str, wrapping: &str, chance: &mut Chance) -> Hidden {
+    let (text, secret) = text_and_secret(&chance.fill(template));
+    let value = hiding::wrap(wrapping, &text, chance);
+    let payload = hiding::payload(value, chance);
+    let line = hiding::line(wrapping, &payload, &secret);
+    Hidden { what: format!("{template} ({wrapping})"), secret, line }
+}
+
+fn hide_named(name: &str, template: &str, depth: usize, chance: &mut Chance) -> Hidden {
+    let secret = chance.fill(template);
+    let value = match depth % 3 {
+        0 => serde_json::json!({name: secret, "user": "bob"}),
+        1 => serde_json::json!({"headers": [{name: [secret]}]}),
+        _ => Value::from(serde_json::json!({"config": {name: {"value": secret}}}).to_string()),
+    };
+    let line = hiding::payload(value, chance).to_string();
+    Hidden { what: format!("{name}: {template}"), secret, line }
+}
+
+fn corpus() -> Vec<Hidden> {
+    let mut chance = Chance(SEED);
+    let mut corpus = Vec::new();
+    let templates = shapes::TOKENS.iter().chain(shapes::IN_CONTEXT);
+    for (at, template) in templates.enumerate() {
+        // So that each shape meets some wrappings, and each wrapping many shapes.
+        for step in 0..4 {
+            let wrapping = hiding::WRAPPINGS[(at * 5 + step * 7) % hiding::WRAPPINGS.len()];
+            corpus.push(hide(template, wrapping, &mut chance));
+        }
+    }
+    for (at, (name, template)) in shapes::NAMED.iter().enumerate() {
+        corpus.extend((0..3).map(|step| hide_named(name, template, at + step, &mut chance)));
+    }
+    corpus
+}
+
+#[test]
+fn secrets_of_the_corpus_are_removed() {
+    let mut redactor = redactor();
+    let corpus = corpus();
+    let mut missed = Vec::new();
+    let mut by_rule = BTreeMap::<String, u64>::new();
+    for hidden in &corpus {
+        assert!(
+            leaks::leaks(&hidden.line, &hidden.secret),
+            "not planted: {} in {}",
+            hidden.what,
+            hidden.line
+        );
+        let (out, redacted) = redact(&mut redactor, &hidden.line);
+        serde_json::from_str::<Value>(&out).unwrap_or_else(|error| panic!("{error}: {out}"));
+        for (rule, times) in redacted.rules() {
+            *by_rule.entry(rule.to_owned()).or_default() += times;
+        }
+        if leaks::leaks(&out, &hidden.secret) {
+            missed.push((hidden, out));
+        }
+    }
+    for (hidden, out) in &missed {
+        println!("missed: {}\n  in  {}\n  out {out}", hidden.what, hidden.line);
+    }
+    let removed = corpus.len() - missed.len();
+    let recall = removed as f64 / corpus.len() as f64;
+    println!("seed {SEED}: {removed} of {} secrets removed: {:.2} %", corpus.len(), recall * 100.0);
+    println!("{} rules found something: {by_rule:?}", by_rule.len());
+    assert!(corpus.len() >= 300);
+    assert!(recall >= 0.99, "{recall}");
+}
+
+#[test]
+fn what_is_no_secret_stays() {
+    let mut lines = clean::payloads(&mut Chance(SEED));
+    let own = lines.len();
+    match clean::recorded() {
+        Some(recorded) => lines.extend(recorded),
+        None => println!("left out: the recorded payloads, since ../shared/payloads is not there"),
+    }
+    let mut redactor = redactor();
+    let (mut strings, mut wrong_strings, mut wrong_lines) = (0, 0, 0);
+    for line in &lines {
+        let (out, redacted) = redact(&mut redactor, line);
+        let (before, after) = (clean::strings(line), clean::strings(&out));
+        let wrong = before.iter().zip(&after).filter(|(before, after)| before != after).count();
+        strings += before.len();
+        wrong_strings += wrong;
+        wrong_lines += usize::from(wrong > 0);
+        if wrong > 0 {
+            let pairs = before.iter().zip(&after).filter(|(before, after)| before != after);
+            let around: Vec<_> =
+                pairs.map(|(before, after)| clean::difference(before, after)).collect();
+            println!(
+                "false hit: {:?}\n  {}",
+                redacted.rules().collect::<Vec<_>>(),
+                around.join("\n  ")
+            );
+        }
+    }
+    let share = |part: usize, all: usize| part as f64 / all as f64;
+    println!(
+        "{} payloads ({own} of our own), {wrong_lines} with a false hit: {:.2} %; {strings} strings, {wrong_strings}: {:.3} %",
+        lines.len(),
+        share(wrong_lines, lines.len()) * 100.0,
+        share(wrong_strings, strings) * 100.0,
+    );
+    assert!(own >= 100);
+    assert!(share(wrong_lines, lines.len()) <= 0.01);
+    assert!(share(wrong_strings, strings) <= 0.01);
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 400, ..ProptestConfig::default() })]
+
+    #[test]
+    fn no_planted_secret_can_be_found_again(seed: u64, shape: prop::sample::Index, wrapping: prop::sample::Index) {
+        thread_local!(static REDACTOR: std::cell::RefCell<Redactor> = std::cell::RefCell::new(redactor()));
+        let template = shapes::TOKENS[shape.index(shapes::TOKENS.len())];
+        let wrapping = hiding::WRAPPINGS[wrapping.index(hiding::WRAPPINGS.len())];
+        let hidden = hide(template, wrapping, &mut Chance(seed));
+        let (out, _) = REDACTOR.with_borrow_mut(|redactor| redact(redactor, &hidden.line));
+        prop_assert!(!leaks::leaks(&out, &hidden.secret), "{}: {} gave {out}", hidden.what, hidden.line);
+        let (again, redacted) = REDACTOR.with_borrow_mut(|redactor| redact(redactor, &out));
+        prop_assert_eq!(again, out);
+        prop_assert!(redacted.is_empty());
+    }
+}
