@@ -2,7 +2,7 @@
 
 use hookring_bus::crc::Crc32c;
 use hookring_bus::create;
-use hookring_bus::drain::{Drain, Options};
+use hookring_bus::drain::{Drain, OpenError, Options};
 use hookring_bus::ident::Ids;
 use hookring_bus::layout::Geometry;
 use hookring_bus::oneshot::{self, Message, NotTaken, OneShot};
@@ -45,8 +45,13 @@ impl Bus {
         self.place.as_deref().unwrap_or(self.temp.path())
     }
 
+    /// A reader. The lock of one before it may for a moment be held by another test's child, too, until
+    /// that runs its program.
     pub(crate) fn drain(&self) -> Drain {
-        Drain::open(&self.places(), self.options).unwrap()
+        wait_for("the last reader's lock", || match Drain::open(&self.places(), self.options) {
+            Err(OpenError::Busy(_)) => None,
+            opened => Some(opened.unwrap()),
+        })
     }
 
     pub(crate) fn lane(&self) -> OwnedLane {
