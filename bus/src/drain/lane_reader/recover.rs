@@ -47,7 +47,8 @@ impl LaneReader {
     ///
     /// Not every header there is one of a record: what a producer wrote and did not publish before it died
     /// may stand in the padding of another's record, and a reader that died may have begun to zero. So a
-    /// record has to be whole, or, without a CRC, to follow on the head.
+    /// record has to be whole, or, without a CRC, to follow on the head. And one that no journal has may
+    /// have been left unpublished under a pad; but the pad's lap ends before the end of a record.
     fn is_no_end(
         &self,
         lane: &Lane<'_>,
@@ -63,7 +64,8 @@ impl LaneReader {
                 continue;
             }
             let is_other = header.id != [0; 16] && !is_journaled(&header.id);
-            if behind > end || (behind == end && is_other) {
+            let lap_end = (position + 1).next_multiple_of(self.lane_bytes);
+            if behind > end || (is_other && lap_end >= end) {
                 return true;
             }
             position = behind;
