@@ -104,15 +104,22 @@ MUTATIONS = [
     Mutation(
         "another record before a journaled end is taken for the one that is journaled",
         RECOVER,
-        "behind > end || (behind == end && is_other)",
+        "behind > end || (is_other && lap_end >= end)",
         "behind > end",
         WORDS,
     ),
     Mutation(
         "a record across a journaled end is believed",
         RECOVER,
-        "behind > end || (behind == end && is_other)",
-        "behind == end && is_other",
+        "behind > end || (is_other && lap_end >= end)",
+        "is_other && lap_end >= end",
+        WORDS,
+    ),
+    Mutation(
+        "what a dead producer left under a pad contradicts the journal",
+        RECOVER,
+        "is_other && lap_end >= end",
+        "is_other",
         WORDS,
     ),
     Mutation(
