@@ -54,6 +54,9 @@ fn build_programs() -> PathBuf {
     PathBuf::from(String::from_utf8(output.stdout).expect("a path").trim())
 }
 
+/// The namespaces of hooks' events, as a pattern: what `--namespace` takes to leave out the daemon's own.
+pub const HOOKS: &str = "{session,agent,hook,todo,memory,log}";
+
 /// Waits until `check` gives something.
 ///
 /// # Panics
@@ -141,8 +144,23 @@ impl Bed {
         &self.path
     }
 
-    /// Writes the configuration.
+    /// Writes the configuration, in which each sink that has no filter gets one: it leaves out the events of
+    /// the daemon itself, so that what it gets is what hooks sent.
     pub fn configure(&self, toml: &str) {
+        let mut toml = toml.to_owned();
+        let sections = toml.lines().filter_map(|line| line.strip_prefix("[sinks."));
+        let names = sections.filter_map(|rest| rest.split_once(']')).map(|(name, _)| name);
+        let names: Vec<_> = names.filter(|name| !name.contains('.')).map(str::to_owned).collect();
+        for name in names {
+            if !toml.contains(&format!("[sinks.{name}.filter")) {
+                toml += &format!("\n[sinks.{name}.filter.exclude]\nnamespaces = [\"system\"]\n");
+            }
+        }
+        self.configure_as_it_is(&toml);
+    }
+
+    /// Writes the configuration, to the byte.
+    pub fn configure_as_it_is(&self, toml: &str) {
         let path = self.path().join("hookring.toml");
         fs::write(&path, toml).expect("the configuration");
         fs::set_permissions(path, fs::Permissions::from_mode(0o600)).expect("its mode");
@@ -280,9 +298,24 @@ impl Bed {
         serde_json::from_slice(&output.stdout).expect("status is JSON")
     }
 
-    /// Every journaled event, as the lines of the segment files hold it, without the segments' own
-    /// first lines. Reads the files as any program would.
+    /// Every journaled event of a hook, as the lines of the segment files hold it: without the segments' own
+    /// first lines, and without the events of the daemon itself, for which there is [`Bed::own_events`]. Reads
+    /// the files as any program would.
     pub fn lines(&self) -> Vec<Vec<u8>> {
+        let mut lines = self.all_lines();
+        lines.retain(|line| !is_own(line));
+        lines
+    }
+
+    /// The journaled events of daemons themselves, parsed.
+    pub fn own_events(&self) -> Vec<Value> {
+        let mut lines = self.all_lines();
+        lines.retain(|line| is_own(line));
+        lines.iter().map(|line| serde_json::from_slice(line).expect("a line is JSON")).collect()
+    }
+
+    /// All journaled events.
+    pub fn all_lines(&self) -> Vec<Vec<u8>> {
         let mut segments: Vec<_> = fs::read_dir(self.path().join("journal"))
             .map(|entries| entries.map(|entry| entry.expect("an entry").path()).collect())
             .unwrap_or_default();
@@ -304,7 +337,7 @@ impl Bed {
         lines
     }
 
-    /// The journaled events, parsed.
+    /// The journaled events of hooks, parsed.
     pub fn events(&self) -> Vec<Value> {
         self.lines()
             .iter()
@@ -399,6 +432,17 @@ impl Drop for Daemon {
 pub fn make_private_dir(path: &Path) {
     fs::create_dir_all(path).expect("a directory");
     fs::set_permissions(path, fs::Permissions::from_mode(0o700)).expect("its mode");
+}
+
+/// Whether a line of the journal, of a sink's file or of a command's output is an event of the daemon itself.
+pub fn is_own(line: &[u8]) -> bool {
+    line.windows(15).take(60).any(|part| part == b"\"from\":\"daemon\"")
+}
+
+/// The numbers in the payloads `{"n":NUMBER}` of lines, without the events of the daemon itself.
+pub fn numbers_of(lines: &str) -> Vec<u64> {
+    let lines = lines.lines().map(str::as_bytes).filter(|line| !is_own(line));
+    lines.map(number).collect()
 }
 
 /// The number in the payload `{"n":NUMBER}` of a journal line, or of any line with that payload.

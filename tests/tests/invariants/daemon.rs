@@ -5,7 +5,7 @@ use std::io::Read as _;
 use std::process::Stdio;
 use std::thread;
 
-use hookring_tests::{Bed, number, wait_for};
+use hookring_tests::{Bed, numbers_of, wait_for};
 
 #[test]
 fn a_second_daemon_says_so_and_ends_and_the_first_goes_on() {
@@ -37,12 +37,12 @@ fn sigterm_and_sigint_finish_what_was_published() {
         let status = bed.status();
         assert_eq!(
             (&status["running"], &status["journal"]["synced_seq"]),
-            (&false.into(), &200.into())
+            (&false.into(), &202.into()),
+            "the last of them is `daemon.stop`"
         );
         let delivered =
             fs::read_to_string(bed.path().join("sinks/file.jsonl")).expect("the sink's file");
-        let delivered: Vec<_> = delivered.lines().map(|line| number(line.as_bytes())).collect();
-        assert_eq!(delivered, Vec::from_iter(0..200));
+        assert_eq!(numbers_of(&delivered), Vec::from_iter(0..200));
     }
 }
 
@@ -87,7 +87,6 @@ fn a_sink_that_takes_nothing_slows_nobody() {
     daemon.signal("TERM");
     assert_eq!(daemon.wait(), 0);
     let text = reader.join().expect("the reader");
-    let numbers: Vec<_> = text.lines().map(|line| number(line.as_bytes())).collect();
-    assert_eq!(numbers, Vec::from_iter(0..events));
+    assert_eq!(numbers_of(&text), Vec::from_iter(0..events));
     assert_eq!(bed.numbers(), Vec::from_iter(0..events));
 }
