@@ -155,6 +155,22 @@ fn a_sink_that_fails_and_works_again_is_told_once_each() {
 }
 
 #[test]
+fn a_sinks_error_tells_no_secret_that_its_path_has() {
+    let bed = Bed::new();
+    bed.configure(
+        "[sinks.file]\ntype = \"jsonl\"\npath = \"/dev/null/${HOOK_API_TOKEN}/x.jsonl\"\n",
+    );
+    let secret = "f1a5c0-not-for-logs-7b2e";
+    let daemon = bed.start_with(bed.command("hookring").env("HOOK_API_TOKEN", secret));
+    let change = wait_for("the failure", || said(&bed, "sink.state").first().cloned());
+    assert_eq!(daemon.stop(), 0);
+    let error = change["error"].as_str().expect("an error");
+    assert!(error.contains("/dev/null") && error.contains("[redacted:"), "{error}");
+    let journaled = String::from_utf8(bed.all_lines().concat()).expect("text");
+    assert!(!journaled.contains(secret));
+}
+
+#[test]
 fn dropped_events_are_told_also_those_that_no_daemon_saw_and_only_once() {
     let bed = Bed::new();
     bed.configure("[bus]\nspool_bytes = \"1MiB\"\n");
