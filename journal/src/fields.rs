@@ -218,8 +218,31 @@ fn is_false(truth: &bool) -> bool {
     !truth
 }
 
-/// The JSON Schema of an event's line.
+/// The JSON Schema of an event's line, with the payloads of the daemon's own events.
 #[cfg(feature = "schema")]
 pub fn schema() -> serde_json::Value {
-    schemars::schema_for!(Fields<'_>).into()
+    use crate::model::EventType;
+    use crate::system::{DaemonGap, DaemonReload, DaemonStart, DaemonStop, SinkChange};
+
+    let mut generator = schemars::SchemaGenerator::default();
+    let own = [
+        (EventType::DaemonStart, generator.subschema_for::<DaemonStart>()),
+        (EventType::DaemonStop, generator.subschema_for::<DaemonStop>()),
+        (EventType::DaemonReload, generator.subschema_for::<DaemonReload>()),
+        (EventType::DaemonGap, generator.subschema_for::<DaemonGap>()),
+        (EventType::SinkState, generator.subschema_for::<SinkChange>()),
+    ];
+    let mut schema: serde_json::Value = generator.into_root_schema_for::<Fields<'_>>().into();
+    let payloads = own.map(|(kind, payload)| {
+        let is_it = serde_json::json!({
+            "properties": {
+                "event_type": {"const": kind.name()},
+                "namespace": {"const": kind.namespace().name()},
+            },
+        });
+        let then = serde_json::json!({"properties": {"payload": payload}, "required": ["payload"]});
+        serde_json::json!({"if": is_it, "then": then})
+    });
+    schema["allOf"] = payloads.into();
+    schema
 }

@@ -22,6 +22,7 @@ mod scan;
 mod seed;
 pub mod segment;
 pub mod storage;
+pub mod system;
 pub mod tail;
 #[cfg(test)]
 mod testing;

@@ -60,8 +60,8 @@ impl Options {
 
 /// Makes events of records. Remembers what belongs together; one for all records, in their order.
 pub struct Pipeline {
-    options: Options,
-    document: Document,
+    pub(crate) options: Options,
+    pub(crate) document: Document,
     /// The JSON that a tool's input holds as a string.
     nested: Document,
     activity: Activity,
@@ -343,25 +343,30 @@ impl Event<'_, '_> {
             }
             out.push(b']');
         }
-        let mut rules = redacted.rules().peekable();
-        if rules.peek().is_some() {
-            let out = self.members.name("redactions");
-            let mut separator = b'{';
-            for (rule, times) in rules {
-                out.push(separator);
-                separator = b',';
-                push_json_string(out, rule);
-                out.push(b':');
-                push_decimal(out, times);
-            }
-            out.push(b'}');
-        }
-        self.members.number_if("cut_bytes", Some(redacted.cut_bytes()).filter(|bytes| *bytes > 0));
+        write_redactions(&mut self.members, redacted);
         let warnings = self.facts.warnings.iter();
         if warnings.len() > 0 {
             self.members.texts("normalise_warnings", warnings.map(Warning::to_string));
         }
     }
+}
+
+/// Writes what was taken out.
+pub(crate) fn write_redactions(members: &mut Members<'_>, redacted: &Redacted) {
+    let mut rules = redacted.rules().peekable();
+    if rules.peek().is_some() {
+        let out = members.name("redactions");
+        let mut separator = b'{';
+        for (rule, times) in rules {
+            out.push(separator);
+            separator = b',';
+            push_json_string(out, rule);
+            out.push(b':');
+            push_decimal(out, times);
+        }
+        out.push(b'}');
+    }
+    members.number_if("cut_bytes", Some(redacted.cut_bytes()).filter(|bytes| *bytes > 0));
 }
 
 #[cfg(test)]

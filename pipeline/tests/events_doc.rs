@@ -6,13 +6,16 @@ use std::path::PathBuf;
 
 use hookring_journal::model::EventType;
 use hookring_pipeline::agents::AGENTS;
+use serde_json::Value;
 
 #[test]
 fn the_tables_are_the_codes() {
     let path = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../docs/events.md");
     let document = fs::read_to_string(&path).unwrap();
     let mut expected = document.clone();
-    for (name, table) in [("types", types()), ("agents", agents()), ("members", members())] {
+    let tables =
+        [("types", types()), ("agents", agents()), ("members", members()), ("own", own_payloads())];
+    for (name, table) in tables {
         expected = with_table(&expected, name, &table);
     }
     if std::env::var_os("HOOKRING_UPDATE_DOCS").is_some() {
@@ -71,6 +74,50 @@ fn members() -> String {
         table += &format!("| `{name}` | {yes} | {what} |\n");
     }
     table
+}
+
+/// What the payloads of the daemon's own events have, from the schema.
+fn own_payloads() -> String {
+    let schema = hookring_journal::fields::schema();
+    let definition = |reference: &Value| {
+        let name = reference.as_str().unwrap().rsplit('/').next().unwrap();
+        schema["$defs"][name].clone()
+    };
+    let source = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../journal/src/system.rs");
+    let source = fs::read_to_string(source).unwrap();
+    let mut text = String::new();
+    for rule in schema["allOf"].as_array().unwrap() {
+        let kind = rule["if"]["properties"]["event_type"]["const"].as_str().unwrap();
+        let payload = definition(&rule["then"]["properties"]["payload"]["$ref"]);
+        text += &format!("### `{kind}`\n\n{}\n\n", described(&payload));
+        text += "| member of `payload` | always there | what it is |\n|---|---|---|\n";
+        let always = payload["required"].as_array().unwrap();
+        let members = payload["properties"].as_object().unwrap();
+        let mut members: Vec<_> = members.iter().collect();
+        // In the order in which the type has them.
+        let body = source.split(&format!("\n/// {}", described(&payload))).nth(1).unwrap();
+        members.sort_by_key(|(name, _)| body.find(&format!("pub {name}:")));
+        let mut words = String::new();
+        for (name, member) in members {
+            let yes = if always.contains(&Value::from(name.as_str())) { "yes" } else { "" };
+            text += &format!("| `{name}` | {yes} | {} |\n", described(member));
+            let reference = member.get("$ref").or_else(|| member["anyOf"][0].get("$ref"));
+            if let Some(reference) = reference {
+                words += &format!("\n| `{name}` | what it means |\n|---|---|\n");
+                for word in definition(reference)["oneOf"].as_array().unwrap() {
+                    let name = word["const"].as_str().unwrap();
+                    words += &format!("| `{name}` | {} |\n", described(word));
+                }
+            }
+        }
+        text += &words;
+        text += "\n";
+    }
+    text
+}
+
+fn described(schema: &Value) -> String {
+    schema["description"].as_str().unwrap().replace('\n', " ")
 }
 
 #[test]

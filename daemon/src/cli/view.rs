@@ -3,6 +3,8 @@
 use std::borrow::Cow;
 
 use anstyle::Style;
+use hookring_journal::model::Namespace;
+use hookring_pipeline::document::{self, Document, Kind};
 use jiff::Timestamp;
 use jiff::civil::Date;
 use jiff::tz::TimeZone;
@@ -18,6 +20,8 @@ const SUMMARY_CHARS: usize = 90;
 /// The longest name of an event or an agent that is shown there, in characters; known ones are
 /// shorter.
 const NAME_CHARS: usize = 40;
+/// The namespace of the daemon's own events.
+const SYSTEM: &str = Namespace::System.name();
 /// How much of a session's id is shown: `--session` takes as much.
 pub(super) const SESSION_CHARS: usize = 8;
 
@@ -27,6 +31,7 @@ pub(super) const SESSION_CHARS: usize = 8;
 struct Line<'a> {
     timestamp: Cow<'a, str>,
     event_type: Option<Cow<'a, str>>,
+    namespace: Option<Cow<'a, str>>,
     event: Option<Cow<'a, str>>,
     session_id: Option<Cow<'a, str>>,
     #[serde(borrow)]
@@ -133,6 +138,9 @@ impl View {
         let what = match (&event.parse_error, &event.payload_text, event.payload) {
             (Some(error), ..) => format!("not JSON: {error}"),
             (None, Some(text), _) => text.lines().next().unwrap_or_default().to_owned(),
+            (None, None, Some(payload)) if event.namespace.as_deref() == Some(SYSTEM) => {
+                all_of(payload.get())
+            }
             (None, None, Some(payload)) => summary(payload.get()),
             (None, None, None) if event.payload_base64.is_some() => "not text".to_owned(),
             (None, None, None) => String::new(),
@@ -162,12 +170,38 @@ fn colour(name: &str, kind: &str) -> Style {
     let name = name.to_ascii_lowercase();
     let has = |part: &str| name.contains(part) || kind.contains(part);
     match () {
-        () if has("fail") || has("error") || has("denied") => ERROR,
+        () if has("fail") || has("error") || has("denied") || kind == "daemon.gap" => ERROR,
         () if has("permission") || has("notification") || kind == "notify" => WARNING,
+        () if kind == "sink.state" => WARNING,
         () if has("session") || has("stop") || kind == "turn.end" => HEADING,
+        () if kind == "daemon.start" => HEADING,
         () if has("prompt") || has("agent") => GOOD,
         () => Style::new(),
     }
+}
+
+/// Everything that one of the daemon's own events says, in its order: that is short.
+fn all_of(payload: &str) -> String {
+    let mut document = Document::default();
+    // What cannot be parsed says nothing here.
+    let Ok(()) = document.parse(payload.as_bytes()) else { return String::new() };
+    let text = |value: document::Value<'_>| match value.as_str() {
+        Some(text) => text.into_owned(),
+        None => {
+            let mut json = Vec::new();
+            value.write_to(&mut json);
+            String::from_utf8_lossy(&json).into_owned()
+        }
+    };
+    let members = document.root().map(document::Value::members).into_iter().flatten();
+    let said = members.map(|(name, value)| {
+        let texts: Vec<_> = match value.kind() {
+            Kind::Array => value.elements().map(text).collect(),
+            _ => vec![text(value)],
+        };
+        format!("{} {}", text(name), texts.join(", "))
+    });
+    said.collect::<Vec<_>>().join("; ")
 }
 
 /// What an event is about, from the members that agents use for it.
@@ -236,6 +270,14 @@ mod tests {
     }
 
     #[test]
+    fn what_the_daemon_says_of_itself_is_shown_in_full() {
+        let rest = r#""event_type":"sink.state","namespace":"system","source":{"agent":"hookring"},"payload":{"sink":"file","state":"retrying","before":"running","error":"no\u001b[2J room","changes":["a","b"],"count":3}"#;
+        let shown = plain(&line("2026-11-21T05:10:11.123Z", rest), false);
+        let about = "sink file; state retrying; before running; error no\\u{1b}[2J room; changes a, b; count 3\n";
+        assert!(shown.ends_with(&format!("  hookring     sink.state          {about}")), "{shown}");
+    }
+
+    #[test]
     fn the_type_has_its_colour_under_any_name() {
         for (name, kind, expected) in [
             ("afterAnything", "tool.fail", ERROR),
@@ -246,6 +288,11 @@ mod tests {
             ("before_model", "prompt.submit", GOOD),
             ("PostToolUseFailure", "", ERROR),
             ("PreToolUse", "tool.pre", Style::new()),
+            ("daemon.start", "daemon.start", HEADING),
+            ("daemon.stop", "daemon.stop", HEADING),
+            ("daemon.gap", "daemon.gap", ERROR),
+            ("daemon.reload", "daemon.reload", Style::new()),
+            ("sink.state", "sink.state", WARNING),
         ] {
             assert_eq!(colour(name, kind), expected, "{name} {kind}");
         }

@@ -156,7 +156,7 @@ impl<'a> Facts<'a> {
     }
 
     /// A field's text; of an array, its first element's. Numbers are texts, too. Not if it is empty or
-    /// longer than [`MAX_FIELD_BYTES`].
+    /// longer than `MAX_FIELD_BYTES`.
     pub fn text(&self, field: Field) -> Option<Cow<'a, str>> {
         let value = self.get(field)?;
         let value = value.elements().next().unwrap_or(value);
