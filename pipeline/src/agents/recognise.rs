@@ -47,14 +47,54 @@ impl<'a> Top<'a> {
         first.is_some_and(char::is_lowercase)
     }
 
-    /// The transcript lies below this folder.
+    /// The transcript lies below this folder; on Windows, too.
     pub(super) fn transcript_in(&self, folder: &str) -> bool {
-        self.transcript.as_deref().is_some_and(|path| path.contains(folder))
+        self.transcript.as_deref().is_some_and(|path| path.replace('\\', "/").contains(folder))
     }
 
     /// The name of the tool is one of these.
     pub(super) fn is_tool(&self, names: &[&str]) -> bool {
         let name = self.text("tool_name");
         name.is_some_and(|name| names.contains(&&*name))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::agents::testing::seen;
+
+    #[test]
+    fn names_that_several_agents_use_are_told_apart_by_what_is_beside_them() {
+        for (payload, agent) in [
+            (r#"{"hook_event_name":"Stop","session_id":"s"}"#, "claude-code"),
+            (r#"{"hook_event_name":"Stop","turn_id":"t","model":"m"}"#, "codex"),
+            (r#"{"hook_event_name":"Stop","transcript_path":"/h/.factory/x.jsonl"}"#, "droid"),
+            (r#"{"hook_event_name":"Stop","transcript_path":"/h/.copilot/x.jsonl"}"#, "copilot"),
+            (r#"{"hook_event_name":"Stop","thread_id":"T-1"}"#, "amp"),
+            (r#"{"hook_event_name":"Stop","harness_name":"opencode"}"#, "opencode"),
+            (r#"{"hook_event_name":"stop","cwd":"/d"}"#, "kiro"),
+            (r#"{"hook_event_name":"stop","conversation_id":"c"}"#, "cursor"),
+            (r#"{"hook_event_name":"SessionEnd","transcript_path":"/h/.gemini/x"}"#, "gemini-cli"),
+            (r#"{"hookName":"PreToolUse"}"#, "cline"),
+            (r#"{"agent_action_name":"pre_read_code","cursor_version":"1"}"#, "windsurf"),
+            (r#"{"sessionId":"s","timestamp":1}"#, "copilot"),
+            (r#"{"hook_event_name":"Stop","hookEventName":7}"#, "copilot"),
+            (r#"{"hook_event_name":"Later"}"#, ""),
+            ("{}", ""),
+        ] {
+            assert_eq!(seen(payload).0, agent, "{payload}");
+        }
+    }
+
+    #[test]
+    fn folders_are_the_same_on_windows() {
+        for (folder, agent) in
+            [(".gemini", "gemini-cli"), (".codex", "codex"), (".factory", "droid")]
+        {
+            let path = format!(r"C:\\Users\\ada\\{folder}\\x.jsonl");
+            let payload =
+                format!(r#"{{"hook_event_name":"SessionStart","transcript_path":"{path}"}}"#);
+            assert_eq!(seen(&payload), (agent, "session.start"));
+        }
     }
 }
