@@ -122,6 +122,7 @@ impl Pipeline {
         written.redacted = self.options.redactor.redact(&mut self.document);
         let told = (parsed, cut_bytes > 0);
         let texts = Texts::of(&received, told, &self.options, &mut written.redacted);
+        let received = texts.named(&received);
         self.parse_nested();
         let root = self.document.root();
         let agent = agent(received.agent, root);
@@ -143,7 +144,7 @@ impl Pipeline {
         let mut event = Event { received: &received, facts: &facts, texts: &texts, members };
         event.write(&self.options, &told);
         event.write_judgements(risk.as_ref(), &written.redacted);
-        let withheld = self.options.keep.withheld(root, &facts);
+        let withheld = self.options.keep.withheld(root, nested, &facts);
         drop(told);
         drop(facts);
         for (id, text) in withheld {

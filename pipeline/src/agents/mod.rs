@@ -87,6 +87,13 @@ impl Agent {
     }
 }
 
+/// Whether an agent is called so, or an event of one: what hooks are told, almost always.
+pub(crate) fn is_a_name(name: &str) -> bool {
+    AGENTS
+        .iter()
+        .any(|agent| agent.name == name || agent.events.iter().any(|(event, _)| *event == name))
+}
+
 /// Whether two names differ in case and separators at most.
 fn is_same(one: &str, other: &str) -> bool {
     letters(one).eq(letters(other))

@@ -19,9 +19,9 @@ use sample::Sample;
 
 #[test]
 fn every_event_of_every_agent_has_a_sample() {
-    let mut missing = Vec::new();
+    let (mut maker, mut missing) = (Maker::new(), Vec::new());
     for agent in AGENTS {
-        let mut maker = Maker::new();
+        maker.restart();
         let samples = Sample::all(agent);
         let events = samples.iter().map(|sample| maker.make(&sample.received(Some(agent.name))));
         let seen: BTreeSet<_> = events
@@ -35,16 +35,17 @@ fn every_event_of_every_agent_has_a_sample() {
 
 #[test]
 fn events_of_samples_are_as_reviewed() {
+    let mut maker = Maker::new();
     for agent in AGENTS {
         insta::with_settings!({ prepend_module_to_snapshot => false, omit_expression => true }, {
-            insta::assert_snapshot!(agent.name, events(agent));
+            insta::assert_snapshot!(agent.name, events(agent, &mut maker));
         });
     }
 }
 
 /// All events of an agent's samples, as one daemon would make them.
-fn events(agent: &Agent) -> String {
-    let mut maker = Maker::new();
+fn events(agent: &Agent, maker: &mut Maker) -> String {
+    maker.restart();
     let mut text = String::new();
     for sample in Sample::all(agent) {
         let by_name = sample.is_named.then_some(agent.name);
@@ -71,8 +72,10 @@ const SAME: &[&str] =
 /// Whoever says `--agent` gets the same event as whoever leaves it to the payload's shape.
 #[test]
 fn the_shape_tells_the_agent_that_the_command_line_would_name() {
+    let (mut by_shape, mut by_name) = (Maker::new(), Maker::new());
     for agent in AGENTS {
-        let (mut by_shape, mut by_name) = (Maker::new(), Maker::new());
+        by_shape.restart();
+        by_name.restart();
         for sample in Sample::all(agent).iter().filter(|sample| !sample.is_named) {
             let shape = by_shape.make(&sample.received(None));
             let name = by_name.make(&sample.received(Some(agent.name)));
@@ -83,8 +86,9 @@ fn the_shape_tells_the_agent_that_the_command_line_would_name() {
 
 #[test]
 fn samples_have_the_types_of_the_table_or_say_why_not() {
+    let mut maker = Maker::new();
     for agent in AGENTS {
-        let mut maker = Maker::new();
+        maker.restart();
         for sample in Sample::all(agent) {
             let made = maker.make(&sample.received(Some(agent.name)));
             let Some(own) = made.event.get("event").and_then(Value::as_str) else { continue };

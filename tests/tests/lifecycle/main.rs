@@ -1,14 +1,17 @@
 //! What people do with a running hookring: change its configuration, restart it, tidy its files, and
 //! ask it questions.
 
+mod capture;
 mod commands;
 mod ending;
+mod filters;
 mod looking;
 mod reload;
 mod restart;
 mod ring;
 mod sinks;
 mod status;
+mod trying;
 mod without_a_daemon;
 
 use std::fs;
