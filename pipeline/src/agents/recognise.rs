@@ -10,6 +10,7 @@ pub(crate) struct Top<'a> {
     root: Value<'a>,
     /// The event's name, in whichever member it was found.
     event: Option<Cow<'a, str>>,
+    /// Where the transcript is, with slashes on Windows, too.
     transcript: Option<Cow<'a, str>>,
 }
 
@@ -23,7 +24,12 @@ impl<'a> Top<'a> {
     fn of(root: Value<'a>) -> Top<'a> {
         let text = |key| root.get(key).and_then(Value::as_str);
         let event = text("hook_event_name").or_else(|| text("hookEventName"));
-        Top { root, event, transcript: text("transcript_path").or_else(|| text("transcriptPath")) }
+        let transcript = text("transcript_path").or_else(|| text("transcriptPath"));
+        let with_slashes = |path: Cow<'a, str>| match path.contains('\\') {
+            true => Cow::Owned(path.replace('\\', "/")),
+            false => path,
+        };
+        Top { root, event, transcript: transcript.map(with_slashes) }
     }
 
     /// A member of this name is there.
@@ -47,9 +53,9 @@ impl<'a> Top<'a> {
         first.is_some_and(char::is_lowercase)
     }
 
-    /// The transcript lies below this folder; on Windows, too.
+    /// The transcript lies below this folder.
     pub(super) fn transcript_in(&self, folder: &str) -> bool {
-        self.transcript.as_deref().is_some_and(|path| path.replace('\\', "/").contains(folder))
+        self.transcript.as_deref().is_some_and(|path| path.contains(folder))
     }
 
     /// The name of the tool is one of these.

@@ -256,3 +256,18 @@ fn event(payload: &str, arguments: &[&[u8]]) -> (String, String) {
     };
     (line, payload)
 }
+
+#[test]
+fn a_keyword_with_a_quote_is_found_as_deep_as_layers_are_looked_into() {
+    let mut redactor = redactor();
+    let secret = "+NiSnw/EX65p0RbH/jmmmPFvAIIstHiwfQCrp0qV7=";
+    for text in [format!("\"auth\": \"{secret}\""), "use zq8#Kw/51 bx".replace("bx", "bx \\ \"")] {
+        let mut line = serde_json::json!({ "note": text }).to_string();
+        for layer in 0..5 {
+            let (out, redacted) = redact(&mut redactor, &line);
+            assert!(!redacted.is_empty(), "{layer} layers: {line}");
+            assert!(!leaks::leaks(&out, secret) && !leaks::leaks(&out, "zq8#Kw/51"), "{out}");
+            line = serde_json::json!({ "layer": line }).to_string();
+        }
+    }
+}
