@@ -207,12 +207,12 @@ fn anything(kind: usize, chance: &mut Chance) -> Hidden {
         0 | 1 => hide(shapes::TOKENS[chance.below(shapes::TOKENS.len())], wrapping, chance),
         2 => {
             let plain = ["whole", "json", "shell", "heredoc", "log", "json lines"];
-            let template = shapes::IN_CONTEXT[chance.below(shapes::IN_CONTEXT.len())];
+            let template = chance.pick(&shapes::always_found());
             hide(template, plain[chance.below(plain.len())], chance)
         }
         3 => {
-            let (name, template) = shapes::NAMED[chance.below(shapes::NAMED.len())];
-            hide_named(name, template, chance.below(9), chance)
+            let (name, secret) = shapes::named(chance);
+            hide_named(name, &secret, chance.below(9), chance)
         }
         _ => {
             let template = chance.pick(shapes::TOKENS);

@@ -125,15 +125,14 @@ fn by_shape(chance: &mut Chance, _: usize) -> Plant {
 }
 
 fn in_context(chance: &mut Chance, _: usize) -> Plant {
-    let template = chance.pick(shapes::IN_CONTEXT);
+    let template = chance.pick(&shapes::always_found());
     let wrapping =
         chance.pick(&["whole", "json", "shell", "heredoc", "log", "json lines", "numbered lines"]);
     wrapped(template, wrapping, chance)
 }
 
 fn by_name(chance: &mut Chance, at: usize) -> Plant {
-    let (name, template) = shapes::NAMED[chance.below(shapes::NAMED.len())];
-    let secret = chance.fill(template);
+    let (name, secret) = shapes::named(chance);
     let mut value = json!({ name: secret, "user": "bob" });
     for level in 0..chance.below(8) {
         value = match level % 3 {
