@@ -6,6 +6,7 @@
 
 use std::collections::{BTreeSet, HashMap, VecDeque};
 use std::hash::{BuildHasher, Hash, RandomState};
+use std::sync::Arc;
 
 /// How many calls, and how many reports, are remembered.
 const MAX_REMEMBERED: usize = 4096;
@@ -27,12 +28,14 @@ pub(crate) struct Activity {
 }
 
 /// The beginning of a tool's call.
-#[derive(Copy, Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Debug)]
 pub(crate) struct Call {
     /// The id of the event that told it.
     pub(crate) event_id: [u8; 16],
     /// When it was told, in ns of the wall clock.
     pub(crate) timestamp_ns: i64,
+    /// The agent's id of it.
+    pub(crate) tool_use_id: Option<Arc<str>>,
 }
 
 #[derive(Debug)]
@@ -70,12 +73,12 @@ impl Activity {
 
     /// Remembers a call under its keys: that of its id, that of what it is about.
     pub(crate) fn begin(&mut self, keys: impl IntoIterator<Item = u64>, call: Call) {
-        keys.into_iter().for_each(|key| self.calls.put(key, call, MAX_REMEMBERED));
+        keys.into_iter().for_each(|key| self.calls.put(key, call.clone(), MAX_REMEMBERED));
     }
 
     /// The call that began under the first of these keys that is known.
     pub(crate) fn call(&self, keys: impl IntoIterator<Item = u64>) -> Option<Call> {
-        keys.into_iter().find_map(|key| self.calls.get(key).copied())
+        keys.into_iter().find_map(|key| self.calls.get(key).cloned())
     }
 
     /// Ends a call: the next under the same keys is another.
@@ -89,9 +92,9 @@ impl Activity {
         &mut self,
         (key, sameness): (u64, Sameness),
         own_name: u64,
-        call: Call,
+        call: &Call,
     ) -> Option<[u8; 16]> {
-        let Call { event_id, timestamp_ns } = call;
+        let Call { event_id, timestamp_ns, .. } = *call;
         if let Some(earlier) = self.reports.get(key) {
             let is_near =
                 timestamp_ns.abs_diff(earlier.timestamp_ns) <= DUPLICATE_WINDOW_NS.unsigned_abs();
@@ -108,14 +111,21 @@ impl Activity {
         None
     }
 
-    /// Notes that an agent used a tool, and which file it wrote.
-    pub(crate) fn work(&mut self, agent: u64, tool: &str, file: Option<&str>) {
+    /// Notes that an agent used a tool, and which files it wrote.
+    pub(crate) fn work<'f>(
+        &mut self,
+        agent: u64,
+        tool: &str,
+        files: impl IntoIterator<Item = &'f str>,
+    ) {
         let mut work = self.agents.take(agent).unwrap_or_default();
         if work.tools.len() < MAX_NAMES {
             work.tools.insert(tool.to_owned());
         }
-        if let Some(file) = file.filter(|_| work.files.len() < MAX_NAMES) {
-            work.files.insert(file.to_owned());
+        for file in files {
+            if work.files.len() < MAX_NAMES {
+                work.files.insert(file.to_owned());
+            }
         }
         self.agents.put(agent, work, MAX_AGENTS);
     }
@@ -175,7 +185,7 @@ mod tests {
     const S: i64 = 1_000_000_000;
 
     fn at(event: u8, timestamp_ns: i64) -> Call {
-        Call { event_id: [event; 16], timestamp_ns }
+        Call { event_id: [event; 16], timestamp_ns, tool_use_id: None }
     }
 
     #[test]
@@ -200,8 +210,8 @@ mod tests {
             (Deed, (1, 2), 3 * S, None),
         ] {
             let mut activity = Activity::default();
-            assert_eq!(activity.report((1, sameness), names.0, at(7, 0)), None);
-            let found = activity.report((1, sameness), names.1, at(8, later));
+            assert_eq!(activity.report((1, sameness), names.0, &at(7, 0)), None);
+            let found = activity.report((1, sameness), names.1, &at(8, later));
             assert_eq!(found, expected, "{sameness:?} {later}");
         }
     }
@@ -210,9 +220,9 @@ mod tests {
     fn work_is_taken_once_and_bounded() {
         let mut activity = Activity::default();
         for turn in 0..1000 {
-            activity.work(1, "Edit", Some(&format!("/f{turn}")));
+            activity.work(1, "Edit", [&*format!("/f{turn}")]);
         }
-        activity.work(1, "Bash", None);
+        activity.work(1, "Bash", []);
         let work = activity.take_work(1).unwrap();
         assert_eq!((work.tools.len(), work.files.len()), (2, MAX_NAMES));
         assert_eq!(activity.take_work(1), None);

@@ -23,6 +23,11 @@ const PROMPTS: &[Field] = &[Field::Prompt, Field::Answer, Field::Task, Field::Me
 const TOOL_OUTPUT: &[Field] = &[Field::ToolOutput, Field::Error];
 
 impl Keep {
+    /// Whether an argument of a hook is kept: JSON may hold anything, as what Codex' `notify` is given.
+    pub(crate) fn keeps_argument(self, argument: &[u8]) -> bool {
+        self.is_all() || !argument.trim_ascii_start().starts_with(b"{")
+    }
+
     /// Whether all content is.
     pub(crate) fn is_all(self) -> bool {
         self.prompts && self.tool_output
@@ -33,6 +38,7 @@ impl Keep {
     pub(crate) fn withheld(
         self,
         root: Option<Value<'_>>,
+        nested: Option<Value<'_>>,
         facts: &Facts<'_>,
     ) -> Vec<(NodeId, String)> {
         let Some(root) = root.filter(|_| !self.is_all()) else { return Vec::new() };
@@ -47,7 +53,9 @@ impl Keep {
             is_long && !facts.knows(value.id())
         });
         let inside = facts.get(Field::ToolInput).filter(|_| !self.prompts);
-        let inside = inside.into_iter().flat_map(prompts_inside);
+        // Where the input is JSON in a string, all of it goes.
+        let as_text = inside.filter(|_| has_prompt(nested));
+        let inside = inside.into_iter().flat_map(prompts_inside).chain(as_text);
         known
             .chain(unknown)
             .chain(inside)

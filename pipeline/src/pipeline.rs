@@ -3,13 +3,15 @@
 //! The order matters: secrets go first, so that nothing behind that ever sees one; what the payload
 //! means is read from what is left; the payload itself is written last.
 
+use std::borrow::Cow;
+
 use hookring_journal::model::{EventType, Level, Operation};
 use hookring_journal::text::{push_decimal, push_json_string};
 
 use crate::activity::{Activity, Call};
 use crate::agents::{self, Agent, Facts, Field, Warning};
 use crate::classify::classify;
-use crate::deed::{self, Deed};
+use crate::deed::{self, Deed, MAX_FILES};
 use crate::document::{Document, Kind, NotJson, Value};
 use crate::keep::{self, Keep};
 use crate::members::Members;
@@ -120,6 +122,7 @@ impl Pipeline {
         written.redacted = self.options.redactor.redact(&mut self.document);
         let told = (parsed, cut_bytes > 0);
         let texts = Texts::of(&received, told, &self.options, &mut written.redacted);
+        let received = texts.named(&received);
         self.parse_nested();
         let root = self.document.root();
         let agent = agent(received.agent, root);
@@ -129,7 +132,10 @@ impl Pipeline {
         );
         let nested = self.nested.root();
         let told = Told::of(&mut self.activity, &received, &facts, nested);
-        let risk = told.deed.as_ref().and_then(|deed| assess(&self.options, &facts, deed));
+        let risk = told
+            .deed
+            .as_ref()
+            .and_then(|deed| assess(&self.options, &facts, deed, texts.directory.as_deref()));
         written.is_duplicate = told.duplicate_of.is_some();
         written.warnings = facts.warnings.len() as u32;
         written.risk = risk.as_ref().map(|risk| risk.level);
@@ -138,7 +144,7 @@ impl Pipeline {
         let mut event = Event { received: &received, facts: &facts, texts: &texts, members };
         event.write(&self.options, &told);
         event.write_judgements(risk.as_ref(), &written.redacted);
-        let withheld = self.options.keep.withheld(root, &facts);
+        let withheld = self.options.keep.withheld(root, nested, &facts);
         drop(told);
         drop(facts);
         for (id, text) in withheld {
@@ -173,15 +179,21 @@ fn agent(named: Option<&str>, root: Option<Value<'_>>) -> &'static Agent {
 }
 
 /// What the rules say of a tool's use.
-fn assess(options: &Options, facts: &Facts<'_>, deed: &Deed<'_>) -> Option<Risk> {
-    let path = deed.file_path.as_deref();
-    let directory = facts.text(Field::Directory);
+fn assess(
+    options: &Options,
+    facts: &Facts<'_>,
+    deed: &Deed<'_>,
+    hooks_directory: Option<&[u8]>,
+) -> Option<Risk> {
+    let paths: Vec<_> = deed.files().collect();
+    let hooks_directory = || std::str::from_utf8(hooks_directory?).ok().map(Cow::Borrowed);
+    let directory = facts.text(Field::Directory).or_else(hooks_directory);
     let permission_mode = facts.text(Field::PermissionMode);
     options.rules.assess(&Action {
         tool_name: facts.tool_name.as_deref().unwrap_or_default(),
         operation: facts.operation.unwrap_or_default(),
         command: deed.command.as_deref(),
-        paths: path.as_slice(),
+        paths: &paths,
         url: deed.url.as_deref(),
         working_directory: directory.as_deref(),
         home: options.home.as_deref(),
@@ -205,7 +217,9 @@ impl Event<'_, '_> {
         self.write_origin(options);
         self.write_ids(told);
         if let Some(deed) = &told.deed {
-            self.write_deed(deed, told.began, options);
+            self.write_deed(deed, told.began.as_ref(), options);
+        } else {
+            self.write_subject(options);
         }
         self.write_agent(told, options);
         self.members.text_if("classification", classify(self.facts));
@@ -262,8 +276,11 @@ impl Event<'_, '_> {
             self.members.text_if(name, self.facts.text(field));
         }
         let id = self.facts.text(Field::ToolUseId).or_else(|| self.facts.text(Field::Correlation));
-        match (id, told.began) {
+        match (id, &told.began) {
             (Some(id), _) => self.members.text("correlation_id", &id),
+            (None, Some(Call { tool_use_id: Some(id), .. })) => {
+                self.members.text("correlation_id", id);
+            }
             (None, Some(began)) => self.members.uuid("correlation_id", &began.event_id),
             (None, None) if self.facts.kind == Some(EventType::ToolPre) => {
                 self.members.uuid("correlation_id", &self.received.id);
@@ -282,7 +299,17 @@ impl Event<'_, '_> {
         self.members.text_if("permission_mode", self.facts.text(Field::PermissionMode));
     }
 
-    fn write_deed(&mut self, deed: &Deed<'_>, began: Option<Call>, options: &Options) {
+    /// What an event that is about no tool is about, and what went wrong.
+    fn write_subject(&mut self, options: &Options) {
+        let path = self.facts.text(Field::FilePath);
+        self.members.text_if("file_path", path);
+        if options.keep.tool_output {
+            let error = self.facts.get(Field::Error).and_then(deed::error_message);
+            self.members.text_if("error_message", error);
+        }
+    }
+
+    fn write_deed(&mut self, deed: &Deed<'_>, began: Option<&Call>, options: &Options) {
         let facts = self.facts;
         self.members.text_if("tool_name", facts.tool_name.as_deref());
         self.members.text_if("tool_use_id", facts.text(Field::ToolUseId));
@@ -290,7 +317,10 @@ impl Event<'_, '_> {
         self.members.text_if("file_path", deed.file_path.as_deref());
         let is_prompt = !options.keep.prompts && keep::has_prompt(deed.input);
         if let Some(input) = deed.input.filter(|_| !is_prompt) {
-            deed::write_parameters(input, self.members.name("tool_parameters"));
+            // Windsurf has them in one object.
+            let answers = [Field::ToolOutput, Field::Error, Field::ExitCode];
+            let answers = answers.map(|field| facts.get(field).map(Value::id));
+            deed::write_parameters(input, &answers, self.members.name("tool_parameters"));
         }
         if !matches!(facts.kind, Some(EventType::ToolPost | EventType::ToolFail)) {
             return;
@@ -323,6 +353,12 @@ impl Event<'_, '_> {
         if let Some(work) = &told.work {
             self.members.texts("tools_used", &work.tools);
             self.members.texts("files_modified", &work.files);
+        } else if facts.kind == Some(EventType::AgentStop) {
+            let said = facts.get(Field::FilesModified).into_iter().flat_map(Value::elements);
+            let files: Vec<_> = said.filter_map(Value::as_str).take(MAX_FILES).collect();
+            if !files.is_empty() {
+                self.members.texts("files_modified", &files);
+            }
         }
     }
 

@@ -2,6 +2,7 @@
 //! done since.
 
 use std::borrow::Cow;
+use std::sync::Arc;
 
 use hookring_journal::model::{EventType, Operation};
 
@@ -27,15 +28,17 @@ impl<'a> Told<'a> {
         facts: &Facts<'a>,
         nested: Option<Value<'a>>,
     ) -> Told<'a> {
-        let call = Call { event_id: received.id, timestamp_ns: received.timestamp_ns };
+        let call = Call {
+            event_id: received.id,
+            timestamp_ns: received.timestamp_ns,
+            tool_use_id: facts.text(Field::ToolUseId).map(Arc::from),
+        };
         let session = facts.text(Field::Session);
         let who = (facts.agent.name, session.as_deref());
         let deed = (facts.is_tool()).then(|| Deed::of(facts, nested));
         let mut told = Told { deed, ..Told::default() };
-        told.duplicate_of = told.note_report(activity, received, facts, who, call);
-        if told.duplicate_of.is_none() {
-            told.note_call(activity, facts, who, call);
-        }
+        told.duplicate_of = told.note_report(activity, received, facts, who, &call);
+        told.note_call(activity, facts, who, call);
         told
     }
 
@@ -46,7 +49,7 @@ impl<'a> Told<'a> {
         received: &Received<'_>,
         facts: &Facts<'a>,
         who: (&str, Option<&str>),
-        call: Call,
+        call: &Call,
     ) -> Option<[u8; 16]> {
         if received.payload.is_empty() {
             return None;
@@ -57,7 +60,12 @@ impl<'a> Told<'a> {
         let sameness = if id.is_some() { Sameness::Id } else { Sameness::Bytes };
         let duplicate = activity.report((same_bytes, sameness), own_name, call);
         let deed = self.deed.as_ref();
-        let about = deed.and_then(|deed| deed.command.as_deref().or(deed.file_path.as_deref()));
+        let is_distinct = |deed: &&Deed<'a>| {
+            let named = deed.command.is_some() || deed.file_path.is_some();
+            // What a server's tool was given; of other tools that may say little.
+            named || facts.operation == Some(Operation::Network)
+        };
+        let about = deed.filter(is_distinct).and_then(about);
         let same_deed = about.map(|about| activity.key((who, facts.kind, facts.operation, about)));
         let other =
             same_deed.and_then(|key| activity.report((key, Sameness::Deed), own_name, call));
@@ -75,10 +83,13 @@ impl<'a> Told<'a> {
         let agent_id = facts.text(Field::AgentId);
         let agent = activity.key((who, agent_id.as_deref()));
         let Some(deed) = &self.deed else {
-            if matches!(
-                facts.kind,
-                Some(EventType::AgentStop | EventType::TurnEnd | EventType::TurnFail)
-            ) {
+            let ends = match facts.kind {
+                // Without an id nobody knows whose tools those were.
+                Some(EventType::AgentStop) => agent_id.is_some(),
+                Some(EventType::TurnEnd | EventType::TurnFail) => true,
+                _ => false,
+            };
+            if ends && self.duplicate_of.is_none() {
                 self.work = activity.take_work(agent);
             }
             return;
@@ -86,13 +97,15 @@ impl<'a> Told<'a> {
         let keys = self.call_keys(activity, facts, agent, deed);
         let keys = keys.into_iter().flatten();
         match facts.kind {
+            _ if self.duplicate_of.is_some() => self.began = activity.call(keys),
             Some(EventType::ToolPre) => activity.begin(keys, call),
             Some(EventType::ToolPost | EventType::ToolFail) => {
                 self.began = activity.call(keys.clone());
                 activity.end(keys);
-                let is_write = facts.operation == Some(Operation::Write);
-                let file = deed.file_path.as_deref().filter(|_| is_write);
-                activity.work(agent, facts.tool_name.as_deref().unwrap_or_default(), file);
+                let failed = deed.success(facts) == Some(false);
+                let is_written = facts.operation == Some(Operation::Write) && !failed;
+                let files = deed.files().filter(|_| is_written);
+                activity.work(agent, facts.tool_name.as_deref().unwrap_or_default(), files);
             }
             _ => self.began = activity.call(keys),
         }
@@ -107,13 +120,18 @@ impl<'a> Told<'a> {
         deed: &Deed<'a>,
     ) -> [Option<u64>; 2] {
         let id = facts.text(Field::ToolUseId).map(|id| activity.key((agent, 0, id)));
-        let about = deed.command.as_deref().or(deed.file_path.as_deref()).map(Cow::Borrowed);
-        let about = about.or_else(|| {
-            let mut text = Vec::new();
-            deed.input?.write_to(&mut text);
-            String::from_utf8(text).ok().map(Cow::Owned)
-        });
-        let tool = facts.tool_name.as_deref();
-        [id, about.map(|about| activity.key((agent, 1, tool, about)))]
+        // Cursor names a server's tool with this and without.
+        let tool = facts.tool_name.as_deref().map(|tool| tool.strip_prefix("MCP:").unwrap_or(tool));
+        [id, about(deed).map(|about| activity.key((agent, 1, tool, about)))]
     }
+}
+
+/// What a call is about: its command, its file, else all that the tool was given.
+fn about<'d>(deed: &'d Deed<'_>) -> Option<Cow<'d, str>> {
+    let named = deed.command.as_deref().or(deed.file_path.as_deref()).map(Cow::Borrowed);
+    named.or_else(|| {
+        let mut text = Vec::new();
+        deed.input?.write_to(&mut text);
+        String::from_utf8(text).ok().map(Cow::Owned)
+    })
 }

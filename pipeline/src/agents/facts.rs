@@ -29,7 +29,7 @@ macro_rules! fields {
 fields! {
     Event Session Directory Version PromptId AgentId UserId Correlation Model PermissionMode
     ToolName ToolUseId ToolInput ToolOutput Error Duration ExitCode Success Interrupted
-    AgentType Task TaskId ParentTaskId Status ToolsUsed FilesModified
+    AgentType Task TaskId ParentTaskId Status FilesModified
     Prompt Answer Message NotificationType Reason
     FilePath Command Url
 }
@@ -59,6 +59,8 @@ pub enum Warning {
     Missing(Field),
     /// The payload is not an object.
     NotAnObject,
+    /// What the event is about is not in an object of the payload, where it should be.
+    Inside,
     /// Nobody knows this event yet.
     UnknownEvent,
 }
@@ -69,6 +71,7 @@ impl fmt::Display for Warning {
             Warning::WrongType(field) => write!(f, "{} is not of its type", field.name()),
             Warning::Missing(field) => write!(f, "{} is missing", field.name()),
             Warning::NotAnObject => f.write_str("the payload is not an object"),
+            Warning::Inside => f.write_str("what the event is about is not an object"),
             Warning::UnknownEvent => f.write_str("the event is not known"),
         }
     }
@@ -78,11 +81,27 @@ impl Field {
     /// As messages have it, in the words of an event's members.
     fn name(self) -> &'static str {
         match self {
+            Field::Event => "event",
             Field::Session => "session_id",
             Field::Directory => "working_directory",
+            Field::PromptId => "prompt_id",
+            Field::AgentId => "agent_id",
+            Field::UserId => "user_id",
+            Field::PermissionMode => "permission_mode",
             Field::ToolName => "tool_name",
+            Field::ToolUseId => "tool_use_id",
             Field::ToolInput => "tool_parameters",
+            Field::FilePath => "file_path",
             Field::Duration => "duration_ms",
+            Field::ExitCode => "exit_code",
+            Field::Success => "success",
+            Field::AgentType => "agent_type",
+            Field::Task => "task_description",
+            Field::Status => "status",
+            Field::TaskId => "task_id",
+            Field::ParentTaskId => "parent_task_id",
+            Field::Version => "source.version",
+            Field::Model => "source.model",
             _ => "a field",
         }
     }
@@ -183,15 +202,36 @@ impl<'a> Facts<'a> {
         if self.operation.is_none() {
             self.operation = self.tool_name.as_deref().map(tools::operation);
         }
-        if self.is_tool() && self.tool_name.is_none() {
-            let there = self.get(Field::ToolName).is_some();
-            let warning = if there { Warning::WrongType } else { Warning::Missing };
-            self.warnings.push(warning(Field::ToolName));
+        self.look_at_types();
+        self.look_for_what_is_missing();
+    }
+
+    fn look_at_types(&mut self) {
+        let is_wrong = |(field, fits): &(Field, Fits)| {
+            let value = self.get(*field).filter(|value| !is_empty(*value))?;
+            (!fits(value)).then_some(Warning::WrongType(*field))
+        };
+        let wrong: Vec<_> = TYPES.iter().filter_map(is_wrong).collect();
+        self.warnings.extend(wrong);
+    }
+
+    fn look_for_what_is_missing(&mut self) {
+        let is_about_a_tool = self.is_tool() && self.kind != Some(EventType::PermissionRequest);
+        if is_about_a_tool && self.tool_name.is_none() && self.get(Field::ToolName).is_none() {
+            self.warnings.push(Warning::Missing(Field::ToolName));
         }
-        for field in [Field::Session, Field::Directory] {
-            if self.get(field).is_some_and(|value| !is_empty(value)) && self.text(field).is_none() {
-                self.warnings.push(Warning::WrongType(field));
-            }
+        let what = [Field::ToolInput, Field::Command, Field::FilePath, Field::Url];
+        let says_nothing = what.iter().all(|field| self.get(*field).is_none());
+        if self.kind == Some(EventType::ToolPre) && says_nothing {
+            self.warnings.push(Warning::Missing(Field::ToolInput));
+        }
+        let is_known = !self.agent.events.is_empty() && !self.agent.name.is_empty();
+        if is_known
+            && self.kind.is_none()
+            && self.get(Field::Event).is_none()
+            && self.event.is_none()
+        {
+            self.warnings.push(Warning::Missing(Field::Event));
         }
     }
 
@@ -210,7 +250,105 @@ impl<'a> Facts<'a> {
     }
 }
 
+/// Whether a value is of the type that its field should have.
+type Fits = fn(Value<'_>) -> bool;
+
+/// What fields must be to become an event's members.
+const TYPES: &[(Field, Fits)] = &[
+    (Field::Event, is_text),
+    (Field::Session, is_text),
+    (Field::Directory, is_text),
+    (Field::Version, is_text),
+    (Field::PromptId, is_text),
+    (Field::AgentId, is_text),
+    (Field::UserId, is_text),
+    (Field::Model, is_text),
+    (Field::PermissionMode, is_text),
+    (Field::ToolName, is_text),
+    (Field::ToolUseId, is_text),
+    (Field::FilePath, is_text),
+    (Field::AgentType, is_text),
+    (Field::Task, is_text),
+    (Field::TaskId, is_text),
+    (Field::ParentTaskId, is_text),
+    (Field::Status, is_text),
+    (Field::ToolInput, is_input),
+    (Field::Duration, |value| value.as_f64().is_some_and(|ms| ms >= 0.0)),
+    (Field::ExitCode, |value| value.as_i64().is_some()),
+    (Field::Success, |value| value.as_bool().is_some()),
+];
+
+/// Of a list, the first counts: a workspace's folders.
+fn is_text(value: Value<'_>) -> bool {
+    let value = value.elements().next().unwrap_or(value);
+    matches!(value.kind(), Kind::String | Kind::EscapedString | Kind::Number)
+}
+
+fn is_input(value: Value<'_>) -> bool {
+    match value.kind() {
+        // Cursor's edits are a list.
+        Kind::Object | Kind::Array => true,
+        // JSON in a string, or a patch.
+        _ => value.as_str().is_some_and(|text| text.trim_start().starts_with(['{', '*'])),
+    }
+}
+
 /// An empty string or list.
 fn is_empty(value: Value<'_>) -> bool {
     value.is_text("") || value.kind() == Kind::Array && value.elements().next().is_none()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::agents::testing::read_as;
+
+    fn warnings(payload: &str) -> Vec<String> {
+        read_as(Some("claude-code"), payload, |facts| {
+            facts.warnings.iter().map(Warning::to_string).collect()
+        })
+    }
+
+    #[test]
+    fn what_is_not_of_its_type_is_said_and_what_is_none_is_not() {
+        let call = |members: &str| {
+            let begin = r#"{"hook_event_name":"PreToolUse","tool_name":"T","tool_input":{},"#;
+            warnings(&format!("{begin}{members}}}"))
+        };
+        assert_eq!(call(r#""session_id":"s","duration_ms":1.5,"prompt_id":7"#), [""; 0]);
+        assert_eq!(call(r#""session_id":"a\\b\u00e4","cwd":"C:\\d""#), [""; 0], "escapes are text");
+        assert_eq!(call(r#""session_id":null,"agent_id":"","cwd":[]"#), [""; 0]);
+        assert_eq!(call(r#""session_id":{}"#), ["session_id is not of its type"]);
+        assert_eq!(call(r#""cwd":[{}]"#), ["working_directory is not of its type"]);
+        assert_eq!(call(r#""duration_ms":-1"#), ["duration_ms is not of its type"]);
+        assert_eq!(call(r#""duration_ms":"1""#), ["duration_ms is not of its type"]);
+        let long = "s".repeat(MAX_FIELD_BYTES + 1);
+        assert_eq!(call(&format!(r#""session_id":"{long}""#)), [""; 0], "long is not wrong");
+    }
+
+    #[test]
+    fn inputs_are_objects_or_hold_one() {
+        for (input, is_right) in [
+            ("{}", true),
+            (r#""{\"command\":\"ls\"}""#, true),
+            (r#""*** Begin Patch""#, true),
+            (r#""ls""#, false),
+            ("7", false),
+        ] {
+            let payload = format!(
+                r#"{{"hook_event_name":"PreToolUse","tool_name":"T","tool_input":{input}}}"#
+            );
+            assert_eq!(warnings(&payload).is_empty(), is_right, "{payload}");
+        }
+    }
+
+    #[test]
+    fn what_is_missing_is_said() {
+        assert_eq!(warnings("[]"), ["the payload is not an object", "event is missing"]);
+        assert_eq!(warnings(r#"{"session_id":"s"}"#), ["event is missing"]);
+        assert_eq!(warnings(r#"{"hook_event_name":"Later"}"#), ["the event is not known"]);
+        let nothing = r#"{"hook_event_name":"PreToolUse"}"#;
+        assert_eq!(warnings(nothing), ["tool_name is missing", "tool_parameters is missing"]);
+        assert_eq!(warnings(r#"{"hook_event_name":"PermissionRequest"}"#), [""; 0]);
+    }
 }

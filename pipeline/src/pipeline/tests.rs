@@ -319,3 +319,19 @@ fn what_was_told_before_is_told_to_be_so() {
             && line.contains(r#","duplicate_of":"07070707-0707-0707-0707-070707070707""#)
     );
 }
+
+#[test]
+fn secrets_in_what_the_command_line_said_are_taken_out() {
+    let secret = ["ghp", "_", "Zq3Rt8Yw1Lk6Np4Vx9Bc2Hd7Jf5Gm0Sa1Tx2"].concat();
+    let (argument, directory) = (format!("--token={secret}"), format!("/tmp/{secret}"));
+    let mut record = received(b"{}");
+    (record.agent, record.event) = (Some(&*secret), Some(&*secret));
+    record.directory = Some(directory.as_bytes());
+    let arguments = [argument.as_bytes()];
+    record.arguments = &arguments;
+    let (line, written) = line_and(&mut pipeline(), &record);
+    assert!(!line.contains(&secret), "{line}");
+    assert_eq!(written.redacted.secrets(), 4, "{line}");
+    let event: Json = serde_json::from_str(&line).unwrap();
+    assert!(event["event_type"].as_str().unwrap().starts_with("[redacted:github-token:"));
+}

@@ -45,7 +45,8 @@ pub(super) fn forms(value: &str) -> Vec<Vec<u8>> {
 
 /// A text as it is, and as it is in strings of JSON inside each other.
 pub(super) fn json_forms(text: &str) -> Vec<Vec<u8>> {
-    const LEVELS: usize = 3;
+    /// As many as layers are looked into: what is not found here, nobody decodes.
+    const LEVELS: usize = 6;
     let mut forms = vec![text.as_bytes().to_vec()];
     let mut form = text.to_owned();
     for _ in 0..LEVELS {

@@ -1,6 +1,8 @@
 //! The shapes of secrets, as templates that chance fills. Where only a part is the secret, it stands
 //! between `«` and `»`; `{_}` keeps what a scanner of files would take for a real one apart.
 
+use crate::chance::Chance;
+
 /// Secrets that are known by themselves.
 pub(crate) const TOKENS: &[&str] = &[
     "AK{_}IA{316}",
@@ -203,3 +205,16 @@ pub(crate) const NAMED: &[(&str, &str)] = &[
     ("encryptionKey", "{h64}"),
     ("connectionString", "Host=db;Pwd={p12}"),
 ];
+
+/// Those of [`IN_CONTEXT`] that are always found. Whether a short password in a text is one is guessed by its
+/// looks: the corpus measures how often that is right.
+pub(crate) fn always_found() -> Vec<&'static str> {
+    IN_CONTEXT.iter().copied().filter(|template| !template.contains("«{p")).collect()
+}
+
+/// One of [`NAMED`], with its value. One that begins with a slash may be taken for a path, and is not made.
+pub(crate) fn named(chance: &mut Chance) -> (&'static str, String) {
+    let (name, template) = NAMED[chance.below(NAMED.len())];
+    let secret = chance.fill(template);
+    (name, secret.strip_prefix('/').map(|rest| format!("7{rest}")).unwrap_or(secret))
+}

@@ -1,8 +1,10 @@
 //! What people do with a running hookring: change its configuration, restart it, tidy its files, and
 //! ask it questions.
 
+mod capture;
 mod commands;
 mod ending;
+mod filters;
 mod looking;
 mod own_events;
 mod reload;
@@ -10,6 +12,7 @@ mod restart;
 mod ring;
 mod sinks;
 mod status;
+mod trying;
 mod without_a_daemon;
 
 use std::fs;
