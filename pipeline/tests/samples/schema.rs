@@ -47,6 +47,18 @@ fn check(root: &Value, schema: &Value, value: &Value, at: &str) -> Result<(), St
                 let is_right = if keyword == "oneOf" { fitting == 1 } else { fitting > 0 };
                 is_right.then_some(()).ok_or(format!("{at} fits {fitting} of {keyword}"))?;
             }
+            "allOf" => {
+                for one in what.as_array().expect("schemas") {
+                    check(root, one, value, at)?;
+                }
+            }
+            "if" => {
+                if check(root, what, value, at).is_ok() {
+                    check(root, keywords.get("then").expect("what follows"), value, at)?;
+                }
+            }
+            // With its `if`.
+            "then" => {}
             "items" => {
                 for (n, item) in value.as_array().into_iter().flatten().enumerate() {
                     check(root, what, item, &format!("{at}[{n}]"))?;
