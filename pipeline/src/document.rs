@@ -173,10 +173,13 @@ impl Document {
             return Some(Cow::Borrowed(text));
         }
         let node = self.nodes[at as usize];
-        let inside = || &self.text[node.begin as usize + 1..node.end as usize - 1];
+        let inside = || {
+            let characters = &self.text[node.begin as usize + 1..node.end as usize - 1];
+            std::str::from_utf8(characters).ok()
+        };
         match node.kind {
-            Kind::String => std::str::from_utf8(inside()).ok().map(Cow::Borrowed),
-            Kind::EscapedString => Some(Cow::Owned(decode::decode(inside()))),
+            Kind::String => inside().map(Cow::Borrowed),
+            Kind::EscapedString => inside().map(|text| Cow::Owned(decode::decode(text))),
             _ => None,
         }
     }
