@@ -13,9 +13,11 @@ mod received;
 pub mod redact;
 pub mod risk;
 pub mod shell;
+mod steps;
 mod texts;
 mod told;
 
 pub use keep::Keep;
 pub use pipeline::{Options, Pipeline, Written};
 pub use received::{MAX_ARGUMENTS_BYTES, MAX_NAME_BYTES, MAX_PAYLOAD_BYTES, Received};
+pub use steps::{Step, Watch};
