@@ -10,6 +10,7 @@ use std::borrow::Cow;
 use hookring_journal::text::push_json_string;
 
 mod decode;
+mod keys;
 mod scan;
 mod value;
 
@@ -60,6 +61,8 @@ pub struct NodeId(u32);
 pub struct Document {
     text: Vec<u8>,
     nodes: Vec<Node>,
+    /// Of the outermost value, if it is an object.
+    top_keys: keys::KeySet,
     /// Sorted by node, none inside another.
     replaced: Vec<(NodeId, String)>,
 }
@@ -73,11 +76,16 @@ impl Document {
     /// is then empty.
     pub fn parse(&mut self, input: &[u8]) -> Result<(), NotJson> {
         self.replaced.clear();
-        let parsed = scan::scan(input, &mut self.text, &mut self.nodes);
-        if parsed.is_err() {
-            self.clear();
+        match scan::scan(input, &mut self.text, &mut self.nodes) {
+            Ok(top_keys) => {
+                self.top_keys = top_keys;
+                Ok(())
+            }
+            Err(error) => {
+                self.clear();
+                Err(error)
+            }
         }
-        parsed
     }
 
     /// Empties it.

@@ -36,7 +36,11 @@ impl<'a> Value<'a> {
 
     /// The value of the member with this key; if there are several, the last one, as in most parsers.
     pub fn get(self, key: &str) -> Option<Value<'a>> {
-        let Document { text, nodes, replaced } = self.document;
+        let Document { text, nodes, replaced, top_keys } = self.document;
+        // (A key that was replaced is not among them as it is now.)
+        if self.at == 0 && replaced.is_empty() && !top_keys.may_have(key) {
+            return None;
+        }
         if !replaced.is_empty() {
             let members = self.members().filter(|(name, _)| name.is_text(key));
             return members.last().map(|(_, value)| value);

@@ -53,9 +53,9 @@ const BEGIN_BITS: u32 = 17;
 
 type Bits<const WORDS: usize> = [u32; WORDS];
 
-/// Places that one step of the pass looks at, which are every other one, and the bytes that this takes.
-const STEP_LOOKS: usize = 4;
-const STEP: usize = 2 * STEP_LOOKS;
+/// Bytes that one step of the pass goes on by, and those that it sees: it looks at every other one of
+/// them together with the two behind it.
+const STEP: usize = 16;
 const STEP_BYTES: usize = STEP + 2;
 
 impl<T: Copy + PartialEq> Keywords<T> {
@@ -89,7 +89,7 @@ impl<T: Copy + PartialEq> Keywords<T> {
     fn add(&mut self, text: &[u8], target: T) {
         assert!(text.len() >= MIN_BYTES, "a keyword of fewer than {MIN_BYTES} bytes");
         for window in [[text[0], text[1], text[2], 0], [text[1], text[2], text[3], 0]] {
-            let place = window_place(u32::from_le_bytes(window));
+            let place = window_place(u32::from_le_bytes(window) | LOWER);
             self.windows[place >> 5] |= 1 << (place & 31);
         }
         let begin = begin(text).unwrap_or_default();
@@ -116,26 +116,18 @@ impl<T: Copy + PartialEq> Keywords<T> {
             }
             at += STEP;
         }
-        for place in (at..text.len()).step_by(2) {
-            self.around(text, place, &mut hit);
-        }
+        (at..text.len()).step_by(2).for_each(|place| self.around(text, place, &mut hit));
     }
 
-    /// A bit for each of the places at which the table has a doubt.
+    /// A bit for each of a step's places at which the table has a doubt.
     #[inline]
     fn doubts(&self, step: &[u8]) -> u32 {
-        let low = u64_at(step, 0);
-        let last = u64_at(step, STEP_BYTES - 8) >> 32;
-        self.doubt(low as u32)
-            | self.doubt((low >> 16) as u32) << 1
-            | self.doubt((low >> 32) as u32) << 2
-            | self.doubt(last as u32) << 3
-    }
-
-    #[inline]
-    fn doubt(&self, window: u32) -> u32 {
-        let place = window_place(window);
-        self.windows[place >> 5] >> (place & 31) & 1
+        let [a, b, c] = [0, 6, STEP_BYTES - 8].map(|at| u64_at(step, at) | LOWER_LONG);
+        let windows = [a, a >> 16, a >> 32, b, b >> 16, b >> 32, c >> 16, c >> 32];
+        windows.into_iter().rev().fold(0, |doubts, window| {
+            let place = window_place(window as u32);
+            doubts << 1 | self.windows[place >> 5] >> (place & 31) & 1
+        })
     }
 
     /// Looks for keywords that begin here or one byte before.
@@ -183,8 +175,12 @@ impl<T: Copy + PartialEq> Keywords<T> {
     }
 }
 
+/// Spreads bits upwards: 2^32 by the golden ratio, and odd.
+const MULTIPLIER: u32 = 0x9e37_79b1;
+
 /// Letters in lower case; other bytes that this changes only make a look less sure.
 const LOWER: u32 = 0x2020_2020;
+const LOWER_LONG: u64 = 0x2020_2020_2020_2020;
 
 /// The first four bytes; `None` if there are fewer.
 #[inline]
@@ -198,21 +194,17 @@ fn u64_at(bytes: &[u8], at: usize) -> u64 {
     bytes[at..at + 8].try_into().map_or(0, u64::from_le_bytes)
 }
 
-/// Where the table of windows has the bit of three bytes.
+/// Where the table of windows has the bit of the first three bytes, which are in lower case.
 #[inline]
 fn window_place(window: u32) -> usize {
-    (hash((window | LOWER) << 8) >> (32 - WINDOW_BITS)) as usize
+    // (This shifts the fourth byte out.)
+    (window.wrapping_mul(MULTIPLIER << 8) >> (32 - WINDOW_BITS)) as usize
 }
 
 /// Where the table of begins has the bit of four bytes.
 #[inline]
 fn begin_place(begin: u32) -> usize {
-    (hash(begin) >> (32 - BEGIN_BITS)) as usize
-}
-
-#[inline]
-fn hash(word: u32) -> u32 {
-    word.wrapping_mul(0x9e37_79b1)
+    (begin.wrapping_mul(MULTIPLIER) >> (32 - BEGIN_BITS)) as usize
 }
 
 #[cfg(test)]

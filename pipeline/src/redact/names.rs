@@ -146,10 +146,10 @@ struct Words {
 impl Words {
     fn of(name: &str) -> Words {
         let mut words = Words { joined: String::with_capacity(name.len()), bounds: vec![0] };
-        let mut chars = name.chars().peekable();
         let mut before = ' ';
-        while let Some(char) = chars.next() {
-            let next_is_lower = chars.peek().is_some_and(char::is_ascii_lowercase);
+        for (at, char) in name.char_indices() {
+            let next = name.as_bytes().get(at + char.len_utf8());
+            let next_is_lower = next.is_some_and(u8::is_ascii_lowercase);
             let begins =
                 char.is_ascii_uppercase() && (!before.is_ascii_uppercase() || next_is_lower);
             if begins || !char.is_alphanumeric() {
