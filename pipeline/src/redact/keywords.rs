@@ -47,9 +47,9 @@ struct Keyword<T> {
     targets: Vec<T>,
 }
 
-/// The tables have 8 and 16 KiB, so that both stay in the nearest cache.
-const WINDOW_BITS: u32 = 16;
-const BEGIN_BITS: u32 = 17;
+/// The tables have 16 and 4 KiB, so that both stay in the nearest cache.
+const WINDOW_BITS: u32 = 17;
+const BEGIN_BITS: u32 = 15;
 
 type Bits<const WORDS: usize> = [u32; WORDS];
 

@@ -77,9 +77,9 @@ impl Engine {
             }
         }
         // Other escapes hide no keyword.
-        for escape in ["\\u", "\\/"] {
+        for escape in &self.escapes {
             flags.end = 0;
-            memchr::memmem::find_iter(text, escape).for_each(|at| flags.add(at));
+            escape.find_iter(text).for_each(|at| flags.add(at));
         }
         flags.end = 0;
         encoded::each_run(text, |run| flags.add(run.start));
