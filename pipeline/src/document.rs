@@ -10,6 +10,7 @@ use std::borrow::Cow;
 use hookring_journal::text::push_json_string;
 
 mod decode;
+mod keys;
 mod scan;
 mod value;
 
@@ -60,6 +61,8 @@ pub struct NodeId(u32);
 pub struct Document {
     text: Vec<u8>,
     nodes: Vec<Node>,
+    /// Of the outermost value, if it is an object.
+    top_keys: keys::KeySet,
     /// Sorted by node, none inside another.
     replaced: Vec<(NodeId, String)>,
 }
@@ -73,11 +76,16 @@ impl Document {
     /// is then empty.
     pub fn parse(&mut self, input: &[u8]) -> Result<(), NotJson> {
         self.replaced.clear();
-        let parsed = scan::scan(input, &mut self.text, &mut self.nodes);
-        if parsed.is_err() {
-            self.clear();
+        match scan::scan(input, &mut self.text, &mut self.nodes) {
+            Ok(top_keys) => {
+                self.top_keys = top_keys;
+                Ok(())
+            }
+            Err(error) => {
+                self.clear();
+                Err(error)
+            }
         }
-        parsed
     }
 
     /// Empties it.
@@ -173,10 +181,13 @@ impl Document {
             return Some(Cow::Borrowed(text));
         }
         let node = self.nodes[at as usize];
-        let inside = || &self.text[node.begin as usize + 1..node.end as usize - 1];
+        let inside = || {
+            let characters = &self.text[node.begin as usize + 1..node.end as usize - 1];
+            std::str::from_utf8(characters).ok()
+        };
         match node.kind {
-            Kind::String => std::str::from_utf8(inside()).ok().map(Cow::Borrowed),
-            Kind::EscapedString => Some(Cow::Owned(decode::decode(inside()))),
+            Kind::String => inside().map(Cow::Borrowed),
+            Kind::EscapedString => inside().map(|text| Cow::Owned(decode::decode(text))),
             _ => None,
         }
     }

@@ -17,7 +17,8 @@ use crate::keep::{self, Keep};
 use crate::members::Members;
 use crate::received::Received;
 use crate::redact::{self, Redacted, Redactor};
-use crate::risk::{self, Action, Risk, Rules};
+use crate::risk::{self, Action, Risk, Rules, Workspace};
+use crate::steps::{Step, Watch};
 use crate::texts::Texts;
 use crate::told::Told;
 
@@ -67,6 +68,8 @@ pub struct Pipeline {
     /// The JSON that a tool's input holds as a string.
     nested: Document,
     activity: Activity,
+    /// What judging an action takes; kept for its memory.
+    workspace: Workspace,
 }
 
 /// What became of a record when its event was written.
@@ -105,12 +108,23 @@ impl Pipeline {
             document: Document::default(),
             nested: Document::default(),
             activity: Activity::default(),
+            workspace: Workspace::default(),
         }
     }
 
     /// Appends the members of the record's event, behind those that the journal writes itself (see
     /// [`hookring_journal::Event`]). Never contains a newline.
     pub fn write(&mut self, received: &Received<'_>, out: &mut Vec<u8>) -> Written {
+        self.write_watched(received, out, &mut ())
+    }
+
+    /// The same, and `watch` is told of each step.
+    pub fn write_watched(
+        &mut self,
+        received: &Received<'_>,
+        out: &mut Vec<u8>,
+        watch: &mut impl Watch,
+    ) -> Written {
         let (received, cut_bytes) = received.within_limits();
         let mut written = Written { cut_bytes, ..Written::default() };
         let parsed = match received.payload {
@@ -118,8 +132,9 @@ impl Pipeline {
             [] => Ok(()),
             payload => self.document.parse(payload),
         };
+        watch.done(Step::Index);
         // First: nothing below may see a secret.
-        written.redacted = self.options.redactor.redact(&mut self.document);
+        written.redacted = self.options.redactor.redact_watched(&mut self.document, watch);
         let told = (parsed, cut_bytes > 0);
         let texts = Texts::of(&received, told, &self.options, &mut written.redacted);
         let received = texts.named(&received);
@@ -130,12 +145,15 @@ impl Pipeline {
             || Facts::without_payload(agent, received.event),
             |root| agents::read(agent, root, received.event),
         );
+        watch.done(Step::Normalise);
         let nested = self.nested.root();
         let told = Told::of(&mut self.activity, &received, &facts, nested);
-        let risk = told
-            .deed
-            .as_ref()
-            .and_then(|deed| assess(&self.options, &facts, deed, texts.directory.as_deref()));
+        watch.done(Step::Remember);
+        let (options, workspace) = (&self.options, &mut self.workspace);
+        let directory = texts.directory.as_deref();
+        let judge = |deed| assess(options, workspace, &facts, deed, directory);
+        let risk = told.deed.as_ref().and_then(judge);
+        watch.done(Step::Judge);
         written.is_duplicate = told.duplicate_of.is_some();
         written.warnings = facts.warnings.len() as u32;
         written.risk = risk.as_ref().map(|risk| risk.level);
@@ -153,6 +171,7 @@ impl Pipeline {
         texts.write(self.document.root(), begin, &mut Members::new(out), &mut written);
         self.document.release();
         self.nested.release();
+        watch.done(Step::Write);
         written
     }
 
@@ -181,6 +200,7 @@ fn agent(named: Option<&str>, root: Option<Value<'_>>) -> &'static Agent {
 /// What the rules say of a tool's use.
 fn assess(
     options: &Options,
+    workspace: &mut Workspace,
     facts: &Facts<'_>,
     deed: &Deed<'_>,
     hooks_directory: Option<&[u8]>,
@@ -189,7 +209,7 @@ fn assess(
     let hooks_directory = || std::str::from_utf8(hooks_directory?).ok().map(Cow::Borrowed);
     let directory = facts.text(Field::Directory).or_else(hooks_directory);
     let permission_mode = facts.text(Field::PermissionMode);
-    options.rules.assess(&Action {
+    let action = Action {
         tool_name: facts.tool_name.as_deref().unwrap_or_default(),
         operation: facts.operation.unwrap_or_default(),
         command: deed.command.as_deref(),
@@ -199,7 +219,8 @@ fn assess(
         home: options.home.as_deref(),
         permission_mode: permission_mode.as_deref(),
         parameters: deed.input,
-    })
+    };
+    options.rules.assess_with(&action, workspace)
 }
 
 /// One event while it is written.

@@ -9,6 +9,7 @@
 use std::sync::Arc;
 
 use crate::document::{Document, NodeId};
+use crate::steps::{Step, Watch};
 
 mod assigned;
 mod encoded;
@@ -200,8 +201,19 @@ impl Redactor {
 
     /// Replaces the secrets in a document's keys and values, and cuts long texts.
     pub fn redact(&mut self, document: &mut Document) -> Redacted {
+        self.redact_watched(document, &mut ())
+    }
+
+    pub(crate) fn redact_watched(
+        &mut self,
+        document: &mut Document,
+        watch: &mut impl Watch,
+    ) -> Redacted {
         let mut tally = Tally::default();
-        let planned = self.engine.in_payload(document, &mut self.flagged, &mut tally);
+        self.engine.flag_payload(document, &mut self.flagged);
+        watch.done(Step::Flag);
+        let planned = self.engine.in_payload(document, &self.flagged, &mut tally);
+        watch.done(Step::Redact);
         for (id, text) in planned {
             document.replace(id, text);
         }

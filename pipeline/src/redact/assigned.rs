@@ -13,32 +13,39 @@ const MAX_NAME_BYTES: usize = 64;
 /// Blanks between name, sign and value.
 const MAX_BLANKS: usize = 16;
 /// The longest value, in bytes.
-const MAX_VALUE_BYTES: usize = 4096;
+pub(super) const MAX_VALUE_BYTES: usize = 4096;
 
-/// Looks at the name around a keyword. Gives the end of what it looked at, and the value if it may be a
-/// secret.
+/// What was looked at around a keyword.
+pub(super) struct Looked {
+    pub(super) name_end: usize,
+    /// Of the value.
+    pub(super) bytes: usize,
+    /// The value, if it may be a secret.
+    pub(super) secret: Option<Range<usize>>,
+}
+
+/// Looks at the name around a keyword, which begins at `hit`, and at the value behind it, of which no
+/// more than `max_bytes` count.
 pub(super) fn value_at(
     text: &str,
-    hit: usize,
-    keyword_bytes: usize,
+    (hit, keyword_bytes): (usize, usize),
     names: &Names,
-) -> (usize, Option<Range<usize>>) {
+    max_bytes: usize,
+) -> Looked {
     let bytes = text.as_bytes();
     let name = name_around(bytes, hit, hit + keyword_bytes);
-    let end = name.end.max(hit + keyword_bytes);
-    let found = || {
-        let sign = Sign::after(bytes, &name)?;
-        let (value, is_quoted) = value(bytes, sign.end, &sign)?;
-        let value = without_scheme(text, value);
-        let accepted = |strength| accepts(&text[value.clone()], strength, is_quoted, &sign);
-        // Most values would not do whatever the name says, and names take longer.
-        if !accepted(Strength::Any) {
-            return None;
-        }
-        let strength = names.strength(&text[name.clone()])?;
-        accepted(strength).then_some(value)
+    let name_end = name.end.max(hit + keyword_bytes);
+    let value =
+        Sign::after(bytes, &name).and_then(|sign| Some((value(bytes, &sign, max_bytes)?, sign)));
+    let Some(((value, is_quoted), sign)) = value else {
+        return Looked { name_end, bytes: 0, secret: None };
     };
-    (end, found())
+    let looked_bytes = value.len();
+    let value = without_scheme(text, value);
+    let accepted = |strength| accepts(&text[value.clone()], strength, is_quoted, &sign);
+    // Most values would not do whatever the name says, and names take longer.
+    let is_secret = accepted(Strength::Any) && names.strength(&text[name]).is_some_and(accepted);
+    Looked { name_end, bytes: looked_bytes, secret: is_secret.then_some(value) }
 }
 
 /// The last part of a dotted name.
@@ -102,32 +109,43 @@ fn skip_blanks(bytes: &[u8], at: usize) -> usize {
 }
 
 /// Where the value is, without quotes, and whether it had some.
-fn value(bytes: &[u8], sign_end: usize, sign: &Sign) -> Option<(Range<usize>, bool)> {
+fn value(bytes: &[u8], sign: &Sign, max_bytes: usize) -> Option<(Range<usize>, bool)> {
     if sign.is_element {
-        let length =
-            bytes[sign_end..].iter().take(MAX_VALUE_BYTES).position(|&byte| byte == b'<')?;
-        return Some((sign_end..sign_end + length, true));
+        let length = bytes[sign.end..].iter().take(max_bytes).position(|&byte| byte == b'<')?;
+        return Some((sign.end..sign.end + length, true));
     }
-    let mut begin = skip_blanks(bytes, sign_end);
+    let mut begin = skip_blanks(bytes, sign.end);
     if let Some(typed) = behind_type(bytes, begin) {
         begin = typed;
     }
     if let Some(&quote @ (b'"' | b'\'' | b'`')) = bytes.get(begin) {
-        return Some((quoted(bytes, begin + 1, quote)?, true));
+        return Some((quoted(bytes, begin + 1, quote, max_bytes)?, true));
     }
     if sign.wants_quotes {
         return None;
     }
-    let ends = |byte: &u8| byte.is_ascii_whitespace() || b"\"'`;|,&)\\".contains(byte);
+    let ends = |byte: &u8| ENDS[usize::from(*byte)];
     let length =
-        bytes[begin..].iter().take(MAX_VALUE_BYTES).position(ends).unwrap_or(bytes.len() - begin);
-    let length = length.min(MAX_VALUE_BYTES);
+        bytes[begin..].iter().take(max_bytes).position(ends).unwrap_or(bytes.len() - begin);
+    let length = length.min(max_bytes);
     Some((begin..begin + length, false))
 }
 
+/// What an unquoted value ends before.
+const ENDS: [bool; 256] = {
+    let mut ends = [false; 256];
+    let all = b"\"'`;|,&)\\ \t\n\r\x0c";
+    let mut at = 0;
+    while at < all.len() {
+        ends[all[at] as usize] = true;
+        at += 1;
+    }
+    ends
+};
+
 /// Up to the closing quote; without one on the line, up to the first blank.
-fn quoted(bytes: &[u8], begin: usize, quote: u8) -> Option<Range<usize>> {
-    let line = &bytes[begin..bytes.len().min(begin + MAX_VALUE_BYTES)];
+fn quoted(bytes: &[u8], begin: usize, quote: u8, max_bytes: usize) -> Option<Range<usize>> {
+    let line = &bytes[begin..bytes.len().min(begin + max_bytes)];
     let mut escaped = false;
     let end = line.iter().position(|&byte| {
         let is_end = !escaped && byte == quote || byte == b'\n';
@@ -172,16 +190,16 @@ fn accepts(value: &str, strength: Strength, is_quoted: bool, sign: &Sign) -> boo
     {
         return false;
     }
-    let is_mixed = has_digit(value) && value.bytes().any(|byte| byte.is_ascii_alphabetic());
-    let is_odd = value.bytes().any(|byte| b"!@#$%^&*+~?".contains(&byte));
+    let is_mixed = || has_digit(value) && value.bytes().any(|byte| byte.is_ascii_alphabetic());
+    let is_odd = || value.bytes().any(|byte| b"!@#$%^&*+~?".contains(&byte));
     let is_likely = match (strength, is_quoted, sign.is_shell) {
         (Strength::Strict, true, _) | (Strength::Strict, _, true) => is_random(value, 16),
         (Strength::Strict, ..) => is_random(value, 20) && !is_code(value),
         (Strength::Any, _, true) => !is_words(value) || value.len() >= 8,
         (Strength::Some, _, true) => !is_words(value) && !is_code(value),
-        (Strength::Any, true, _) => is_mixed || is_odd && !is_words(value),
-        (Strength::Some, true, _) => is_mixed && value.len() >= 8 && !is_code(value),
-        (Strength::Any, false, _) => is_mixed && value.len() >= 8 && !is_code(value),
+        (Strength::Any, true, _) => is_mixed() || is_odd() && !is_words(value),
+        (Strength::Some, true, _) => is_mixed() && value.len() >= 8 && !is_code(value),
+        (Strength::Any, false, _) => is_mixed() && value.len() >= 8 && !is_code(value),
         (Strength::Some, false, _) => is_random(value, 12) && !is_code(value),
     };
     is_likely && !is_placeholder(value) && !is_path(value) && !is_plain_url(value)

@@ -28,15 +28,22 @@ const LENIENT: GeneralPurpose = GeneralPurpose::new(
         .with_decode_padding_mode(DecodePaddingMode::Indifferent),
 );
 
-/// Calls `found` with each run that holds text, lines that go on and padding included, and the text.
-pub(super) fn each_text(encoded: &str, mut found: impl FnMut(Range<usize>, String)) {
+/// Calls `found` with each run that is wanted and holds text, lines that go on and padding included, and
+/// the text.
+pub(super) fn each_text(
+    encoded: &str,
+    is_wanted: impl Fn(&Range<usize>) -> bool,
+    mut found: impl FnMut(Range<usize>, String),
+) {
     let bytes = encoded.as_bytes();
     let mut done = 0;
     each_run(bytes, |run| {
         if run.start >= done {
             let run = whole(bytes, run);
             done = run.end;
-            if let Some(text) = text(&bytes[run.clone()]) {
+            if is_wanted(&run)
+                && let Some(text) = text(&bytes[run.clone()])
+            {
                 found(run, text);
             }
         }
@@ -87,12 +94,15 @@ fn whole(text: &[u8], run: Range<usize>) -> Range<usize> {
 
 /// The text that a run holds, as far as it is text.
 fn text(run: &[u8]) -> Option<String> {
-    let standard = |byte: &u8| match byte {
-        b'-' => Some(b'+'),
-        b'_' => Some(b'/'),
-        byte => is_digit(*byte).then_some(*byte),
-    };
-    let mut digits: Vec<u8> = run.iter().filter_map(standard).collect();
+    let mut digits = Vec::with_capacity(run.len());
+    // (What is no digit is a line break or padding.)
+    for line in run.split(|byte| !is_digit(*byte)) {
+        digits.extend(line.iter().map(|byte| match byte {
+            b'-' => b'+',
+            b'_' => b'/',
+            byte => *byte,
+        }));
+    }
     if digits.len() % 4 == 1 {
         digits.pop();
     }
@@ -108,15 +118,27 @@ fn text(run: &[u8]) -> Option<String> {
 /// Where in a run text begins, if there is any: at its begin, or behind a character that may also join
 /// it with something else.
 fn text_begin(run: &[u8]) -> Option<usize> {
-    let joints =
-        run.iter().enumerate().filter(|(_, byte)| matches!(byte, b'/' | b'-' | b'_' | b'+'));
-    let begins = std::iter::once(0).chain(joints.map(|(at, _)| at + 1)).take(MAX_PROBES);
-    let mut begins = begins.take_while(|begin| run.len() - begin >= PROBE_BYTES);
-    begins.find(|&begin| is_text(&run[begin..begin + PROBE_BYTES]))
+    let mut probes = 0;
+    let mut begin = 0;
+    let last = run.len().checked_sub(PROBE_BYTES)?;
+    loop {
+        if is_text(&run[begin..begin + PROBE_BYTES]) {
+            return Some(begin);
+        }
+        probes += 1;
+        let is_joint = |byte: &u8| matches!(byte, b'/' | b'-' | b'_' | b'+');
+        begin += 1 + run[begin..last.max(begin)].iter().position(is_joint)?;
+        if probes == MAX_PROBES {
+            return None;
+        }
+    }
 }
 
 /// Whether the characters decode to text.
 fn is_text(digits: &[u8]) -> bool {
+    if !may_be_text(digits) {
+        return false;
+    }
     let mut bytes = [0; PROBE_BYTES / 4 * 3];
     for (three, four) in bytes.chunks_exact_mut(3).zip(digits.chunks_exact(4)) {
         let value = four
@@ -132,6 +154,18 @@ fn is_text(digits: &[u8]) -> bool {
     let is_plain = |byte: &u8| matches!(byte, b'\t' | b'\n' | b'\r' | b' '..);
     is_utf16(&bytes)
         || bytes.iter().all(is_plain) && std::str::from_utf8(&bytes).err().is_none_or(is_cut)
+}
+
+/// Whether the first two bytes can begin a text, in UTF-8 or UTF-16: of what is none, most cannot.
+#[inline]
+fn may_be_text(digits: &[u8]) -> bool {
+    let [a, b, c] = [digits[0], digits[1], digits[2]].map(|digit| DIGITS[usize::from(digit)]);
+    let (first, second) = (a << 2 | b >> 4, b << 4 | c >> 2);
+    let is_plain = |byte| matches!(byte, b'\t' | b'\n' | b'\r' | b' '..=b'~');
+    match first {
+        0x80.. => matches!(first, 0xc2..=0xf4) && matches!(second, 0x80..=0xbf),
+        _ => is_plain(first) && (is_plain(second) || matches!(second, 0 | 0x7f | 0xc2..=0xf4)),
+    }
 }
 
 /// ASCII characters in UTF-16, low byte first, as PowerShell's encoded commands have them.
@@ -178,7 +212,7 @@ mod tests {
 
     fn texts(input: &str) -> Vec<String> {
         let mut found = Vec::new();
-        each_text(input, |_, text| found.push(text));
+        each_text(input, |_| true, |_, text| found.push(text));
         found
     }
 

@@ -3,6 +3,8 @@
 use std::collections::HashSet;
 use std::sync::Arc;
 
+use memchr::memmem::Finder;
+
 use super::keywords::{Keywords, Target};
 use super::marker::{self, Hash, Hasher};
 use super::names::{self, Names, words};
@@ -22,7 +24,7 @@ pub(super) struct Engine {
     pub(super) rules: Vec<Rule>,
     ids: HashSet<Arc<str>>,
     pub(super) names: Names,
-    pub(super) keywords: Keywords,
+    pub(super) keywords: Keywords<Target>,
     /// How the environment's secrets may be written.
     pub(super) forms: Vec<Form>,
     pub(super) hasher: Hasher,
@@ -33,6 +35,8 @@ pub(super) struct Engine {
     unsettled: u16,
     /// Patterns without keywords.
     pub(super) everywhere: Vec<u16>,
+    /// How escapes begin that may hide a keyword.
+    pub(super) escapes: [Finder<'static>; 2],
 }
 
 /// One way to write a secret of the environment.
@@ -106,6 +110,7 @@ impl Engine {
             .filter(|(rule, at)| rule.is_on && rule.search == Search::Whole && !has_keyword(*at));
         Ok(Engine {
             everywhere: everywhere.map(|(_, at)| at).collect(),
+            escapes: ["\\u", "\\/"].map(Finder::new),
             ids: rules.iter().map(|rule| rule.id.clone()).collect(),
             names: Names::new(file.names, &options.extra_keys),
             keywords: Keywords::new(keywords),

@@ -48,6 +48,13 @@ impl Decoded {
         begin..self.encoded(part.end).max(begin)
     }
 
+    /// Whether an escape was in a part of the decoded text, or right beside it.
+    pub(super) fn changed(&self, part: &Range<usize>) -> bool {
+        let first = self.shifts.partition_point(|(at, _)| (*at as usize) < part.start);
+        let behind = part.end + char::MAX_LEN_UTF8;
+        self.shifts.get(first).is_some_and(|(at, _)| *at as usize <= behind)
+    }
+
     fn encoded(&self, place: usize) -> usize {
         let before = self.shifts.partition_point(|(at, _)| *at as usize <= place);
         let shift = before.checked_sub(1).map_or(0, |last| self.shifts[last].1);

@@ -12,17 +12,21 @@ use crate::document::{Document, Kind, NodeId, Value};
 pub(super) type Planned = Vec<(NodeId, String)>;
 
 impl Engine {
-    /// Plans what to replace in a payload; its texts are brought to an end and cut.
-    pub(super) fn in_payload(
-        &self,
-        document: &Document,
-        flagged: &mut Vec<NodeId>,
-        tally: &mut Tally,
-    ) -> Planned {
+    /// The keys and strings of a payload that have to be looked into, in order, each once.
+    pub(super) fn flag_payload(&self, document: &Document, flagged: &mut Vec<NodeId>) {
         self.flag(document, flagged);
         if document.original().len() > self.max_text_bytes {
             flag_long(document, self.max_text_bytes, flagged);
         }
+    }
+
+    /// Plans what to replace in a payload; its texts are brought to an end and cut.
+    pub(super) fn in_payload(
+        &self,
+        document: &Document,
+        flagged: &[NodeId],
+        tally: &mut Tally,
+    ) -> Planned {
         self.plan(document, flagged, tally, |text, tally| self.settle(text, tally))
     }
 
@@ -73,9 +77,9 @@ impl Engine {
             }
         }
         // Other escapes hide no keyword.
-        for escape in ["\\u", "\\/"] {
+        for escape in &self.escapes {
             flags.end = 0;
-            memchr::memmem::find_iter(text, escape).for_each(|at| flags.add(at));
+            escape.find_iter(text).for_each(|at| flags.add(at));
         }
         flags.end = 0;
         encoded::each_run(text, |run| flags.add(run.start));

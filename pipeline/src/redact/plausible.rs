@@ -130,11 +130,16 @@ fn is_reference(value: &str) -> bool {
 /// Whether it is the path of a file, and not the text of a key with slashes in it.
 pub(super) fn is_path(value: &str) -> bool {
     const MAX_SEGMENT_BYTES: usize = 32;
+    const MAX_ENTROPY_BITS: f64 = 4.2;
+    /// No text of so few bytes has more, as 2^4.2 is 18.4.
+    const SURE_BYTES: usize = 18;
     let bytes = value.as_bytes();
     let drive = bytes.len() > 2 && bytes[1] == b':' && matches!(bytes[2], b'\\' | b'/');
     let begins = drive || ["/", "~/", "./", "../"].iter().any(|begin| value.starts_with(begin));
     let short = |segment: &str| {
-        segment.len() <= MAX_SEGMENT_BYTES && entropy_bits(segment.as_bytes()) < 4.2
+        segment.len() <= SURE_BYTES
+            || segment.len() <= MAX_SEGMENT_BYTES
+                && entropy_bits(segment.as_bytes()) < MAX_ENTROPY_BITS
     };
     begins && !value.contains(['+', '=']) && value.split(['/', '\\']).all(short)
 }

@@ -309,3 +309,13 @@ proptest! {
         prop_assert!(value.is_object() || value.is_array());
     }
 }
+
+#[test]
+fn what_stands_behind_thousands_of_keywords_is_found() {
+    let secret = ["q7Zk9", "sQ2vT7xW1m"].concat();
+    for unit in ["token=", "-key://", "password:", "curl -s ", "Cookie: a; "] {
+        let text = format!("{}DB_PASSWORD={secret} curl -u me:{secret}", unit.repeat(3000));
+        let out = redact(&json!({ "text": text })).to_string();
+        assert!(!out.contains(&secret), "{unit}");
+    }
+}
