@@ -62,13 +62,27 @@ pub(super) fn each_run(text: &[u8], mut found: impl FnMut(Range<usize>)) {
         let before = text[done..at].iter().rev().take_while(|byte| is_digit(**byte)).count();
         let behind = text[at..].iter().take_while(|byte| is_digit(**byte)).count();
         let (begin, end) = (at - before, at + behind);
-        if end - begin >= MIN_RUN_BYTES
-            && let Some(skipped) = text_begin(&text[begin..end])
-        {
-            found(begin + skipped..end);
+        let escape = escape_bytes(&text[..end], begin);
+        for begin in [begin, begin + escape] {
+            if end.saturating_sub(begin) >= MIN_RUN_BYTES
+                && let Some(skipped) = text_begin(&text[begin..end])
+            {
+                found(begin + skipped..end);
+                break;
+            }
         }
         done = end;
         at = end.next_multiple_of(STRIDE_BYTES).max(at + STRIDE_BYTES);
+    }
+}
+
+/// How many of a run's first characters belong to an escape, as the `n` of `\\n` does; 0 if none do.
+fn escape_bytes(text: &[u8], begin: usize) -> usize {
+    let is_escape = begin > 0 && text[begin - 1] == b'\\';
+    match text.get(begin).filter(|_| is_escape) {
+        Some(b'n' | b'r' | b't' | b'b' | b'f') => 1,
+        Some(b'u') => 5,
+        _ => 0,
     }
 }
 

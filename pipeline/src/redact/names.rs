@@ -27,7 +27,11 @@ pub(super) struct Lists {
     strict: Vec<String>,
     /// Stems that only count as words of their own.
     some_words: HashSet<String>,
-    strict_words: HashSet<String>,
+    /// Last words of names that have several.
+    some_last: HashSet<String>,
+    strict_last: HashSet<String>,
+    /// Last words, alone or not.
+    strict_alone: HashSet<String>,
     /// Whatever has one of these in it is harmless.
     harmless: Vec<String>,
     harmless_first: HashSet<String>,
@@ -87,10 +91,11 @@ impl Names {
             return None;
         }
         let (mut is_harmless, mut any, mut strict, mut some) = (false, false, false, false);
-        self.stems.each_hit(words.joined.as_bytes(), |_, _, stems| {
+        self.stems.each_hit(words.joined.as_bytes(), |at, _, stems| {
             for stem in stems {
                 match stem {
-                    Stem::Harmless => is_harmless = true,
+                    // An `admin_token` is none of the `min_token`s.
+                    Stem::Harmless => is_harmless |= words.bounds.contains(&at),
                     Stem::Secret(Strength::Any) => any = true,
                     Stem::Secret(Strength::Strict) => strict = true,
                     Stem::Secret(Strength::Some) => some = true,
@@ -103,10 +108,14 @@ impl Names {
             Some(Strength::Any)
         } else if strict {
             Some(Strength::Strict)
-        } else if some || words.iter().any(|word| lists.some_words.contains(word)) {
+        } else if some
+            || words.iter().any(|word| lists.some_words.contains(word))
+            || (words.count() > 1 && is_last(&lists.some_last))
+        {
             Some(Strength::Some)
         } else {
-            (words.count() > 1 && is_last(&lists.strict_words)).then_some(Strength::Strict)
+            let is_strict = words.count() > 1 && is_last(&lists.strict_last);
+            (is_strict || is_last(&lists.strict_alone)).then_some(Strength::Strict)
         }
     }
 }

@@ -15,6 +15,7 @@ pub(crate) const WRAPPINGS: &[&str] = &[
     "shell",
     "heredoc",
     "base64",
+    "base64 line",
     "base64url",
     "base64 of json",
     "percent",
@@ -42,6 +43,7 @@ pub(crate) fn wrap(wrapping: &str, text: &str, chance: &mut Chance) -> Value {
         "shell" => json!(shell),
         "heredoc" => json!(format!("cat > .env <<'EOF'\nPORT=80\n{text}\nEOF")),
         "base64" => json!(format!("echo {} | base64 -d", BASE64_STANDARD.encode(&shell))),
+        "base64 line" => json!(format!("first\n{}\r\nlast", BASE64_STANDARD.encode(text))),
         "base64url" => json!(BASE64_URL_SAFE_NO_PAD.encode(text)),
         "base64 of json" => json!({"payload": BASE64_STANDARD.encode(inner())}),
         "percent" => json!(format!(

@@ -125,6 +125,7 @@ pub(crate) const IN_CONTEXT: &[&str] = &[
     "AWS_SECRET_ACCESS_KEY=«{b39}7»",
     "aws_secret_access_key = «{b39}7»",
     "DB_PASS=«{p18}»",
+    "db.host.test:5432:shop:bob:«{p14}»",
     "password: «{p16}»",
     "api_key: \"«{h32}»\"",
     "client_secret = '«{u32}4»'",
@@ -187,6 +188,12 @@ pub(crate) const IN_CONTEXT: &[&str] = &[
 /// Values of members, with their names.
 pub(crate) const NAMED: &[(&str, &str)] = &[
     ("password", "{p10}"),
+    ("admin_token", "{w30}4"),
+    ("loginToken", "{w30}4"),
+    ("sessionToken", "{w30}4"),
+    ("developer-token", "{w22}4"),
+    ("DB_PASS", "{p12}7"),
+    ("auth", "{b40}7="),
     ("passwd", "correct horse battery {a5}"),
     ("clientSecret", "{w24}"),
     ("api_key", "{h32}"),
