@@ -10,6 +10,7 @@ use serde_json::Value;
 
 mod chance;
 mod clean;
+mod decoded;
 mod hiding;
 mod leaks;
 mod shapes;

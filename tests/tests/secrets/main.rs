@@ -12,6 +12,8 @@
 #[allow(dead_code, reason = "shared with the pipeline's tests, which use all of it")]
 #[path = "../../../pipeline/tests/redaction/chance.rs"]
 mod chance;
+#[path = "../../../pipeline/tests/redaction/decoded.rs"]
+mod decoded;
 #[allow(dead_code, reason = "as above")]
 #[path = "../../../pipeline/tests/redaction/hiding.rs"]
 mod hiding;
