@@ -93,6 +93,9 @@ pub struct Fields<'a> {
     /// The file that it is about.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub file_path: Option<Text<'a>>,
+    /// The command that it runs, as one would type it, without secrets, cut if it is long.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub command: Option<Text<'a>>,
     /// What the tool was given, without secrets, long values cut.
     #[serde(skip_serializing_if = "Option::is_none", default, borrow)]
     #[cfg_attr(feature = "schema", schemars(with = "Option<serde_json::Value>"))]

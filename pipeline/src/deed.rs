@@ -7,6 +7,7 @@ use hookring_journal::text::push_json_string;
 
 use crate::agents::{Facts, Field};
 use crate::document::{Kind, NodeId, Value};
+use crate::keep::marker;
 
 /// A longer text, array or object in a tool's parameters is cut; it is in the payload, whole. In bytes.
 const MAX_PARAMETER_BYTES: usize = 512;
@@ -16,6 +17,8 @@ const MAX_PARAMETERS: usize = 32;
 const MAX_PATH_BYTES: usize = 4096;
 /// More files of one call are left out.
 pub(crate) const MAX_FILES: usize = 64;
+/// A longer command is cut where it is shown, in bytes.
+const MAX_COMMAND_BYTES: usize = 4096;
 /// The longest error message, in bytes.
 const MAX_ERROR_BYTES: usize = 1024;
 
@@ -29,12 +32,17 @@ pub(crate) struct Deed<'a> {
     pub(crate) more_files: Vec<Cow<'a, str>>,
     pub(crate) url: Option<Cow<'a, str>>,
     output: Option<Value<'a>>,
+    /// That, or what it holds as a string.
+    answer: Option<Value<'a>>,
     error: Option<Value<'a>>,
 }
 
 impl<'a> Deed<'a> {
-    /// `nested` is the JSON that the tool's input held as a string.
-    pub(crate) fn of(facts: &Facts<'a>, nested: Option<Value<'a>>) -> Deed<'a> {
+    /// `nested` and `answer` are the JSON that the tool's input and output held as strings.
+    pub(crate) fn of(
+        facts: &Facts<'a>,
+        (nested, answer): (Option<Value<'a>>, Option<Value<'a>>),
+    ) -> Deed<'a> {
         let input = nested.or_else(|| facts.get(Field::ToolInput));
         let in_input = |keys: &[&str]| {
             let input = input?;
@@ -42,7 +50,8 @@ impl<'a> Deed<'a> {
         };
         let said = |field, keys: &[&str]| facts.text(field).or_else(|| in_input(keys));
         let output = facts.get(Field::ToolOutput);
-        let error = facts.get(Field::Error).or_else(|| output?.get("error"));
+        let answer = answer.or(output);
+        let error = facts.get(Field::Error).or_else(|| answer?.get("error"));
         let file_path = said(Field::FilePath, PATHS).filter(|path| path.len() <= MAX_PATH_BYTES);
         let mut deed = Deed {
             input,
@@ -51,6 +60,7 @@ impl<'a> Deed<'a> {
             more_files: Vec::new(),
             url: said(Field::Url, &["url", "uri"]),
             output,
+            answer,
             error: error.filter(|error| error.kind() != Kind::Null),
         };
         if facts.operation == Some(Operation::Write) && deed.file_path.is_none() {
@@ -61,6 +71,16 @@ impl<'a> Deed<'a> {
         deed
     }
 
+    /// The command, its end cut off if it is long.
+    pub(crate) fn shown_command(&self) -> Option<Cow<'_, str>> {
+        let command = self.command.as_deref()?;
+        let end = command.floor_char_boundary(MAX_COMMAND_BYTES.min(command.len()));
+        Some(match end < command.len() {
+            true => format!("{}[cut: {} bytes]", &command[..end], command.len()).into(),
+            false => command.into(),
+        })
+    }
+
     /// All files that it is about.
     pub(crate) fn files(&self) -> impl Iterator<Item = &str> {
         self.file_path.as_deref().into_iter().chain(self.more_files.iter().map(|path| &**path))
@@ -69,7 +89,7 @@ impl<'a> Deed<'a> {
     /// Whether the call did what it was to do; `None` before it was made.
     pub(crate) fn success(&self, facts: &Facts<'a>) -> Option<bool> {
         let told = || {
-            let output = self.output?;
+            let output = self.answer?;
             let failed = output.get("is_error").or_else(|| output.get("isError"));
             let interrupted = output.get("interrupted").and_then(Value::as_bool);
             let success = output.get("success").and_then(Value::as_bool);
@@ -89,7 +109,7 @@ impl<'a> Deed<'a> {
     /// The number with which a command ended.
     pub(crate) fn exit_code(&self, facts: &Facts<'a>) -> Option<i64> {
         let in_output = || {
-            let output = self.output?;
+            let output = self.answer?;
             let names = ["exit_code", "exitCode", "returnCode", "code"];
             let beside =
                 ["exit_code", "exit"].into_iter().map(|name| output.path(&["metadata", name]));
@@ -98,7 +118,8 @@ impl<'a> Deed<'a> {
         };
         let in_error = || {
             let error = error_text(self.error?)?;
-            let digits = error.strip_prefix("Exit code ")?;
+            let begins = ["Exit code ", "Command exited with non-zero status code "];
+            let digits = begins.iter().find_map(|begin| error.strip_prefix(begin))?;
             digits.split(|letter: char| !letter.is_ascii_digit()).next()?.parse().ok()
         };
         let told = facts.get(Field::ExitCode).and_then(Value::as_i64);
@@ -184,12 +205,18 @@ fn command<'a>(facts: &Facts<'a>, input: Option<Value<'a>>) -> Option<Cow<'a, st
     Some(Cow::Owned(typed))
 }
 
-/// Writes what a tool was given, its long values cut, without what it answered (`answers`).
-pub(crate) fn write_parameters(input: Value<'_>, answers: &[Option<NodeId>], out: &mut Vec<u8>) {
+/// Writes what a tool was given, its long values cut, without what it answered (`answers`) and with marks in
+/// the place of what is not kept (`withheld`).
+pub(crate) fn write_parameters(
+    input: Value<'_>,
+    answers: &[Option<NodeId>],
+    withheld: &[NodeId],
+    out: &mut Vec<u8>,
+) {
     let is_answer = |value: Value<'_>| answers.contains(&Some(value.id()));
-    let is_object = input.kind() == Kind::Object;
+    let is_as_given = withheld.is_empty() && !input.members().any(|(_, value)| is_answer(value));
     let is_short = input.original_bytes() <= MAX_PARAMETER_BYTES;
-    if !is_object || is_short && !input.members().any(|(_, value)| is_answer(value)) {
+    if input.kind() != Kind::Object || is_short && is_as_given {
         return write_short(input, out);
     }
     let given = input.members().filter(|(_, value)| !is_answer(*value));
@@ -199,7 +226,11 @@ pub(crate) fn write_parameters(input: Value<'_>, answers: &[Option<NodeId>], out
         separator = b',';
         write_short(key, out);
         out.push(b':');
-        write_short(value, out);
+        if withheld.contains(&value.id()) {
+            push_json_string(out, &marker(value.original_bytes()));
+        } else {
+            write_short(value, out);
+        }
     }
     if separator == b'{' {
         out.push(b'{');
@@ -234,7 +265,7 @@ mod tests {
         document.parse(payload.as_bytes()).expect("JSON");
         let agent = Agent::named("claude-code").expect("an agent");
         let facts = crate::agents::read(agent, document.root().expect("a value"), None);
-        look(&Deed::of(&facts, None), &facts)
+        look(&Deed::of(&facts, (None, None)), &facts)
     }
 
     fn call(event: &str, tool: &str, members: &str) -> String {
@@ -302,10 +333,14 @@ mod tests {
         let root = document.root().expect("a value");
         let answer = root.get("b").map(Value::id);
         let mut out = Vec::new();
-        write_parameters(root, &[answer, None], &mut out);
+        write_parameters(root, &[answer, None], &[], &mut out);
         assert_eq!(out, br#"{"a":1}"#);
         out.clear();
-        write_parameters(root, &[answer, root.get("a").map(Value::id)], &mut out);
+        write_parameters(root, &[answer, root.get("a").map(Value::id)], &[], &mut out);
         assert_eq!(out, b"{}");
+        out.clear();
+        let withheld: Vec<_> = answer.into_iter().collect();
+        write_parameters(root, &[], &withheld, &mut out);
+        assert_eq!(out, br#"{"a":1,"b":"[not kept: 8 bytes]"}"#);
     }
 }

@@ -69,7 +69,8 @@ pub(crate) fn has_prompt(input: Option<Value<'_>>) -> bool {
     input.is_some_and(|input| prompts_inside(input).next().is_some())
 }
 
-fn prompts_inside(input: Value<'_>) -> impl Iterator<Item = Value<'_>> {
+/// What is a prompt among what a tool is given.
+pub(crate) fn prompts_inside(input: Value<'_>) -> impl Iterator<Item = Value<'_>> {
     ["prompt", "description", "plan", "questions", "todos"]
         .into_iter()
         .filter_map(move |key| input.get(key))

@@ -67,6 +67,8 @@ pub struct Pipeline {
     pub(crate) document: Document,
     /// The JSON that a tool's input holds as a string.
     nested: Document,
+    /// The same of a tool's answer.
+    answer: Document,
     activity: Activity,
     /// What judging an action takes; kept for its memory.
     workspace: Workspace,
@@ -107,6 +109,7 @@ impl Pipeline {
             options,
             document: Document::default(),
             nested: Document::default(),
+            answer: Document::default(),
             activity: Activity::default(),
             workspace: Workspace::default(),
         }
@@ -146,8 +149,11 @@ impl Pipeline {
             |root| agents::read(agent, root, received.event),
         );
         watch.done(Step::Normalise);
+        let answer =
+            facts.get(Field::ToolOutput).filter(|_| facts.kind == Some(EventType::ToolPost));
+        parse_text(&mut self.answer, answer.and_then(Value::as_str));
         let nested = self.nested.root();
-        let told = Told::of(&mut self.activity, &received, &facts, nested);
+        let told = Told::of(&mut self.activity, &received, &facts, (nested, self.answer.root()));
         watch.done(Step::Remember);
         let (options, workspace) = (&self.options, &mut self.workspace);
         let directory = texts.directory.as_deref();
@@ -171,6 +177,7 @@ impl Pipeline {
         texts.write(self.document.root(), begin, &mut Members::new(out), &mut written);
         self.document.release();
         self.nested.release();
+        self.answer.release();
         watch.done(Step::Write);
         written
     }
@@ -178,14 +185,22 @@ impl Pipeline {
     /// Cursor and Copilot put JSON into a string where others have an object.
     fn parse_nested(&mut self) {
         const NAMES: [&str; 3] = ["tool_input", "toolArgs", "args"];
-        self.nested.clear();
-        let Some(root) = self.document.root() else { return };
-        let texts = NAMES.iter().filter_map(|name| root.get(name)?.as_str());
-        if let Some(text) = texts.into_iter().find(|text| text.trim_start().starts_with('{')) {
-            // What is not JSON is a text like any other.
-            let _is_json = self.nested.parse(text.as_bytes()).is_ok();
-        }
+        let root = self.document.root();
+        let texts = NAMES.iter().filter_map(|name| root?.get(name)?.as_str());
+        parse_text(&mut self.nested, texts.into_iter().find(|text| is_object(text)));
     }
+}
+
+/// Parses a text if it may be a JSON object. What is not JSON is a text like any other.
+fn parse_text(document: &mut Document, text: Option<Cow<'_, str>>) {
+    document.clear();
+    if let Some(text) = text.filter(|text| is_object(text)) {
+        let _is_json = document.parse(text.as_bytes()).is_ok();
+    }
+}
+
+fn is_object(text: &str) -> bool {
+    text.trim_start().starts_with('{')
 }
 
 /// Whose record it is: as the command line said, else as the payload shows.
@@ -336,12 +351,15 @@ impl Event<'_, '_> {
         self.members.text_if("tool_use_id", facts.text(Field::ToolUseId));
         self.members.text_if("operation_type", facts.operation.map(Operation::name));
         self.members.text_if("file_path", deed.file_path.as_deref());
-        let is_prompt = !options.keep.prompts && keep::has_prompt(deed.input);
-        if let Some(input) = deed.input.filter(|_| !is_prompt) {
+        self.members.text_if("command", deed.shown_command());
+        if let Some(input) = deed.input {
             // Windsurf has them in one object.
             let answers = [Field::ToolOutput, Field::Error, Field::ExitCode];
             let answers = answers.map(|field| facts.get(field).map(Value::id));
-            deed::write_parameters(input, &answers, self.members.name("tool_parameters"));
+            let withheld = keep::prompts_inside(input).filter(|_| !options.keep.prompts);
+            let withheld: Vec<_> = withheld.map(Value::id).collect();
+            let out = self.members.name("tool_parameters");
+            deed::write_parameters(input, &answers, &withheld, out);
         }
         if !matches!(facts.kind, Some(EventType::ToolPost | EventType::ToolFail)) {
             return;

@@ -55,7 +55,7 @@ impl Texts {
         let is_text = received.agent == Some(TEXT_AGENT);
         let payload = parsed.is_err().then(|| match received.payload {
             // Nobody knows what it is.
-            payload if !options.keep.is_all() && !is_text => marker(payload.len()).into_bytes(),
+            payload if !options.keep.is_all() => marker(payload.len()).into_bytes(),
             payload => clean(payload),
         });
         let not_json = parsed.err().filter(|_| !is_text);

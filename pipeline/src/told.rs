@@ -26,7 +26,7 @@ impl<'a> Told<'a> {
         activity: &mut Activity,
         received: &Received<'_>,
         facts: &Facts<'a>,
-        nested: Option<Value<'a>>,
+        nested: (Option<Value<'a>>, Option<Value<'a>>),
     ) -> Told<'a> {
         let call = Call {
             event_id: received.id,
