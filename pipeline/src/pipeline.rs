@@ -4,6 +4,7 @@
 //! means is read from what is left; the payload itself is written last.
 
 use std::borrow::Cow;
+use std::cell::RefCell;
 
 use hookring_journal::model::{EventType, Level, Operation};
 use hookring_journal::text::{push_decimal, push_json_string};
@@ -158,7 +159,9 @@ impl Pipeline {
         let (options, workspace) = (&self.options, &mut self.workspace);
         let directory = texts.directory.as_deref();
         let judge = |deed| assess(options, workspace, &facts, deed, directory);
-        let risk = told.deed.as_ref().and_then(judge);
+        let judged = told.deed.as_ref().map(judge);
+        let (risk, put_together) = judged.unwrap_or_default();
+        written.redacted.add_all(&put_together);
         watch.done(Step::Judge);
         written.is_duplicate = told.duplicate_of.is_some();
         written.warnings = facts.warnings.len() as u32;
@@ -212,18 +215,20 @@ fn agent(named: Option<&str>, root: Option<Value<'_>>) -> &'static Agent {
     agent.unwrap_or(agents::UNKNOWN)
 }
 
-/// What the rules say of a tool's use.
+/// What the rules say of a tool's use, and the secrets that only a shell puts together.
 fn assess(
     options: &Options,
     workspace: &mut Workspace,
     facts: &Facts<'_>,
     deed: &Deed<'_>,
     hooks_directory: Option<&[u8]>,
-) -> Option<Risk> {
+) -> (Option<Risk>, Redacted) {
     let paths: Vec<_> = deed.files().collect();
     let hooks_directory = || std::str::from_utf8(hooks_directory?).ok().map(Cow::Borrowed);
     let directory = facts.text(Field::Directory).or_else(hooks_directory);
     let permission_mode = facts.text(Field::PermissionMode);
+    let redacted = RefCell::new(Redacted::default());
+    let clean = |text: &str| options.redactor.redact_text(text, &mut redacted.borrow_mut());
     let action = Action {
         tool_name: facts.tool_name.as_deref().unwrap_or_default(),
         operation: facts.operation.unwrap_or_default(),
@@ -234,8 +239,10 @@ fn assess(
         home: options.home.as_deref(),
         permission_mode: permission_mode.as_deref(),
         parameters: deed.input,
+        clean: Some(&clean),
     };
-    options.rules.assess_with(&action, workspace)
+    let risk = options.rules.assess_with(&action, workspace);
+    (risk, redacted.into_inner())
 }
 
 /// One event while it is written.

@@ -174,6 +174,12 @@ impl Redacted {
         self.by_rule.is_empty() && self.cut_bytes == 0
     }
 
+    /// Adds what was taken out elsewhere.
+    pub(crate) fn add_all(&mut self, other: &Redacted) {
+        other.by_rule.iter().for_each(|(id, times)| self.add(id, *times));
+        self.cut_bytes += other.cut_bytes;
+    }
+
     fn add(&mut self, id: &Arc<str>, times: u64) {
         match self.by_rule.iter_mut().find(|(other, _)| other == id) {
             Some((_, count)) => *count += times,
@@ -225,9 +231,7 @@ impl Redactor {
     pub fn redact_text(&self, text: &str, redacted: &mut Redacted) -> Option<String> {
         let mut tally = Tally::default();
         let settled = self.engine.settle(text, &mut tally)?;
-        let total = self.engine.total(&tally);
-        redacted.cut_bytes += total.cut_bytes;
-        total.by_rule.iter().for_each(|(id, times)| redacted.add(id, *times));
+        redacted.add_all(&self.engine.total(&tally));
         Some(settled)
     }
 

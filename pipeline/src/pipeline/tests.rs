@@ -335,3 +335,27 @@ fn secrets_in_what_the_command_line_said_are_taken_out() {
     let event: Json = serde_json::from_str(&line).unwrap();
     assert!(event["event_type"].as_str().unwrap().starts_with("[redacted:github-token:"));
 }
+
+/// What a shell puts together may be a secret, though no part of it was.
+#[test]
+fn no_secret_that_a_command_puts_together_is_shown() {
+    let secret = format!("ghp_{}", "a1B2c3D4e5F6".repeat(3));
+    let hex: String =
+        format!("rm -rf / {secret}").bytes().map(|byte| format!("{byte:02x}")).collect();
+    let reversed: String = format!("rm -rf / {secret}").chars().rev().collect();
+    let (first, second) = secret.split_at(16);
+    for command in [
+        format!("echo {hex} | xxd -r -p | sh"),
+        format!("echo '{reversed}' | rev | sh"),
+        format!("A={first};eval \"rm -rf / ${{A}}{second}\""),
+        format!("eval \"rm -rf / {first}\"'{second}'"),
+        format!("printf 'rm -rf / \\147{}' | sh", &secret[1..]),
+    ] {
+        let payload = json!({"hook_event_name": "PreToolUse", "tool_name": "Bash",
+            "tool_input": {"command": command}});
+        let (line, written) = line_and(&mut pipeline(), &received(payload.to_string().as_bytes()));
+        assert!(line.contains("destructive.rm-root"), "{line}");
+        assert!(!line.contains(&secret), "{line}");
+        assert!(written.redacted.secrets() > 0, "{line}");
+    }
+}

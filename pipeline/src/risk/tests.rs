@@ -254,6 +254,7 @@ proptest! {
                 home: Some(&directory),
                 permission_mode: None,
                 parameters: None,
+                clean: None,
             };
             let risk = rules.assess_with(&action, &mut workspace);
             let findings = risk.map(|risk| risk.findings).unwrap_or_default();
