@@ -38,7 +38,7 @@ pub struct Fields<'a> {
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub monotonic_ns: Option<u64>,
     /// What happened, in words that are the same for all agents; the agent's own name where nobody
-    /// knows it yet.
+    /// knows it yet, `unknown` where there is no name.
     pub event_type: Text<'a>,
     /// What part of an agent's life it is about.
     pub namespace: Namespace,
@@ -50,7 +50,7 @@ pub struct Fields<'a> {
     pub source: Option<Source<'a>>,
     /// The machine's name.
     pub host: Text<'a>,
-    /// The process that published it.
+    /// The process that published it: the hook, not its agent; of the daemon's own events, the daemon.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub process: Option<Process>,
     /// Something was beyond a limit and is not there.
@@ -162,7 +162,7 @@ pub struct Fields<'a> {
     /// The same where one of them is not UTF-8.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub arguments_base64: Option<Vec<Text<'a>>>,
-    /// What the agent handed to the hook, without secrets, if it is JSON.
+    /// What the agent handed to the hook, without secrets, if it is JSON, `null` included.
     #[serde(skip_serializing_if = "Option::is_none", default, borrow)]
     #[cfg_attr(feature = "schema", schemars(with = "Option<serde_json::Value>"))]
     pub payload: Option<&'a RawValue>,
