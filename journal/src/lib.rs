@@ -19,6 +19,8 @@ pub mod reader;
 pub mod recovery;
 pub mod repair;
 mod scan;
+#[cfg(feature = "schema")]
+mod schema;
 mod seed;
 pub mod segment;
 pub mod storage;

@@ -42,6 +42,14 @@ pub struct Recovery {
     pub needs_rotation: bool,
 }
 
+impl Recovery {
+    /// Whether the journal may have events of before: it has numbers that were given.
+    pub fn has_events(&self) -> bool {
+        let next_seq = self.next_seq - self.skipped_numbers;
+        self.oldest_seq.is_some_and(|oldest_seq| oldest_seq < next_seq)
+    }
+}
+
 /// A segment's file.
 #[derive(Clone, Debug)]
 pub(crate) struct FoundSegment {

@@ -54,6 +54,10 @@ pub struct DaemonStart {
     /// Numbers that were left out to stay above every cursor.
     #[serde(skip_serializing_if = "is_zero", default)]
     pub skipped_numbers: u64,
+    /// A new key for the hashes of secrets was made, because there was none, though the journal has events: from
+    /// here on a secret has another hash than before.
+    #[serde(skip_serializing_if = "is_false", default)]
+    pub new_redaction_key: bool,
 }
 
 /// How a daemon ended.
@@ -170,6 +174,10 @@ pub struct SinkChange {
     /// What went wrong last, if it is `retrying`.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub error: Option<String>,
+}
+
+fn is_false(truth: &bool) -> bool {
+    !truth
 }
 
 fn is_zero(count: &u64) -> bool {

@@ -86,6 +86,16 @@ impl<'a> Deed<'a> {
         self.file_path.as_deref().into_iter().chain(self.more_files.iter().map(|path| &**path))
     }
 
+    /// Whether the call is over and wrote its files.
+    pub(crate) fn has_written(&self, facts: &Facts<'a>) -> bool {
+        facts.operation == Some(Operation::Write) && self.success(facts) == Some(true)
+    }
+
+    /// The same, of more files than `file_path` can name.
+    pub(crate) fn wrote_several(&self, facts: &Facts<'a>) -> bool {
+        !self.more_files.is_empty() && self.has_written(facts)
+    }
+
     /// Whether the call did what it was to do; `None` before it was made.
     pub(crate) fn success(&self, facts: &Facts<'a>) -> Option<bool> {
         let told = || {

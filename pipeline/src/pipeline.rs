@@ -399,6 +399,8 @@ impl Event<'_, '_> {
         if let Some(work) = &told.work {
             self.members.texts("tools_used", &work.tools);
             self.members.texts("files_modified", &work.files);
+        } else if let Some(deed) = told.deed.as_ref().filter(|deed| deed.wrote_several(facts)) {
+            self.members.texts("files_modified", deed.files());
         } else if facts.kind == Some(EventType::AgentStop) {
             let said = facts.get(Field::FilesModified).into_iter().flat_map(Value::elements);
             let files: Vec<_> = said.filter_map(Value::as_str).take(MAX_FILES).collect();

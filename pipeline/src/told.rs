@@ -102,9 +102,7 @@ impl<'a> Told<'a> {
             Some(EventType::ToolPost | EventType::ToolFail) => {
                 self.began = activity.call(keys.clone());
                 activity.end(keys);
-                let failed = deed.success(facts) == Some(false);
-                let is_written = facts.operation == Some(Operation::Write) && !failed;
-                let files = deed.files().filter(|_| is_written);
+                let files = deed.files().filter(|_| deed.has_written(facts));
                 activity.work(agent, facts.tool_name.as_deref().unwrap_or_default(), files);
             }
             _ => self.began = activity.call(keys),

@@ -158,7 +158,15 @@ impl Daemon {
         supervisor.apply(&config.sinks);
         let shared = Arc::new(Shared::default());
         shared.needed_seq.store(supervisor.needed_seq(), Ordering::Relaxed);
-        let key = pipeline::key::load_or_make(&paths.redaction_key)?;
+        let (key, is_new_key) = pipeline::key::load_or_make(&paths.redaction_key)?;
+        // Without earlier events nothing could be joined by its hashes.
+        if is_new_key && recovery.has_events() {
+            let path = paths.redaction_key.display();
+            tracing::warn!(
+                "{path} was not there, and a new key is made: from here on a secret has another hash than before"
+            );
+            shared.has_changed_key.store(true, Ordering::Relaxed);
+        }
         let intake = Intake::new(pipeline::options(config, &paths, key)?);
         let mut status = first_status(&paths, config);
         let gaps = Gaps::after(&status.places);

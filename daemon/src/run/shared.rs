@@ -27,6 +27,8 @@ pub(super) struct Shared {
     happenings: Mutex<Happenings>,
     /// The lowest number that some sink still needs.
     pub(super) needed_seq: AtomicU64,
+    /// The key for the hashes of secrets is another one than earlier events were made with.
+    pub(super) has_changed_key: AtomicBool,
     settings: Mutex<Option<Settings>>,
     /// The main thread waits for a report that is made from now on.
     report_wanted: AtomicBool,

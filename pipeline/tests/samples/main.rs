@@ -108,3 +108,47 @@ fn samples_have_the_types_of_the_table_or_say_why_not() {
         }
     }
 }
+
+/// What may come in the same version is valid, and what may not is refused.
+#[test]
+fn the_schema_takes_new_words_and_members_and_refuses_null_and_another_version() {
+    let mut maker = Maker::new();
+    let payload = br#"{"session_id":"s","hook_event_name":"PreToolUse","tool_name":"Bash","tool_use_id":"t","tool_input":{"command":"rm -rf /"}}"#;
+    let record = sample::Record {
+        agent: Some("claude-code"),
+        event: None,
+        arguments: Vec::new(),
+        after_ms: 0,
+        payload: payload.to_vec(),
+    };
+    let event = maker.make(&record).event;
+    schema::assert_valid(&event);
+    assert_eq!(event["risk"][0]["level"], "critical");
+    let with = |pointer: &str, value: Value| {
+        let mut changed = event.clone();
+        let (parent, name) = pointer.rsplit_once('/').unwrap();
+        changed.pointer_mut(parent).unwrap()[name] = value;
+        schema::validate(&changed)
+    };
+    let words = ["/event_type", "/namespace", "/operation_type", "/security_risk", "/risk/0/level"];
+    let others = ["/source/agent", "/source/later", "/later"];
+    for pointer in words.into_iter().chain(others) {
+        assert_eq!(with(pointer, "a-later-word".into()), Ok(()), "{pointer}");
+    }
+    let members = event.as_object().unwrap().keys().filter(|name| *name != "payload");
+    for name in members.filter(|name| *name != "tool_parameters") {
+        assert!(with(&format!("/{name}"), Value::Null).is_err(), "{name}");
+    }
+    for name in ["crc", "monotonic_ns", "duration_ms", "files_modified", "arguments", "exit_code"] {
+        assert!(with(&format!("/{name}"), Value::Null).is_err(), "{name}");
+    }
+    for version in [1, 3] {
+        assert!(with("/version", version.into()).is_err(), "{version}");
+    }
+    for name in ["version", "id", "timestamp", "event_type", "namespace", "host", "seq", "from"] {
+        let mut changed = event.clone();
+        changed.as_object_mut().unwrap().remove(name).unwrap();
+        let may_lack = ["seq", "from"].contains(&name);
+        assert_eq!(schema::validate(&changed).is_ok(), may_lack, "{name}");
+    }
+}

@@ -9,14 +9,19 @@ use serde_json::Value;
 /// # Panics
 /// If it is not valid.
 pub(crate) fn assert_valid(event: &Value) {
+    if let Err(fault) = validate(event) {
+        panic!("{fault}: {event}");
+    }
+}
+
+/// What is wrong with an event by the schema.
+pub(crate) fn validate(event: &Value) -> Result<(), String> {
     static SCHEMA: OnceLock<Value> = OnceLock::new();
     let schema = SCHEMA.get_or_init(|| {
         let text = include_str!("../../../docs/event.schema.json");
         serde_json::from_str(text).expect("the schema")
     });
-    if let Err(fault) = check(schema, schema, event, "event") {
-        panic!("{fault}: {event}");
-    }
+    check(schema, schema, event, "event")
 }
 
 fn check(root: &Value, schema: &Value, value: &Value, at: &str) -> Result<(), String> {
@@ -25,7 +30,7 @@ fn check(root: &Value, schema: &Value, value: &Value, at: &str) -> Result<(), St
     };
     for (keyword, what) in keywords {
         match keyword.as_str() {
-            "$schema" | "title" | "description" | "$defs" | "format" | "default" => {}
+            "$schema" | "title" | "description" | "$defs" | "format" | "default" | "examples" => {}
             "$ref" => {
                 let pointer = what.as_str().expect("a pointer").trim_start_matches('#');
                 check(root, root.pointer(pointer).expect("a definition"), value, at)?;

@@ -10,6 +10,8 @@ mod own_events;
 mod reload;
 mod restart;
 mod ring;
+#[path = "../../../pipeline/tests/samples/schema.rs"]
+mod schema;
 mod sinks;
 mod status;
 mod trying;

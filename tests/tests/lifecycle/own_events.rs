@@ -102,6 +102,30 @@ fn what_a_start_mends_is_in_its_event_and_in_the_log() {
     }
 }
 
+/// Whoever joins events by the hashes of secrets has to know from where on they are others.
+#[test]
+fn a_new_key_is_told_if_there_are_events_of_before() {
+    let bed = Bed::new();
+    let key = bed.path().join("redaction.key");
+    let told =
+        || said(&bed, "daemon.start").into_iter().map(|start| start["new_redaction_key"].clone());
+    for _ in 0..2 {
+        assert_eq!(bed.start().stop(), 0);
+    }
+    assert!(!bed.log().contains("redaction.key"), "{}", bed.log());
+    fs::remove_file(&key).expect("the key");
+    assert_eq!(bed.start().stop(), 0);
+    assert_eq!(bed.start().stop(), 0);
+    assert_eq!(told().collect::<Vec<_>>(), [Value::Null, Value::Null, true.into(), Value::Null]);
+    let said = format!("{} was not there, and a new key is made", key.display());
+    assert_eq!(bed.log().matches(&said).count(), 1, "{}", bed.log());
+    // Without events nothing is lost with it.
+    fs::remove_file(&key).expect("the key");
+    fs::remove_dir_all(bed.path().join("journal")).expect("the journal");
+    assert_eq!(bed.start().stop(), 0);
+    assert_eq!(told().collect::<Vec<_>>(), [Value::Null]);
+}
+
 #[test]
 fn a_reload_says_what_it_changed_or_why_it_was_refused() {
     let bed = Bed::new();

@@ -7,6 +7,8 @@ use std::process::{Output, Stdio};
 use hookring_tests::Bed;
 use serde_json::{Value, json};
 
+use crate::schema;
+
 const CONFIG: &str = "[sinks.all]\ntype = \"jsonl\"\n\
     [sinks.alerts]\ntype = \"jsonl\"\n[sinks.alerts.filter]\nmin_risk = \"high\"\n\
     [sinks.reads]\ntype = \"jsonl\"\n[sinks.reads.filter]\ntools = [\"Read\"]\n\
@@ -149,6 +151,50 @@ fn a_bad_pattern_is_said_with_its_place() {
         assert!(error["key"].as_str().is_some_and(|it| it.contains(key)), "{error}");
         assert_eq!(error["line"], line, "{error}");
         assert_eq!(bed.start_refused().0, 78);
+    }
+}
+
+/// Journal, sinks, `tail --json`, `journal export` and `hookring test` differ in their first members only.
+#[test]
+fn every_output_is_valid_by_the_schema() {
+    let bed = Bed::new();
+    bed.configure_as_it_is("[sinks.all]\ntype = \"jsonl\"\n");
+    let daemon = bed.start();
+    bed.emit_with(&["--agent", "claude-code"], payload().to_string().as_bytes());
+    bed.emit(b"not JSON");
+    bed.emit(b"null");
+    bed.wait_for_events(3);
+    assert_eq!(daemon.stop(), 0);
+    let count = bed.all_lines().len();
+    let lines = |text: &[u8]| -> Vec<Value> {
+        let all = text.split(|byte| *byte == b'\n').filter(|line| !line.is_empty());
+        all.map(|line| serde_json::from_slice(line).expect("JSON")).collect()
+    };
+    let printed = |args: &[&str]| lines(&bed.hookring(args).stdout);
+    let sink = fs::read(bed.path().join("sinks/all.jsonl")).expect("the sink's file");
+    let (whole, numbered) = (&["crc", "seq", "from"][..], &["seq"][..]);
+    for (name, events, own) in [
+        ("journal", lines(&bed.all_lines().join(&b'\n')), whole),
+        ("tail", printed(&["tail", "--json", "-n", "100"]), whole),
+        ("export", printed(&["journal", "export"]), whole),
+        ("sink", lines(&sink), numbered),
+    ] {
+        assert_eq!(events.len(), count, "{name}");
+        for event in events {
+            schema::assert_valid(&event);
+            assert_eq!(schema::unknown_members(&event), [""; 0], "{name}");
+            let has = |member: &&str| event.get(*member).is_some();
+            assert!(
+                ["crc", "seq", "from"].into_iter().filter(has).eq(own.iter().copied()),
+                "{name}"
+            );
+        }
+    }
+    for payload in [payload().to_string(), "not JSON".to_owned()] {
+        let output = test(&bed, &["--json"], &payload);
+        let event = serde_json::from_slice::<Value>(&output.stdout).expect("JSON")["event"].take();
+        schema::assert_valid(&event);
+        assert!(["crc", "seq", "from"].iter().all(|member| event.get(member).is_none()), "{event}");
     }
 }
 

@@ -1,5 +1,6 @@
 //! What the collector has to say of the daemon itself, in events of the journal.
 
+use std::sync::atomic::Ordering;
 use std::time::Instant;
 
 use hookring_bus::drain::PlaceReport;
@@ -18,6 +19,7 @@ impl Collector {
             cut_bytes: recovery.cut_bytes,
             bad_lines: recovery.bad_lines,
             skipped_numbers: recovery.skipped_numbers,
+            new_redaction_key: self.shared.has_changed_key.load(Ordering::Relaxed),
         };
         mended(&start).for_each(|what| tracing::warn!("the journal's end: {what}"));
         if start.skipped_numbers > 0 {

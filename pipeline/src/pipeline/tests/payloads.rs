@@ -203,3 +203,24 @@ fn tokens(text: &str) -> String {
     });
     kept.collect()
 }
+
+#[test]
+fn a_patch_of_several_files_has_all_that_it_wrote() {
+    let patch = |names: &[&str]| {
+        let files = names.iter().map(|name| format!("*** Update File: {name}\n"));
+        json!({"command": format!("*** Begin Patch\n{}*** End Patch", files.collect::<String>())})
+    };
+    let files = |event: &str, input: Json, code: u32| {
+        let payload = json!({"session_id": "s", "hook_event_name": event, "tool_name": "apply_patch",
+            "tool_use_id": "t", "tool_input": input, "tool_response": {"metadata": {"exit_code": code}}});
+        let payload = payload.to_string();
+        let (line, _) =
+            fields_and(&Received { agent: Some("codex"), ..received(payload.as_bytes()) });
+        (line["file_path"].clone(), line.get("files_modified").cloned())
+    };
+    let (one, two) = (patch(&["b"]), patch(&["b", "/a"]));
+    assert_eq!(files("PostToolUse", two.clone(), 0), (json!("b"), Some(json!(["b", "/a"]))));
+    assert_eq!(files("PostToolUse", one, 0), (json!("b"), None));
+    assert_eq!(files("PostToolUse", two.clone(), 1), (json!("b"), None), "it failed");
+    assert_eq!(files("PreToolUse", two, 0), (json!("b"), None), "it is yet to be made");
+}
