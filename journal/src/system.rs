@@ -90,7 +90,8 @@ pub struct DaemonReload {
     /// The first line of what is wrong, if it was refused.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub error: Option<String>,
-    /// What is different, in words, as the log has it: sinks by name, settings without their values.
+    /// What is different, in words, as the log has it: sinks, patterns and rules by name, settings without their
+    /// values; of very many the first, and how many more.
     #[serde(skip_serializing_if = "Vec::is_empty", default)]
     pub changes: Vec<String>,
     /// How often this came before it could be journaled, if more than once; the latest counts.

@@ -18,7 +18,7 @@ mod conformance;
 #[cfg(test)]
 mod testing;
 
-pub use filter::{Filter, FilterError, FilterOptions, LeftOut, Match};
+pub use filter::{Filter, FilterError, FilterOptions, LeftOut, Match, in_home};
 pub use jsonl::{Compression, JsonlConfig, JsonlSink};
 pub use pump::{Pump, PumpHandle, Start, StartError, Stopped};
 pub use sink::{Outcome, Sink, SinkError};

@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 
 use anstyle::Style;
-use hookring_journal::model::Namespace;
+use hookring_journal::model::{Level, Namespace};
 use hookring_pipeline::document::{self, Document, Kind};
 use jiff::Timestamp;
 use jiff::civil::Date;
@@ -48,6 +48,17 @@ struct Line<'a> {
     parse_error: Option<Cow<'a, str>>,
     #[serde(default)]
     truncated: bool,
+    security_risk: Option<Cow<'a, str>>,
+    #[serde(borrow, default)]
+    risk: Vec<Finding<'a>>,
+}
+
+#[derive(Deserialize)]
+struct Finding<'a> {
+    #[serde(borrow)]
+    rule: Option<Cow<'a, str>>,
+    #[serde(borrow)]
+    level: Option<Cow<'a, str>>,
 }
 
 #[derive(Deserialize)]
@@ -90,10 +101,11 @@ impl View {
         let agent = event.source.as_ref().and_then(|source| source.agent.as_deref());
         let about = self.about(&event);
         let colour = colour(name, kind.unwrap_or_default());
-        let [name, agent] =
-            [name, agent.unwrap_or("")].map(|name| self.shortened(name, NAME_CHARS));
-        let [time, session, agent, name, about] =
-            [&*time, &session, &*agent, &*name, &about].map(printable);
+        let (level, level_colour, rule) = risk(&event).unwrap_or_default();
+        let [name, agent, rule] =
+            [name, agent.unwrap_or(""), rule].map(|name| self.shortened(name, NAME_CHARS));
+        let [time, session, agent, name, rule, about] =
+            [&*time, &session, &*agent, &*name, &*rule, &about].map(printable);
         self.agent_width = self.agent_width.max(agent.width());
         self.event_width = self.event_width.max(name.width());
         let columns = [
@@ -101,11 +113,15 @@ impl View {
             (&*session, FAINT, SESSION_CHARS),
             (&*agent, Style::new(), self.agent_width),
             (&*name, colour, self.event_width),
-            (&*about, Style::new(), 0),
         ];
-        let last = if about.is_empty() { columns.len() - 2 } else { columns.len() - 1 };
+        // Few events have a risk: it stands before what they are about, and moves no column.
+        let rest = [(level, level_colour), (&*rule, FAINT), (&*about, Style::new())];
+        let rest = rest.into_iter().filter(|(text, _)| !text.is_empty());
+        let columns: Vec<_> =
+            columns.into_iter().chain(rest.map(|(text, style)| (text, style, 0))).collect();
+        let last = columns.len() - 1;
         let mut out = date;
-        for (column, (text, style, width)) in columns[..=last].iter().enumerate() {
+        for (column, (text, style, width)) in columns.iter().enumerate() {
             // No blanks behind the last one.
             let blanks = if column == last { 0 } else { width.saturating_sub(text.width()) + 2 };
             out.push_str(&format!("{style}{text}{style:#}{:blanks$}", ""));
@@ -158,6 +174,17 @@ impl View {
             _ => Cow::Borrowed(text),
         }
     }
+}
+
+/// The level of an event that is worth a look, its colour, and the first rule that says so.
+fn risk<'e>(event: &'e Line<'_>) -> Option<(&'static str, Style, &'e str)> {
+    let word = event.security_risk.as_deref()?;
+    let level = Level::from_name(word).filter(|level| *level >= Level::Medium)?;
+    let says_so = |finding: &&Finding<'_>| finding.level.as_deref() == Some(word);
+    let finding = event.risk.iter().find(says_so).or_else(|| event.risk.first());
+    let rule = finding.and_then(|finding| finding.rule.as_deref()).unwrap_or_default();
+    let colour = if level >= Level::High { ERROR } else { WARNING };
+    Some((level.name(), colour, rule))
 }
 
 /// The text with single blanks, in one line.
@@ -295,6 +322,42 @@ mod tests {
             ("sink.state", "sink.state", WARNING),
         ] {
             assert_eq!(colour(name, kind), expected, "{name} {kind}");
+        }
+    }
+
+    #[test]
+    fn an_event_with_a_risk_says_which_and_by_what_rule_and_moves_no_column() {
+        let show = |view: &mut View, risk: &str| {
+            let rest = format!(
+                r#""source":{{"agent":"claude-code"}},"session_id":"s","event":"PreToolUse",{risk}"payload":{{"tool_name":"Bash"}}"#
+            );
+            view.show(line("2026-11-21T05:10:11.123Z", &rest).as_bytes())
+        };
+        let begin = format!("05:10:11.123  s{}  claude-code  PreToolUse          ", " ".repeat(7));
+        for (risk, expected, colour) in [
+            ("", "Bash\n", None),
+            (r#""security_risk":"low","risk":[{"rule":"a.b","level":"low"}],"#, "Bash\n", None),
+            (
+                r#""security_risk":"medium","risk":[{"rule":"a.b","level":"medium"}],"#,
+                "medium  a.b  Bash\n",
+                Some(WARNING),
+            ),
+            (
+                r#""security_risk":"critical","risk":[{"rule":"a.b","level":"low"},{"rule":"c\u001b","level":"critical"}],"#,
+                "critical  c\\u{1b}  Bash\n",
+                Some(ERROR),
+            ),
+            (r#""security_risk":"high","#, "high  Bash\n", Some(ERROR)),
+            (r#""security_risk":"unheard of","#, "Bash\n", None),
+        ] {
+            let mut view = View::new(TimeZone::UTC, true);
+            let shown = show(&mut view, risk);
+            let plain = anstream::adapter::strip_str(&shown).to_string();
+            assert_eq!(plain, format!("{DATE}{begin}{expected}"), "{risk}");
+            if let Some(colour) = colour {
+                let word = expected.split(' ').next().unwrap();
+                assert!(shown.contains(&format!("{colour}{word}{colour:#}")), "{shown:?}");
+            }
         }
     }
 

@@ -12,6 +12,8 @@ const WAITING_MAX: usize = 256;
 
 /// What changed by reloads that are told as one, at most.
 const CHANGES_MAX: usize = 128;
+/// What stands behind so many, if there were more.
+const MORE_CHANGES: &str = "and more";
 
 /// The longest text that an event of the daemon's own holds, in bytes; what is beyond is cut.
 const TEXT_BYTES_MAX: usize = 1024;
@@ -108,10 +110,11 @@ fn join_gaps(waiting: &mut DaemonGap, later: &DaemonGap) -> bool {
 fn join_reloads(waiting: &mut DaemonReload, later: &DaemonReload) {
     let mut changes = std::mem::take(&mut waiting.changes);
     for change in &later.changes {
-        if !changes.contains(change) && changes.len() < CHANGES_MAX {
+        if !changes.contains(change) {
             changes.push(change.clone());
         }
     }
+    cut_changes(&mut changes);
     let times = waiting.times.saturating_add(later.times);
     *waiting = DaemonReload { changes, times, ..later.clone() };
 }
@@ -123,10 +126,18 @@ fn cut(own: Own) -> Own {
         Own::Gap(gap) => Own::Gap(DaemonGap { what: short(gap.what), ..gap }),
         Own::Sink(change) => Own::Sink(SinkChange { error: short(change.error), ..change }),
         Own::Reload(mut reload) => {
-            reload.changes.truncate(CHANGES_MAX);
+            cut_changes(&mut reload.changes);
             Own::Reload(DaemonReload { error: short(reload.error), ..reload })
         }
         own => own,
+    }
+}
+
+/// Leaves the first, and says that there were more.
+fn cut_changes(changes: &mut Vec<String>) {
+    if changes.len() > CHANGES_MAX {
+        changes.truncate(CHANGES_MAX);
+        changes.push(MORE_CHANGES.to_owned());
     }
 }
 
@@ -216,7 +227,8 @@ mod tests {
         let [Own::Reload(joined)] = &taken([changes(100), changes(1000)])[..] else {
             panic!("not one")
         };
-        assert_eq!(joined.changes.len(), CHANGES_MAX);
+        assert_eq!(joined.changes.len(), CHANGES_MAX + 1);
+        assert_eq!(joined.changes[CHANGES_MAX], MORE_CHANGES);
     }
 
     #[test]

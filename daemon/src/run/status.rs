@@ -3,6 +3,7 @@
 //! `hookring status` reads it; it holds no payload and nothing from one.
 
 mod losses;
+mod risks;
 
 use std::fs::{self, OpenOptions};
 use std::io::{self, Write as _};
@@ -21,6 +22,7 @@ use serde::{Deserialize, Serialize};
 
 pub use self::losses::LossesStatus;
 pub(crate) use self::losses::{Loss, NEWS, since};
+pub use self::risks::RisksStatus;
 use crate::config::ConfigReport;
 
 /// Figures of the collector's thread, before they are written.
@@ -71,8 +73,8 @@ pub struct Status {
     pub counts: CountsStatus,
     /// Secrets that were taken out of payloads, by rule.
     pub redactions_by_rule: BTreeMap<String, u64>,
-    /// Events by their risk: low, medium, high, critical.
-    pub risks: [u64; 4],
+    /// Events by their risk.
+    pub risks: RisksStatus,
     /// What of it is lost, and when that was found, also by a daemon before.
     pub losses: LossesStatus,
     /// Each place in which hooks and daemon meet.
@@ -387,7 +389,7 @@ impl Status {
         self.publish_to_journal = bus.publish_to_journal;
         self.waited = bus.waited;
         self.redactions_by_rule = bus.noticed.redactions.clone();
-        self.risks = bus.noticed.risks;
+        self.risks = bus.noticed.risks.into();
         self.counts = CountsStatus {
             ring_events: counts.lane_records,
             spool_events: counts.spool_records,

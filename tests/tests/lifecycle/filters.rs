@@ -36,6 +36,8 @@ const FILTERS: &[(&str, &str, &[u64])] = &[
     ("tools", "tools = [\"mcp__*\"]", &[3]),
     ("projects", "projects = [\"/home/ada/work/*\"]", &[0, 1, 2, 5, 8]),
     ("deep", "projects = [\"/home/**\"]", &[0, 1, 2, 5, 8]),
+    ("itself", "projects = [\"/srv/shop/**\", \"/home/ada/work/site/\"]", &[3, 4, 5, 6]),
+    ("any_case", "tools = [\"bash\"]", &[1, 2, 6, 8]),
     ("shallow", "projects = [\"/home/*\"]", &[]),
     ("sessions", "sessions = [\"t[wx]o\", \"th*\"]", &[3, 4, 5, 6]),
     ("risk", "min_risk = \"high\"", &[2]),
@@ -122,6 +124,7 @@ fn tail_shows_what_its_options_ask_for() {
         (&["--agent", "cursor"], &[5]),
         (&["--tool", "mcp__*"], &[3]),
         (&["--project", "/home/ada/work/*"], &[0, 1, 2, 5, 8]),
+        (&["--project", "/srv/shop/**"], &[3, 4, 6]),
         (&["--min-risk", "high"], &[2]),
         (&["--no-duplicates"], &[0, 1, 2, 3, 4, 5, 6, 7]),
         (&["--session", "two"], &[3, 4, 6]),
@@ -138,7 +141,8 @@ fn tail_shows_what_its_options_ask_for() {
     let many = bed.hookring(&["tail", "--json", "-n", "1", "--tool", "Bash"]);
     assert_eq!(numbers(&String::from_utf8(many.stdout).expect("text")), [1], "the last of those");
     for (args, message) in [
-        (&["--sink", "nobody"][..], "no sink nobody"),
+        (&["--sink", "nobody"][..], "no sink nobody; there are: "),
+        (&["--project", "app"], "it is relative"),
         (&["--tool", "a[b"], "a[b"),
         (&["--min-risk", "huge"], "low, medium, high, critical"),
     ] {
@@ -147,6 +151,65 @@ fn tail_shows_what_its_options_ask_for() {
         let said = String::from_utf8(output.stderr).expect("text");
         assert!(said.contains(message), "{said}");
     }
+}
+
+#[test]
+fn tail_says_what_is_likely_to_match_nothing() {
+    let bed = Bed::new();
+    drop(bed.start());
+    let said = |args: &[&str]| {
+        let output = bed.hookring(&[&["tail"], args].concat());
+        (output.status.success(), String::from_utf8(output.stderr).expect("text"))
+    };
+    for (args, message) in [
+        (
+            &["--namespace", "systm"][..],
+            "--namespace systm: no namespace is known by this name; did you mean \"system\"?",
+        ),
+        (
+            &["--agent", "claude"],
+            "--agent claude: no agent is known by this name; did you mean \"claude-code\"?",
+        ),
+        (&["--type", "PreToolUse"], "whose type is \"tool.pre\""),
+    ] {
+        let (is_fine, text) = said(args);
+        assert!(is_fine && text.starts_with("warning: ") && text.contains(message), "{text}");
+    }
+    let known = ["--namespace", "sys*", "--agent", "hookring", "--type", "daemon.start"];
+    assert_eq!(said(&known), (true, String::new()));
+    let (is_fine, text) = said(&["--sink", "nope"]);
+    assert!(!is_fine && text.contains("has no sink nope; it has none at all"), "{text}");
+}
+
+#[test]
+fn a_risk_is_seen_where_events_are_shown_and_counted() {
+    let bed = Bed::new();
+    let daemon = bed.start();
+    for command in ["ls", "rm -rf /", "DB_PASSWORD=swordfish ls"] {
+        let payload = json!({"hook_event_name": "PreToolUse", "session_id": "s", "cwd": "/srv", "tool_name": "Bash",
+            "tool_use_id": command, "tool_input": {"command": command}});
+        bed.emit(payload.to_string().as_bytes());
+    }
+    bed.wait_for_events(3);
+    hookring_tests::wait_for("the figures", || (bed.status()["events"] == 3).then_some(()));
+    let shown = |args: &[&str]| String::from_utf8(bed.hookring(args).stdout).expect("text");
+    let tail = shown(&["tail", "--min-risk", "high"]);
+    let events: Vec<_> = tail.lines().filter(|line| line.contains("PreToolUse")).collect();
+    assert!(events.len() == 1 && events[0].contains("  critical  destructive."), "{tail}");
+    assert!(events[0].ends_with("  Bash rm -rf /"), "{tail}");
+    let status = bed.status();
+    assert_eq!(status["risks"]["critical"], 1, "{}", status["risks"]);
+    let redactions = status["counts"]["redactions"].as_u64().expect("a number");
+    let by_rule = status["redactions_by_rule"].as_object().expect("rules");
+    let counted: u64 = by_rule.values().filter_map(Value::as_u64).sum();
+    assert!(redactions >= 1 && counted == redactions, "{by_rule:?}");
+    let says = |text: String| {
+        assert!(text.contains("risk since the start: 1 critical, 0 high, "), "{text}");
+        assert!(text.contains(&format!("; {redactions} secret")), "{text}");
+    };
+    says(shown(&["status"]));
+    assert_eq!(daemon.stop(), 0);
+    says(shown(&["status"]));
 }
 
 #[test]

@@ -151,6 +151,23 @@ fn a_reload_says_what_it_changed_or_why_it_was_refused() {
         reload("[log]\nlevel = \"debug\"\n[sinks.new]\ntype = \"jsonl\"\n"),
         json!({"result": "in_force"})
     );
+    let tables = "[[redact.patterns]]\nname = \"emp\"\npattern = \"E-[0-9]{8}\"\n\
+                  [[risk.rules]]\nid = \"own.a\"\nlevel = \"low\"\nprograms = [\"x\"]\n";
+    let changes = [
+        "sink new removed",
+        "log.level changed",
+        "redaction pattern emp added",
+        "risk rule own.a added",
+    ];
+    assert_eq!(reload(tables), json!({"result": "in_force", "changes": changes}));
+    assert_eq!(reload(tables), json!({"result": "in_force"}));
+    let changes = ["redaction pattern emp removed", "risk rule own.a removed"];
+    assert_eq!(reload(""), json!({"result": "in_force", "changes": changes}));
+    let log = bed.log();
+    assert!(
+        log.contains("read again: redaction pattern emp removed, risk rule own.a removed"),
+        "{log}"
+    );
     assert_eq!(daemon.stop(), 0);
 }
 
