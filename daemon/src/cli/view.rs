@@ -36,6 +36,10 @@ struct Line<'a> {
     session_id: Option<Cow<'a, str>>,
     #[serde(borrow)]
     source: Option<Source<'a>>,
+    tool_name: Option<Cow<'a, str>>,
+    command: Option<Cow<'a, str>>,
+    file_path: Option<Cow<'a, str>>,
+    error_message: Option<Cow<'a, str>>,
     #[serde(default)]
     arguments: Vec<String>,
     #[serde(default)]
@@ -157,7 +161,7 @@ impl View {
             (None, None, Some(payload)) if event.namespace.as_deref() == Some(SYSTEM) => {
                 all_of(payload.get())
             }
-            (None, None, Some(payload)) => summary(payload.get()),
+            (None, None, Some(payload)) => event.deed().unwrap_or_else(|| summary(payload.get())),
             (None, None, None) if event.payload_base64.is_some() => "not text".to_owned(),
             (None, None, None) => String::new(),
         };
@@ -204,6 +208,15 @@ fn colour(name: &str, kind: &str) -> Style {
         () if kind == "daemon.start" => HEADING,
         () if has("prompt") || has("agent") => GOOD,
         () => Style::new(),
+    }
+}
+
+impl Line<'_> {
+    /// What a tool did, by the names that are the same for all agents.
+    fn deed(&self) -> Option<String> {
+        let about = self.command.as_deref().or(self.file_path.as_deref())?;
+        let parts = [self.tool_name.as_deref(), Some(about), self.error_message.as_deref()];
+        Some(parts.into_iter().flatten().collect::<Vec<_>>().join(" "))
     }
 }
 
