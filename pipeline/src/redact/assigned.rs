@@ -49,8 +49,11 @@ pub(super) fn value_at(
 }
 
 /// The last part of a dotted name.
-fn name_around(bytes: &[u8], begin: usize, end: usize) -> Range<usize> {
+fn name_around(bytes: &[u8], begin: usize, keyword_end: usize) -> Range<usize> {
     let is_name = |byte: &u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-');
+    // (The keywords of short words have what stands behind a name, as in `pwd=`.)
+    let known = bytes[begin..keyword_end].iter().rposition(is_name).map_or(0, |last| last + 1);
+    let end = begin + known;
     let left = bytes[begin.saturating_sub(MAX_NAME_BYTES)..begin]
         .iter()
         .rev()

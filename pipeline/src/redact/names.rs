@@ -38,6 +38,8 @@ pub(super) struct Lists {
     harmless_last: HashSet<String>,
     /// What comes before a stem's word in the text, for stems that are only words.
     keywords: Vec<String>,
+    /// The same for what is in too many other words: it only counts where a name ends with it.
+    short_keywords: Vec<String>,
 }
 
 /// Names longer than this, in bytes, are none.
@@ -131,12 +133,18 @@ pub(super) fn keywords(lists: &Lists, extra: &[String]) -> Vec<String> {
     // What is too short to be looked for is looked for with what stands behind a name.
     let long = joined.flat_map(|name| match name.len() {
         MIN_BYTES.. => vec![name],
-        _ => ["\"", "\\", "'", "=", ":", " "].map(|behind| name.clone() + behind).to_vec(),
+        _ => with_sign(&name).to_vec(),
     });
-    let mut all: Vec<_> = long.chain(lists.keywords.iter().cloned()).collect();
+    let short = lists.short_keywords.iter().flat_map(|word| with_sign(word));
+    let mut all: Vec<_> = long.chain(lists.keywords.iter().cloned()).chain(short).collect();
     all.sort_unstable();
     all.dedup();
     all
+}
+
+/// A name with each of what may stand right behind one.
+fn with_sign(name: &str) -> [String; 8] {
+    ["\"", "\\", "'", "`", "=", ":", " ", ">"].map(|behind| format!("{name}{behind}"))
 }
 
 /// The words of a name, in lower case: `APIKeyName` and `api-key_name` have three.

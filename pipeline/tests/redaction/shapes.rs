@@ -183,7 +183,22 @@ pub(crate) const IN_CONTEXT: &[&str] = &[
     "jwt: «ey{_}Jh{w30}.ey{_}J{w60}.{u43}»",
     "PGPASSWORD=«{p12}» psql -h db",
     "?access_token=«{w38}5»&v=2",
+    "pwd=«{w22}47»",
+    "DB_PWD=«{w22}47»",
+    "Server=db.host.test;Uid=u;Pwd=«{w22}47»;Encrypt=yes",
+    "export SNOWSQL_PWD=«{w22}47»",
+    "snow login --pwd «{w22}47»",
+    "MY_JWT=«{w22}47»",
+    "jwt: \"«{w22}47»\"",
+    "dsn=«{w22}47»",
+    "GITHUB_PAT=«{w22}47»",
+    "AZURE_DEVOPS_PAT=\"«{w22}47»\"",
+    "AZ_SAS=«{w22}47»",
 ];
+
+/// The same behind a name that only the user knows.
+pub(crate) const BEHIND_USER_KEY: &[&str] =
+    &["pin=«{w22}47»", "\"PIN\": \"«{w22}47»\"", "PIN: \"«{w22}47»\""];
 
 /// Values of members, with their names.
 pub(crate) const NAMED: &[(&str, &str)] = &[
