@@ -226,6 +226,17 @@ pub(crate) const NAMED: &[(&str, &str)] = &[
     ("passphrase", "{a6} {a7} {a5}"),
     ("encryptionKey", "{h64}"),
     ("connectionString", "Host=db;Pwd={p12}"),
+    ("password", "/S{w6}!{w2}"),
+    ("password", "./S{w8}"),
+    ("password", "`{w12}7`"),
+    ("password", "$X{U6}7Q{d1}L0"),
+    ("password", "<{w6}7{w4}>"),
+    ("password", "fooxxxx{w8}7Q{d1}L0"),
+    ("password", "Insert7!{w4}"),
+    ("password", "dummyhead{d2}!"),
+    ("password", "example-{w8}7{w4}"),
+    ("password", "your-{w8}7{w4}"),
+    ("api_key", "kenv.9{w8}4{w4}"),
 ];
 
 /// Those of [`IN_CONTEXT`] that are always found. Whether a short password in a text is one is guessed by its
