@@ -5,7 +5,8 @@ use std::ops::Range;
 
 use super::names::{Names, Strength};
 use super::plausible::{
-    has_digit, is_code, is_path, is_placeholder, is_plain_url, is_random, is_sure_path, is_words,
+    has_digit, is_code, is_path, is_placeholder, is_plain_url, is_random, is_random_letters,
+    is_sure_path, is_words,
 };
 
 /// Bytes on one side of a keyword that still belong to the name.
@@ -56,9 +57,11 @@ impl Looked {
         let (value, is_quoted) = self.value(bytes, &sign, hit)?;
         let value = value.start..text.floor_char_boundary(value.end);
         let value = without_scheme(text, value);
-        let accepted = |strength| accepts(&text[value.clone()], strength, is_quoted, &sign);
+        let judged = &text[value.clone()];
         // Most values would not do whatever the name says, and names take longer.
-        if !accepted(Strength::Any) || !names.strength(&text[name]).is_some_and(accepted) {
+        if !may_do(judged, is_quoted, &sign)
+            || !accepts(judged, names.strength(&text[name])?, is_quoted, &sign)
+        {
             return None;
         }
         if is_quoted {
@@ -72,14 +75,15 @@ impl Looked {
     /// Where the value is, without quotes, and whether it had some; no more of it than is to be judged.
     fn value(&mut self, bytes: &[u8], sign: &Sign, hit: usize) -> Option<(Range<usize>, bool)> {
         let max_bytes = self.max_bytes(hit);
-        if sign.is_element {
+        if let Some(end_byte) = sign.end_byte {
             let rest = bytes[sign.end..].iter().take(max_bytes);
-            let end = rest.clone().position(|&byte| byte == b'<');
+            let end = rest.clone().position(|&byte| byte == end_byte);
             self.count(end.unwrap_or(rest.len()));
             return Some((sign.end..sign.end + end?, true));
         }
         let begin = skip_blanks(bytes, sign.end);
         let begin = behind_type(bytes, begin).unwrap_or(begin);
+        let begin = behind_prefix(bytes, begin);
         if let Some(&quote @ (b'"' | b'\'' | b'`')) = bytes.get(begin) {
             let (value, looked_bytes) = quoted(bytes, begin + 1, quote, max_bytes);
             self.count(looked_bytes);
@@ -152,7 +156,8 @@ struct Sign {
     is_shell: bool,
     /// Only a quoted value counts.
     wants_quotes: bool,
-    is_element: bool,
+    /// The value goes up to this byte, as in an element, or in `${NAME:-value}`.
+    end_byte: Option<u8>,
 }
 
 impl Sign {
@@ -163,18 +168,23 @@ impl Sign {
         let closed = at;
         at += usize::from(matches!(bytes.get(at), Some(b'"' | b'\'' | b'`')));
         let was_quoted = at > closed;
+        let is_expanded = bytes[..name.start].ends_with(b"${");
         at += usize::from(bytes.get(at) == Some(&b']'));
         let blanks_begin = at;
         at = skip_blanks(bytes, at);
         let has_blanks = at > blanks_begin;
         let rest = &bytes[at..];
-        let sign_bytes = match rest {
-            [b':', b'=', ..] | [b'=', b'>', ..] => 2,
+        let (sign_bytes, wants_quotes) = match rest {
+            [b':', b'-' | b'=', ..] if is_expanded => (2, false),
+            [b':', b'=', ..] | [b'=', b'>', ..] => (2, false),
             [b'=', b'=', ..] | [b':', b':', ..] => return None,
-            [b'=' | b':', ..] => 1,
-            [b',', ..] if was_quoted => 1,
-            [b'>', ..] if before == Some(b'<') => 1,
-            _ if is_option && has_blanks => 0,
+            [b'=' | b':', ..] => (1, false),
+            [b',', ..] if was_quoted => (1, true),
+            [b'>', ..] if before == Some(b'<') => (1, false),
+            _ if is_option && has_blanks => (0, false),
+            [b'|', b'|', ..] | [b'?', b'?', ..] => (2, true),
+            [b'o', b'r', b' ', ..] if has_blanks => (2, true),
+            [b'(', b'"' | b'\'' | b'`', ..] => (1, true),
             _ => return None,
         };
         let is_capital = bytes[name.clone()].iter().all(|byte| !byte.is_ascii_lowercase());
@@ -182,9 +192,13 @@ impl Sign {
             rest.first() == Some(&b'=') && !has_blanks && !matches!(rest.get(1), Some(b' ' | b'>'));
         Some(Sign {
             end: at + sign_bytes,
-            is_shell: is_option || is_equals && is_capital,
-            wants_quotes: rest.first() == Some(&b','),
-            is_element: rest.first() == Some(&b'>'),
+            is_shell: is_option || is_expanded || is_equals && is_capital,
+            wants_quotes,
+            end_byte: match rest.first().filter(|_| sign_bytes > 0) {
+                Some(b'>') => Some(b'<'),
+                Some(b':') if is_expanded => Some(b'}'),
+                _ => None,
+            },
         })
     }
 }
@@ -236,6 +250,18 @@ fn behind_type(bytes: &[u8], begin: usize) -> Option<usize> {
     matches!(bytes.get(value), Some(b'"' | b'\'' | b'`')).then_some(value)
 }
 
+/// The last quote that opens a string of a programming language: of `b'…'`, `r#"…"#`, `"""…"""`.
+fn behind_prefix(bytes: &[u8], begin: usize) -> usize {
+    const MAX_PREFIX_BYTES: usize = 3;
+    let prefix = bytes[begin..].iter().take(MAX_PREFIX_BYTES);
+    let length = prefix.take_while(|byte| b"bBrRfFuUL@#$".contains(byte)).count();
+    match bytes.get(begin + length..) {
+        Some([a @ (b'"' | b'\'' | b'`'), b, c, ..]) if a == b && a == c => begin + length + 2,
+        Some([b'"' | b'\'', ..]) => begin + length,
+        _ => begin,
+    }
+}
+
 /// What stands behind `Bearer ` and the like.
 fn without_scheme(text: &str, value: Range<usize>) -> Range<usize> {
     const SCHEMES: [&str; 4] = ["bearer ", "basic ", "token ", "digest "];
@@ -248,19 +274,31 @@ fn without_scheme(text: &str, value: Range<usize>) -> Range<usize> {
     value.start + skipped..value.end
 }
 
-fn accepts(value: &str, strength: Strength, is_quoted: bool, sign: &Sign) -> bool {
+/// Whether a value may be a secret behind any name.
+fn may_do(value: &str, is_quoted: bool, sign: &Sign) -> bool {
     const MIN_BYTES: usize = 6;
+    let is_odd = || value.bytes().any(|byte| ODD.contains(&byte));
     // (Unquoted, it is another word for what is not there, or where a shell reads from.)
-    if value.len() < MIN_BYTES
-        || !is_quoted && (value.starts_with('<') || value.starts_with("$("))
-        || value.starts_with("${") && !value.ends_with('}')
-        || value.contains(char::is_whitespace)
-    {
-        return false;
-    }
-    let is_mixed = || has_digit(value) && value.bytes().any(|byte| byte.is_ascii_alphabetic());
-    let is_odd = || value.bytes().any(|byte| b"!@#$%^&*+~?".contains(&byte));
+    value.len() >= MIN_BYTES
+        && (sign.is_shell || is_mixed(value) || is_quoted && (is_odd() || is_random_letters(value)))
+        && (is_quoted || !value.starts_with('<') && !value.starts_with("$("))
+        && (!value.starts_with("${") || value.ends_with('}'))
+        && !value.contains(char::is_whitespace)
+}
+
+/// Signs that words seldom have in them.
+const ODD: &[u8] = b"!@#$%^&*+~?";
+
+fn is_mixed(value: &str) -> bool {
+    has_digit(value) && value.bytes().any(|byte| byte.is_ascii_alphabetic())
+}
+
+/// Whether a value is a secret behind a name of that strength.
+fn accepts(value: &str, strength: Strength, is_quoted: bool, sign: &Sign) -> bool {
+    let is_mixed = || is_mixed(value);
+    let is_odd = || value.bytes().any(|byte| ODD.contains(&byte));
     let is_likely = match (strength, is_quoted, sign.is_shell) {
+        (_, true, _) | (_, _, true) if is_random_letters(value) => true,
         (Strength::Strict, true, _) | (Strength::Strict, _, true) => is_random(value, 16),
         (Strength::Strict, ..) => is_random(value, 20) && !is_code(value),
         (Strength::Any, _, true) => !is_words(value) || value.len() >= 8,
@@ -305,6 +343,19 @@ mod tests {
         }
         for unit in ["password=a1b2c3d4", "TOKEN=", "PASSWORD=!", "x_key=a1b2c3d4e5f6g7h8"] {
             assert!(looked_times(&names, unit) <= 2, "{unit}");
+        }
+    }
+
+    #[test]
+    fn a_value_for_want_of_another_is_found() {
+        let names = Names::new(rules::built_in().unwrap().names, &[]);
+        for text in ["x ${API_KEY:-V9x7Qs2}", "x ${API_KEY:=V9x7Qs2}/a", "t = API_KEY || 'V9x7Qs2'"]
+        {
+            let found = Looked::default().value_at(text, (4, 7), &names);
+            assert_eq!(found.map(|range| &text[range]), Some("V9x7Qs2"), "{text}");
+        }
+        for text in ["x ${API_KEY:-}", "x ${API_KEY:-$OTHER_KEY}", "t = API_KEY || a9b8c7d6e5"] {
+            assert_eq!(Looked::default().value_at(text, (4, 7), &names), None, "{text}");
         }
     }
 

@@ -248,9 +248,10 @@ pub(super) fn may_be_value(value: &str, strength: Strength) -> bool {
     match strength {
         Strength::Any => true,
         Strength::Some => {
-            value.len() >= 6 && !is_words(value) && !is_plain_url(value) && !is_uuid(value)
+            let is_words = is_words(value) && !is_random_letters(value);
+            value.len() >= 6 && !is_words && !is_plain_url(value) && !is_uuid(value)
         }
-        Strength::Strict => is_random(value, 16),
+        Strength::Strict => is_random(value, 16) || is_random_letters(value),
     }
 }
 
@@ -265,6 +266,33 @@ pub(super) fn is_random(value: &str, min_bytes: usize) -> bool {
         && !is_plain_url(value)
         && !is_path(value)
         && entropy_bits(value.as_bytes()) >= 3.0
+}
+
+/// Whether it is of letters only, and so many that words would look otherwise.
+pub(super) fn is_random_letters(value: &str) -> bool {
+    const LETTERS: std::ops::RangeInclusive<usize> = 20..=256;
+    /// Signs of chance that must come together, as names of things have one at times.
+    const MIN_SIGNS: usize = 2;
+    let bytes = value.as_bytes();
+    if !LETTERS.contains(&bytes.len()) || !bytes.iter().all(u8::is_ascii_alphabetic) {
+        return false;
+    }
+    let count =
+        |set: &[u8]| bytes.iter().filter(|it| set.contains(&it.to_ascii_lowercase())).count();
+    let pairs =
+        |is: fn(u8, u8) -> bool| bytes.windows(2).filter(|pair| is(pair[0], pair[1])).count();
+    let turns = pairs(|a, b| a.is_ascii_lowercase() != b.is_ascii_lowercase());
+    let steps = pairs(|a, b| a.to_ascii_lowercase() + 1 == b.to_ascii_lowercase());
+    let is_vowel = |byte: &u8| b"aeiou".contains(&byte.to_ascii_lowercase());
+    let longest = bytes.split(is_vowel).map(<[u8]>::len).max().unwrap_or_default();
+    let signs = [
+        turns * 100 >= bytes.len() * 35,
+        count(b"jqxz") * 100 >= bytes.len() * 8,
+        count(b"aeiou") * 100 <= bytes.len() * 23,
+        longest >= 6,
+    ];
+    // (Not the alphabet.)
+    signs.into_iter().filter(|sign| *sign).count() >= MIN_SIGNS && steps * 3 < bytes.len()
 }
 
 /// Words, identifiers and code: letters with nothing but what joins them, or a call.
@@ -332,6 +360,23 @@ mod tests {
         }
         for value in ["/run/secrets/db_password", "./conf/secret.txt", "~/.ssh/id_rsa"] {
             assert!(!may_be_value(value, Strength::Any), "{value}");
+        }
+    }
+
+    #[test]
+    fn letters_of_chance_are_told_from_names() {
+        for value in ["qXbTzKwPjLmRvNsGdFhYcQxZtBkWpJnV", "kqzvtrwpxjmbnfhdgcslkqwzxrtvbpmn"] {
+            assert!(is_random_letters(value), "{value}");
+        }
+        let names = [
+            "AWSSecretAccessKeyIdentifier",
+            "HTTPSXMLRequestHandlerFactory",
+            "thisismyveryownsecretpassword",
+            "abcdefghijklmnopqrstuvwxyz",
+            "getAuthenticationTokenFromEnvironment",
+        ];
+        for value in names {
+            assert!(!is_random_letters(value), "{value}");
         }
     }
 

@@ -194,6 +194,17 @@ pub(crate) const IN_CONTEXT: &[&str] = &[
     "GITHUB_PAT=«{w22}47»",
     "AZURE_DEVOPS_PAT=\"«{w22}47»\"",
     "AZ_SAS=«{w22}47»",
+    "DB_PW=«{w22}47»",
+    "CREDS=«{w22}47»",
+    "dbpass: \"«{w22}47»\"",
+    "psk=\"«{w22}47»\"",
+    "STRIPE_KEY_PROD=«{w22}47»",
+    "MY_TOKEN=«qXbTzKwPjLmRv{a16}»",
+    "api_key = \"«qXbTzKwPjLmRv{a16}»\"",
+    "password = b'«{w22}47»'",
+    "password = \"\"\"«{w22}47»\"\"\"",
+    "user.setPassword(\"«{w22}47»\")",
+    "const key = process.env.API_KEY || \"«{w22}47»\"",
 ];
 
 /// The same behind a name that only the user knows.
