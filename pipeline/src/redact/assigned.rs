@@ -30,6 +30,8 @@ pub(super) struct Looked {
     found_end: usize,
     /// Nothing in here ends a value without quotes.
     open: Range<usize>,
+    /// The last name that was asked about, and what it says: nothing if it is none.
+    last_name: (Range<usize>, Option<Strength>),
     /// A stretch's end, and how many bytes of values were judged in it.
     stretch_end: usize,
     judged_bytes: usize,
@@ -60,7 +62,7 @@ impl Looked {
         let judged = &text[value.clone()];
         // Most values would not do whatever the name says, and names take longer.
         if !may_do(judged, is_quoted, &sign)
-            || !accepts(judged, names.strength(&text[name])?, is_quoted, &sign)
+            || !accepts(judged, self.strength(text, name, names)?, is_quoted, &sign)
         {
             return None;
         }
@@ -70,6 +72,14 @@ impl Looked {
         // Its begin was judged; all of it goes.
         self.found_end = self.open_end(bytes, value.end, bytes.len());
         Some(value.start..self.found_end)
+    }
+
+    /// What a name says, which is not asked twice in a row.
+    fn strength(&mut self, text: &str, name: Range<usize>, names: &Names) -> Option<Strength> {
+        if text[self.last_name.0.clone()] != text[name.clone()] {
+            self.last_name = (name.clone(), names.strength(&text[name]));
+        }
+        self.last_name.1
     }
 
     /// Where the value is, without quotes, and whether it had some; no more of it than is to be judged.
@@ -283,7 +293,16 @@ fn may_do(value: &str, is_quoted: bool, sign: &Sign) -> bool {
         && (sign.is_shell || is_mixed(value) || is_quoted && (is_odd() || is_random_letters(value)))
         && (is_quoted || !value.starts_with('<') && !value.starts_with("$("))
         && (!value.starts_with("${") || value.ends_with('}'))
-        && !value.contains(char::is_whitespace)
+        && (!value.contains(char::is_whitespace) || is_quoted && sign.is_shell && is_phrase(value))
+}
+
+/// A few words with a number in them: a pass phrase, if no sentence about one.
+fn is_phrase(value: &str) -> bool {
+    const MAX_WORDS: usize = 6;
+    value.split(' ').count() <= MAX_WORDS
+        && has_digit(value)
+        && !value.contains(['\n', '\t', '$', '%', '{'])
+        && !value.to_ascii_lowercase().contains("pass")
 }
 
 /// Signs that words seldom have in them.
@@ -295,6 +314,9 @@ fn is_mixed(value: &str) -> bool {
 
 /// Whether a value is a secret behind a name of that strength.
 fn accepts(value: &str, strength: Strength, is_quoted: bool, sign: &Sign) -> bool {
+    if strength != Strength::Any && value.contains(char::is_whitespace) {
+        return false;
+    }
     let is_mixed = || is_mixed(value);
     let is_odd = || value.bytes().any(|byte| ODD.contains(&byte));
     let is_likely = match (strength, is_quoted, sign.is_shell) {

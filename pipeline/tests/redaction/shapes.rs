@@ -195,6 +195,7 @@ pub(crate) const IN_CONTEXT: &[&str] = &[
     "AZURE_DEVOPS_PAT=\"«{w22}47»\"",
     "AZ_SAS=«{w22}47»",
     "DB_PW=«{w22}47»",
+    "DB_PASSWORD=\"«correct horse battery {d4}»\"",
     "CREDS=«{w22}47»",
     "dbpass: \"«{w22}47»\"",
     "psk=\"«{w22}47»\"",
