@@ -30,6 +30,8 @@ pub(super) struct Lists {
     /// Last words of names that have several.
     some_last: HashSet<String>,
     strict_last: HashSet<String>,
+    /// Words behind the last that say which of several it is.
+    suffixes: HashSet<String>,
     /// Last words, alone or not.
     strict_alone: HashSet<String>,
     /// Whatever has one of these in it is harmless.
@@ -38,6 +40,8 @@ pub(super) struct Lists {
     harmless_last: HashSet<String>,
     /// What comes before a stem's word in the text, for stems that are only words.
     keywords: Vec<String>,
+    /// The same for what is in too many other words: it only counts where a name ends with it.
+    short_keywords: Vec<String>,
 }
 
 /// Names longer than this, in bytes, are none.
@@ -84,9 +88,15 @@ impl Names {
             return Some(Strength::Any);
         }
         let lists = &self.lists;
-        let is_last = |list: &HashSet<String>| words.last().is_some_and(|word| list.contains(word));
-        let is_harmless = is_last(&lists.harmless_last)
-            || words.iter().next().is_some_and(|first| lists.harmless_first.contains(first));
+        let is_suffix = |word: &&str| {
+            lists.suffixes.contains(*word) || word.bytes().all(|it| it.is_ascii_digit())
+        };
+        let count = words.count() - words.iter().rev().take_while(is_suffix).count();
+        let last = count.checked_sub(1).and_then(|last| words.iter().nth(last));
+        let is_last = |list: &HashSet<String>| last.is_some_and(|word| list.contains(word));
+        let is_harmless =
+            words.iter().next_back().is_some_and(|it| lists.harmless_last.contains(it))
+                || words.iter().next().is_some_and(|first| lists.harmless_first.contains(first));
         if is_harmless {
             return None;
         }
@@ -110,11 +120,11 @@ impl Names {
             Some(Strength::Strict)
         } else if some
             || words.iter().any(|word| lists.some_words.contains(word))
-            || (words.count() > 1 && is_last(&lists.some_last))
+            || (count > 1 && is_last(&lists.some_last))
         {
             Some(Strength::Some)
         } else {
-            let is_strict = words.count() > 1 && is_last(&lists.strict_last);
+            let is_strict = count > 1 && is_last(&lists.strict_last);
             (is_strict || is_last(&lists.strict_alone)).then_some(Strength::Strict)
         }
     }
@@ -131,12 +141,18 @@ pub(super) fn keywords(lists: &Lists, extra: &[String]) -> Vec<String> {
     // What is too short to be looked for is looked for with what stands behind a name.
     let long = joined.flat_map(|name| match name.len() {
         MIN_BYTES.. => vec![name],
-        _ => ["\"", "\\", "'", "=", ":", " "].map(|behind| name.clone() + behind).to_vec(),
+        _ => with_sign(&name).to_vec(),
     });
-    let mut all: Vec<_> = long.chain(lists.keywords.iter().cloned()).collect();
+    let short = lists.short_keywords.iter().flat_map(|word| with_sign(word));
+    let mut all: Vec<_> = long.chain(lists.keywords.iter().cloned()).chain(short).collect();
     all.sort_unstable();
     all.dedup();
     all
+}
+
+/// A name with each of what may stand right behind one.
+fn with_sign(name: &str) -> [String; 8] {
+    ["\"", "\\", "'", "`", "=", ":", " ", ">"].map(|behind| format!("{name}{behind}"))
 }
 
 /// The words of a name, in lower case: `APIKeyName` and `api-key_name` have three.
@@ -183,12 +199,8 @@ impl Words {
         self.bounds.len() - 1
     }
 
-    fn iter(&self) -> impl Iterator<Item = &str> {
+    fn iter(&self) -> impl DoubleEndedIterator<Item = &str> {
         self.bounds.windows(2).map(|bounds| &self.joined[bounds[0]..bounds[1]])
-    }
-
-    fn last(&self) -> Option<&str> {
-        self.iter().last()
     }
 }
 
@@ -221,6 +233,12 @@ mod tests {
             ("encryption_key", Strength::Strict),
             ("STRIPE_KEY", Strength::Strict),
             ("PGPASSWORD", Strength::Any),
+            ("DB_PW", Strength::Some),
+            ("CREDS", Strength::Some),
+            ("dbpass", Strength::Some),
+            ("wifi_psk", Strength::Some),
+            ("STRIPE_KEY_PROD", Strength::Strict),
+            ("DB_PASS_2", Strength::Some),
         ];
         for (name, expected) in cases {
             assert_eq!(names().strength(name), Some(expected), "{name}");

@@ -3,12 +3,12 @@
 use std::cmp::Reverse;
 use std::ops::Range;
 
-use super::assigned::MAX_VALUE_BYTES;
+use super::assigned::Looked;
 use super::escapes::Decoded;
 use super::keywords::Target;
 use super::marker::{self, Hash};
 use super::rules::{Rule, Search};
-use super::{Engine, assigned, encoded, escapes};
+use super::{Engine, encoded, escapes};
 use crate::document::Document;
 
 /// Layers of escapes, encodings and JSON inside each other that are looked into.
@@ -21,8 +21,6 @@ const MAX_REST_BYTES: usize = 7;
 /// far as the rule likes, and one more for each KiB that it likes. The others are short, or a text of
 /// nothing but keywords would take forever.
 const MAX_LONG_LOOKS: usize = 16;
-/// The same for the values behind names, of which it is known how long they are.
-const MAX_LONG_VALUES: usize = 4;
 const SHORT_LOOK_BYTES: usize = 128;
 
 /// A part of a text that is a secret.
@@ -48,7 +46,7 @@ impl Engine {
             spans: Vec::new(),
             near: Vec::new(),
             looks: Vec::new(),
-            names: Looks::default(),
+            names: Looked::default(),
         };
         search.by_keywords();
         if layer < MAX_LAYERS {
@@ -92,7 +90,7 @@ struct Text<'a> {
     /// What rules that match at their keywords have looked at, by rule.
     looks: Vec<(u16, Looks)>,
     /// What was looked at behind names.
-    names: Looks,
+    names: Looked,
 }
 
 /// What one rule has looked at.
@@ -139,12 +137,8 @@ impl Text<'_> {
 
     fn by_name(&mut self, at: usize, bytes: usize) {
         let engine = self.engine;
-        let Some(rule) = engine.assignment.filter(|_| at >= self.names.done) else { return };
-        let max_bytes = self.names.bytes(at, MAX_VALUE_BYTES, MAX_LONG_VALUES);
-        let looked = assigned::value_at(self.text, (at, bytes), &engine.names, max_bytes);
-        self.names.done = looked.name_end;
-        self.names.bytes += looked.bytes;
-        if let Some(range) = looked.secret {
+        let Some(rule) = engine.assignment else { return };
+        if let Some(range) = self.names.value_at(self.text, (at, bytes), &engine.names) {
             self.push(rule, range);
         }
     }

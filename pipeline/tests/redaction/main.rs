@@ -23,7 +23,7 @@ fn redactor() -> Redactor {
     let options = Options {
         key: [3; 32],
         environment: vec![("HOOKRING_TEST_TOKEN".to_owned(), "zq8#Kw/51 bx".to_owned())],
-        extra_keys: vec![],
+        extra_keys: vec!["pin".to_owned()],
         patterns: vec![],
         disabled: vec![],
         max_text_bytes: 1 << 20,
@@ -76,7 +76,7 @@ fn hide_named(name: &str, template: &str, depth: usize, chance: &mut Chance) -> 
 fn corpus() -> Vec<Hidden> {
     let mut chance = Chance(SEED);
     let mut corpus = Vec::new();
-    let templates = shapes::TOKENS.iter().chain(shapes::IN_CONTEXT);
+    let templates = shapes::TOKENS.iter().chain(shapes::IN_CONTEXT).chain(shapes::BEHIND_USER_KEY);
     for (at, template) in templates.enumerate() {
         // So that each shape meets some wrappings, and each wrapping many shapes.
         for step in 0..4 {

@@ -183,7 +183,34 @@ pub(crate) const IN_CONTEXT: &[&str] = &[
     "jwt: «ey{_}Jh{w30}.ey{_}J{w60}.{u43}»",
     "PGPASSWORD=«{p12}» psql -h db",
     "?access_token=«{w38}5»&v=2",
+    "pwd=«{w22}47»",
+    "DB_PWD=«{w22}47»",
+    "Server=db.host.test;Uid=u;Pwd=«{w22}47»;Encrypt=yes",
+    "export SNOWSQL_PWD=«{w22}47»",
+    "snow login --pwd «{w22}47»",
+    "MY_JWT=«{w22}47»",
+    "jwt: \"«{w22}47»\"",
+    "dsn=«{w22}47»",
+    "GITHUB_PAT=«{w22}47»",
+    "AZURE_DEVOPS_PAT=\"«{w22}47»\"",
+    "AZ_SAS=«{w22}47»",
+    "DB_PW=«{w22}47»",
+    "DB_PASSWORD=\"«correct horse battery {d4}»\"",
+    "CREDS=«{w22}47»",
+    "dbpass: \"«{w22}47»\"",
+    "psk=\"«{w22}47»\"",
+    "STRIPE_KEY_PROD=«{w22}47»",
+    "MY_TOKEN=«qXbTzKwPjLmRv{a16}»",
+    "api_key = \"«qXbTzKwPjLmRv{a16}»\"",
+    "password = b'«{w22}47»'",
+    "password = \"\"\"«{w22}47»\"\"\"",
+    "user.setPassword(\"«{w22}47»\")",
+    "const key = process.env.API_KEY || \"«{w22}47»\"",
 ];
+
+/// The same behind a name that only the user knows.
+pub(crate) const BEHIND_USER_KEY: &[&str] =
+    &["pin=«{w22}47»", "\"PIN\": \"«{w22}47»\"", "PIN: \"«{w22}47»\""];
 
 /// Values of members, with their names.
 pub(crate) const NAMED: &[(&str, &str)] = &[
@@ -211,6 +238,17 @@ pub(crate) const NAMED: &[(&str, &str)] = &[
     ("passphrase", "{a6} {a7} {a5}"),
     ("encryptionKey", "{h64}"),
     ("connectionString", "Host=db;Pwd={p12}"),
+    ("password", "/S{w6}!{w2}"),
+    ("password", "./S{w8}"),
+    ("password", "`{w12}7`"),
+    ("password", "$X{U6}7Q{d1}L0"),
+    ("password", "<{w6}7{w4}>"),
+    ("password", "fooxxxx{w8}7Q{d1}L0"),
+    ("password", "Insert7!{w4}"),
+    ("password", "dummyhead{d2}!"),
+    ("password", "example-{w8}7{w4}"),
+    ("password", "your-{w8}7{w4}"),
+    ("api_key", "kenv.9{w8}4{w4}"),
 ];
 
 /// Those of [`IN_CONTEXT`] that are always found. Whether a short password in a text is one is guessed by its
