@@ -6,7 +6,7 @@ use std::fmt;
 use hookring_journal::model::{EventType, Operation};
 
 use super::{Agent, tools};
-use crate::document::{Kind, NodeId, Value};
+use crate::document::{Kind, Mended, NodeId, Value};
 
 /// The longest text that is taken over from a payload into an event's own fields, in bytes; what is
 /// longer stays in the payload only.
@@ -63,6 +63,10 @@ pub enum Warning {
     Inside,
     /// Nobody knows this event yet.
     UnknownEvent,
+    /// The payload was no JSON until this was done to it.
+    Mended(Mended),
+    /// The same of a tool's input that is JSON in a string.
+    MendedInput(Mended),
 }
 
 impl fmt::Display for Warning {
@@ -73,6 +77,8 @@ impl fmt::Display for Warning {
             Warning::NotAnObject => f.write_str("the payload is not an object"),
             Warning::Inside => f.write_str("what the event is about is not an object"),
             Warning::UnknownEvent => f.write_str("the event is not known"),
+            Warning::Mended(mended) => write!(f, "the payload was mended: {mended}"),
+            Warning::MendedInput(mended) => write!(f, "tool_parameters was mended: {mended}"),
         }
     }
 }
