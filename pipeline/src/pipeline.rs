@@ -375,8 +375,8 @@ impl Event<'_, '_> {
             return;
         }
         let told = facts.get(Field::Duration).and_then(Value::as_f64).filter(|ms| *ms >= 0.0);
-        let passed_ns = began.map(|began| self.received.timestamp_ns - began.timestamp_ns);
-        let passed_ms = passed_ns.and_then(|ns| u64::try_from(ns / 1_000_000).ok());
+        let now = self.received;
+        let passed_ms = began.and_then(|began| began.passed_ms(now.timestamp_ns, now.monotonic_ns));
         self.members.number_if("duration_ms", told.map(|ms| ms.round() as u64).or(passed_ms));
         if let Some(code) = deed.exit_code(facts) {
             self.members.name("exit_code").extend_from_slice(code.to_string().as_bytes());
