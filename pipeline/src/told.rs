@@ -68,7 +68,7 @@ impl<'a> Told<'a> {
         let is_distinct = |deed: &&Deed<'a>| {
             let named = deed.command.is_some() || deed.file_path.is_some();
             // What a server's tool was given; of other tools that may say little.
-            named || facts.operation == Some(Operation::Network)
+            named || facts.is_of_a_server || facts.operation == Some(Operation::Network)
         };
         let about = deed.filter(is_distinct).and_then(about);
         let same_deed =

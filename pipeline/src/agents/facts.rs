@@ -44,6 +44,8 @@ pub struct Facts<'a> {
     /// Set where no member of the payload says it.
     pub(crate) tool_name: Option<Cow<'a, str>>,
     pub(crate) operation: Option<Operation>,
+    /// The tool is one of an MCP server.
+    pub(crate) is_of_a_server: bool,
     /// The call failed, or did not, whatever the event's name says.
     pub(crate) success: Option<bool>,
     /// What was not as it should be.
@@ -142,6 +144,7 @@ impl<'a> Facts<'a> {
             fields: [None; FIELDS],
             tool_name: None,
             operation: None,
+            is_of_a_server: false,
             success: None,
             warnings: Vec::new(),
         }
@@ -205,8 +208,13 @@ impl<'a> Facts<'a> {
         if self.tool_name.is_none() {
             self.tool_name = self.text(Field::ToolName);
         }
+        let name = self.tool_name.as_deref();
+        let of_a_server =
+            name.and_then(tools::of_a_server).or(name.filter(|_| self.is_of_a_server));
+        self.is_of_a_server |= of_a_server.is_some();
         if self.operation.is_none() {
-            self.operation = self.tool_name.as_deref().map(tools::operation);
+            let of_a_server = of_a_server.map(tools::servers_operation);
+            self.operation = of_a_server.or_else(|| name.map(tools::operation));
         }
         self.look_at_types();
         self.look_for_what_is_missing();
