@@ -366,7 +366,8 @@ impl Event<'_, '_> {
             // Windsurf has them in one object.
             let answers = [Field::ToolOutput, Field::Error, Field::ExitCode];
             let answers = answers.map(|field| facts.get(field).map(Value::id));
-            let withheld = keep::prompts_inside(input).filter(|_| !options.keep.prompts);
+            let withheld = keep::prompts_inside(input, facts.tool_name.as_deref());
+            let withheld = withheld.filter(|_| !options.keep.prompts);
             let withheld: Vec<_> = withheld.map(Value::id).collect();
             let out = self.members.name("tool_parameters");
             deed::write_parameters(input, &answers, &withheld, out);
@@ -374,10 +375,9 @@ impl Event<'_, '_> {
         if !matches!(facts.kind, Some(EventType::ToolPost | EventType::ToolFail)) {
             return;
         }
-        let told = facts.get(Field::Duration).and_then(Value::as_f64).filter(|ms| *ms >= 0.0);
         let now = self.received;
         let passed_ms = began.and_then(|began| began.passed_ms(now.timestamp_ns, now.monotonic_ns));
-        self.members.number_if("duration_ms", told.map(|ms| ms.round() as u64).or(passed_ms));
+        self.members.number_if("duration_ms", facts.duration_ms().or(passed_ms));
         if let Some(code) = deed.exit_code(facts) {
             self.members.name("exit_code").extend_from_slice(code.to_string().as_bytes());
         }

@@ -405,6 +405,53 @@ fn a_call_with_another_id_is_another_however_much_it_looks_the_same() {
 }
 
 #[test]
+fn what_users_say_is_a_prompt_wherever_it_stands() {
+    let keep = Keep { prompts: false, tool_output: true };
+    let mut pipeline = Pipeline::new(Options { keep, ..Options::plain() });
+    let call = |tool: &str, input: Json| json!({"hook_event_name": "PreToolUse", "session_id": "s", "tool_name": tool, "tool_input": input});
+    for payload in [
+        call("AskUserQuestion", json!({"questions": ["said"], "answers": {"said": "said"}})),
+        call("SendMessage", json!({"to": "kept", "content": "said"})),
+        call("SendMessage", json!({"to": "kept", "message": {"said": 1}})),
+        call("TaskCreate", json!({"subject": "said", "description": "said"})),
+        call("Skill", json!({"skill": "kept", "args": "said"})),
+        json!({"hook_event_name": "PostToolUse", "tool_name": "AskUserQuestion", "session_id": "s",
+            "tool_input": {}, "tool_response": {"answers": {"a": "said"}}}),
+        json!({"hook_event_name": "ElicitationResult", "session_id": "s", "content": {"a": "said"}}),
+    ] {
+        let (line, _) = line_and(&mut pipeline, &received(payload.to_string().as_bytes()));
+        assert!(!line.contains("said") && line.contains("[not kept: "), "{line}");
+        assert_eq!(line.contains("kept\""), payload.to_string().contains("kept"), "{line}");
+    }
+    let write = call("Write", json!({"file_path": "/f", "content": "said", "args": "said"}));
+    let (line, _) = line_and(&mut pipeline, &received(write.to_string().as_bytes()));
+    assert_eq!(line.matches("said").count(), 4, "what a tool is given is kept: {line}");
+}
+
+#[test]
+fn a_users_address_can_be_left_out() {
+    let pattern = redact::UserPattern {
+        name: "our-addresses".to_owned(),
+        pattern: r"[\w.+-]+@example\.org".to_owned(),
+        keywords: vec!["@example.org".to_owned()],
+    };
+    let redactor = redact::Options {
+        key: [0; 32],
+        environment: Vec::new(),
+        extra_keys: Vec::new(),
+        patterns: vec![pattern],
+        disabled: Vec::new(),
+        max_text_bytes: 64 << 10,
+    };
+    let redactor = Redactor::new(redactor).unwrap();
+    let mut pipeline = Pipeline::new(Options { redactor, ..Options::plain() });
+    let payload =
+        r#"{"hook_event_name":"stop","conversation_id":"c","user_email":"ada@example.org"}"#;
+    let (line, _) = line_and(&mut pipeline, &received(payload.as_bytes()));
+    assert!(!line.contains("ada@") && line.contains(r#""user_id":"[redacted:our-addr"#), "{line}");
+}
+
+#[test]
 fn secrets_in_what_the_command_line_said_are_taken_out() {
     let secret = ["ghp", "_", "Zq3Rt8Yw1Lk6Np4Vx9Bc2Hd7Jf5Gm0Sa1Tx2"].concat();
     let (argument, directory) = (format!("--token={secret}"), format!("/tmp/{secret}"));
