@@ -138,6 +138,16 @@ fn a_wrong_byte_hides_nothing_of_what_an_agent_does() {
 }
 
 #[test]
+fn what_is_too_deep_is_text_in_the_payload() {
+    let nested = |depth: usize| format!("{}1{}", "{\"a\":".repeat(depth), "}".repeat(depth));
+    let (line, written) = line_and(&mut pipeline(), &received(nested(10_000).as_bytes()));
+    let text = Json::from(nested(9_900)).to_string();
+    let expected = nested(100).replacen('1', &text, 1);
+    assert!(line.ends_with(&format!(",\"payload\":{expected}}}")), "{line}");
+    assert_eq!(written, Written { warnings: 1, ..Written::default() });
+}
+
+#[test]
 fn secrets_in_what_was_mended_are_taken_out_and_counted_once() {
     let secret = ["ghp", "_", "Zq3Rt8Yw1Lk6Np4Vx9Bc2Hd7Jf5Gm0Sa1Tx2"].concat();
     let levels = ["[".repeat(200), "]".repeat(200)];
