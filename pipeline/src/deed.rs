@@ -9,6 +9,8 @@ use crate::agents::{Facts, Field};
 use crate::document::{Kind, NodeId, Value};
 use crate::keep::marker;
 
+mod server;
+
 /// A longer text, array or object in a tool's parameters is cut; it is in the payload, whole. In bytes.
 const MAX_PARAMETER_BYTES: usize = 512;
 /// More parameters than this are left out.
@@ -63,12 +65,24 @@ impl<'a> Deed<'a> {
             answer,
             error: error.filter(|error| error.kind() != Kind::Null),
         };
+        if let Some(input) = input.filter(|_| facts.is_of_a_server) {
+            deed.take_files(server::files(input));
+        }
         if facts.operation == Some(Operation::Write) && deed.file_path.is_none() {
             let mut files = written(facts, input).into_iter();
             deed.file_path = files.next();
             deed.more_files = files.collect();
         }
         deed
+    }
+
+    /// Takes what a server's tool is given for its files.
+    fn take_files(&mut self, mut files: Vec<Cow<'a, str>>) {
+        let own = self.file_path.take();
+        let own = own.map(|path| server::of_a_uri(&path).map_or(path, Cow::Owned));
+        let first = own.or_else(|| files.first().cloned());
+        files.retain(|path| Some(path) != first.as_ref());
+        (self.file_path, self.more_files) = (first, files);
     }
 
     /// The command, its end cut off if it is long.
@@ -195,7 +209,8 @@ const COMMANDS: &[&str] = &["command", "command_line", "commandLine", "cmd", "sc
 /// A command as one would type it. It may be longer than other texts.
 fn command<'a>(facts: &Facts<'a>, input: Option<Value<'a>>) -> Option<Cow<'a, str>> {
     // Tools for files have what they are to do there (`create`), or a patch.
-    let is_file_tool = matches!(facts.operation, Some(Operation::Read | Operation::Write));
+    let is_of_files = matches!(facts.operation, Some(Operation::Read | Operation::Write));
+    let is_file_tool = is_of_files && !facts.is_of_a_server;
     let in_input = || COMMANDS.iter().find_map(|key| input?.get(key)).filter(|_| !is_file_tool);
     let command = facts.get(Field::Command).or_else(in_input)?;
     if command.kind() != Kind::Array {
@@ -309,6 +324,21 @@ mod tests {
         look(&call("PreToolUse", "shell", words), |deed, _| {
             assert_eq!(deed.command.as_deref(), Some("sh -c 'echo a b'"));
         });
+    }
+
+    #[test]
+    fn what_a_servers_tool_is_given_may_be_files_and_a_command() {
+        let input = r#""tool_input":{"source":"/a","destination":"/b","command":"ls"}"#;
+        look(&call("PreToolUse", "mcp__fs__move_file", input), |deed, facts| {
+            assert_eq!(deed.files().collect::<Vec<_>>(), ["/a", "/b"]);
+            assert_eq!(deed.command.as_deref(), Some("ls"));
+            assert_eq!(facts.operation, Some(Operation::Write));
+        });
+        let uri = r#""tool_input":{"source":"/a","path":"file:///c"}"#;
+        look(&call("PreToolUse", "mcp__fs__read_file", uri), |deed, _| {
+            assert_eq!(deed.files().collect::<Vec<_>>(), ["/c", "/a"]);
+        });
+        look(&call("PreToolUse", "Other", uri), |deed, _| assert_eq!(deed.files().count(), 1));
     }
 
     #[test]

@@ -11,9 +11,11 @@ use hookring_journal::text::push_json_string;
 
 mod decode;
 mod keys;
+mod mend;
 mod scan;
 mod value;
 
+pub use mend::{Mend, Mended};
 pub use scan::{MAX_BYTES, MAX_DEPTH, MAX_VALUES, NotJson, Reason};
 pub use value::{Elements, Members, Value};
 
@@ -86,6 +88,25 @@ impl Document {
                 Err(error)
             }
         }
+    }
+
+    /// The same for a payload: an object that is almost JSON is mended, and `mends` gets what was done to it.
+    ///
+    /// # Errors
+    ///
+    /// As [`Document::parse`]. Of an object with something behind it the document has the object all the same.
+    pub fn parse_or_mend(&mut self, input: &[u8], mends: &mut Vec<Mended>) -> Result<(), NotJson> {
+        let Err(error) = self.parse(input) else { return Ok(()) };
+        let is_hopeless = matches!(error.reason, Reason::Empty | Reason::TooLong | Reason::TooMany);
+        if is_hopeless || !mend::is_object(input) {
+            return Err(error);
+        }
+        let (text, mended, is_followed) = mend::mend(input);
+        if self.parse(&text).is_err() || is_followed {
+            return Err(error);
+        }
+        mends.extend(mended);
+        Ok(())
     }
 
     /// Empties it.

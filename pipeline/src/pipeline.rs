@@ -13,14 +13,14 @@ use crate::activity::{Activity, Call};
 use crate::agents::{self, Agent, Facts, Field, Warning};
 use crate::classify::classify;
 use crate::deed::{self, Deed, MAX_FILES};
-use crate::document::{Document, Kind, NotJson, Value};
+use crate::document::{Document, Kind, Mended, NotJson, Value};
 use crate::keep::{self, Keep};
 use crate::members::Members;
 use crate::received::Received;
 use crate::redact::{self, Redacted, Redactor};
 use crate::risk::{self, Action, Risk, Rules, Workspace};
 use crate::steps::{Step, Watch};
-use crate::texts::Texts;
+use crate::texts::{TEXT_AGENT, Texts};
 use crate::told::Told;
 
 /// How events are made.
@@ -131,28 +131,36 @@ impl Pipeline {
     ) -> Written {
         let (received, cut_bytes) = received.within_limits();
         let mut written = Written { cut_bytes, ..Written::default() };
+        let mut mends = Vec::new();
         let parsed = match received.payload {
             // A hook that gets nothing on its stdin, as most of git's do, has nothing to say there.
             [] => Ok(()),
-            payload => self.document.parse(payload),
+            payload if received.agent == Some(TEXT_AGENT) => self.document.parse(payload),
+            payload => self.document.parse_or_mend(payload, &mut mends),
         };
         watch.done(Step::Index);
         // First: nothing below may see a secret.
         written.redacted = self.options.redactor.redact_watched(&mut self.document, watch);
+        if parsed.is_err() {
+            // What is written then is the text, in which the same secrets are found again.
+            written.redacted = Redacted::default();
+        }
         let told = (parsed, cut_bytes > 0);
         let texts = Texts::of(&received, told, &self.options, &mut written.redacted);
         let received = texts.named(&received);
-        self.parse_nested();
+        let input_mends = self.parse_nested();
         let root = self.document.root();
         let agent = agent(received.agent, root);
-        let facts = root.map_or_else(
+        let mut facts = root.map_or_else(
             || Facts::without_payload(agent, received.event),
             |root| agents::read(agent, root, received.event),
         );
+        facts.warnings.extend(mends.into_iter().map(Warning::Mended));
+        facts.warnings.extend(input_mends.into_iter().map(Warning::MendedInput));
         watch.done(Step::Normalise);
         let answer =
             facts.get(Field::ToolOutput).filter(|_| facts.kind == Some(EventType::ToolPost));
-        parse_text(&mut self.answer, answer.and_then(Value::as_str));
+        let _mends = parse_text(&mut self.answer, answer.and_then(Value::as_str));
         let nested = self.nested.root();
         let told = Told::of(&mut self.activity, &received, &facts, (nested, self.answer.root()));
         watch.done(Step::Remember);
@@ -186,20 +194,22 @@ impl Pipeline {
     }
 
     /// Cursor and Copilot put JSON into a string where others have an object.
-    fn parse_nested(&mut self) {
+    fn parse_nested(&mut self) -> Vec<Mended> {
         const NAMES: [&str; 3] = ["tool_input", "toolArgs", "args"];
         let root = self.document.root();
         let texts = NAMES.iter().filter_map(|name| root?.get(name)?.as_str());
-        parse_text(&mut self.nested, texts.into_iter().find(|text| is_object(text)));
+        parse_text(&mut self.nested, texts.into_iter().find(|text| is_object(text)))
     }
 }
 
-/// Parses a text if it may be a JSON object. What is not JSON is a text like any other.
-fn parse_text(document: &mut Document, text: Option<Cow<'_, str>>) {
+/// Parses a text if it may be a JSON object, mended if need be. What is not JSON is a text like any other.
+fn parse_text(document: &mut Document, text: Option<Cow<'_, str>>) -> Vec<Mended> {
     document.clear();
+    let mut mends = Vec::new();
     if let Some(text) = text.filter(|text| is_object(text)) {
-        let _is_json = document.parse(text.as_bytes()).is_ok();
+        let _is_json = document.parse_or_mend(text.as_bytes(), &mut mends).is_ok();
     }
+    mends
 }
 
 fn is_object(text: &str) -> bool {
@@ -363,7 +373,8 @@ impl Event<'_, '_> {
             // Windsurf has them in one object.
             let answers = [Field::ToolOutput, Field::Error, Field::ExitCode];
             let answers = answers.map(|field| facts.get(field).map(Value::id));
-            let withheld = keep::prompts_inside(input).filter(|_| !options.keep.prompts);
+            let withheld = keep::prompts_inside(input, facts.tool_name.as_deref());
+            let withheld = withheld.filter(|_| !options.keep.prompts);
             let withheld: Vec<_> = withheld.map(Value::id).collect();
             let out = self.members.name("tool_parameters");
             deed::write_parameters(input, &answers, &withheld, out);
@@ -371,10 +382,9 @@ impl Event<'_, '_> {
         if !matches!(facts.kind, Some(EventType::ToolPost | EventType::ToolFail)) {
             return;
         }
-        let told = facts.get(Field::Duration).and_then(Value::as_f64).filter(|ms| *ms >= 0.0);
-        let passed_ns = began.map(|began| self.received.timestamp_ns - began.timestamp_ns);
-        let passed_ms = passed_ns.and_then(|ns| u64::try_from(ns / 1_000_000).ok());
-        self.members.number_if("duration_ms", told.map(|ms| ms.round() as u64).or(passed_ms));
+        let now = self.received;
+        let passed_ms = began.and_then(|began| began.passed_ms(now.timestamp_ns, now.monotonic_ns));
+        self.members.number_if("duration_ms", facts.duration_ms().or(passed_ms));
         if let Some(code) = deed.exit_code(facts) {
             self.members.name("exit_code").extend_from_slice(code.to_string().as_bytes());
         }

@@ -12,7 +12,7 @@ use crate::received::Received;
 use crate::redact::{Redacted, Redactor};
 
 /// The agent whose hooks get arguments and lines of text, never JSON: text is no error there.
-const TEXT_AGENT: &str = "git";
+pub(crate) const TEXT_AGENT: &str = "git";
 
 /// See the module.
 pub(crate) struct Texts {
@@ -82,7 +82,8 @@ impl Texts {
     ) {
         self.write_arguments(members);
         let before = members.bytes();
-        if let Some(root) = root {
+        // (Of what is only an object at its begin, all is there as it was.)
+        if let Some(root) = root.filter(|_| self.payload.is_none()) {
             root.write_to(members.name("payload"));
         }
         match self.payload.as_deref().map(|payload| (payload, std::str::from_utf8(payload))) {

@@ -41,6 +41,9 @@ pub fn assert_holds(line: &[u8], payload: &[u8]) {
     if let Some(journaled) = members.get("payload") {
         let is_same = journaled.get().as_bytes() == without_whitespace(payload);
         let says_so = members.contains_key("redactions") || members.contains_key("cut_bytes");
+        if !is_same && is_mended(&members) {
+            return;
+        }
         let is_same = is_same || says_so && is_same_but_marked(journaled.get(), payload);
         assert!(is_same, "{}\nis not\n{}", journaled.get(), payload.escape_ascii());
         return;
@@ -58,6 +61,12 @@ pub fn assert_holds(line: &[u8], payload: &[u8]) {
         found => panic!("neither text nor base64: {found:?}"),
     };
     assert!(kept == payload, "{}\nis not\n{}", kept.escape_ascii(), payload.escape_ascii());
+}
+
+/// Whether the payload was no JSON until something was done to it.
+fn is_mended(members: &BTreeMap<String, Box<RawValue>>) -> bool {
+    let warnings = members.get("normalise_warnings");
+    warnings.is_some_and(|all| all.get().contains("\"the payload was mended: "))
 }
 
 /// Whether a payload is what it was, but for texts that say what is missing in them.

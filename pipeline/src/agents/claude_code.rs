@@ -8,7 +8,8 @@ pub(super) const AGENT: Agent = Agent {
     name: "claude-code",
     title: "Claude Code",
     events: EVENTS,
-    fields: &[FIELDS],
+    // What the user fills into a form of a server.
+    fields: &[FIELDS, &[("content", Field::Answer)]],
     recognises: |top| {
         EVENTS.iter().any(|(name, _)| top.is_event(&[name])) || top.transcript_in("/.claude/")
     },

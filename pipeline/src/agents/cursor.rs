@@ -79,7 +79,10 @@ fn refine<'a>(_: Value<'a>, facts: &mut Facts<'a>) {
         Some("beforeShellExecution" | "afterShellExecution") => ("Shell", Operation::Execute),
         Some("beforeReadFile" | "beforeTabFileRead") => ("Read", Operation::Read),
         Some("afterFileEdit" | "afterTabFileEdit") => ("Edit", Operation::Write),
-        Some("beforeMCPExecution" | "afterMCPExecution") => ("", Operation::Network),
+        Some("beforeMCPExecution" | "afterMCPExecution") => {
+            facts.is_of_a_server = true;
+            return;
+        }
         Some("stop") if facts.is(Field::Status, "error") => {
             facts.kind = Some(Type::TurnFail);
             return;
@@ -87,9 +90,7 @@ fn refine<'a>(_: Value<'a>, facts: &mut Facts<'a>) {
         _ => return,
     };
     facts.operation = Some(own.1);
-    if !own.0.is_empty() {
-        facts.tool_name = Some(Cow::Borrowed(own.0));
-    }
+    facts.tool_name = Some(Cow::Borrowed(own.0));
 }
 
 #[cfg(test)]

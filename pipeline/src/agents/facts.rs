@@ -6,7 +6,7 @@ use std::fmt;
 use hookring_journal::model::{EventType, Operation};
 
 use super::{Agent, tools};
-use crate::document::{Kind, NodeId, Value};
+use crate::document::{Kind, Mended, NodeId, Value};
 
 /// The longest text that is taken over from a payload into an event's own fields, in bytes; what is
 /// longer stays in the payload only.
@@ -44,6 +44,8 @@ pub struct Facts<'a> {
     /// Set where no member of the payload says it.
     pub(crate) tool_name: Option<Cow<'a, str>>,
     pub(crate) operation: Option<Operation>,
+    /// The tool is one of an MCP server.
+    pub(crate) is_of_a_server: bool,
     /// The call failed, or did not, whatever the event's name says.
     pub(crate) success: Option<bool>,
     /// What was not as it should be.
@@ -55,6 +57,8 @@ pub struct Facts<'a> {
 pub enum Warning {
     /// A field is not of the kind that it should be.
     WrongType(Field),
+    /// A field is too long to be a member of the event; it is in the payload only.
+    TooLong(Field),
     /// A field that belongs to such an event is not there.
     Missing(Field),
     /// The payload is not an object.
@@ -63,16 +67,27 @@ pub enum Warning {
     Inside,
     /// Nobody knows this event yet.
     UnknownEvent,
+    /// The payload was no JSON until this was done to it.
+    Mended(Mended),
+    /// The same of a tool's input that is JSON in a string.
+    MendedInput(Mended),
 }
 
 impl fmt::Display for Warning {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Warning::WrongType(field) => write!(f, "{} is not of its type", field.name()),
+            Warning::TooLong(field) => write!(
+                f,
+                "{} has more than {MAX_FIELD_BYTES} bytes and is in the payload only",
+                field.name()
+            ),
             Warning::Missing(field) => write!(f, "{} is missing", field.name()),
             Warning::NotAnObject => f.write_str("the payload is not an object"),
             Warning::Inside => f.write_str("what the event is about is not an object"),
             Warning::UnknownEvent => f.write_str("the event is not known"),
+            Warning::Mended(mended) => write!(f, "the payload was mended: {mended}"),
+            Warning::MendedInput(mended) => write!(f, "tool_parameters was mended: {mended}"),
         }
     }
 }
@@ -136,6 +151,7 @@ impl<'a> Facts<'a> {
             fields: [None; FIELDS],
             tool_name: None,
             operation: None,
+            is_of_a_server: false,
             success: None,
             warnings: Vec::new(),
         }
@@ -186,6 +202,11 @@ impl<'a> Facts<'a> {
         (!text.is_empty() && text.len() <= MAX_FIELD_BYTES).then_some(text)
     }
 
+    /// How long the agent says that it took, in ms.
+    pub(crate) fn duration_ms(&self) -> Option<u64> {
+        self.get(Field::Duration).and_then(duration_ms)
+    }
+
     /// Whether a field is this text.
     pub(super) fn is(&self, field: Field, text: &str) -> bool {
         self.get(field).is_some_and(|value| value.is_text(text))
@@ -199,8 +220,13 @@ impl<'a> Facts<'a> {
         if self.tool_name.is_none() {
             self.tool_name = self.text(Field::ToolName);
         }
+        let name = self.tool_name.as_deref();
+        let of_a_server =
+            name.and_then(tools::of_a_server).or(name.filter(|_| self.is_of_a_server));
+        self.is_of_a_server |= of_a_server.is_some();
         if self.operation.is_none() {
-            self.operation = self.tool_name.as_deref().map(tools::operation);
+            let of_a_server = of_a_server.map(tools::servers_operation);
+            self.operation = of_a_server.or_else(|| name.map(tools::operation));
         }
         self.look_at_types();
         self.look_for_what_is_missing();
@@ -209,7 +235,10 @@ impl<'a> Facts<'a> {
     fn look_at_types(&mut self) {
         let is_wrong = |(field, fits): &(Field, Fits)| {
             let value = self.get(*field).filter(|value| !is_empty(*value))?;
-            (!fits(value)).then_some(Warning::WrongType(*field))
+            // What a task is may well take more words than an event has for it.
+            let is_too_long = is_text(value) && *field != Field::Task && is_long(value);
+            let wrong = (!fits(value)).then_some(Warning::WrongType(*field));
+            wrong.or(is_too_long.then_some(Warning::TooLong(*field)))
         };
         let wrong: Vec<_> = TYPES.iter().filter_map(is_wrong).collect();
         self.warnings.extend(wrong);
@@ -255,33 +284,56 @@ type Fits = fn(Value<'_>) -> bool;
 
 /// What fields must be to become an event's members.
 const TYPES: &[(Field, Fits)] = &[
-    (Field::Event, is_text),
-    (Field::Session, is_text),
-    (Field::Directory, is_text),
+    (Field::Event, is_string),
+    (Field::Session, is_string),
+    (Field::Directory, is_string),
     (Field::Version, is_text),
     (Field::PromptId, is_text),
     (Field::AgentId, is_text),
     (Field::UserId, is_text),
-    (Field::Model, is_text),
-    (Field::PermissionMode, is_text),
-    (Field::ToolName, is_text),
-    (Field::ToolUseId, is_text),
-    (Field::FilePath, is_text),
+    (Field::Model, is_string),
+    (Field::PermissionMode, is_string),
+    (Field::ToolName, is_string),
+    (Field::ToolUseId, is_string),
+    (Field::FilePath, is_string),
     (Field::AgentType, is_text),
     (Field::Task, is_text),
     (Field::TaskId, is_text),
     (Field::ParentTaskId, is_text),
     (Field::Status, is_text),
     (Field::ToolInput, is_input),
-    (Field::Duration, |value| value.as_f64().is_some_and(|ms| ms >= 0.0)),
+    (Field::Duration, |value| duration_ms(value).is_some()),
     (Field::ExitCode, |value| value.as_i64().is_some()),
     (Field::Success, |value| value.as_bool().is_some()),
 ];
 
-/// Of a list, the first counts: a workspace's folders.
+/// Some agents have numbers for ids.
 fn is_text(value: Value<'_>) -> bool {
-    let value = value.elements().next().unwrap_or(value);
-    matches!(value.kind(), Kind::String | Kind::EscapedString | Kind::Number)
+    is_string(value) || first(value).kind() == Kind::Number
+}
+
+fn is_string(value: Value<'_>) -> bool {
+    matches!(first(value).kind(), Kind::String | Kind::EscapedString)
+}
+
+/// Of a list, the first counts: a workspace's folders.
+fn first(value: Value<'_>) -> Value<'_> {
+    value.elements().next().unwrap_or(value)
+}
+
+fn is_long(value: Value<'_>) -> bool {
+    let value = first(value);
+    // (Quotes are no part of it.)
+    value.original_bytes() > MAX_FIELD_BYTES
+        && value.as_str().is_none_or(|text| text.len() > MAX_FIELD_BYTES)
+}
+
+/// What most readers of JSON take for a whole number.
+const MAX_DURATION_MS: f64 = 9_007_199_254_740_991.0;
+
+fn duration_ms(value: Value<'_>) -> Option<u64> {
+    let ms = value.as_f64().filter(|ms| (0.0..=MAX_DURATION_MS).contains(ms))?;
+    Some(ms.round() as u64)
 }
 
 fn is_input(value: Value<'_>) -> bool {
@@ -323,7 +375,25 @@ mod tests {
         assert_eq!(call(r#""duration_ms":-1"#), ["duration_ms is not of its type"]);
         assert_eq!(call(r#""duration_ms":"1""#), ["duration_ms is not of its type"]);
         let long = "s".repeat(MAX_FIELD_BYTES + 1);
-        assert_eq!(call(&format!(r#""session_id":"{long}""#)), [""; 0], "long is not wrong");
+        let told = ["session_id has more than 4096 bytes and is in the payload only"];
+        assert_eq!(call(&format!(r#""session_id":"{long}""#)), told);
+        assert_eq!(call(&format!(r#""session_id":"{}""#, &long[1..])), [""; 0]);
+        assert_eq!(call(&format!(r#""task_description":"{long}""#)), [""; 0]);
+        for (member, name) in [
+            ("session_id", "session_id"),
+            ("cwd", "working_directory"),
+            ("tool_use_id", "tool_use_id"),
+        ] {
+            assert_eq!(call(&format!(r#""{member}":5"#)), [format!("{name} is not of its type")]);
+        }
+        for number in ["1e400", "18446744073709551616", "9007199254740992"] {
+            let told = ["duration_ms is not of its type"];
+            assert_eq!(call(&format!(r#""duration_ms":{number}"#)), told);
+        }
+        let names = r#"{"hook_event_name":5,"tool_name":6}"#;
+        let told =
+            ["the event is not known", "event is not of its type", "tool_name is not of its type"];
+        assert_eq!(warnings(names), told);
     }
 
     #[test]

@@ -95,7 +95,7 @@ pub(crate) fn is_a_name(name: &str) -> bool {
 }
 
 /// Whether two names differ in case and separators at most.
-fn is_same(one: &str, other: &str) -> bool {
+pub(crate) fn is_same(one: &str, other: &str) -> bool {
     letters(one).eq(letters(other))
 }
 

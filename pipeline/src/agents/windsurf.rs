@@ -63,7 +63,11 @@ fn refine<'a>(_: Value<'a>, facts: &mut Facts<'a>) {
             ("write_code", Operation::Write)
         }
         Some("pre_run_command" | "post_run_command") => ("run_command", Operation::Execute),
-        Some("pre_mcp_tool_use" | "post_mcp_tool_use") => ("mcp_tool_use", Operation::Network),
+        Some("pre_mcp_tool_use" | "post_mcp_tool_use") => {
+            facts.is_of_a_server = true;
+            facts.tool_name = facts.text(Field::ToolName).or(Some(Cow::Borrowed("mcp_tool_use")));
+            return;
+        }
         _ => return,
     };
     facts.operation = Some(own.1);

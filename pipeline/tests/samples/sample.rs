@@ -84,7 +84,7 @@ impl Record {
         make(&Received {
             id: u128::from(id).to_be_bytes(),
             timestamp_ns,
-            monotonic_ns: Some(id),
+            monotonic_ns: u64::try_from(timestamp_ns).ok(),
             agent: self.agent,
             event: self.event.as_deref(),
             directory: Some(b"/home/ada/app"),
