@@ -321,6 +321,39 @@ fn a_private_key_goes_whatever_stands_before_its_lines() {
 }
 
 #[test]
+fn secrets_given_to_commands_and_in_the_next_line_are_found() {
+    let secret = ["Zk9sQ2vT7", "xW1mB6nR3yL8cJ5"].concat();
+    let texts = [
+        "CREATE USER 'shop'@'%' IDENTIFIED BY '§';",
+        "alter role shop with password '§'",
+        "curl -s -b 'sid=§; theme=dark' https://host.test/",
+        "openssl enc -aes-256-cbc -pass pass:§ -in a",
+        "sqlcmd -S db -U sa -P '§' -Q 'select 1'",
+        "vault login §",
+        "vault login -no-print -method=token §",
+        "gh secret set NPM --body \"§\"",
+        "aws configure set aws_secret_access_key § --profile x",
+        "FROM node\nENV NPM_TOKEN §\nRUN npm ci",
+        "<add key=\"ApiKey\" value=\"§\"/>",
+        "{\"password\":\n    \"§\", x",
+        "db_password: |\n  §\nport: 1",
+        "- name: DB_PASSWORD\n  value: §\n",
+        "Authorization: SSWS ¶",
+        "https://app.host.test/api/f?code=¶==",
+        "oc login --server=x sha256~¶",
+    ];
+    let mut redactor = redactor();
+    for text in texts {
+        let text = text.replace('§', &secret).replace('¶', &secret.repeat(2));
+        assert!(text.contains(&secret), "{text}");
+        let (out, _) = redact_with(&mut redactor, &json!({ "text": text }).to_string());
+        assert!(!out.contains(&secret), "{text} gave {out}");
+        let (again, redacted) = redact_with(&mut redactor, &out);
+        assert!(again == out && redacted.is_empty(), "{out} gave {again}");
+    }
+}
+
+#[test]
 fn what_a_user_gets_wrong_is_named() {
     let pattern = |name: &str, pattern: &str, keywords: &[&str]| UserPattern {
         name: name.to_owned(),
