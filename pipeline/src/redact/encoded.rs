@@ -36,9 +36,11 @@ pub(super) fn each_text(
     mut found: impl FnMut(Range<usize>, String),
 ) {
     let bytes = encoded.as_bytes();
-    let mut done = 0;
+    let (mut done, mut last_end) = (0, 0);
     each_run(bytes, |run| {
-        if run.start >= done {
+        // (A run may be read from two places; but not again as a line of another.)
+        if run.start >= done || run.end == last_end {
+            last_end = run.end;
             let run = whole(bytes, run);
             done = run.end;
             if is_wanted(&run)
@@ -50,7 +52,8 @@ pub(super) fn each_text(
     });
 }
 
-/// Calls `found` with each run that seems to hold text, from where the text begins, without padding.
+/// Calls `found` with each run that seems to hold text, from where the text begins, without padding; if
+/// that is not sure, from both places where it may.
 pub(super) fn each_run(text: &[u8], mut found: impl FnMut(Range<usize>)) {
     let mut at = 0;
     let mut done = 0;
@@ -63,10 +66,16 @@ pub(super) fn each_run(text: &[u8], mut found: impl FnMut(Range<usize>)) {
         let behind = text[at..].iter().take_while(|byte| is_digit(**byte)).count();
         let (begin, end) = (at - before, at + behind);
         let escape = escape_bytes(&text[..end], begin);
-        for begin in [begin, begin + escape] {
-            if end.saturating_sub(begin) >= MIN_RUN_BYTES
-                && let Some(skipped) = text_begin(&text[begin..end])
-            {
+        let begins = [Some(begin), (escape > 0).then_some(begin + escape)];
+        for begin in begins.into_iter().flatten() {
+            if end.saturating_sub(begin) < MIN_RUN_BYTES {
+                break;
+            }
+            let sure = text_begin(&text[begin..end]);
+            if sure != Some(0) && is_broken_text(&text[begin..end]) {
+                found(begin..end);
+            }
+            if let Some(skipped) = sure {
                 found(begin + skipped..end);
                 break;
             }
@@ -177,8 +186,6 @@ fn text_begin(run: &[u8]) -> Option<usize> {
     let mut probes = 0;
     let mut begin = 0;
     let last = run.len().checked_sub(PROBE_BYTES)?;
-    // (What is text but for a few bytes is only looked for where a run begins: by chance it is often met.)
-    let or_broken = || is_broken_text(&run[..PROBE_BYTES]).then_some(0);
     loop {
         if is_text(&run[begin..begin + PROBE_BYTES]) {
             return Some(begin);
@@ -187,7 +194,7 @@ fn text_begin(run: &[u8]) -> Option<usize> {
         let is_joint = |byte: &u8| matches!(byte, b'/' | b'-' | b'_' | b'+');
         match run[begin..last.max(begin)].iter().position(is_joint) {
             Some(joint) if probes < MAX_PROBES => begin += 1 + joint,
-            _ => return or_broken(),
+            _ => return None,
         }
     }
 }
@@ -207,7 +214,8 @@ fn is_text(digits: &[u8]) -> bool {
             && std::str::from_utf8(&bytes).err().is_none_or(is_cut)
 }
 
-/// Whether the characters decode to ASCII but for one or two bytes of another encoding.
+/// Whether the characters decode to ASCII but for one or two bytes of another encoding. By chance, many
+/// do: so this only counts where a run begins.
 fn is_broken_text(digits: &[u8]) -> bool {
     const MAX_OTHER: usize = 2;
     let bytes = probe(digits);

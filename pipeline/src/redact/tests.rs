@@ -313,8 +313,9 @@ fn a_private_key_goes_whatever_stands_before_its_lines() {
                 assert!(!text.contains("What now") || out.contains("What now"), "{out}");
             }
         }
+        let ruler = "=".repeat(70);
         let said = format!(
-            "Look for {begin} in /srv/app/src/keys and report each file that has one. {end}"
+            "Look for {begin} in /srv/app/src/keys, parsePrivateKeyEncodingOptions, {ruler}. {end}"
         );
         assert!(redact(&said).contains(&said));
     }
