@@ -235,10 +235,16 @@ impl Redactor {
         Some(settled)
     }
 
-    /// As [`Redactor::redact_text`] for what need not be UTF-8: each stretch that is, on its own.
+    /// As [`Redactor::redact_text`] for what need not be UTF-8: the text of UTF-16 that begins with its
+    /// mark, and each stretch that is UTF-8, on its own.
     pub fn redact_bytes(&self, bytes: &[u8], redacted: &mut Redacted) -> Option<Vec<u8>> {
+        let utf16 = encoded::byte_order(bytes).and_then(|order| {
+            let text = order.text(&bytes[encoded::UTF16_MARK_BYTES..]);
+            Some(order.bytes(&self.redact_text(&text, redacted)?))
+        });
         let mut out = Vec::new();
-        let mut is_changed = false;
+        let mut is_changed = utf16.is_some();
+        let bytes = utf16.as_deref().unwrap_or(bytes);
         for chunk in bytes.utf8_chunks() {
             let settled = self.redact_text(chunk.valid(), redacted);
             is_changed |= settled.is_some();

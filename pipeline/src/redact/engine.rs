@@ -3,8 +3,6 @@
 use std::collections::HashSet;
 use std::sync::Arc;
 
-use memchr::memmem::Finder;
-
 use super::keywords::{Keywords, Target};
 use super::marker::{self, Hash, Hasher};
 use super::names::{self, Names, words};
@@ -35,8 +33,6 @@ pub(super) struct Engine {
     unsettled: u16,
     /// Patterns without keywords.
     pub(super) everywhere: Vec<u16>,
-    /// How escapes begin that may hide a keyword.
-    pub(super) escapes: [Finder<'static>; 2],
 }
 
 /// One way to write a secret of the environment.
@@ -110,7 +106,6 @@ impl Engine {
             .filter(|(rule, at)| rule.is_on && rule.search == Search::Whole && !has_keyword(*at));
         Ok(Engine {
             everywhere: everywhere.map(|(_, at)| at).collect(),
-            escapes: ["\\u", "\\/"].map(Finder::new),
             ids: rules.iter().map(|rule| rule.id.clone()).collect(),
             names: Names::new(file.names, &options.extra_keys),
             keywords: Keywords::new(keywords),

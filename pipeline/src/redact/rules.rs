@@ -173,7 +173,10 @@ impl Rule {
         let joins = match self.boundary {
             Boundary::None => false,
             Boundary::Word => byte.is_ascii_alphanumeric(),
-            Boundary::Wide => byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-'),
+            Boundary::Wide => {
+                byte.is_ascii_alphanumeric()
+                    || matches!(byte, b'_' | b'-') && !is_line_number(&text[..at])
+            }
         };
         // The letter of an escape (`\n`) is none.
         !joins
@@ -192,6 +195,15 @@ impl Rule {
         let text = String::from_utf8_lossy(secret);
         is_secret && !is_placeholder(&text) && (!self.digits || has_digit(&text))
     }
+}
+
+/// Whether a text ends with the number of a line as `grep -C` writes it, `-12-`.
+fn is_line_number(text: &[u8]) -> bool {
+    const MAX_DIGITS: usize = 8;
+    let Some((b'-', before)) = text.split_last() else { return false };
+    let digits = before.iter().rev().take(MAX_DIGITS).take_while(|byte| byte.is_ascii_digit());
+    let digits = digits.count();
+    digits > 0 && before[..before.len() - digits].ends_with(b"-")
 }
 
 /// The data file's content.

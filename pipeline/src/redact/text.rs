@@ -51,13 +51,14 @@ impl Engine {
         search.by_keywords();
         if layer < MAX_LAYERS {
             search.in_escapes(layer);
+            search.in_colours(layer);
             search.in_base64(layer);
         }
-        let spans = search.spans;
-        if spans.is_empty() {
-            return spans;
-        }
         let markers = marker::find(text, |id| self.is_id(id));
+        if layer < MAX_LAYERS {
+            search.beside_markers(&markers, layer);
+        }
+        let spans = search.spans;
         merged(spans.into_iter().flat_map(|span| outside(text, span, &markers)).collect())
     }
 
@@ -232,6 +233,29 @@ impl Text<'_> {
         }
     }
 
+    /// Between the codes that colour a text on a terminal.
+    fn in_colours(&mut self, layer: u32) {
+        let Some(plain) = escapes::without(self.text, &escapes::colours(self.text)) else { return };
+        for span in self.engine.spans_of(&plain.text, Some(&plain), layer + 1) {
+            let range = plain.encoded_range(span.range);
+            self.spans.push(Span { range, ..span });
+        }
+    }
+
+    /// Whoever writes a marker into a secret, or beside it, does not hide it.
+    fn beside_markers(&mut self, markers: &[(usize, usize)], layer: u32) {
+        let glued = marker::glued(self.text, markers);
+        let Some(without) = escapes::without(self.text, &glued) else { return };
+        for span in self.engine.spans_of(&without.text, Some(&without), layer + 1) {
+            if without.touches(&span.range) {
+                let range = without.encoded_range(span.range.clone());
+                let parts = parts_outside(range, markers).into_iter();
+                let parts = parts.filter(|part| has_letters(&self.text[part.clone()], 1));
+                self.spans.extend(parts.map(|range| Span { range, ..span.clone() }));
+            }
+        }
+    }
+
     fn in_base64(&mut self, layer: u32) {
         // What no escape is in was looked into before it was decoded.
         let is_new = |range: &Range<usize>| self.decoded.is_none_or(|it| it.changed(range));
@@ -258,27 +282,31 @@ fn secret(captures: &regex::bytes::Captures<'_>) -> (Range<usize>, Range<usize>)
     (group.map_or(whole.clone(), |group| group.range()), whole)
 }
 
-/// The parts of a span outside of markers.
+/// The parts of a span outside of markers that are worth one of their own.
 fn outside(text: &str, span: Span, markers: &[(usize, usize)]) -> Vec<Span> {
-    let first = markers.partition_point(|(_, end)| *end <= span.range.start);
-    let inside = markers[first..].iter().take_while(|(begin, _)| *begin < span.range.end);
+    let mut parts = parts_outside(span.range.clone(), markers);
+    if parts.len() > 1 {
+        parts.retain(|part| has_letters(&text[part.clone()], MAX_REST_BYTES + 1));
+    }
+    parts.into_iter().map(|range| Span { range, ..span.clone() }).collect()
+}
+
+/// What of a range is outside of markers: one part more than there are markers in it.
+fn parts_outside(range: Range<usize>, markers: &[(usize, usize)]) -> Vec<Range<usize>> {
+    let first = markers.partition_point(|(_, end)| *end <= range.start);
+    let inside = markers[first..].iter().take_while(|(begin, _)| *begin < range.end);
     let mut parts = Vec::new();
-    let mut at = span.range.start;
-    let mut is_split = false;
+    let mut at = range.start;
     for &(begin, end) in inside {
         parts.push(at..begin.max(at));
         at = end;
-        is_split = true;
     }
-    if !is_split {
-        return vec![span];
-    }
-    parts.push(at..span.range.end.max(at));
-    let letters = |part: &Range<usize>| {
-        text[part.clone()].chars().filter(|char| char.is_alphanumeric()).count()
-    };
-    parts.retain(|part| letters(part) > MAX_REST_BYTES);
-    parts.into_iter().map(|range| Span { range, ..span.clone() }).collect()
+    parts.push(at..range.end.max(at));
+    parts
+}
+
+fn has_letters(text: &str, min: usize) -> bool {
+    text.chars().filter(|char| char.is_alphanumeric()).take(min).count() == min
 }
 
 /// Joins what overlaps. Of two rules the earlier in the file is the more certain one.

@@ -44,8 +44,18 @@ fn unescaped(text: &str) -> String {
         out.push_str(&rest[..at]);
         let digits =
             rest.get(at + 2..at + 6).and_then(|digits| u32::from_str_radix(digits, 16).ok());
+        let number = |skipped: usize, length: usize, radix: u32| {
+            let digits = rest.get(at + 1 + skipped..at + 1 + length)?;
+            Some((char::from(u8::from_str_radix(digits, radix).ok()?), 1 + length))
+        };
+        let short = match rest[at + 1..].chars().next() {
+            Some('x') => number(1, 3, 16),
+            Some('0'..='7') => number(0, 3, 8),
+            _ => None,
+        };
         let (letter, length) =
             match (rest[at + 1..].chars().next(), digits.and_then(char::from_u32)) {
+                _ if short.is_some() => short.unwrap_or_default(),
                 (Some('u'), Some(letter)) => (letter, 6),
                 (Some('n'), _) => ('\n', 2),
                 (Some('t'), _) => ('\t', 2),
@@ -83,8 +93,12 @@ fn decoded_runs(text: &str) -> Vec<String> {
         for begin in 0..4 {
             let digits = &run[begin..];
             let digits = &digits[..digits.len() - usize::from(digits.len() % 4 == 1)];
-            for decoded in engines.iter().filter_map(|engine| engine.decode(digits).ok()) {
-                let decoded = String::from_utf8_lossy(&decoded).into_owned();
+            for bytes in engines.iter().filter_map(|engine| engine.decode(digits).ok()) {
+                let units =
+                    bytes.chunks_exact(2).map(|unit| u16::from_le_bytes([unit[0], unit[1]]));
+                let wide = String::from_utf16(&units.collect::<Vec<_>>());
+                out.extend(wide.ok().filter(|_| bytes.starts_with(&[0xff, 0xfe])));
+                let decoded = String::from_utf8_lossy(&bytes).into_owned();
                 // What is mostly no text holds none.
                 let broken = decoded.chars().filter(|&it| it == '\u{fffd}' || it < ' ').count();
                 out.extend((broken * 4 < decoded.len()).then_some(decoded));

@@ -26,6 +26,13 @@ pub(crate) const WRAPPINGS: &[&str] = &[
     "numbered lines",
     "json lines",
     "list",
+    "hex escapes",
+    "octal escapes",
+    "coloured lines",
+    "bordered lines",
+    "found lines",
+    "base64 of Latin-1",
+    "base64 of UTF-16",
 ];
 
 /// A value that holds `text` in one of the ways. (Escapes are only made in the line: see `line`.)
@@ -57,6 +64,23 @@ pub(crate) fn wrap(wrapping: &str, text: &str, chance: &mut Chance) -> Value {
         }
         "json lines" => json!(format!("{{\"n\":1}}\n{}\n{{\"n\":3}}", json!({"line": text}))),
         "list" => json!(["first", text, "last"]),
+        "hex escapes" => {
+            json!(format!("printf '{}'", numbers(text, |byte| format!("\\x{byte:02x}"))))
+        }
+        "octal escapes" => {
+            json!(format!("printf '{}'", numbers(text, |byte| format!("\\{byte:03o}"))))
+        }
+        "coloured lines" => json!(lines(text, |_| "\u{1b}[38;5;231m".to_owned())),
+        "bordered lines" => json!(lines(text, |at| format!("{at:4} \u{2502} "))),
+        "found lines" => json!(lines(text, |at| format!("conf/app.env-{at}-"))),
+        "base64 of Latin-1" => {
+            let shell = [b"# \xe9crit \xe0 la main\n", text.as_bytes(), b" # caf\xe9"].concat();
+            json!({"content": BASE64_STANDARD.encode(shell)})
+        }
+        "base64 of UTF-16" => {
+            let units = std::iter::once(0xfeff).chain(text.encode_utf16());
+            json!({"content": BASE64_STANDARD.encode(units.flat_map(u16::to_le_bytes).collect::<Vec<_>>())})
+        }
         other => panic!("no such wrapping: {other}"),
     }
 }
@@ -123,6 +147,21 @@ pub(crate) fn payload(value: Value, chance: &mut Chance) -> Value {
         all.extend(own);
     }
     all
+}
+
+/// Each byte of ASCII as the number that it has, but for line breaks.
+fn numbers(text: &str, number: impl Fn(u8) -> String) -> String {
+    let written = |char: char| match u8::try_from(char).ok().filter(u8::is_ascii) {
+        Some(byte) if byte != b'\n' => number(byte),
+        _ => char.to_string(),
+    };
+    text.chars().map(written).collect()
+}
+
+/// As a tool shows lines, with something before each.
+fn lines(text: &str, before: impl Fn(usize) -> String) -> String {
+    let all = ["# settings"].into_iter().chain(text.split('\n')).chain(["# end"]);
+    all.enumerate().map(|(at, line)| format!("{}{line}\n", before(at + 1))).collect()
 }
 
 fn percent(text: &str, whole: bool) -> String {
