@@ -36,6 +36,9 @@ fn bed_with_all_members() -> Bed {
     for payload in CLAUDE_CODE {
         bed.emit_with(&["--agent", "claude-code"], payload.as_bytes());
     }
+    let call =
+        br#"{"hook_event_name":"PreToolUse","tool_name":"Bash","tool_input":{"command":"ls"}}"#;
+    bed.emit(call);
     bed.emit(b"text");
     bed.emit(b"\xff");
     let odd = bed.path().join(OsStr::from_bytes(b"\xff\xfe"));
@@ -44,7 +47,7 @@ fn bed_with_all_members() -> Bed {
     let command = command.current_dir(&odd).arg("--").arg(OsStr::from_bytes(b"\xff"));
     bed.run_hook(command.args(["x".repeat(100_000)]), b"{}");
     spool_of_an_earlier_boot(&bed, unix_ms_days_ago(3));
-    bed.wait_for_events(5 + CLAUDE_CODE.len());
+    bed.wait_for_events(6 + CLAUDE_CODE.len());
     assert_eq!(daemon.stop(), 0);
     bed
 }
