@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Counts the instructions of a publish and of a hook process, and compares them with the figures in
+# Counts the instructions of a publish, of a hook process and of making an event, and compares them with the figures in
 # benches/instructions.txt: times are worth nothing on a machine that does other work, these are.
 #
 #   benches/instructions.sh [--update]
@@ -21,6 +21,7 @@ readonly FIGURES=benches/instructions.txt
 readonly TOLERANCE_PERCENT=3
 # The difference of two runs is what is counted, so that their starts do not matter.
 readonly FEW=3200 MANY=35200
+readonly FEW_EVENTS=300 MANY_EVENTS=1500
 
 main() {
     local mode="${1:-compare}"
@@ -67,6 +68,8 @@ measure() {
         instructions="$(hook "$bytes")"
         echo "hookring_emit_$bytes $instructions"
     done
+    instructions="$(events)"
+    echo "pipeline_session_event $instructions"
 }
 
 # publishes BATCH: instructions per event.
@@ -75,6 +78,14 @@ publishes() {
     few="$(count "$program" publish "$(fresh_dir)" "$FEW" "$1" </dev/null)"
     many="$(count "$program" publish "$(fresh_dir)" "$MANY" "$1" </dev/null)"
     echo $(((many - few) / (MANY - FEW)))
+}
+
+# events: instructions per event, from a session's payload to the event's members, all rules on.
+events() {
+    local few many
+    few="$(count "$program" events "$FEW_EVENTS" </dev/null)"
+    many="$(count "$program" events "$MANY_EVENTS" </dev/null)"
+    echo $(((many - few) / (MANY_EVENTS - FEW_EVENTS)))
 }
 
 # hook BYTES: instructions of a whole process that publishes so many bytes into a ring. With a pipe for
@@ -118,7 +129,7 @@ update() {
     old="$(grep -v "^#\|^rustc-[^ ]*-$(uname -m) " "$FIGURES" || true)"
     {
         echo "# Instructions, as benches/instructions.sh counts and compares them: compiler and machine,"
-        echo "# what was counted (a publish; a whole hook process), how many."
+        echo "# what was counted (a publish; a whole hook process; an event), how many."
         echo "# Last written with $(valgrind --version) and $(getconf GNU_LIBC_VERSION), whose copying is part of it."
         [[ -z "$old" ]] || echo "$old"
         sed "s/^/$compiler /" <<<"$measured"

@@ -3,6 +3,8 @@
 //! - `instructions publish DIR COUNT BATCH` makes a ring under DIR and publishes COUNT events of 256 B,
 //!   in batches, or one at a time if BATCH is 1. Two runs with different counts differ in nothing but
 //!   the publishes.
+//! - `instructions events COUNT` makes COUNT events of the payloads of a recorded session, with all
+//!   rules on.
 //! - `instructions drain DIR COUNT` reads the ring under DIR, which must hold COUNT events, and makes
 //!   it if there is none.
 //!
@@ -13,9 +15,11 @@ use std::os::unix::ffi::OsStrExt as _;
 use std::path::Path;
 
 use anyhow::{Context as _, Result, bail, ensure};
-use hookring_bus::drain::{Drain, Options};
+use hookring_benches::payloads;
+use hookring_bus::drain::{self, Drain};
 use hookring_bus::place::Places;
 use hookring_bus::sys;
+use hookring_pipeline::{Options, Pipeline, Received};
 use hookring_producer::{Producer, Published};
 
 const BYTES: usize = 256;
@@ -29,14 +33,15 @@ fn main() -> Result<()> {
         ["publish", dir, count, batch] => {
             publish(Path::new(dir), count.parse()?, batch.parse::<usize>()?.max(1))
         }
-        ["drain", dir, count] => drain(Path::new(dir), count.parse()?),
-        _ => bail!("usage: instructions publish DIR COUNT BATCH | drain DIR COUNT"),
+        ["events", count] => events(count.parse()?),
+        ["drain", dir, count] => drained(Path::new(dir), count.parse()?),
+        _ => bail!("usage: instructions publish DIR COUNT BATCH | events COUNT | drain DIR COUNT"),
     }
 }
 
 fn open(dir: &Path) -> Result<Drain> {
     let places = Places::new(Some(dir.as_os_str().as_bytes()), sys::effective_uid());
-    let options = Options { lane_bytes: LANE_BYTES, ..Options::default() };
+    let options = drain::Options { lane_bytes: LANE_BYTES, ..drain::Options::default() };
     Drain::open(&places, options).context("could not open the ring")
 }
 
@@ -63,7 +68,36 @@ fn publish(dir: &Path, count: usize, batch: usize) -> Result<()> {
     Ok(())
 }
 
-fn drain(dir: &Path, count: usize) -> Result<()> {
+fn events(count: u64) -> Result<()> {
+    let (payloads, _) = payloads::payloads();
+    let mut pipeline = Pipeline::new(Options::plain());
+    let mut out = Vec::new();
+    for (at, payload) in (0..count).zip(payloads.iter().cycle()) {
+        let received = Received {
+            id: u128::from(at).to_be_bytes(),
+            // Far enough apart that none is taken for another's duplicate.
+            timestamp_ns: at as i64 * 10_000_000_000,
+            monotonic_ns: Some(at),
+            agent: None,
+            event: None,
+            directory: None,
+            pid: 1,
+            elapsed_us: 1,
+            arguments: &[],
+            truncated: false,
+            payload,
+        };
+        out.clear();
+        let written = pipeline.write(black_box(&received), &mut out);
+        ensure!(
+            written.not_json.is_none() && written.warnings == 0,
+            "a payload was not understood"
+        );
+    }
+    Ok(())
+}
+
+fn drained(dir: &Path, count: usize) -> Result<()> {
     let mut drain = open(dir)?;
     let mut found = 0;
     // What is stamped during a round waits for the next one.

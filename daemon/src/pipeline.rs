@@ -8,10 +8,10 @@ use hookring_bus::names::{self, AGENTS, EVENTS};
 use hookring_bus::record::{flag, meta_entries, tag};
 use hookring_journal as journal;
 use hookring_journal::model::Level;
-use hookring_journal::{Event, Journal, Seq};
-use hookring_pipeline::redact::Redactor;
+use hookring_journal::{Event, Journal, Seq, system};
+use hookring_pipeline::redact::{Redacted, Redactor};
 use hookring_pipeline::risk::Rules;
-use hookring_pipeline::{Options, Pipeline, Received, Written};
+use hookring_pipeline::{Options, Own, Pipeline, Received, Written};
 
 use crate::config::Config;
 use crate::paths::Paths;
@@ -76,6 +76,33 @@ impl Intake {
         seq
     }
 
+    /// Stages an event of the daemon itself: what happened, and when (the wall clock in Unix nanoseconds, and
+    /// `CLOCK_BOOTTIME`). Counts the secrets in it.
+    pub fn stage_own(
+        &mut self,
+        own: &system::Own,
+        (wall_ns, monotonic_ns): (u64, u64),
+        journal: &mut Journal,
+        noticed: &mut Noticed,
+    ) -> Seq {
+        // What has only texts and numbers for members is JSON.
+        let payload = serde_json::to_vec(own).unwrap_or_default();
+        let own = Own {
+            kind: own.kind(),
+            monotonic_ns,
+            version: env!("CARGO_PKG_VERSION"),
+            pid: std::process::id(),
+            payload: &payload,
+        };
+        self.members.clear();
+        let redacted = self.pipeline.write_own(&own, &mut self.members);
+        noticed.count_redactions(&redacted);
+        let id = *uuid::Uuid::now_v7().as_bytes();
+        let timestamp_ns = i64::try_from(wall_ns).unwrap_or(i64::MAX);
+        let event = Event { id, timestamp_ns, members: &self.members };
+        journal.stage(journal::Origin::Daemon, &event)
+    }
+
     /// Makes a record's event, and counts what was noticed.
     pub fn event(
         &mut self,
@@ -114,12 +141,16 @@ impl Noticed {
         self.not_json += u64::from(written.not_json.is_some());
         self.warned += u64::from(written.warnings > 0);
         self.duplicates += u64::from(written.is_duplicate);
-        self.cut_text_bytes += written.redacted.cut_bytes();
-        for (rule, times) in written.redacted.rules() {
-            *self.redactions.entry(rule.to_owned()).or_default() += times;
-        }
+        self.count_redactions(&written.redacted);
         if let Some(level) = written.risk {
             self.risks[level as usize] += 1;
+        }
+    }
+
+    fn count_redactions(&mut self, redacted: &Redacted) {
+        self.cut_text_bytes += redacted.cut_bytes();
+        for (rule, times) in redacted.rules() {
+            *self.redactions.entry(rule.to_owned()).or_default() += times;
         }
     }
 }

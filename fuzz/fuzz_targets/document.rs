@@ -149,7 +149,8 @@ fn check_written(document: &Document) -> Vec<u8> {
 fn check_event(payload: &[u8], is_json_payload: bool) {
     let mut members = Vec::new();
     let written = with_pipeline(|pipeline| pipeline.write(&received(payload), &mut members));
-    assert_eq!(written.not_json.is_none(), is_json_payload || payload.is_empty());
+    // (Without the other way round: what is almost JSON is mended.)
+    assert!(written.not_json.is_none() || !is_json_payload && !payload.is_empty());
     line_of(&event(&members));
 }
 

@@ -20,7 +20,7 @@ type Text<'a> = Cow<'a, str>;
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema), schemars(title = "hookring event"))]
 #[serde(rename = "Event")]
 pub struct Fields<'a> {
-    /// CRC-32C of the rest of the line, eight hex digits. Not in what sinks send.
+    /// CRC-32C of the rest of the line, eight hex digits.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub crc: Option<Text<'a>>,
     /// The event's number in this journal: it only rises, and none is given twice.
@@ -38,19 +38,19 @@ pub struct Fields<'a> {
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub monotonic_ns: Option<u64>,
     /// What happened, in words that are the same for all agents; the agent's own name where nobody
-    /// knows it yet.
+    /// knows it yet, `unknown` where there is no name.
     pub event_type: Text<'a>,
     /// What part of an agent's life it is about.
     pub namespace: Namespace,
     /// The agent's own name for the event.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub event: Option<Text<'a>>,
-    /// Who says it.
+    /// Who says it: the agent, with its version and its model.
     #[serde(skip_serializing_if = "Option::is_none", default, borrow)]
     pub source: Option<Source<'a>>,
     /// The machine's name.
     pub host: Text<'a>,
-    /// The process that published it.
+    /// The process that published it: the hook, not its agent; of the daemon's own events, the daemon.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub process: Option<Process>,
     /// Something was beyond a limit and is not there.
@@ -90,9 +90,12 @@ pub struct Fields<'a> {
     /// What the tool does to the world.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub operation_type: Option<Operation>,
-    /// The file that it is about.
+    /// The file that it is about, as the agent names it; of a patch, the first.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub file_path: Option<Text<'a>>,
+    /// The command that it runs, as one would type it, without secrets, cut if it is long.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub command: Option<Text<'a>>,
     /// What the tool was given, without secrets, long values cut.
     #[serde(skip_serializing_if = "Option::is_none", default, borrow)]
     #[cfg_attr(feature = "schema", schemars(with = "Option<serde_json::Value>"))]
@@ -130,7 +133,8 @@ pub struct Fields<'a> {
     /// The tools that an agent used in a turn, or a subagent in its life.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub tools_used: Option<Vec<Text<'a>>>,
-    /// The files that it wrote with them.
+    /// The files that it wrote with them, as it names them. Of a call: those that a patch wrote, if they are more
+    /// than one.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub files_modified: Option<Vec<Text<'a>>>,
     /// What a notification wants (`input_wanted`, `error`, `status`), or why something ended (`user`,
@@ -161,7 +165,7 @@ pub struct Fields<'a> {
     /// The same where one of them is not UTF-8.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub arguments_base64: Option<Vec<Text<'a>>>,
-    /// What the agent handed to the hook, without secrets, if it is JSON.
+    /// What the agent handed to the hook, without secrets, if it is JSON, `null` included.
     #[serde(skip_serializing_if = "Option::is_none", default, borrow)]
     #[cfg_attr(feature = "schema", schemars(with = "Option<serde_json::Value>"))]
     pub payload: Option<&'a RawValue>,
@@ -218,8 +222,32 @@ fn is_false(truth: &bool) -> bool {
     !truth
 }
 
-/// The JSON Schema of an event's line.
+/// The JSON Schema of an event's line, with the payloads of the daemon's own events.
 #[cfg(feature = "schema")]
 pub fn schema() -> serde_json::Value {
-    schemars::schema_for!(Fields<'_>).into()
+    use crate::model::EventType;
+    use crate::system::{DaemonGap, DaemonReload, DaemonStart, DaemonStop, SinkChange};
+
+    let mut generator = schemars::SchemaGenerator::default();
+    let own = [
+        (EventType::DaemonStart, generator.subschema_for::<DaemonStart>()),
+        (EventType::DaemonStop, generator.subschema_for::<DaemonStop>()),
+        (EventType::DaemonReload, generator.subschema_for::<DaemonReload>()),
+        (EventType::DaemonGap, generator.subschema_for::<DaemonGap>()),
+        (EventType::SinkState, generator.subschema_for::<SinkChange>()),
+    ];
+    let mut schema: serde_json::Value = generator.into_root_schema_for::<Fields<'_>>().into();
+    let payloads = own.map(|(kind, payload)| {
+        let is_it = serde_json::json!({
+            "properties": {
+                "event_type": {"const": kind.name()},
+                "namespace": {"const": kind.namespace().name()},
+            },
+        });
+        let then = serde_json::json!({"properties": {"payload": payload}, "required": ["payload"]});
+        serde_json::json!({"if": is_it, "then": then})
+    });
+    schema["allOf"] = payloads.into();
+    crate::schema::fit(&mut schema);
+    schema
 }

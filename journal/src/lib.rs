@@ -19,9 +19,12 @@ pub mod reader;
 pub mod recovery;
 pub mod repair;
 mod scan;
+#[cfg(feature = "schema")]
+mod schema;
 mod seed;
 pub mod segment;
 pub mod storage;
+pub mod system;
 pub mod tail;
 #[cfg(test)]
 mod testing;

@@ -80,6 +80,14 @@ impl<'a> Line<'a> {
         Some(uuid::Uuid::try_parse_ascii(id).ok()?.into_bytes())
     }
 
+    /// The version of the event's members; `None` if it does not stand where this version writes it.
+    pub(crate) fn version(&self) -> Option<u64> {
+        let (_, rest) = self.split_origin()?;
+        let rest = rest.strip_prefix(VERSION_OPEN)?;
+        let digits = rest.iter().take_while(|byte| byte.is_ascii_digit()).count();
+        std::str::from_utf8(&rest[..digits]).ok()?.parse().ok()
+    }
+
     /// When the hook published; `None` if it does not stand where this version writes it.
     pub fn timestamp(&self) -> Option<jiff::Timestamp> {
         let (_, rest) = self.split_id()?;

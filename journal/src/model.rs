@@ -207,9 +207,9 @@ event_types! {
     MessageThought "message.thought" Log "The agent thought something."
     DaemonStart "daemon.start" System "The daemon began."
     DaemonStop "daemon.stop" System "The daemon ends."
-    DaemonReload "daemon.reload" System "The daemon took a new configuration."
-    DaemonGap "daemon.gap" System "Events were given up before a sink had them."
-    SinkState "sink.state" System "A sink went down, or works again."
+    DaemonReload "daemon.reload" System "The daemon read its configuration again."
+    DaemonGap "daemon.gap" System "Something was lost, dropped or given up."
+    SinkState "sink.state" System "A sink began to fail, or works again."
 }
 
 #[cfg(test)]

@@ -5,10 +5,13 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use crate::Seq;
+use crate::event::EVENT_VERSION;
 use crate::line::{LaneEnd, Line, Origin};
+use crate::model::EventType;
 use crate::reader::ReadError;
 use crate::scan::{SegmentScan, Step};
 use crate::segment::{self, SegmentPath};
+use crate::system::Ended;
 
 /// What [`Journal::open`](crate::writer::Journal::open) found.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
@@ -31,10 +34,20 @@ pub struct Recovery {
     /// Numbers that were left out to stay above every cursor: after power loss the end of the
     /// journal may be gone, and a cursor must never lead.
     pub skipped_numbers: u64,
+    /// How the daemon before ended, as far as the last event tells.
+    pub before: Option<Ended>,
     /// The last segment cannot be continued (its first line is damaged, or it could not be cut or
     /// synced): release what `ends` and `ids` say, then call
     /// [`Journal::rotate`](crate::writer::Journal::rotate) before the first commit.
     pub needs_rotation: bool,
+}
+
+impl Recovery {
+    /// Whether the journal may have events of before: it has numbers that were given.
+    pub fn has_events(&self) -> bool {
+        let next_seq = self.next_seq - self.skipped_numbers;
+        self.oldest_seq.is_some_and(|oldest_seq| oldest_seq < next_seq)
+    }
 }
 
 /// A segment's file.
@@ -81,6 +94,7 @@ pub(crate) fn find(dir: &Path, cursor_floor: Seq) -> Result<Found, ReadError> {
             found.seed = read.whole_header.then_some(read.seed).flatten();
             found.recovery.cut_bytes = read.torn_bytes;
             found.recovery.next_seq = read.after_last;
+            found.recovery.before = journaled.last.ended();
         }
         if read.whole_header {
             break;
@@ -105,6 +119,45 @@ pub(crate) fn find(dir: &Path, cursor_floor: Seq) -> Result<Found, ReadError> {
 struct Journaled {
     ends: Ends,
     ids: Vec<[u8; 16]>,
+    last: LastLine,
+}
+
+/// The last line that was read.
+#[derive(Default)]
+struct LastLine {
+    /// Of its event; `None` if there is no line, or it is of another form.
+    version: Option<u64>,
+    /// It, if it is the daemon's own.
+    own: Option<Vec<u8>>,
+}
+
+/// No event of the daemon itself is longer. One that is longer tells nothing.
+const OWN_BYTES_MAX: usize = 1 << 20;
+
+impl LastLine {
+    fn note(&mut self, line: Line<'_>, origin: Option<&Origin<'_>>) {
+        self.version = line.version();
+        let is_own = matches!(origin, Some(Origin::Daemon)) && line.bytes.len() <= OWN_BYTES_MAX;
+        self.own = is_own.then(|| line.bytes.to_vec());
+    }
+
+    /// A daemon that ends in order says so last. Before version 2 none said anything.
+    fn ended(&self) -> Option<Ended> {
+        #[derive(serde::Deserialize)]
+        struct Kind<'a> {
+            #[serde(borrow)]
+            event_type: std::borrow::Cow<'a, str>,
+        }
+        if self.version? < EVENT_VERSION {
+            return None;
+        }
+        let own =
+            self.own.as_deref().and_then(|line| serde_json::from_slice::<Kind<'_>>(line).ok());
+        match own {
+            Some(own) if own.event_type == EventType::DaemonStop.name() => Some(Ended::InOrder),
+            _ => Some(Ended::BrokenOff),
+        }
+    }
 }
 
 /// Up to where each lane of each bus is in the journal.
@@ -167,9 +220,11 @@ impl Journaled {
     }
 
     fn note_origin(&mut self, line: Line<'_>) {
-        if let Some(Origin::Ring(end)) = line.origin() {
-            self.ends.note(&end);
+        let origin = line.origin();
+        if let Some(Origin::Ring(end)) = &origin {
+            self.ends.note(end);
         }
+        self.last.note(line, origin.as_ref());
         self.ids.extend(known_id(line));
     }
 }

@@ -47,10 +47,14 @@ fn notification(facts: &Facts<'_>) -> &'static str {
 }
 
 fn end(facts: &Facts<'_>) -> &'static str {
-    let status = facts.text(Field::Status).unwrap_or_default();
+    let says_error = |field| {
+        let words = ["error", "failed", "failure", "timeout"];
+        facts.text(field).is_some_and(|text| words.contains(&&*text))
+    };
     if is_by_user(facts) {
         "user"
-    } else if ["error", "failed", "failure"].contains(&&*status)
+    } else if says_error(Field::Status)
+        || says_error(Field::Reason)
         || facts.get(Field::Error).is_some()
     {
         "error"
@@ -61,6 +65,8 @@ fn end(facts: &Facts<'_>) -> &'static str {
 
 fn is_by_user(facts: &Facts<'_>) -> bool {
     const WORDS: &[&str] = &[
+        "MessageAbortedError",
+        "abort",
         "aborted",
         "cancelled",
         "canceled",
@@ -69,7 +75,9 @@ fn is_by_user(facts: &Facts<'_>) -> bool {
         "logout",
         "prompt_input_exit",
         "user",
+        "user_close",
         "user_exit",
+        "window_close",
     ];
     let names = ["TaskCancel", "Interrupt"];
     let says = |field| facts.text(field).is_some_and(|text| WORDS.contains(&&*text));

@@ -10,9 +10,12 @@ use std::borrow::Cow;
 use hookring_journal::text::push_json_string;
 
 mod decode;
+mod keys;
+mod mend;
 mod scan;
 mod value;
 
+pub use mend::{Mend, Mended};
 pub use scan::{MAX_BYTES, MAX_DEPTH, MAX_VALUES, NotJson, Reason};
 pub use value::{Elements, Members, Value};
 
@@ -60,6 +63,8 @@ pub struct NodeId(u32);
 pub struct Document {
     text: Vec<u8>,
     nodes: Vec<Node>,
+    /// Of the outermost value, if it is an object.
+    top_keys: keys::KeySet,
     /// Sorted by node, none inside another.
     replaced: Vec<(NodeId, String)>,
 }
@@ -73,11 +78,35 @@ impl Document {
     /// is then empty.
     pub fn parse(&mut self, input: &[u8]) -> Result<(), NotJson> {
         self.replaced.clear();
-        let parsed = scan::scan(input, &mut self.text, &mut self.nodes);
-        if parsed.is_err() {
-            self.clear();
+        match scan::scan(input, &mut self.text, &mut self.nodes) {
+            Ok(top_keys) => {
+                self.top_keys = top_keys;
+                Ok(())
+            }
+            Err(error) => {
+                self.clear();
+                Err(error)
+            }
         }
-        parsed
+    }
+
+    /// The same for a payload: an object that is almost JSON is mended, and `mends` gets what was done to it.
+    ///
+    /// # Errors
+    ///
+    /// As [`Document::parse`]. Of an object with something behind it the document has the object all the same.
+    pub fn parse_or_mend(&mut self, input: &[u8], mends: &mut Vec<Mended>) -> Result<(), NotJson> {
+        let Err(error) = self.parse(input) else { return Ok(()) };
+        let is_hopeless = matches!(error.reason, Reason::Empty | Reason::TooLong | Reason::TooMany);
+        if is_hopeless || !mend::is_object(input) {
+            return Err(error);
+        }
+        let (text, mended, is_followed) = mend::mend(input);
+        if self.parse(&text).is_err() || is_followed {
+            return Err(error);
+        }
+        mends.extend(mended);
+        Ok(())
     }
 
     /// Empties it.
@@ -173,10 +202,13 @@ impl Document {
             return Some(Cow::Borrowed(text));
         }
         let node = self.nodes[at as usize];
-        let inside = || &self.text[node.begin as usize + 1..node.end as usize - 1];
+        let inside = || {
+            let characters = &self.text[node.begin as usize + 1..node.end as usize - 1];
+            std::str::from_utf8(characters).ok()
+        };
         match node.kind {
-            Kind::String => std::str::from_utf8(inside()).ok().map(Cow::Borrowed),
-            Kind::EscapedString => Some(Cow::Owned(decode::decode(inside()))),
+            Kind::String => inside().map(Cow::Borrowed),
+            Kind::EscapedString => inside().map(|text| Cow::Owned(decode::decode(text))),
             _ => None,
         }
     }

@@ -8,14 +8,18 @@ mod deed;
 pub mod document;
 mod keep;
 mod members;
+mod own;
 mod pipeline;
 mod received;
 pub mod redact;
 pub mod risk;
 pub mod shell;
+mod steps;
 mod texts;
 mod told;
 
 pub use keep::Keep;
+pub use own::Own;
 pub use pipeline::{Options, Pipeline, Written};
 pub use received::{MAX_ARGUMENTS_BYTES, MAX_NAME_BYTES, MAX_PAYLOAD_BYTES, Received};
+pub use steps::{Step, Watch};

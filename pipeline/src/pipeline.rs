@@ -3,20 +3,24 @@
 //! The order matters: secrets go first, so that nothing behind that ever sees one; what the payload
 //! means is read from what is left; the payload itself is written last.
 
+use std::borrow::Cow;
+use std::cell::RefCell;
+
 use hookring_journal::model::{EventType, Level, Operation};
 use hookring_journal::text::{push_decimal, push_json_string};
 
 use crate::activity::{Activity, Call};
 use crate::agents::{self, Agent, Facts, Field, Warning};
 use crate::classify::classify;
-use crate::deed::{self, Deed};
-use crate::document::{Document, Kind, NotJson, Value};
+use crate::deed::{self, Deed, MAX_FILES};
+use crate::document::{Document, Kind, Mended, NotJson, Value};
 use crate::keep::{self, Keep};
 use crate::members::Members;
 use crate::received::Received;
 use crate::redact::{self, Redacted, Redactor};
-use crate::risk::{self, Action, Risk, Rules};
-use crate::texts::Texts;
+use crate::risk::{self, Action, Risk, Rules, Workspace};
+use crate::steps::{Step, Watch};
+use crate::texts::{TEXT_AGENT, Texts};
 use crate::told::Told;
 
 /// How events are made.
@@ -60,11 +64,15 @@ impl Options {
 
 /// Makes events of records. Remembers what belongs together; one for all records, in their order.
 pub struct Pipeline {
-    options: Options,
-    document: Document,
+    pub(crate) options: Options,
+    pub(crate) document: Document,
     /// The JSON that a tool's input holds as a string.
     nested: Document,
+    /// The same of a tool's answer.
+    answer: Document,
     activity: Activity,
+    /// What judging an action takes; kept for its memory.
+    workspace: Workspace,
 }
 
 /// What became of a record when its event was written.
@@ -102,34 +110,67 @@ impl Pipeline {
             options,
             document: Document::default(),
             nested: Document::default(),
+            answer: Document::default(),
             activity: Activity::default(),
+            workspace: Workspace::default(),
         }
     }
 
     /// Appends the members of the record's event, behind those that the journal writes itself (see
     /// [`hookring_journal::Event`]). Never contains a newline.
     pub fn write(&mut self, received: &Received<'_>, out: &mut Vec<u8>) -> Written {
+        self.write_watched(received, out, &mut ())
+    }
+
+    /// The same, and `watch` is told of each step.
+    pub fn write_watched(
+        &mut self,
+        received: &Received<'_>,
+        out: &mut Vec<u8>,
+        watch: &mut impl Watch,
+    ) -> Written {
         let (received, cut_bytes) = received.within_limits();
         let mut written = Written { cut_bytes, ..Written::default() };
+        let mut mends = Vec::new();
         let parsed = match received.payload {
             // A hook that gets nothing on its stdin, as most of git's do, has nothing to say there.
             [] => Ok(()),
-            payload => self.document.parse(payload),
+            payload if received.agent == Some(TEXT_AGENT) => self.document.parse(payload),
+            payload => self.document.parse_or_mend(payload, &mut mends),
         };
+        watch.done(Step::Index);
         // First: nothing below may see a secret.
-        written.redacted = self.options.redactor.redact(&mut self.document);
+        written.redacted = self.options.redactor.redact_watched(&mut self.document, watch);
+        if parsed.is_err() {
+            // What is written then is the text, in which the same secrets are found again.
+            written.redacted = Redacted::default();
+        }
         let told = (parsed, cut_bytes > 0);
         let texts = Texts::of(&received, told, &self.options, &mut written.redacted);
-        self.parse_nested();
+        let received = texts.named(&received);
+        let input_mends = self.parse_nested();
         let root = self.document.root();
         let agent = agent(received.agent, root);
-        let facts = root.map_or_else(
+        let mut facts = root.map_or_else(
             || Facts::without_payload(agent, received.event),
             |root| agents::read(agent, root, received.event),
         );
+        facts.warnings.extend(mends.into_iter().map(Warning::Mended));
+        facts.warnings.extend(input_mends.into_iter().map(Warning::MendedInput));
+        watch.done(Step::Normalise);
+        let answer =
+            facts.get(Field::ToolOutput).filter(|_| facts.kind == Some(EventType::ToolPost));
+        let _mends = parse_text(&mut self.answer, answer.and_then(Value::as_str));
         let nested = self.nested.root();
-        let told = Told::of(&mut self.activity, &received, &facts, nested);
-        let risk = told.deed.as_ref().and_then(|deed| assess(&self.options, &facts, deed));
+        let told = Told::of(&mut self.activity, &received, &facts, (nested, self.answer.root()));
+        watch.done(Step::Remember);
+        let (options, workspace) = (&self.options, &mut self.workspace);
+        let directory = texts.directory.as_deref();
+        let judge = |deed| assess(options, workspace, &facts, deed, directory);
+        let judged = told.deed.as_ref().map(judge);
+        let (risk, put_together) = judged.unwrap_or_default();
+        written.redacted.add_all(&put_together);
+        watch.done(Step::Judge);
         written.is_duplicate = told.duplicate_of.is_some();
         written.warnings = facts.warnings.len() as u32;
         written.risk = risk.as_ref().map(|risk| risk.level);
@@ -138,7 +179,7 @@ impl Pipeline {
         let mut event = Event { received: &received, facts: &facts, texts: &texts, members };
         event.write(&self.options, &told);
         event.write_judgements(risk.as_ref(), &written.redacted);
-        let withheld = self.options.keep.withheld(root, &facts);
+        let withheld = self.options.keep.withheld(root, nested, &facts);
         drop(told);
         drop(facts);
         for (id, text) in withheld {
@@ -147,20 +188,32 @@ impl Pipeline {
         texts.write(self.document.root(), begin, &mut Members::new(out), &mut written);
         self.document.release();
         self.nested.release();
+        self.answer.release();
+        watch.done(Step::Write);
         written
     }
 
     /// Cursor and Copilot put JSON into a string where others have an object.
-    fn parse_nested(&mut self) {
+    fn parse_nested(&mut self) -> Vec<Mended> {
         const NAMES: [&str; 3] = ["tool_input", "toolArgs", "args"];
-        self.nested.clear();
-        let Some(root) = self.document.root() else { return };
-        let texts = NAMES.iter().filter_map(|name| root.get(name)?.as_str());
-        if let Some(text) = texts.into_iter().find(|text| text.trim_start().starts_with('{')) {
-            // What is not JSON is a text like any other.
-            let _is_json = self.nested.parse(text.as_bytes()).is_ok();
-        }
+        let root = self.document.root();
+        let texts = NAMES.iter().filter_map(|name| root?.get(name)?.as_str());
+        parse_text(&mut self.nested, texts.into_iter().find(|text| is_object(text)))
     }
+}
+
+/// Parses a text if it may be a JSON object, mended if need be. What is not JSON is a text like any other.
+fn parse_text(document: &mut Document, text: Option<Cow<'_, str>>) -> Vec<Mended> {
+    document.clear();
+    let mut mends = Vec::new();
+    if let Some(text) = text.filter(|text| is_object(text)) {
+        let _is_json = document.parse_or_mend(text.as_bytes(), &mut mends).is_ok();
+    }
+    mends
+}
+
+fn is_object(text: &str) -> bool {
+    text.trim_start().starts_with('{')
 }
 
 /// Whose record it is: as the command line said, else as the payload shows.
@@ -172,22 +225,34 @@ fn agent(named: Option<&str>, root: Option<Value<'_>>) -> &'static Agent {
     agent.unwrap_or(agents::UNKNOWN)
 }
 
-/// What the rules say of a tool's use.
-fn assess(options: &Options, facts: &Facts<'_>, deed: &Deed<'_>) -> Option<Risk> {
-    let path = deed.file_path.as_deref();
-    let directory = facts.text(Field::Directory);
+/// What the rules say of a tool's use, and the secrets that only a shell puts together.
+fn assess(
+    options: &Options,
+    workspace: &mut Workspace,
+    facts: &Facts<'_>,
+    deed: &Deed<'_>,
+    hooks_directory: Option<&[u8]>,
+) -> (Option<Risk>, Redacted) {
+    let paths: Vec<_> = deed.files().collect();
+    let hooks_directory = || std::str::from_utf8(hooks_directory?).ok().map(Cow::Borrowed);
+    let directory = facts.text(Field::Directory).or_else(hooks_directory);
     let permission_mode = facts.text(Field::PermissionMode);
-    options.rules.assess(&Action {
+    let redacted = RefCell::new(Redacted::default());
+    let clean = |text: &str| options.redactor.redact_text(text, &mut redacted.borrow_mut());
+    let action = Action {
         tool_name: facts.tool_name.as_deref().unwrap_or_default(),
         operation: facts.operation.unwrap_or_default(),
         command: deed.command.as_deref(),
-        paths: path.as_slice(),
+        paths: &paths,
         url: deed.url.as_deref(),
         working_directory: directory.as_deref(),
         home: options.home.as_deref(),
         permission_mode: permission_mode.as_deref(),
         parameters: deed.input,
-    })
+        clean: Some(&clean),
+    };
+    let risk = options.rules.assess_with(&action, workspace);
+    (risk, redacted.into_inner())
 }
 
 /// One event while it is written.
@@ -205,7 +270,9 @@ impl Event<'_, '_> {
         self.write_origin(options);
         self.write_ids(told);
         if let Some(deed) = &told.deed {
-            self.write_deed(deed, told.began, options);
+            self.write_deed(deed, told.began.as_ref(), options);
+        } else {
+            self.write_subject(options);
         }
         self.write_agent(told, options);
         self.members.text_if("classification", classify(self.facts));
@@ -262,8 +329,11 @@ impl Event<'_, '_> {
             self.members.text_if(name, self.facts.text(field));
         }
         let id = self.facts.text(Field::ToolUseId).or_else(|| self.facts.text(Field::Correlation));
-        match (id, told.began) {
+        match (id, &told.began) {
             (Some(id), _) => self.members.text("correlation_id", &id),
+            (None, Some(Call { tool_use_id: Some(id), .. })) => {
+                self.members.text("correlation_id", id);
+            }
             (None, Some(began)) => self.members.uuid("correlation_id", &began.event_id),
             (None, None) if self.facts.kind == Some(EventType::ToolPre) => {
                 self.members.uuid("correlation_id", &self.received.id);
@@ -282,23 +352,39 @@ impl Event<'_, '_> {
         self.members.text_if("permission_mode", self.facts.text(Field::PermissionMode));
     }
 
-    fn write_deed(&mut self, deed: &Deed<'_>, began: Option<Call>, options: &Options) {
+    /// What an event that is about no tool is about, and what went wrong.
+    fn write_subject(&mut self, options: &Options) {
+        let path = self.facts.text(Field::FilePath);
+        self.members.text_if("file_path", path);
+        if options.keep.tool_output {
+            let error = self.facts.get(Field::Error).and_then(deed::error_message);
+            self.members.text_if("error_message", error);
+        }
+    }
+
+    fn write_deed(&mut self, deed: &Deed<'_>, began: Option<&Call>, options: &Options) {
         let facts = self.facts;
         self.members.text_if("tool_name", facts.tool_name.as_deref());
         self.members.text_if("tool_use_id", facts.text(Field::ToolUseId));
         self.members.text_if("operation_type", facts.operation.map(Operation::name));
         self.members.text_if("file_path", deed.file_path.as_deref());
-        let is_prompt = !options.keep.prompts && keep::has_prompt(deed.input);
-        if let Some(input) = deed.input.filter(|_| !is_prompt) {
-            deed::write_parameters(input, self.members.name("tool_parameters"));
+        self.members.text_if("command", deed.shown_command());
+        if let Some(input) = deed.input {
+            // Windsurf has them in one object.
+            let answers = [Field::ToolOutput, Field::Error, Field::ExitCode];
+            let answers = answers.map(|field| facts.get(field).map(Value::id));
+            let withheld = keep::prompts_inside(input, facts.tool_name.as_deref());
+            let withheld = withheld.filter(|_| !options.keep.prompts);
+            let withheld: Vec<_> = withheld.map(Value::id).collect();
+            let out = self.members.name("tool_parameters");
+            deed::write_parameters(input, &answers, &withheld, out);
         }
         if !matches!(facts.kind, Some(EventType::ToolPost | EventType::ToolFail)) {
             return;
         }
-        let told = facts.get(Field::Duration).and_then(Value::as_f64).filter(|ms| *ms >= 0.0);
-        let passed_ns = began.map(|began| self.received.timestamp_ns - began.timestamp_ns);
-        let passed_ms = passed_ns.and_then(|ns| u64::try_from(ns / 1_000_000).ok());
-        self.members.number_if("duration_ms", told.map(|ms| ms.round() as u64).or(passed_ms));
+        let now = self.received;
+        let passed_ms = began.and_then(|began| began.passed_ms(now.timestamp_ns, now.monotonic_ns));
+        self.members.number_if("duration_ms", facts.duration_ms().or(passed_ms));
         if let Some(code) = deed.exit_code(facts) {
             self.members.name("exit_code").extend_from_slice(code.to_string().as_bytes());
         }
@@ -323,6 +409,14 @@ impl Event<'_, '_> {
         if let Some(work) = &told.work {
             self.members.texts("tools_used", &work.tools);
             self.members.texts("files_modified", &work.files);
+        } else if let Some(deed) = told.deed.as_ref().filter(|deed| deed.wrote_several(facts)) {
+            self.members.texts("files_modified", deed.files());
+        } else if facts.kind == Some(EventType::AgentStop) {
+            let said = facts.get(Field::FilesModified).into_iter().flat_map(Value::elements);
+            let files: Vec<_> = said.filter_map(Value::as_str).take(MAX_FILES).collect();
+            if !files.is_empty() {
+                self.members.texts("files_modified", &files);
+            }
         }
     }
 
@@ -343,25 +437,30 @@ impl Event<'_, '_> {
             }
             out.push(b']');
         }
-        let mut rules = redacted.rules().peekable();
-        if rules.peek().is_some() {
-            let out = self.members.name("redactions");
-            let mut separator = b'{';
-            for (rule, times) in rules {
-                out.push(separator);
-                separator = b',';
-                push_json_string(out, rule);
-                out.push(b':');
-                push_decimal(out, times);
-            }
-            out.push(b'}');
-        }
-        self.members.number_if("cut_bytes", Some(redacted.cut_bytes()).filter(|bytes| *bytes > 0));
+        write_redactions(&mut self.members, redacted);
         let warnings = self.facts.warnings.iter();
         if warnings.len() > 0 {
             self.members.texts("normalise_warnings", warnings.map(Warning::to_string));
         }
     }
+}
+
+/// Writes what was taken out.
+pub(crate) fn write_redactions(members: &mut Members<'_>, redacted: &Redacted) {
+    let mut rules = redacted.rules().peekable();
+    if rules.peek().is_some() {
+        let out = members.name("redactions");
+        let mut separator = b'{';
+        for (rule, times) in rules {
+            out.push(separator);
+            separator = b',';
+            push_json_string(out, rule);
+            out.push(b':');
+            push_decimal(out, times);
+        }
+        out.push(b'}');
+    }
+    members.number_if("cut_bytes", Some(redacted.cut_bytes()).filter(|bytes| *bytes > 0));
 }
 
 #[cfg(test)]

@@ -9,6 +9,7 @@
 use std::sync::Arc;
 
 use crate::document::{Document, NodeId};
+use crate::steps::{Step, Watch};
 
 mod assigned;
 mod encoded;
@@ -173,6 +174,12 @@ impl Redacted {
         self.by_rule.is_empty() && self.cut_bytes == 0
     }
 
+    /// Adds what was taken out elsewhere.
+    pub(crate) fn add_all(&mut self, other: &Redacted) {
+        other.by_rule.iter().for_each(|(id, times)| self.add(id, *times));
+        self.cut_bytes += other.cut_bytes;
+    }
+
     fn add(&mut self, id: &Arc<str>, times: u64) {
         match self.by_rule.iter_mut().find(|(other, _)| other == id) {
             Some((_, count)) => *count += times,
@@ -200,8 +207,19 @@ impl Redactor {
 
     /// Replaces the secrets in a document's keys and values, and cuts long texts.
     pub fn redact(&mut self, document: &mut Document) -> Redacted {
+        self.redact_watched(document, &mut ())
+    }
+
+    pub(crate) fn redact_watched(
+        &mut self,
+        document: &mut Document,
+        watch: &mut impl Watch,
+    ) -> Redacted {
         let mut tally = Tally::default();
-        let planned = self.engine.in_payload(document, &mut self.flagged, &mut tally);
+        self.engine.flag_payload(document, &mut self.flagged);
+        watch.done(Step::Flag);
+        let planned = self.engine.in_payload(document, &self.flagged, &mut tally);
+        watch.done(Step::Redact);
         for (id, text) in planned {
             document.replace(id, text);
         }
@@ -213,16 +231,20 @@ impl Redactor {
     pub fn redact_text(&self, text: &str, redacted: &mut Redacted) -> Option<String> {
         let mut tally = Tally::default();
         let settled = self.engine.settle(text, &mut tally)?;
-        let total = self.engine.total(&tally);
-        redacted.cut_bytes += total.cut_bytes;
-        total.by_rule.iter().for_each(|(id, times)| redacted.add(id, *times));
+        redacted.add_all(&self.engine.total(&tally));
         Some(settled)
     }
 
-    /// As [`Redactor::redact_text`] for what need not be UTF-8: each stretch that is, on its own.
+    /// As [`Redactor::redact_text`] for what need not be UTF-8: the text of UTF-16 that begins with its
+    /// mark, and each stretch that is UTF-8, on its own.
     pub fn redact_bytes(&self, bytes: &[u8], redacted: &mut Redacted) -> Option<Vec<u8>> {
+        let utf16 = encoded::byte_order(bytes).and_then(|order| {
+            let text = order.text(&bytes[encoded::UTF16_MARK_BYTES..]);
+            Some(order.bytes(&self.redact_text(&text, redacted)?))
+        });
         let mut out = Vec::new();
-        let mut is_changed = false;
+        let mut is_changed = utf16.is_some();
+        let bytes = utf16.as_deref().unwrap_or(bytes);
         for chunk in bytes.utf8_chunks() {
             let settled = self.redact_text(chunk.valid(), redacted);
             is_changed |= settled.is_some();

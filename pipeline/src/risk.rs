@@ -32,6 +32,12 @@ pub const MAX_EVIDENCE_BYTES: usize = 200;
 /// Findings in one assessment; what is found after them counts for the level only.
 pub const MAX_FINDINGS: usize = 16;
 
+/// The text without its secrets; `None` if it can stay as it is.
+pub type Clean<'a> = &'a dyn Fn(&str) -> Option<String>;
+
+/// More of what meets a rule is not looked at for [`Action::clean`].
+pub const MAX_CLEANED_BYTES: usize = 4096;
+
 /// What a tool is about to do, or did. Text in it has had its secrets replaced.
 #[derive(Copy, Clone, Default)]
 pub struct Action<'a> {
@@ -53,6 +59,9 @@ pub struct Action<'a> {
     pub permission_mode: Option<&'a str>,
     /// All that the tool is given.
     pub parameters: Option<Value<'a>>,
+    /// Takes secrets out of a text, if there are any: what a shell puts together may be one, though no part of
+    /// it was.
+    pub clean: Option<Clean<'a>>,
 }
 
 /// What was found.

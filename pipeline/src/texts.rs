@@ -1,8 +1,9 @@
-//! The parts of a record that are no JSON: the hook's arguments and directory, and a payload that
+//! The parts of a record that are no JSON: what the hook's command line said, its directory, and a payload that
 //! cannot be parsed. Without their secrets.
 
 use hookring_journal::event::MAX_MEMBERS_BYTES;
 
+use crate::agents;
 use crate::document::{NotJson, Value};
 use crate::keep::marker;
 use crate::members::Members;
@@ -11,11 +12,14 @@ use crate::received::Received;
 use crate::redact::{Redacted, Redactor};
 
 /// The agent whose hooks get arguments and lines of text, never JSON: text is no error there.
-const TEXT_AGENT: &str = "git";
+pub(crate) const TEXT_AGENT: &str = "git";
 
 /// See the module.
 pub(crate) struct Texts {
     pub(crate) directory: Option<Vec<u8>>,
+    /// Names that the command line gave, where they held a secret.
+    agent: Option<String>,
+    event: Option<String>,
     arguments: Vec<Vec<u8>>,
     /// The payload, if it is not JSON.
     payload: Option<Vec<u8>>,
@@ -30,19 +34,41 @@ impl Texts {
         options: &Options,
         redacted: &mut Redacted,
     ) -> Texts {
+        let mut name = |name: Option<&str>| {
+            let unknown = name.filter(|name| !agents::is_a_name(name))?;
+            options.redactor.redact_text(unknown, redacted)
+        };
+        let (agent, event) = (name(received.agent), name(received.event));
         let mut clean = |bytes: &[u8]| {
             let bytes = if is_cut { whole_characters(bytes) } else { bytes };
             without_secrets(&options.redactor, bytes, redacted)
         };
         let directory = received.directory.map(&mut clean);
-        let arguments = received.arguments.iter().map(|argument| clean(argument)).collect();
+        let arguments = received.arguments.iter().map(|argument| {
+            if options.keep.keeps_argument(argument) {
+                clean(argument)
+            } else {
+                marker(argument.len()).into_bytes()
+            }
+        });
+        let arguments = arguments.collect();
         let is_text = received.agent == Some(TEXT_AGENT);
         let payload = parsed.is_err().then(|| match received.payload {
             // Nobody knows what it is.
-            payload if !options.keep.is_all() && !is_text => marker(payload.len()).into_bytes(),
+            payload if !options.keep.is_all() => marker(payload.len()).into_bytes(),
             payload => clean(payload),
         });
-        Texts { directory, arguments, payload, not_json: parsed.err().filter(|_| !is_text) }
+        let not_json = parsed.err().filter(|_| !is_text);
+        Texts { directory, agent, event, arguments, payload, not_json }
+    }
+
+    /// The record with the names that may be shown.
+    pub(crate) fn named<'a>(&'a self, received: &Received<'a>) -> Received<'a> {
+        Received {
+            agent: self.agent.as_deref().or(received.agent),
+            event: self.event.as_deref().or(received.event),
+            ..*received
+        }
     }
 
     /// Writes arguments and payload: `payload` if it is JSON, else `payload_text` or `payload_base64`. `begin` is
@@ -56,7 +82,8 @@ impl Texts {
     ) {
         self.write_arguments(members);
         let before = members.bytes();
-        if let Some(root) = root {
+        // (Of what is only an object at its begin, all is there as it was.)
+        if let Some(root) = root.filter(|_| self.payload.is_none()) {
             root.write_to(members.name("payload"));
         }
         match self.payload.as_deref().map(|payload| (payload, std::str::from_utf8(payload))) {

@@ -3,11 +3,15 @@
 //! A filter looks at the members of an event's line, never at its payload: what is not there (a session
 //! without an id, an event without a tool) matches no list that names some.
 
+mod projects;
+
 use std::borrow::Cow;
 
 use globset::{GlobBuilder, GlobSet, GlobSetBuilder};
 use hookring_journal::model::Level;
 use serde::Deserialize;
+
+pub use projects::in_home;
 
 /// What a filter takes, before it is compiled. The default takes everything.
 #[derive(Clone, PartialEq, Debug, Default)]
@@ -35,9 +39,10 @@ pub struct Match {
     pub event_types: Vec<String>,
     /// Of `source.agent`.
     pub agents: Vec<String>,
-    /// Of `tool_name`.
+    /// Of `tool_name`, in upper or lower case: `Bash` and `bash` are one tool of two agents.
     pub tools: Vec<String>,
-    /// Of `working_directory`; here `*` ends at a `/`, and `**` does not.
+    /// Of `working_directory`; here `*` ends at a `/`, and `**` does not. `/a/**` takes `/a`, too; a `/` at the end
+    /// is the same as none. They are absolute: [`in_home`] is for `~/`.
     pub projects: Vec<String>,
     /// Of `session_id`.
     pub sessions: Vec<String>,
@@ -210,7 +215,10 @@ impl Lists {
                 "projects" => seen.working_directory.as_ref(),
                 _ => seen.session_id.as_ref(),
             };
-            text.is_some_and(|text| globs.is_match(&*text.0))
+            text.is_some_and(|text| match *list {
+                "projects" => globs.is_match(projects::directory(&text.0)),
+                _ => globs.is_match(&*text.0),
+            })
         };
         self.0.iter().find(|list| !matches(list)).map(|(list, _)| *list)
     }
@@ -230,8 +238,17 @@ fn compile(
     };
     let mut set = GlobSetBuilder::new();
     for (at, pattern) in patterns.iter().enumerate() {
-        let glob = GlobBuilder::new(pattern).literal_separator(list == "projects").build();
-        set.add(glob.map_err(|error| failed(at, error.kind().to_string()))?);
+        let globs = match list {
+            "projects" => projects::globs(pattern).map_err(|reason| failed(at, reason))?,
+            _ => vec![pattern.clone()],
+        };
+        for glob in globs {
+            let glob = GlobBuilder::new(&glob)
+                .literal_separator(list == "projects")
+                .case_insensitive(list == "tools")
+                .build();
+            set.add(glob.map_err(|error| failed(at, error.kind().to_string()))?);
+        }
     }
     set.build().map_err(|error| failed(0, error.kind().to_string()))
 }
@@ -275,6 +292,8 @@ mod tests {
             (|it, names| it.namespaces = names, &["log"], Some(NotIncluded("namespaces"))),
             (|it, names| it.agents = names, &["cursor"], Some(NotIncluded("agents"))),
             (|it, names| it.tools = names, &["B?sh", "mcp__*"], None),
+            (|it, names| it.tools = names, &["bash"], None),
+            (|it, names| it.agents = names, &["Claude-Code"], Some(NotIncluded("agents"))),
             (|it, names| it.projects = names, &["/home/me/*"], Some(NotIncluded("projects"))),
             (|it, names| it.projects = names, &["/home/me/**"], None),
             (|it, names| it.sessions = names, &["s1"], None),

@@ -23,7 +23,7 @@ mod testing;
 
 pub use dead_letters::{DeadLetterError, DeadLetters};
 pub use delivery::BreakerState;
-pub use filter::{Filter, FilterError, FilterOptions, LeftOut, Match};
+pub use filter::{Filter, FilterError, FilterOptions, LeftOut, Match, in_home};
 pub use jsonl::{Compression, JsonlConfig, JsonlSink};
 pub use pump::{Pump, PumpHandle, Start, StartError, Stopped};
 pub use sink::{Answer, Outcome, Sink, SinkError};

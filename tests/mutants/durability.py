@@ -348,6 +348,13 @@ MUTATIONS = [
         "rotate(&ends, &[])",
         system("known_errors", "spool::an_entry_that_cannot_be_removed"),
     ),
+    Mutation(
+        "that the daemon ends is written behind the last sync",
+        COLLECTOR,
+        "        if !self.is_refused() {\n            self.say_stop();\n        }\n        self.last_sync()?;\n",
+        "        self.last_sync()?;\n        if !self.is_refused() {\n            self.say_stop();\n        }\n",
+        system("invariants", "daemon::sigterm_and_sigint"),
+    ),
     # The cursors.
     Mutation(
         "a cursor goes beyond what the journal has synced",

@@ -3,8 +3,8 @@
 
 mod disk;
 mod left_out;
+mod lines;
 
-use std::collections::BTreeMap;
 use std::ffi::OsStr;
 use std::fs;
 use std::io::{self, Read as _, Write as _};
@@ -20,11 +20,10 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread;
 use std::time::Duration;
 
-use base64::prelude::{BASE64_STANDARD, Engine as _};
 use disk::PrivateMount;
 pub use left_out::left_out;
+pub use lines::{assert_holds, is_own, members, number, numbers_of, without_whitespace};
 use serde_json::Value;
-use serde_json::value::RawValue;
 
 /// How often a condition is looked at before its test fails, and the pause after each look: a minute
 /// and the looks. Counted and not measured, so that a test that was itself stopped for a while gives up no
@@ -53,6 +52,9 @@ fn build_programs() -> PathBuf {
     assert!(output.status.success(), "cargo xtask build failed");
     PathBuf::from(String::from_utf8(output.stdout).expect("a path").trim())
 }
+
+/// The namespaces of hooks' events, as a pattern: what `--namespace` takes to leave out the daemon's own.
+pub const HOOKS: &str = "{session,agent,hook,todo,memory,log}";
 
 /// Waits until `check` gives something.
 ///
@@ -141,8 +143,23 @@ impl Bed {
         &self.path
     }
 
-    /// Writes the configuration.
+    /// Writes the configuration, in which each sink that has no filter gets one: it leaves out the events of
+    /// the daemon itself, so that what it gets is what hooks sent.
     pub fn configure(&self, toml: &str) {
+        let mut toml = toml.to_owned();
+        let sections = toml.lines().filter_map(|line| line.strip_prefix("[sinks."));
+        let names = sections.filter_map(|rest| rest.split_once(']')).map(|(name, _)| name);
+        let names: Vec<_> = names.filter(|name| !name.contains('.')).map(str::to_owned).collect();
+        for name in names {
+            if !toml.contains(&format!("[sinks.{name}.filter")) {
+                toml += &format!("\n[sinks.{name}.filter.exclude]\nnamespaces = [\"system\"]\n");
+            }
+        }
+        self.configure_as_it_is(&toml);
+    }
+
+    /// Writes the configuration, to the byte.
+    pub fn configure_as_it_is(&self, toml: &str) {
         let path = self.path().join("hookring.toml");
         fs::write(&path, toml).expect("the configuration");
         fs::set_permissions(path, fs::Permissions::from_mode(0o600)).expect("its mode");
@@ -280,9 +297,24 @@ impl Bed {
         serde_json::from_slice(&output.stdout).expect("status is JSON")
     }
 
-    /// Every journaled event, as the lines of the segment files hold it, without the segments' own
-    /// first lines. Reads the files as any program would.
+    /// Every journaled event of a hook, as the lines of the segment files hold it: without the segments' own
+    /// first lines, and without the events of the daemon itself, for which there is [`Bed::own_events`]. Reads
+    /// the files as any program would.
     pub fn lines(&self) -> Vec<Vec<u8>> {
+        let mut lines = self.all_lines();
+        lines.retain(|line| !is_own(line));
+        lines
+    }
+
+    /// The journaled events of daemons themselves, parsed.
+    pub fn own_events(&self) -> Vec<Value> {
+        let mut lines = self.all_lines();
+        lines.retain(|line| is_own(line));
+        lines.iter().map(|line| serde_json::from_slice(line).expect("a line is JSON")).collect()
+    }
+
+    /// All journaled events.
+    pub fn all_lines(&self) -> Vec<Vec<u8>> {
         let mut segments: Vec<_> = fs::read_dir(self.path().join("journal"))
             .map(|entries| entries.map(|entry| entry.expect("an entry").path()).collect())
             .unwrap_or_default();
@@ -304,7 +336,7 @@ impl Bed {
         lines
     }
 
-    /// The journaled events, parsed.
+    /// The journaled events of hooks, parsed.
     pub fn events(&self) -> Vec<Value> {
         self.lines()
             .iter()
@@ -399,96 +431,4 @@ impl Drop for Daemon {
 pub fn make_private_dir(path: &Path) {
     fs::create_dir_all(path).expect("a directory");
     fs::set_permissions(path, fs::Permissions::from_mode(0o700)).expect("its mode");
-}
-
-/// The number in the payload `{"n":NUMBER}` of a journal line, or of any line with that payload.
-pub fn number(line: &[u8]) -> u64 {
-    let event: Value = serde_json::from_slice(line).expect("a line is JSON");
-    event["payload"]["n"].as_u64().expect("a number in its payload")
-}
-
-/// The members of a journal line by their names, each byte for byte as it stands in the line.
-pub fn members(line: &[u8]) -> BTreeMap<String, Box<RawValue>> {
-    serde_json::from_slice(line).expect("a line is a JSON object")
-}
-
-/// Checks that a journal line holds this payload: token for token where that is JSON, and else byte
-/// for byte.
-///
-/// # Panics
-/// If it does not.
-pub fn assert_holds(line: &[u8], payload: &[u8]) {
-    let members = members(line);
-    let text = |name: &str| -> Option<String> {
-        members.get(name).map(|raw| serde_json::from_str(raw.get()).expect("a string"))
-    };
-    if let Some(journaled) = members.get("payload") {
-        let is_same = journaled.get().as_bytes() == without_whitespace(payload);
-        let says_so = members.contains_key("redactions") || members.contains_key("cut_bytes");
-        let is_same = is_same || says_so && is_same_but_marked(journaled.get(), payload);
-        assert!(is_same, "{}\nis not\n{}", journaled.get(), payload.escape_ascii());
-        return;
-    }
-    if payload.is_empty() {
-        let is_none = |name: &&str| !members.contains_key(*name);
-        assert!(["payload_text", "payload_base64", "parse_error"].iter().all(is_none));
-        return;
-    }
-    let is_gits = agent_of(&members) == Some("git".to_owned());
-    assert_ne!(members.contains_key("parse_error"), is_gits, "a reason why it is not JSON");
-    let kept = match (text("payload_text"), text("payload_base64")) {
-        (Some(text), None) => text.into_bytes(),
-        (None, Some(text)) => BASE64_STANDARD.decode(text).expect("base64"),
-        found => panic!("neither text nor base64: {found:?}"),
-    };
-    assert!(kept == payload, "{}\nis not\n{}", kept.escape_ascii(), payload.escape_ascii());
-}
-
-/// Whether a payload is what it was, but for texts that say what is missing in them.
-fn is_same_but_marked(kept: &str, payload: &[u8]) -> bool {
-    let parsed = (serde_json::from_str(kept), serde_json::from_slice(payload));
-    matches!(&parsed, (Ok(kept), Ok(payload)) if is_like(kept, payload))
-}
-
-fn is_like(kept: &Value, was: &Value) -> bool {
-    let is_marked = |text: &str| text.contains("[redacted:") || text.contains("[cut: ");
-    match (kept, was) {
-        (Value::Object(kept), Value::Object(was)) => {
-            let is_there = |(key, was): (&String, &Value)| match kept.get(key) {
-                Some(kept) => is_like(kept, was),
-                // A key that held a secret.
-                None => kept.keys().any(|key| is_marked(key)),
-            };
-            kept.len() == was.len() && was.iter().all(is_there)
-        }
-        (Value::Array(kept), Value::Array(was)) => {
-            kept.len() == was.len() && kept.iter().zip(was).all(|(kept, was)| is_like(kept, was))
-        }
-        (Value::String(kept), was) if is_marked(kept) => was != kept,
-        (kept, was) => kept == was,
-    }
-}
-
-/// The agent that a line names.
-fn agent_of(members: &BTreeMap<String, Box<RawValue>>) -> Option<String> {
-    let source: Value = serde_json::from_str(members.get("source")?.get()).expect("JSON");
-    source["agent"].as_str().map(str::to_owned)
-}
-
-/// Removes the whitespace between the tokens of a JSON text, and nothing else: what the journal does.
-/// Written apart from the journal's own, to check it.
-pub fn without_whitespace(json: &[u8]) -> Vec<u8> {
-    let mut out = Vec::with_capacity(json.len());
-    let (mut in_string, mut escaped) = (false, false);
-    for byte in json {
-        if in_string {
-            (in_string, escaped) = (escaped || *byte != b'"', !escaped && *byte == b'\\');
-        } else if matches!(byte, b' ' | b'\t' | b'\r' | b'\n') {
-            continue;
-        } else {
-            in_string = *byte == b'"';
-        }
-        out.push(*byte);
-    }
-    out
 }

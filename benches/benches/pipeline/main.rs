@@ -1,25 +1,29 @@
-//! What an event costs between ring and journal, with all rules on: index, redact, normalise, judge,
-//! write; beside what serde_json takes to parse the same bytes into a `Value`. Says where the time
-//! goes, and how it grows with the payload.
+//! What it costs to make an event of a payload, with all rules on (index, redact, normalise, judge,
+//! write), beside what serde_json takes to parse the same bytes into a `Value`: for payloads of about
+//! 1.5 KB step by step, for each agent, and with contents of all kinds up to 5 MB.
 //!
-//! Interleaved: each round does each thing with the same payloads.
+//! Interleaved: each round does each thing with the same payloads. What counts is the lowest tenth.
 //! Run with `cargo xtask bench --bench pipeline [-- --rounds N] [--json FILE]`.
 
-use std::hint::black_box;
+mod rounds;
+mod steps;
+
 use std::process::ExitCode;
-use std::time::Instant;
 
 use hookring_benches::args::Args;
 use hookring_benches::figures::{Figures, Row, Target};
 use hookring_benches::machine::Machine;
 use hookring_benches::payloads;
-use hookring_pipeline::document::Document;
-use hookring_pipeline::{Options, Pipeline, Received};
 
-const DEFAULT_ROUNDS: usize = 30;
-const EVENTS_PER_ROUND: usize = 2000;
-/// Bytes of one round over large payloads.
-const BYTES_PER_ROUND: usize = 20 << 20;
+use rounds::{Bench, Taken};
+
+const DEFAULT_ROUNDS: usize = 300;
+/// Rounds over large payloads, at most: their parts are many.
+const LARGE_ROUNDS: usize = 10;
+
+const USUAL_BYTES: usize = 1500;
+const SIZES: [usize; 5] = [USUAL_BYTES, 15_000, 150_000, 1_500_000, LARGEST_BYTES];
+const LARGEST_BYTES: usize = 5_000_000;
 
 fn main() -> ExitCode {
     let args = match Args::read(std::env::args().skip(1)) {
@@ -30,12 +34,28 @@ fn main() -> ExitCode {
         }
     };
     let rounds = args.rounds.unwrap_or(DEFAULT_ROUNDS);
-    println!("{} | median of {rounds} rounds", Machine::look());
+    println!("{} | lowest tenth of {rounds} rounds", Machine::look());
     let mut figures = Figures::default();
-    figures.rows.push(usual(rounds));
-    figures.rows.extend(growth(rounds.min(10)));
-    for Row { block, what, value, beside, base, unit, ratio, .. } in &figures.rows {
-        println!("\n{block}\n{what} {value:.2} {unit}, {beside} {base:.2} {unit}: {ratio:.2} ×");
+    let mut bench = Bench::new();
+    figures.rows.push(session(&mut bench, rounds));
+    heading("payloads of each agent, which hold a part of a program");
+    for (agent, payload) in payloads::of_agents(USUAL_BYTES) {
+        bench.is_of(agent, &payload);
+        line(agent, &bench.take(&[payload], rounds));
+    }
+    for content in payloads::CONTENTS {
+        heading(content);
+        for bytes in SIZES {
+            let rounds = if bytes > 20_000 { rounds.min(LARGE_ROUNDS) } else { rounds };
+            let taken = bench.take(&[payloads::with_content(content, bytes)], rounds);
+            line("", &taken);
+            figures.rows.push(row(format!("payload to event, {content}: µs per event"), &taken));
+        }
+    }
+    heading("the same again and again");
+    for unit in payloads::HOSTILE {
+        let payload = payloads::hostile(unit, LARGEST_BYTES);
+        line(&format!("{unit:?}"), &bench.take(&[payload], rounds.min(2)));
     }
     if let Some(path) = &args.json {
         figures.write(path).expect("the figures can be written");
@@ -43,149 +63,49 @@ fn main() -> ExitCode {
     ExitCode::SUCCESS
 }
 
-/// All that is needed for the steps, alone and together.
-struct Bench {
-    document: Document,
-    options: Options,
-    pipeline: Pipeline,
-    out: Vec<u8>,
-    events: u64,
-}
-
-/// What each step costs per event, in ns.
-#[derive(Default)]
-struct Steps {
-    index: Vec<f64>,
-    redacted: Vec<f64>,
-    whole: Vec<f64>,
-    value: Vec<f64>,
-}
-
-impl Bench {
-    fn new() -> Bench {
-        let (options, pipeline) = (Options::plain(), Pipeline::new(Options::plain()));
-        Bench { document: Document::default(), options, pipeline, out: Vec::new(), events: 0 }
-    }
-
-    fn round(&mut self, payloads: &[Vec<u8>], events: usize, steps: &mut Steps) {
-        let chosen = || payloads.iter().cycle().take(events);
-        let per_event = |begin: Instant| begin.elapsed().as_nanos() as f64 / events as f64;
-        let begin = Instant::now();
-        for payload in chosen() {
-            self.document.parse(payload).expect("JSON");
-            black_box(self.document.root());
-        }
-        steps.index.push(per_event(begin));
-        let begin = Instant::now();
-        for payload in chosen() {
-            self.document.parse(payload).expect("JSON");
-            black_box(self.options.redactor.redact(&mut self.document));
-        }
-        steps.redacted.push(per_event(begin));
-        let begin = Instant::now();
-        for payload in chosen() {
-            self.write(payload);
-        }
-        steps.whole.push(per_event(begin));
-        let begin = Instant::now();
-        for payload in chosen() {
-            let value: serde_json::Value = serde_json::from_slice(payload).expect("JSON");
-            black_box(value);
-        }
-        steps.value.push(per_event(begin));
-    }
-
-    fn write(&mut self, payload: &[u8]) {
-        self.events += 1;
-        let received = Received {
-            id: u128::from(self.events).to_be_bytes(),
-            // Far enough apart that none is taken for another's duplicate.
-            timestamp_ns: self.events as i64 * 10_000_000_000,
-            monotonic_ns: Some(self.events),
-            agent: None,
-            event: None,
-            directory: None,
-            pid: 1,
-            elapsed_us: 1,
-            arguments: &[],
-            truncated: false,
-            payload,
-        };
-        self.out.clear();
-        black_box(self.pipeline.write(&received, &mut self.out));
-    }
-}
-
-fn usual(rounds: usize) -> Row {
+fn session(bench: &mut Bench, rounds: usize) -> Row {
     let (payloads, mean) = payloads::payloads();
     let payloads: Vec<_> = payloads.iter().map(|payload| payload.to_vec()).collect();
-    let mut bench = Bench::new();
-    let mut steps = Steps::default();
-    bench.round(&payloads, EVENTS_PER_ROUND, &mut steps);
-    steps = Steps::default();
-    for _ in 0..rounds {
-        bench.round(&payloads, EVENTS_PER_ROUND, &mut steps);
+    let taken = bench.take(&payloads, rounds);
+    heading(&format!("a recorded session's payloads near 1.5 KB, {mean} B on average"));
+    line("", &taken);
+    println!("\nof that, by steps: ns per event, and times serde_json's");
+    for (step, ns) in bench.steps(&payloads, rounds) {
+        println!("{:<44}{ns:>8.0}{:>8.2}", format!("{step:?}"), ns / taken.value_ns());
     }
-    let ratio = median(steps.whole.iter().zip(&steps.value).map(|(whole, value)| whole / value));
-    let [index, redacted, whole, value] =
-        [steps.index, steps.redacted, steps.whole, steps.value].map(|ns| median(ns.into_iter()));
-    println!("\nns per event, agents' payloads of {mean} B on average");
-    for (step, ns) in [
-        ("index", index),
-        ("take secrets out", redacted - index),
-        ("normalise, judge, write", whole - redacted),
-        ("together", whole),
-        ("serde_json to Value", value),
-    ] {
-        println!("{step:<25}{ns:>8.0}  {:>5.2} ×", ns / value);
-    }
-    Row {
-        ratio,
-        ..row(
-            "payload to event, all rules on: µs per event".to_owned(),
-            whole,
-            value,
-            Some(Target::AtMost(3.0)),
-        )
-    }
+    let row = row("payload to event, a session's, all rules on: µs per event".to_owned(), &taken);
+    Row { target: Some(Target::AtMost(3.0)), ..row }
 }
 
-/// From one size to the next, the cost per byte should stay.
-fn growth(rounds: usize) -> Vec<Row> {
-    let sizes = [16 << 10, 256 << 10, 5 << 20];
-    let mut bench = Bench::new();
-    sizes
-        .into_iter()
-        .map(|bytes| {
-            let payload = vec![payloads::large(bytes)];
-            let events = (BYTES_PER_ROUND / bytes).max(2);
-            let mut steps = Steps::default();
-            for _ in 0..rounds {
-                bench.round(&payload, events, &mut steps);
-            }
-            let [whole, value] = [steps.whole, steps.value].map(|ns| median(ns.into_iter()));
-            let per_byte = whole / payload[0].len() as f64;
-            println!("{:>9} B: {per_byte:.2} ns per byte", payload[0].len());
-            row(format!("payload to event, {bytes} B: µs per event"), whole, value, None)
-        })
-        .collect()
+fn heading(what: &str) {
+    println!("\n{what}");
+    println!(
+        "{:<34}{:>10}{:>12}{:>12}{:>8}{:>8}",
+        "", "bytes", "µs", "serde_json", "ratio", "ns/B"
+    );
 }
 
-fn row(block: String, whole_ns: f64, value_ns: f64, target: Option<Target>) -> Row {
+fn line(what: &str, taken: &Taken) {
+    let (event_ns, value_ns) = (taken.event_ns(), taken.value_ns());
+    println!(
+        "{what:<34}{:>10}{:>12.1}{:>12.1}{:>8.2}{:>8.2}",
+        taken.mean_bytes,
+        event_ns / 1e3,
+        value_ns / 1e3,
+        taken.ratio(),
+        event_ns / taken.mean_bytes as f64,
+    );
+}
+
+fn row(block: String, taken: &Taken) -> Row {
     Row {
         block,
-        what: "index, redact, normalise, judge, write".to_owned(),
-        value: whole_ns / 1e3,
+        what: format!("hookring, {} B", taken.mean_bytes),
+        value: taken.event_ns() / 1e3,
         beside: "serde_json to Value".to_owned(),
-        base: value_ns / 1e3,
+        base: taken.value_ns() / 1e3,
         unit: "µs".to_owned(),
-        ratio: whole_ns / value_ns,
-        target,
+        ratio: taken.ratio(),
+        target: None,
     }
-}
-
-fn median(values: impl Iterator<Item = f64>) -> f64 {
-    let mut values: Vec<f64> = values.collect();
-    values.sort_by(f64::total_cmp);
-    values[values.len() / 2]
 }

@@ -1,12 +1,15 @@
 //! The options with which a command looks at some events only: the same as a sink's filter.
 
+use std::io::Write;
+
 use anyhow::{Context as _, Result, anyhow};
 use clap::Args;
 use hookring_journal::Line;
 use hookring_journal::model::Level;
-use hookring_sinks::{Filter, FilterOptions, Match};
+use hookring_sinks::{Filter, FilterOptions, Match, in_home};
 
-use crate::config::{Config, Env};
+use super::style::{WARNING, printable};
+use crate::config::{self, Config, Env};
 use crate::paths::Paths;
 
 /// Which events are wanted. Names are patterns: `*` stands for anything.
@@ -22,10 +25,11 @@ pub struct FilterArgs {
     /// Only events of this agent
     #[arg(long = "agent", value_name = "PATTERN")]
     agents: Vec<String>,
-    /// Only events about this tool
+    /// Only events about this tool, in upper or lower case
     #[arg(long = "tool", value_name = "PATTERN")]
     tools: Vec<String>,
-    /// Only events of agents that work in this directory; here `*` ends at a `/`, and `**` does not
+    /// Only events of agents that work in this directory, with `/**` behind it also below it; here `*` ends
+    /// at a `/`, and `**` does not
     #[arg(long = "project", value_name = "PATTERN")]
     projects: Vec<String>,
     /// Only events of this risk or a higher one
@@ -49,19 +53,30 @@ fn level(text: &str) -> Result<Level, String> {
 pub(super) struct Filters(Vec<Filter>);
 
 impl FilterArgs {
-    /// Compiles the patterns, and reads the sink's filter.
+    /// Compiles the patterns, and reads the sink's filter. What is likely to match nothing is said on `err`.
     ///
     /// # Errors
     ///
     /// A pattern is none; or the configuration is wrong, or has no such sink.
-    pub(super) fn filters(&self, paths: &Paths, env: Env<'_>) -> Result<Filters> {
+    pub(super) fn filters(
+        &self,
+        paths: &Paths,
+        env: Env<'_>,
+        err: &mut dyn Write,
+    ) -> Result<Filters> {
+        self.say_doubts(err)?;
+        let project = |pattern: &String| {
+            in_home(pattern, paths.home.as_deref()).map_err(|reason| {
+                anyhow!("cannot use the pattern {pattern:?} in `projects`: {reason}")
+            })
+        };
         let options = FilterOptions {
             include: Match {
                 namespaces: self.namespaces.clone(),
                 event_types: self.types.clone(),
                 agents: self.agents.clone(),
                 tools: self.tools.clone(),
-                projects: self.projects.clone(),
+                projects: self.projects.iter().map(project).collect::<Result<_>>()?,
                 sessions: Vec::new(),
             },
             min_risk: self.min_risk,
@@ -74,6 +89,22 @@ impl FilterArgs {
         }
         Ok(Filters(filters))
     }
+
+    /// Names which nobody knows.
+    fn say_doubts(&self, err: &mut dyn Write) -> Result<()> {
+        for (option, list, names) in [
+            ("--type", "event_types", &self.types),
+            ("--namespace", "namespaces", &self.namespaces),
+            ("--agent", "agents", &self.agents),
+        ] {
+            for name in names {
+                let Some(doubt) = config::doubt(list, name) else { continue };
+                let name = printable(name);
+                writeln!(err, "{WARNING}warning{WARNING:#}: {option} {name}: {doubt}")?;
+            }
+        }
+        Ok(())
+    }
 }
 
 fn sink_filter(name: &str, paths: &Paths, env: Env<'_>) -> Result<Option<Filter>> {
@@ -82,7 +113,11 @@ fn sink_filter(name: &str, paths: &Paths, env: Env<'_>) -> Result<Option<Filter>
     })?;
     let names: Vec<_> = config.sinks.iter().map(|sink| sink.name.as_str()).collect();
     let sink = config.sinks.iter().find(|sink| sink.name == name).with_context(|| {
-        format!("the configuration has no sink {name}; there are: {}", names.join(", "))
+        let there = match &names[..] {
+            [] => "it has none at all".to_owned(),
+            names => format!("there are: {}", names.join(", ")),
+        };
+        format!("the configuration has no sink {name}; {there}")
     })?;
     Ok(Filter::new(&sink.filter)?)
 }

@@ -13,7 +13,7 @@ use super::style::{ERROR, FAINT, GOOD, HEADING, WARNING, printable};
 use super::table::{Align, Cell, Table, human_bytes, human_duration};
 use crate::paths::Paths;
 use crate::run::place_log::no_ring;
-use crate::run::status::{Latency, PlaceStatus, Status, Waited};
+use crate::run::status::{Latency, PlaceStatus, RisksStatus, Status, Waited};
 use hookring_journal as journal;
 use jiff::Timestamp;
 
@@ -158,6 +158,7 @@ impl Look {
             if !self.running {
                 let age = human_duration(since(status.updated));
                 writeln!(out, "\n{FAINT}what follows is from {age} ago{FAINT:#}")?;
+                show_found(status, out)?;
             }
             show_journal(status, out)?;
             show_sinks(status, out)?;
@@ -185,6 +186,7 @@ impl Look {
         let version = printable(&status.version);
         writeln!(out, "  hookring {version}, pid {}, for {age}", status.pid)?;
         show_events(status, out)?;
+        show_found(status, out)?;
         let config = status.config.as_deref().unwrap_or("the defaults, there is no file");
         writeln!(out, "{FAINT}configuration: {}{FAINT:#}", printable(config))
     }
@@ -209,6 +211,26 @@ fn show_events(status: &Status, out: &mut dyn Write) -> io::Result<()> {
         }
     }
     writeln!(out)
+}
+
+/// How many of them were risky, and how many secrets were in them.
+fn show_found(status: &Status, out: &mut dyn Write) -> io::Result<()> {
+    let RisksStatus { low, medium, high, critical } = status.risks;
+    let levels = [
+        ("critical", critical, ERROR),
+        ("high", high, ERROR),
+        ("medium", medium, WARNING),
+        ("low", low, FAINT),
+    ];
+    write!(out, "risk since the start:")?;
+    for (at, (level, events, colour)) in levels.into_iter().enumerate() {
+        let (colour, comma) =
+            (if events > 0 { colour } else { FAINT }, if at > 0 { "," } else { "" });
+        write!(out, "{comma} {colour}{events} {level}{colour:#}")?;
+    }
+    let redactions = status.counts.redactions;
+    let secrets = if redactions == 1 { "secret" } else { "secrets" };
+    writeln!(out, "; {redactions} {secrets} redacted")
 }
 
 fn since(time: Timestamp) -> Duration {
@@ -334,7 +356,6 @@ fn show_counts(status: &Status, out: &mut dyn Write) -> io::Result<()> {
             counts.truncated_events,
             "events that are cut (a writer that did not finish, or too large)",
         ),
-        (counts.redactions, "secrets taken out of payloads (redactions_by_rule in --json)"),
         (counts.cut_text_bytes, "bytes of long texts cut (redact.max_text)"),
         (
             counts.warned_events,
@@ -391,6 +412,29 @@ fn show_problems(problems: &[String], out: &mut dyn Write) -> io::Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn events_are_counted_by_their_risk_and_secrets_beside_them() {
+        let mut status = Status { risks: [4, 0, 2, 1].into(), ..Status::default() };
+        status.counts.redactions = 1;
+        let mut shown = Vec::new();
+        show_found(&status, &mut shown).expect("written");
+        let shown = String::from_utf8(shown).expect("text");
+        assert!(shown.contains(&format!("{ERROR}2 high{ERROR:#}")), "{shown:?}");
+        let plain = anstream::adapter::strip_str(&shown).to_string();
+        let expected =
+            "risk since the start: 1 critical, 2 high, 0 medium, 4 low; 1 secret redacted\n";
+        assert_eq!(plain, expected);
+        let json = serde_json::to_value(&status).expect("JSON");
+        assert_eq!(
+            json["risks"],
+            serde_json::json!({"low": 4, "medium": 0, "high": 2, "critical": 1})
+        );
+        // As an earlier daemon wrote it.
+        let earlier = Status { risks: [4, 0, 2, 1].into(), ..Status::default() };
+        let read: Status = serde_json::from_str(r#"{"risks":[4,0,2,1]}"#).expect("a status");
+        assert_eq!(read.risks, earlier.risks);
+    }
 
     #[test]
     fn no_text_of_the_status_file_steers_the_terminal() {

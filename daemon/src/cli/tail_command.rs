@@ -40,7 +40,7 @@ pub fn tail(
     out: &mut dyn Write,
     err: &mut dyn Write,
 ) -> Result<Exit> {
-    let filters = args.filter.filters(paths, env)?;
+    let filters = args.filter.filters(paths, env, err)?;
     let mut filter = Filter { session: args.session.clone(), ..Filter::default() };
     match require_journal(paths) {
         Ok(()) => session::complete(&mut filter, paths, err)?,

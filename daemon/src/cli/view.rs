@@ -3,6 +3,8 @@
 use std::borrow::Cow;
 
 use anstyle::Style;
+use hookring_journal::model::{Level, Namespace};
+use hookring_pipeline::document::{self, Document, Kind};
 use jiff::Timestamp;
 use jiff::civil::Date;
 use jiff::tz::TimeZone;
@@ -18,6 +20,8 @@ const SUMMARY_CHARS: usize = 90;
 /// The longest name of an event or an agent that is shown there, in characters; known ones are
 /// shorter.
 const NAME_CHARS: usize = 40;
+/// The namespace of the daemon's own events.
+const SYSTEM: &str = Namespace::System.name();
 /// How much of a session's id is shown: `--session` takes as much.
 pub(super) const SESSION_CHARS: usize = 8;
 
@@ -27,10 +31,15 @@ pub(super) const SESSION_CHARS: usize = 8;
 struct Line<'a> {
     timestamp: Cow<'a, str>,
     event_type: Option<Cow<'a, str>>,
+    namespace: Option<Cow<'a, str>>,
     event: Option<Cow<'a, str>>,
     session_id: Option<Cow<'a, str>>,
     #[serde(borrow)]
     source: Option<Source<'a>>,
+    tool_name: Option<Cow<'a, str>>,
+    command: Option<Cow<'a, str>>,
+    file_path: Option<Cow<'a, str>>,
+    error_message: Option<Cow<'a, str>>,
     #[serde(default)]
     arguments: Vec<String>,
     #[serde(default)]
@@ -43,6 +52,17 @@ struct Line<'a> {
     parse_error: Option<Cow<'a, str>>,
     #[serde(default)]
     truncated: bool,
+    security_risk: Option<Cow<'a, str>>,
+    #[serde(borrow, default)]
+    risk: Vec<Finding<'a>>,
+}
+
+#[derive(Deserialize)]
+struct Finding<'a> {
+    #[serde(borrow)]
+    rule: Option<Cow<'a, str>>,
+    #[serde(borrow)]
+    level: Option<Cow<'a, str>>,
 }
 
 #[derive(Deserialize)]
@@ -85,10 +105,11 @@ impl View {
         let agent = event.source.as_ref().and_then(|source| source.agent.as_deref());
         let about = self.about(&event);
         let colour = colour(name, kind.unwrap_or_default());
-        let [name, agent] =
-            [name, agent.unwrap_or("")].map(|name| self.shortened(name, NAME_CHARS));
-        let [time, session, agent, name, about] =
-            [&*time, &session, &*agent, &*name, &about].map(printable);
+        let (level, level_colour, rule) = risk(&event).unwrap_or_default();
+        let [name, agent, rule] =
+            [name, agent.unwrap_or(""), rule].map(|name| self.shortened(name, NAME_CHARS));
+        let [time, session, agent, name, rule, about] =
+            [&*time, &session, &*agent, &*name, &*rule, &about].map(printable);
         self.agent_width = self.agent_width.max(agent.width());
         self.event_width = self.event_width.max(name.width());
         let columns = [
@@ -96,11 +117,15 @@ impl View {
             (&*session, FAINT, SESSION_CHARS),
             (&*agent, Style::new(), self.agent_width),
             (&*name, colour, self.event_width),
-            (&*about, Style::new(), 0),
         ];
-        let last = if about.is_empty() { columns.len() - 2 } else { columns.len() - 1 };
+        // Few events have a risk: it stands before what they are about, and moves no column.
+        let rest = [(level, level_colour), (&*rule, FAINT), (&*about, Style::new())];
+        let rest = rest.into_iter().filter(|(text, _)| !text.is_empty());
+        let columns: Vec<_> =
+            columns.into_iter().chain(rest.map(|(text, style)| (text, style, 0))).collect();
+        let last = columns.len() - 1;
         let mut out = date;
-        for (column, (text, style, width)) in columns[..=last].iter().enumerate() {
+        for (column, (text, style, width)) in columns.iter().enumerate() {
             // No blanks behind the last one.
             let blanks = if column == last { 0 } else { width.saturating_sub(text.width()) + 2 };
             out.push_str(&format!("{style}{text}{style:#}{:blanks$}", ""));
@@ -133,7 +158,10 @@ impl View {
         let what = match (&event.parse_error, &event.payload_text, event.payload) {
             (Some(error), ..) => format!("not JSON: {error}"),
             (None, Some(text), _) => text.lines().next().unwrap_or_default().to_owned(),
-            (None, None, Some(payload)) => summary(payload.get()),
+            (None, None, Some(payload)) if event.namespace.as_deref() == Some(SYSTEM) => {
+                all_of(payload.get())
+            }
+            (None, None, Some(payload)) => event.deed().unwrap_or_else(|| summary(payload.get())),
             (None, None, None) if event.payload_base64.is_some() => "not text".to_owned(),
             (None, None, None) => String::new(),
         };
@@ -152,6 +180,17 @@ impl View {
     }
 }
 
+/// The level of an event that is worth a look, its colour, and the first rule that says so.
+fn risk<'e>(event: &'e Line<'_>) -> Option<(&'static str, Style, &'e str)> {
+    let word = event.security_risk.as_deref()?;
+    let level = Level::from_name(word).filter(|level| *level >= Level::Medium)?;
+    let says_so = |finding: &&Finding<'_>| finding.level.as_deref() == Some(word);
+    let finding = event.risk.iter().find(says_so).or_else(|| event.risk.first());
+    let rule = finding.and_then(|finding| finding.rule.as_deref()).unwrap_or_default();
+    let colour = if level >= Level::High { ERROR } else { WARNING };
+    Some((level.name(), colour, rule))
+}
+
 /// The text with single blanks, in one line.
 fn words(text: &str) -> String {
     text.split_whitespace().collect::<Vec<_>>().join(" ")
@@ -162,12 +201,47 @@ fn colour(name: &str, kind: &str) -> Style {
     let name = name.to_ascii_lowercase();
     let has = |part: &str| name.contains(part) || kind.contains(part);
     match () {
-        () if has("fail") || has("error") || has("denied") => ERROR,
+        () if has("fail") || has("error") || has("denied") || kind == "daemon.gap" => ERROR,
         () if has("permission") || has("notification") || kind == "notify" => WARNING,
+        () if kind == "sink.state" => WARNING,
         () if has("session") || has("stop") || kind == "turn.end" => HEADING,
+        () if kind == "daemon.start" => HEADING,
         () if has("prompt") || has("agent") => GOOD,
         () => Style::new(),
     }
+}
+
+impl Line<'_> {
+    /// What a tool did, by the names that are the same for all agents.
+    fn deed(&self) -> Option<String> {
+        let about = self.command.as_deref().or(self.file_path.as_deref())?;
+        let parts = [self.tool_name.as_deref(), Some(about), self.error_message.as_deref()];
+        Some(parts.into_iter().flatten().collect::<Vec<_>>().join(" "))
+    }
+}
+
+/// Everything that one of the daemon's own events says, in its order: that is short.
+fn all_of(payload: &str) -> String {
+    let mut document = Document::default();
+    // What cannot be parsed says nothing here.
+    let Ok(()) = document.parse(payload.as_bytes()) else { return String::new() };
+    let text = |value: document::Value<'_>| match value.as_str() {
+        Some(text) => text.into_owned(),
+        None => {
+            let mut json = Vec::new();
+            value.write_to(&mut json);
+            String::from_utf8_lossy(&json).into_owned()
+        }
+    };
+    let members = document.root().map(document::Value::members).into_iter().flatten();
+    let said = members.map(|(name, value)| {
+        let texts: Vec<_> = match value.kind() {
+            Kind::Array => value.elements().map(text).collect(),
+            _ => vec![text(value)],
+        };
+        format!("{} {}", text(name), texts.join(", "))
+    });
+    said.collect::<Vec<_>>().join("; ")
 }
 
 /// What an event is about, from the members that agents use for it.
@@ -236,6 +310,14 @@ mod tests {
     }
 
     #[test]
+    fn what_the_daemon_says_of_itself_is_shown_in_full() {
+        let rest = r#""event_type":"sink.state","namespace":"system","source":{"agent":"hookring"},"payload":{"sink":"file","state":"retrying","before":"running","error":"no\u001b[2J room","changes":["a","b"],"count":3}"#;
+        let shown = plain(&line("2026-11-21T05:10:11.123Z", rest), false);
+        let about = "sink file; state retrying; before running; error no\\u{1b}[2J room; changes a, b; count 3\n";
+        assert!(shown.ends_with(&format!("  hookring     sink.state          {about}")), "{shown}");
+    }
+
+    #[test]
     fn the_type_has_its_colour_under_any_name() {
         for (name, kind, expected) in [
             ("afterAnything", "tool.fail", ERROR),
@@ -246,8 +328,49 @@ mod tests {
             ("before_model", "prompt.submit", GOOD),
             ("PostToolUseFailure", "", ERROR),
             ("PreToolUse", "tool.pre", Style::new()),
+            ("daemon.start", "daemon.start", HEADING),
+            ("daemon.stop", "daemon.stop", HEADING),
+            ("daemon.gap", "daemon.gap", ERROR),
+            ("daemon.reload", "daemon.reload", Style::new()),
+            ("sink.state", "sink.state", WARNING),
         ] {
             assert_eq!(colour(name, kind), expected, "{name} {kind}");
+        }
+    }
+
+    #[test]
+    fn an_event_with_a_risk_says_which_and_by_what_rule_and_moves_no_column() {
+        let show = |view: &mut View, risk: &str| {
+            let rest = format!(
+                r#""source":{{"agent":"claude-code"}},"session_id":"s","event":"PreToolUse",{risk}"payload":{{"tool_name":"Bash"}}"#
+            );
+            view.show(line("2026-11-21T05:10:11.123Z", &rest).as_bytes())
+        };
+        let begin = format!("05:10:11.123  s{}  claude-code  PreToolUse          ", " ".repeat(7));
+        for (risk, expected, colour) in [
+            ("", "Bash\n", None),
+            (r#""security_risk":"low","risk":[{"rule":"a.b","level":"low"}],"#, "Bash\n", None),
+            (
+                r#""security_risk":"medium","risk":[{"rule":"a.b","level":"medium"}],"#,
+                "medium  a.b  Bash\n",
+                Some(WARNING),
+            ),
+            (
+                r#""security_risk":"critical","risk":[{"rule":"a.b","level":"low"},{"rule":"c\u001b","level":"critical"}],"#,
+                "critical  c\\u{1b}  Bash\n",
+                Some(ERROR),
+            ),
+            (r#""security_risk":"high","#, "high  Bash\n", Some(ERROR)),
+            (r#""security_risk":"unheard of","#, "Bash\n", None),
+        ] {
+            let mut view = View::new(TimeZone::UTC, true);
+            let shown = show(&mut view, risk);
+            let plain = anstream::adapter::strip_str(&shown).to_string();
+            assert_eq!(plain, format!("{DATE}{begin}{expected}"), "{risk}");
+            if let Some(colour) = colour {
+                let word = expected.split(' ').next().unwrap();
+                assert!(shown.contains(&format!("{colour}{word}{colour:#}")), "{shown:?}");
+            }
         }
     }
 

@@ -3,6 +3,15 @@
 use super::schema::SinkConfig;
 use super::show::{ShownKey, ShownSection};
 
+/// So many changes are told one by one at most: the log has them in one line.
+pub const MAX_CHANGES: usize = 24;
+/// The longest name of a table of a list that is told whole, in characters.
+const NAME_CHARS: usize = 64;
+
+/// The lists of tables, what one of them is called, and the key by which it is known.
+const LISTS: [(&str, &str, &str); 2] =
+    [("redact.patterns", "redaction pattern", "name"), ("risk.rules", "risk rule", "id")];
+
 /// Sinks that come, go, and change.
 pub(super) fn sinks(earlier: &[SinkConfig], now: &[SinkConfig]) -> Vec<String> {
     let find = |sinks: &[SinkConfig], name: &str| {
@@ -29,7 +38,9 @@ pub(super) fn sinks(earlier: &[SinkConfig], now: &[SinkConfig]) -> Vec<String> {
 /// environment.
 pub(super) fn keys(earlier: &[ShownSection], now: &[ShownSection]) -> Vec<String> {
     let mut changes = Vec::new();
-    for section in now.iter().filter(|section| !section.path.starts_with("sinks.")) {
+    let is_elsewhere =
+        |section: &ShownSection| section.path.starts_with("sinks.") || section.is_element();
+    for section in now.iter().filter(|section| !is_elsewhere(section)) {
         let before = earlier.iter().find(|before| before.path == section.path);
         let value = |key: &ShownKey| {
             before?.keys.iter().find(|before| before.key == key.key)?.value.as_ref()
@@ -41,6 +52,46 @@ pub(super) fn keys(earlier: &[ShownSection], now: &[ShownSection]) -> Vec<String
             };
             changes.push(format!("{}.{} changed{when}", section.path, key.key));
         }
+    }
+    changes
+}
+
+/// Tables of lists that come, go, and change: by their names, whatever their order.
+pub(super) fn tables(earlier: &[ShownSection], now: &[ShownSection]) -> Vec<String> {
+    let mut changes = Vec::new();
+    for (path, called, key) in LISTS {
+        let of = |sections: &'_ [ShownSection]| -> Vec<(String, ShownSection)> {
+            let listed = sections.iter().filter(|it| it.is_element() && it.path == path);
+            listed.map(|it| (it.text(key).unwrap_or_default(), it.clone())).collect()
+        };
+        let (earlier, now) = (of(earlier), of(now));
+        let mut say = |name: &str, what: &str| {
+            let short: String = name.chars().take(NAME_CHARS).collect();
+            let end = if short.len() < name.len() { "…" } else { "" };
+            changes.push(format!("{called} {short}{end} {what}"));
+        };
+        for (name, section) in &now {
+            match earlier.iter().find(|(before, _)| before == name) {
+                None => say(name, "added"),
+                Some((_, before)) if !before.has_same_values(section) => say(name, "changed"),
+                Some(_) => {}
+            }
+        }
+        for (name, _) in &earlier {
+            if !now.iter().any(|(later, _)| later == name) {
+                say(name, "removed");
+            }
+        }
+    }
+    changes
+}
+
+/// The first of them, and how many more there are.
+pub(super) fn bounded(mut changes: Vec<String>) -> Vec<String> {
+    let more = changes.len().saturating_sub(MAX_CHANGES);
+    if more > 0 {
+        changes.truncate(MAX_CHANGES);
+        changes.push(format!("and {more} more"));
     }
     changes
 }

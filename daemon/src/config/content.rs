@@ -5,8 +5,12 @@ use hookring_pipeline::Keep;
 use hookring_pipeline::redact::{self, MIN_TEXT_BYTES, RedactError, Redactor, UserPattern};
 use hookring_pipeline::risk::{self, RiskError, Rules, UserRule};
 
+use super::names::closest;
 use super::reader::{Section, Texts};
 use super::units::{KIB, MIB};
+
+/// So many ids are named at most that begin as one that is none.
+const MAX_NAMED: usize = 5;
 
 /// `[redact]`.
 #[derive(Debug, Clone, PartialEq)]
@@ -53,7 +57,7 @@ pub(super) fn redact(mut section: Section<'_, '_>) -> RedactConfig {
         let pattern = table.required_text("pattern", r#""CN-[0-9]{8}""#);
         let keywords = table.texts("keywords", r#"["CN-"]"#);
         let pattern = UserPattern { name, pattern, keywords: keywords.texts };
-        if !pattern.name.is_empty() && !pattern.pattern.is_empty() {
+        if table.is_known("name") && table.is_known("pattern") {
             let patterns = [config.patterns.clone(), vec![pattern.clone()]].concat();
             let alone =
                 RedactConfig { keys: Vec::new(), disable: Vec::new(), patterns, ..config.clone() };
@@ -75,14 +79,59 @@ pub(super) fn redact(mut section: Section<'_, '_>) -> RedactConfig {
 }
 
 fn check_redact(section: &mut Section<'_, '_>, config: &RedactConfig, lists: (&Texts, &Texts)) {
-    let Err(error) = Redactor::new(config.options([0; 32], Vec::new())) else { return };
-    let (key, list, text) = match &error {
-        RedactError::UnknownRule { id } => ("disable", lists.1, id),
-        RedactError::ShortKey { key, .. } => ("keys", lists.0, key),
-        _ => return section.fail("keys", error.to_string(), None),
+    if Redactor::new(config.options([0; 32], Vec::new())).is_ok() {
+        return;
+    }
+    let (keys, disable) = lists;
+    let of = |keys: &[String]| {
+        let alone = RedactConfig { keys: keys.to_vec(), disable: Vec::new(), ..config.clone() };
+        Redactor::new(alone.options([0; 32], Vec::new()))
     };
-    let at = list.texts.iter().position(|it| it == text).unwrap_or(0);
-    section.fail_element(key, (list, at), error.to_string(), None);
+    match of(&[]) {
+        Ok(redactor) => {
+            let ids: Vec<_> = redactor.rules().map(|rule| rule.id).collect();
+            check_disabled(section, disable, &ids, "docs/redaction.md");
+        }
+        Err(error) => return section.fail("keys", error.to_string(), None),
+    }
+    let Err(error) = of(&config.keys) else { return };
+    let RedactError::ShortKey { key, .. } = &error else {
+        return section.fail("keys", error.to_string(), None);
+    };
+    let at = keys.texts.iter().position(|it| it == key).unwrap_or(0);
+    section.fail_element("keys", (keys, at), error.to_string(), None);
+}
+
+/// Says which of the ids that are switched off are none, each with what may have been meant.
+fn check_disabled(section: &mut Section<'_, '_>, disabled: &Texts, ids: &[&str], document: &str) {
+    for (at, id) in disabled.texts.iter().enumerate().filter(|(_, id)| !ids.contains(&id.as_str()))
+    {
+        let start = id.split(['*', '?', '[', '{']).next().unwrap_or_default();
+        let is_pattern = start.len() < id.len();
+        let is_part = start.ends_with(['.', '-']) || ids.iter().any(|it| is_before(start, it));
+        let alike: Vec<_> = ids.iter().filter(|it| it.starts_with(start)).copied().collect();
+        let message = if is_pattern {
+            "this is a pattern, and rules are switched off by their whole ids"
+        } else {
+            "there is no rule with this id"
+        };
+        let help = match closest(id, ids) {
+            _ if (is_pattern || is_part) && !start.is_empty() && !alike.is_empty() => {
+                let more = alike.len().saturating_sub(MAX_NAMED);
+                let named = alike[..alike.len() - more].join(", ");
+                let more = if more > 0 { format!(", and {more} more") } else { String::new() };
+                format!("name each: {named}{more} ({document} has them)")
+            }
+            Some(id) if !is_pattern => format!("did you mean \"{id}\"?"),
+            _ => format!("{document} has the ids"),
+        };
+        section.fail_element("disable", (disabled, at), message.to_owned(), Some(help));
+    }
+}
+
+/// Whether an id is one of a group with this name.
+fn is_before(group: &str, id: &str) -> bool {
+    id.strip_prefix(group).is_some_and(|rest| rest.starts_with(['.', '-']))
 }
 
 /// Reads `[capture]`.
@@ -95,33 +144,38 @@ pub(super) fn capture(mut section: Section<'_, '_>) -> Keep {
 
 /// Reads `[risk]` and puts its rules together once, to see that they can be used.
 pub(super) fn risk(mut section: Section<'_, '_>) -> risk::Options {
-    let disabled = section.texts("disable", r#"["paths.outside-cwd"]"#);
+    let disabled = section.texts("disable", r#"["write.outside"]"#);
     let mut rules = Vec::new();
     section.tables("rules", |mut table| {
         let rule = rule(&mut table);
-        let options = risk::Options { rules: vec![rule.clone()], disabled: Vec::new() };
-        if let Err(error) = Rules::new(&options) {
-            table.fail(faulty_key(&error), error.to_string(), None);
-        } else {
-            rules.push(rule);
+        // What is missing has been said; what else is wrong is said at once with it.
+        let said = |key: &str, value: &String, instead: &str| {
+            if table.is_known(key) { value.clone() } else { instead.to_owned() }
+        };
+        let (id, level) = (said("id", &rule.id, "unnamed"), said("level", &rule.level, "low"));
+        let checked = UserRule { id, level, ..rule.clone() };
+        let options = risk::Options { rules: vec![checked.clone()], disabled: Vec::new() };
+        match Rules::new(&options) {
+            Ok(_) if table.is_known("id") => rules.push(checked),
+            Ok(_) => {}
+            Err(RiskError::Id { .. }) => {
+                let message = "an id is made of letters, digits, `.`, `-` and `_`, and not empty";
+                let help = "for instance `id = \"ours.delete-namespace\"`".to_owned();
+                table.fail("id", message.to_owned(), Some(help));
+            }
+            Err(error) => table.fail(faulty_key(&error), error.to_string(), None),
         }
         table.finish();
     });
-    let options = risk::Options { rules, disabled: disabled.texts.clone() };
+    let ids = risk::built_in_rules().map(|rule| rule.id);
+    let ids: Vec<_> = ids.chain(rules.iter().map(|rule| rule.id.as_str())).collect();
+    check_disabled(&mut section, &disabled, &ids, "docs/risk.md");
+    let options = risk::Options { rules: rules.clone(), disabled: Vec::new() };
     if let Err(error) = Rules::new(&options) {
-        let at = match &error {
-            RiskError::UnknownId { id, .. } => disabled.texts.iter().position(|it| it == id),
-            _ => None,
-        };
-        section.fail_element(
-            "disable",
-            (&disabled, at.unwrap_or(usize::MAX)),
-            error.to_string(),
-            None,
-        );
+        section.fail("rules", error.to_string(), None);
     }
     section.finish();
-    options
+    risk::Options { rules, disabled: disabled.texts }
 }
 
 fn rule(table: &mut Section<'_, '_>) -> UserRule {

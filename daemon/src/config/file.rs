@@ -32,6 +32,19 @@ pub enum Warning {
         /// The directory.
         path: PathBuf,
     },
+    /// A filter names what nobody knows.
+    UnknownName {
+        /// The file.
+        file: PathBuf,
+        /// The line, from 1.
+        line: usize,
+        /// The column in characters, from 1.
+        column: usize,
+        /// The list's full path.
+        key: String,
+        /// What is likely to be wrong with it.
+        message: String,
+    },
 }
 
 impl fmt::Display for Warning {
@@ -55,6 +68,9 @@ impl fmt::Display for Warning {
                 "sinks.{sink}.path is {}, a directory, so the sink cannot start: name a file in it",
                 path.display()
             ),
+            Self::UnknownName { file, line, column, key, message } => {
+                write!(f, "{}:{line}:{column}: {key}: {message}", file.display())
+            }
         }
     }
 }

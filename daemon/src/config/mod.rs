@@ -26,9 +26,11 @@ mod syntax;
 mod units;
 mod value;
 
+pub use changes::MAX_CHANGES;
 pub use content::RedactConfig;
 pub use errors::{ConfigErrors, MAX_PROBLEMS, Place, Problem};
 pub use file::{MAX_CONFIG_BYTES, Warning};
+pub use filter::doubt;
 pub use report::{ConfigReport, ProblemReport};
 pub use schema::{
     BusConfig, Compress, JournalConfig, JsonlConfig, LogConfig, MAX_RING_BYTES,
@@ -59,6 +61,8 @@ pub struct Config {
     /// The sinks in the order of their names, those that are switched off, too.
     pub sinks: Vec<SinkConfig>,
     shown: Vec<show::ShownSection>,
+    /// What is likely to be wrong in it.
+    doubts: Vec<Warning>,
 }
 
 impl Config {
@@ -75,7 +79,7 @@ impl Config {
         env: Env<'_>,
     ) -> Result<(Self, Vec<Warning>), ConfigErrors> {
         let path = named.unwrap_or(&paths.config_file);
-        let (bytes, warnings) = match file::read(path) {
+        let (bytes, mut warnings) = match file::read(path) {
             Ok(read) => read,
             Err(error) if error.missing && named.is_none() => {
                 let config = Self::parse(path, b"", paths, env)?;
@@ -83,7 +87,9 @@ impl Config {
             }
             Err(error) => return Err(ConfigErrors::about_file(path, error.message, error.help)),
         };
-        Ok((Self::parse(path, &bytes, paths, env)?, warnings))
+        let config = Self::parse(path, &bytes, paths, env)?;
+        warnings.extend(config.doubts.iter().cloned());
+        Ok((config, warnings))
     }
 
     /// The configuration that the content of the file `path` stands for.
@@ -117,14 +123,19 @@ impl Config {
             risk: content::risk(root.section("risk")),
             sinks: schema::sinks(&mut root, &paths.sinks, &ours),
             shown: Vec::new(),
+            doubts: Vec::new(),
         };
         root.finish();
-        let reader::Reader { mut faults, shown, .. } = reader;
+        let reader::Reader { mut faults, shown, doubts, .. } = reader;
         all.append(&mut syntax::faults(&errors));
         syntax::drop_echoes(text, &mut all);
         syntax::keep_believable(text, &all, &mut faults);
         all.append(&mut faults);
-        if all.is_empty() { Ok(Self { shown, ..config }) } else { Err(listed(path, text, all)) }
+        if all.is_empty() {
+            Ok(Self { shown, doubts: doubted(path, text, doubts), ..config })
+        } else {
+            Err(listed(path, text, all))
+        }
     }
 
     /// What is in the way of the sinks now. A daemon need not ask: its sinks say so when they start.
@@ -155,11 +166,12 @@ impl Config {
     }
 
     /// What is different from an `earlier` configuration, in words; a sink each, then the other
-    /// settings.
+    /// settings, then the tables of lists, each by its name. At most [`MAX_CHANGES`], and then how many more.
     pub fn changes_from(&self, earlier: &Config) -> Vec<String> {
         let sinks = changes::sinks(&earlier.sinks, &self.sinks);
         let keys = changes::keys(&earlier.shown, &self.shown);
-        sinks.into_iter().chain(keys).collect()
+        let tables = changes::tables(&earlier.shown, &self.shown);
+        changes::bounded(sinks.into_iter().chain(keys).chain(tables).collect())
     }
 
     /// The configuration as TOML with its defaults filled in. Where a value comes from is said in a
@@ -182,6 +194,21 @@ fn not_utf8(path: &Path, content: &[u8], valid: usize) -> ConfigErrors {
         ConfigErrors::about_file(path, "the file is not UTF-8 from here on".into(), help);
     errors.problems[0].place = Some(Place::new(&text, valid..valid + 1));
     errors
+}
+
+/// At most [`MAX_PROBLEMS`], and then how many more.
+fn doubted(path: &Path, text: &str, mut doubts: Vec<reader::Doubt>) -> Vec<Warning> {
+    doubts.sort_by_key(|doubt| doubt.span.start);
+    let left_out = doubts.len().saturating_sub(MAX_PROBLEMS);
+    doubts.truncate(MAX_PROBLEMS);
+    let is_last = |at: usize| left_out > 0 && at + 1 == MAX_PROBLEMS;
+    let warning = |(at, doubt): (usize, reader::Doubt)| {
+        let Place { line, column, .. } = Place::new(text, doubt.span);
+        let more = if is_last(at) { format!("; and {left_out} more") } else { String::new() };
+        let message = format!("{}{more}", doubt.message);
+        Warning::UnknownName { file: path.to_owned(), line, column, key: doubt.key, message }
+    };
+    doubts.into_iter().enumerate().map(warning).collect()
 }
 
 fn listed(path: &Path, text: &str, mut faults: Vec<reader::Fault>) -> ConfigErrors {

@@ -27,6 +27,7 @@ pub(super) struct Reader<'d> {
     env: &'d dyn Fn(&str) -> Option<String>,
     home: Option<&'d Path>,
     pub(super) faults: Vec<Fault>,
+    pub(super) doubts: Vec<Doubt>,
     /// The keys of each table that was finished.
     keys: Vec<(String, Vec<&'static str>)>,
     pub(super) shown: Vec<ShownSection>,
@@ -42,6 +43,15 @@ pub(super) struct Fault {
     pub(super) help: Option<String>,
     /// Something is missing, rather than wrong.
     pub(super) missing: bool,
+}
+
+/// What is likely to be wrong, and is no error; with its place as a range of bytes.
+#[derive(Debug)]
+pub(super) struct Doubt {
+    /// The key's full path.
+    pub(super) key: String,
+    pub(super) span: Range<usize>,
+    pub(super) message: String,
 }
 
 /// A table of the document, or one that is not there and has only defaults.
@@ -63,7 +73,8 @@ impl<'d> Reader<'d> {
         env: &'d dyn Fn(&str) -> Option<String>,
         home: Option<&'d Path>,
     ) -> Self {
-        Self { text, env, home, faults: Vec::new(), keys: Vec::new(), shown: Vec::new() }
+        let (faults, doubts) = (Vec::new(), Vec::new());
+        Self { text, env, home, faults, doubts, keys: Vec::new(), shown: Vec::new() }
     }
 
     /// The document itself, as a section.

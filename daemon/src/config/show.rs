@@ -37,6 +37,25 @@ impl ShownSection {
     pub(super) fn element(path: &str) -> Self {
         Self { is_element: true, ..Self::new(path) }
     }
+
+    /// Whether it is one of the tables of a list.
+    pub(super) fn is_element(&self) -> bool {
+        self.is_element
+    }
+
+    /// The text of a key, as it is shown.
+    pub(super) fn text(&self, key: &str) -> Option<String> {
+        let value = json_value(self.keys.iter().find(|it| it.key == key)?);
+        value.as_str().map(str::to_owned)
+    }
+
+    /// Whether the keys have the same values, wherever they stand.
+    pub(super) fn has_same_values(&self, other: &Self) -> bool {
+        let values = |section: &Self| -> Vec<_> {
+            section.keys.iter().map(|it| (it.key, it.value.clone())).collect()
+        };
+        values(self) == values(other)
+    }
 }
 
 /// The sections as TOML, each value with a comment that says where it comes from.

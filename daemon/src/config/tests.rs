@@ -11,6 +11,7 @@ use super::*;
 
 mod errors;
 mod files;
+mod lists;
 
 fn paths(state: &Path) -> Paths {
     let state = state.to_str().unwrap().to_owned();

@@ -8,7 +8,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, bail, ensure};
-use hookring_journal::Reader;
+use hookring_journal::{Origin, Reader, Seq};
 use jiff::tz::TimeZone;
 
 use super::{PATIENCE, Stage};
@@ -22,6 +22,8 @@ pub(super) struct Played {
     /// The same and those that were sent again to be timed.
     pub(super) sent: usize,
     pub(super) journaled: usize,
+    /// The number from which on nothing was read yet.
+    next: Seq,
     pub(super) hooks: Vec<Duration>,
     /// As many of the process that does nothing; none if that is not there.
     pub(super) floors: Vec<Duration>,
@@ -47,6 +49,7 @@ pub(super) fn play(
             }
         }
     }
+    played.next = reader.position();
     Ok(played)
 }
 
@@ -57,7 +60,7 @@ pub(super) fn time(
     rounds: usize,
     played: &mut Played,
 ) -> Result<()> {
-    let mut reader = Reader::open(&stage.journal(), played.journaled as u64 + 1)?;
+    let mut reader = Reader::open(&stage.journal(), played.next)?;
     for (number, payload) in std::iter::repeat_n(payloads, rounds).flatten().enumerate() {
         // By turns first and second, so that neither profits from the other's warm caches.
         let floor_first = number % 2 == 0;
@@ -94,13 +97,15 @@ fn run_process(stage: &Stage, program: &Path, payload: &str) -> Result<Duration>
     Ok(took)
 }
 
-/// The lines that were journaled since the last call, at least one.
+/// The lines of hooks' events that were journaled since the last call, at least one.
 fn wait_for_events(reader: &mut Reader) -> Result<Vec<Vec<u8>>> {
     let begin = Instant::now();
     while begin.elapsed() < PATIENCE {
         let batch = reader.next_batch(100, 1 << 20)?;
-        if !batch.is_empty() {
-            return Ok(batch.lines().map(|line| line.bytes.to_vec()).collect());
+        let of_hooks = batch.lines().filter(|line| line.origin() != Some(Origin::Daemon));
+        let lines: Vec<_> = of_hooks.map(|line| line.bytes.to_vec()).collect();
+        if !lines.is_empty() {
+            return Ok(lines);
         }
         thread::sleep(Duration::from_micros(200));
     }

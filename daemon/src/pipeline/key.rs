@@ -9,15 +9,15 @@ use std::path::Path;
 use anyhow::{Context as _, Result};
 use rustix::rand::{GetRandomFlags, getrandom};
 
-/// The key in this file; it is made if it is not there.
+/// The key in this file, and whether it was made just now, because it was not there.
 ///
 /// # Errors
 ///
 /// The file cannot be read or made, or is no key.
-pub fn load_or_make(path: &Path) -> Result<[u8; 32]> {
+pub fn load_or_make(path: &Path) -> Result<([u8; 32], bool)> {
     match load(path)? {
-        Some(key) => Ok(key),
-        None => make(path),
+        Some(key) => Ok((key, false)),
+        None => Ok((make(path)?, true)),
     }
 }
 
@@ -85,8 +85,9 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("redaction.key");
         assert_eq!(load(&path).unwrap(), None);
-        let key = load_or_make(&path).unwrap();
-        assert_eq!(load_or_make(&path).unwrap(), key);
+        let (key, is_new) = load_or_make(&path).unwrap();
+        assert!(is_new);
+        assert_eq!(load_or_make(&path).unwrap(), (key, false));
         assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
         assert_ne!(random().unwrap(), key);
         fs::write(&path, b"short").unwrap();

@@ -3,6 +3,8 @@
 //! A batch is drained, staged, written, and only then released: a daemon that dies in between finds
 //! it again on both sides.
 
+mod own;
+
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::thread;
@@ -13,6 +15,7 @@ use hookring_bus::drain::Drain;
 use hookring_bus::sys;
 use hookring_journal::{CommitError, Gap, Journal, Recovery, SyncError};
 
+use super::gaps::Gaps;
 use super::memory::Memory;
 use super::place_log::PlaceLog;
 use super::shared::Shared;
@@ -44,6 +47,9 @@ pub(super) struct Collector {
     figures: Figures,
     memory: Memory,
     place_log: PlaceLog,
+    gaps: Gaps,
+    /// The daemon's own events among what is staged.
+    own_staged: u64,
     recovery: Recovery,
     intake: Intake,
 }
@@ -52,6 +58,7 @@ pub(super) struct Collector {
 #[derive(Default)]
 struct Figures {
     events: u64,
+    own_events: u64,
     noticed: Noticed,
     /// Why the journal takes nothing now.
     paused: Option<String>,
@@ -67,6 +74,7 @@ impl Collector {
         (journal, recovery): (Journal, Recovery),
         intake: Intake,
         shared: Arc<Shared>,
+        gaps: Gaps,
     ) -> anyhow::Result<Self> {
         let mut latency_ns = Histogram::new(2)?;
         latency_ns.auto(true);
@@ -83,6 +91,8 @@ impl Collector {
             figures,
             memory: Memory::default(),
             place_log: PlaceLog::default(),
+            gaps,
+            own_staged: 0,
             recovery,
             intake,
         };
@@ -97,8 +107,10 @@ impl Collector {
     pub(super) fn run(mut self) -> anyhow::Result<()> {
         // A last segment that cannot be continued; what it holds of ring and spool is released.
         self.rotate_if_wanted();
+        self.say_start();
         let mut stopped_ns = None;
         loop {
+            self.say_what_happened();
             if self.shared.is_stopping() {
                 stopped_ns.get_or_insert_with(|| {
                     self.drain.look_into_spools();
@@ -106,7 +118,7 @@ impl Collector {
                 });
             }
             let collected = self.collect();
-            if self.figures.paused.is_some() {
+            if self.is_refused() {
                 // Told to stop while the journal takes nothing. The batch is not released, and so
                 // stays where it is.
                 break;
@@ -119,15 +131,23 @@ impl Collector {
                 _ => {}
             }
         }
-        let paused = self.figures.paused.clone();
+        if !self.is_refused() {
+            self.say_stop();
+        }
         self.last_sync()?;
         self.report();
-        match paused {
+        match self.figures.paused.clone().filter(|_| self.is_refused()) {
             Some(reason) => {
                 Err(anyhow::anyhow!("events are left in the ring and the spool: {reason}"))
             }
             None => Ok(()),
         }
+    }
+
+    /// Whether a batch waits that the journal does not take. What the daemon has to say of itself ends no
+    /// loop: it is not owed to anybody.
+    fn is_refused(&self) -> bool {
+        self.figures.paused.is_some() && !self.drain.batch().is_empty()
     }
 
     /// What comes behind each batch, and behind each sleep.
@@ -201,6 +221,7 @@ impl Collector {
         if self.figures.paused.take().is_some() {
             tracing::info!("the journal takes events again");
         }
+        self.figures.own_events += std::mem::take(&mut self.own_staged);
         true
     }
 
@@ -331,8 +352,10 @@ impl Collector {
     fn report(&mut self) {
         let places = self.drain.report();
         self.place_log.note(&places);
+        self.look_for_gaps(&places);
         self.shared.set_bus_status(|| BusStatus {
             events: self.figures.events,
+            own_events: self.figures.own_events,
             noticed: self.figures.noticed.clone(),
             journal_paused: self.figures.paused.clone(),
             rotation_error: self.figures.rotation_error.clone(),

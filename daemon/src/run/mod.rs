@@ -5,10 +5,13 @@
 
 mod collector;
 mod descriptors;
+mod gaps;
+mod happenings;
 mod homes;
 mod memory;
 pub(crate) mod place_log;
 mod shared;
+mod sink_watch;
 pub mod status;
 mod supervisor;
 
@@ -19,12 +22,14 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError};
 use std::thread::JoinHandle;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result};
 use hookring_bus::drain::{self, Drain};
 use hookring_bus::{place::Places, sys};
+use hookring_journal::system::{DaemonReload, Own, Reloaded};
 use hookring_journal::{self as journal, Journal};
+use hookring_sinks::SinkStats;
 use jiff::Timestamp;
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
@@ -39,7 +44,9 @@ use crate::config::{Config, ConfigErrors, ConfigReport, SyncPolicy, Warning};
 use crate::paths::{Paths, ensure_private_dir, give_back};
 use crate::pipeline::{self, Intake};
 use collector::Collector;
+use gaps::Gaps;
 use shared::{Settings, Shared};
+use sink_watch::SinkWatch;
 use status::Status;
 use supervisor::Supervisor;
 
@@ -111,6 +118,7 @@ struct Daemon {
     collector: JoinHandle<Result<()>>,
     tail: Arc<journal::Tail>,
     supervisor: Supervisor,
+    sink_watch: SinkWatch,
     signals: Receiver<i32>,
     status: Status,
     /// The collector's thread was not told to end yet.
@@ -150,10 +158,20 @@ impl Daemon {
         supervisor.apply(&config.sinks);
         let shared = Arc::new(Shared::default());
         shared.needed_seq.store(supervisor.needed_seq(), Ordering::Relaxed);
-        let key = pipeline::key::load_or_make(&paths.redaction_key)?;
+        let (key, is_new_key) = pipeline::key::load_or_make(&paths.redaction_key)?;
+        // Without earlier events nothing could be joined by its hashes.
+        if is_new_key && recovery.has_events() {
+            let path = paths.redaction_key.display();
+            tracing::warn!(
+                "{path} was not there, and a new key is made: from here on a secret has another hash than before"
+            );
+            shared.has_changed_key.store(true, Ordering::Relaxed);
+        }
         let intake = Intake::new(pipeline::options(config, &paths, key)?);
-        let collector = Collector::new(drain, (journal, recovery), intake, Arc::clone(&shared))?;
         let mut status = first_status(&paths, config);
+        let gaps = Gaps::after(&status.places);
+        let collector =
+            Collector::new(drain, (journal, recovery), intake, Arc::clone(&shared), gaps)?;
         // Before anything is collected: the sinks' figures are of the same moment.
         status.set_bus(&shared.bus_status());
         status.set_sinks(supervisor.stats());
@@ -175,6 +193,7 @@ impl Daemon {
             collector,
             tail,
             supervisor,
+            sink_watch: SinkWatch::default(),
             signals,
             status,
             collects: true,
@@ -186,25 +205,31 @@ impl Daemon {
     fn serve(mut self) -> Exit {
         // At once, so that whoever starts a daemon sees when it is there.
         self.save_status();
-        loop {
+        let reason = loop {
             match self.signals.recv_timeout(STATUS_INTERVAL) {
                 Ok(SIGHUP) => self.reload(),
-                Ok(_) => break,
-                Err(RecvTimeoutError::Timeout) if self.collector.is_finished() => break,
+                Ok(signal) => {
+                    break signal_hook::low_level::signal_name(signal).unwrap_or("a signal");
+                }
+                Err(RecvTimeoutError::Timeout) if self.collector.is_finished() => {
+                    break "the collector ended";
+                }
                 Err(RecvTimeoutError::Timeout) => {}
-                Err(RecvTimeoutError::Disconnected) => break,
+                Err(RecvTimeoutError::Disconnected) => break "signals are not watched any more",
             }
             self.supervisor.start_waiting();
             self.shared.needed_seq.store(self.supervisor.needed_seq(), Ordering::Relaxed);
             self.write_status();
-        }
-        self.finish()
+        };
+        self.finish(reason)
     }
 
     /// Journals what is published, lets the sinks deliver it, and ends.
-    fn finish(mut self) -> Exit {
+    fn finish(mut self, reason: &str) -> Exit {
         tracing::info!("stopping");
-        self.shared.stop();
+        // What is new of the sinks can be journaled yet.
+        self.look_at_sinks(&self.supervisor.stats().collect::<Vec<_>>());
+        self.shared.stop(reason);
         let collected =
             match std::mem::replace(&mut self.collector, std::thread::spawn(|| Ok(()))).join() {
                 Ok(result) => result,
@@ -239,6 +264,7 @@ impl Daemon {
                     "the new configuration is wrong, the earlier one stays in force:\n{text}"
                 );
                 self.status.config_error = Some(ConfigReport::from(&errors));
+                self.say_refused(&text);
                 return;
             }
         };
@@ -246,6 +272,7 @@ impl Daemon {
         let pipeline = match pipeline::options(&config, &self.paths, self.key) {
             Ok(pipeline) => pipeline,
             Err(error) => {
+                self.say_refused(&format!("{error:#}"));
                 return tracing::error!("the earlier configuration stays in force: {error:#}");
             }
         };
@@ -259,16 +286,33 @@ impl Daemon {
         self.status.config = config.file.as_ref().map(|file| file.display().to_string());
         self.status.config_error = None;
         let changes = config.changes_from(&self.config);
-        let changes =
+        let said =
             if changes.is_empty() { "nothing changed".to_owned() } else { changes.join(", ") };
-        tracing::info!("the configuration was read again: {changes}");
+        tracing::info!("the configuration was read again: {said}");
+        let reload = DaemonReload { result: Reloaded::InForce, error: None, changes, times: 1 };
+        self.shared.happened(Own::Reload(reload));
         self.config = config;
+    }
+
+    /// Has the journal say that a new configuration was refused. An error's first line never quotes a value of
+    /// the file.
+    fn say_refused(&self, errors: &str) {
+        let first = errors.lines().next();
+        let error = first.map(|line| line.strip_prefix("error: ").unwrap_or(line).to_owned());
+        let (result, changes) = (Reloaded::Refused, Vec::new());
+        self.shared.happened(Own::Reload(DaemonReload { result, error, changes, times: 1 }));
+    }
+
+    fn look_at_sinks(&mut self, sinks: &[SinkStats]) {
+        let news = self.sink_watch.look(sinks, Instant::now());
+        news.into_iter().for_each(|own| self.shared.happened(own));
     }
 
     fn write_status(&mut self) {
         // The sinks first: none is then ahead of the journal, which is looked at after them.
         let sinks: Vec<_> = self.supervisor.stats().collect();
         let bus = if self.collects {
+            self.look_at_sinks(&sinks);
             self.shared.fresh_bus_status(REPORT_LIMIT)
         } else {
             self.shared.bus_status()

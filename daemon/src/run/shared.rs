@@ -4,6 +4,9 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Condvar, Mutex, PoisonError};
 use std::time::Duration;
 
+use hookring_journal::system::Own;
+
+use super::happenings::{Happening, Happenings};
 use super::status::BusStatus;
 
 /// What a reload changes for the collector.
@@ -17,8 +20,15 @@ pub(super) struct Settings {
 #[derive(Default)]
 pub(super) struct Shared {
     stopping: AtomicBool,
+    /// Why.
+    stop_reason: Mutex<String>,
+    /// Something waits in `happenings`.
+    has_happened: AtomicBool,
+    happenings: Mutex<Happenings>,
     /// The lowest number that some sink still needs.
     pub(super) needed_seq: AtomicU64,
+    /// The key for the hashes of secrets is another one than earlier events were made with.
+    pub(super) has_changed_key: AtomicBool,
     settings: Mutex<Option<Settings>>,
     /// The main thread waits for a report that is made from now on.
     report_wanted: AtomicBool,
@@ -34,9 +44,30 @@ struct Report {
 }
 
 impl Shared {
-    /// Tells the collector to finish.
-    pub(super) fn stop(&self) {
+    /// Tells the collector to finish, and why.
+    pub(super) fn stop(&self, reason: &str) {
+        reason.clone_into(&mut lock(&self.stop_reason));
         self.stopping.store(true, Ordering::Release);
+    }
+
+    /// Why it is to finish; empty: nobody said so.
+    pub(super) fn stop_reason(&self) -> String {
+        lock(&self.stop_reason).clone()
+    }
+
+    /// Has the collector journal this with its next round.
+    pub(super) fn happened(&self, own: Own) {
+        lock(&self.happenings).add(own);
+        self.has_happened.store(true, Ordering::Release);
+    }
+
+    /// What happened since this was last asked.
+    pub(super) fn take_happenings(&self) -> Vec<Happening> {
+        if !self.has_happened.load(Ordering::Relaxed) {
+            return Vec::new();
+        }
+        self.has_happened.store(false, Ordering::Relaxed);
+        lock(&self.happenings).take()
     }
 
     pub(super) fn is_stopping(&self) -> bool {
@@ -81,7 +112,7 @@ impl Shared {
     }
 }
 
-/// A panic elsewhere leaves these values whole: each is replaced in one step.
+/// A panic elsewhere leaves these values whole: no code that holds a lock can leave one half changed.
 fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
 }

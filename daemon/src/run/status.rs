@@ -3,6 +3,7 @@
 //! `hookring status` reads it; it holds no payload and nothing from one.
 
 mod losses;
+mod risks;
 
 use std::fs::{self, OpenOptions};
 use std::io::{self, Write as _};
@@ -21,12 +22,14 @@ use serde::{Deserialize, Serialize};
 
 pub use self::losses::LossesStatus;
 pub(crate) use self::losses::{Loss, NEWS, since};
+pub use self::risks::RisksStatus;
 use crate::config::ConfigReport;
 
 /// Figures of the collector's thread, before they are written.
 #[derive(Clone, Default)]
 pub(super) struct BusStatus {
     pub(super) events: u64,
+    pub(super) own_events: u64,
     pub(super) noticed: crate::pipeline::Noticed,
     pub(super) journal_paused: Option<String>,
     pub(super) rotation_error: Option<String>,
@@ -60,6 +63,8 @@ pub struct Status {
     pub config_error: Option<ConfigReport>,
     /// Events moved from the bus to the journal since the start.
     pub events: u64,
+    /// Events of the daemon itself that were journaled since then; they are not among `events`.
+    pub own_events: u64,
     /// How long they took from publish to journal, but for those that waited for a daemon.
     pub publish_to_journal: Latency,
     /// Events that were published before the daemon started.
@@ -68,8 +73,8 @@ pub struct Status {
     pub counts: CountsStatus,
     /// Secrets that were taken out of payloads, by rule.
     pub redactions_by_rule: BTreeMap<String, u64>,
-    /// Events by their risk: low, medium, high, critical.
-    pub risks: [u64; 4],
+    /// Events by their risk.
+    pub risks: RisksStatus,
     /// What of it is lost, and when that was found, also by a daemon before.
     pub losses: LossesStatus,
     /// Each place in which hooks and daemon meet.
@@ -288,19 +293,23 @@ impl From<&Lost> for LostStatus {
     }
 }
 
+/// As the status and the daemon's events have it.
+pub(super) fn state_name(state: SinkState) -> &'static str {
+    match state {
+        SinkState::Opening => "opening",
+        SinkState::Running => "running",
+        SinkState::Retrying => "retrying",
+        SinkState::Stopped => "stopped",
+    }
+}
+
 impl SinkStatus {
     /// A sink beside a journal whose last event was `written_seq` then or a little later.
     fn new(stats: &SinkStats, written_seq: u64) -> Self {
-        let state = match stats.state {
-            SinkState::Opening => "opening",
-            SinkState::Running => "running",
-            SinkState::Retrying => "retrying",
-            SinkState::Stopped => "stopped",
-        };
         let at = |time: SystemTime| Timestamp::try_from(time).ok();
         SinkStatus {
             name: stats.name.clone(),
-            state: state.to_owned(),
+            state: state_name(stats.state).to_owned(),
             delivered_events: stats.delivered_events,
             filtered_events: stats.filtered_events,
             retries: stats.retries,
@@ -376,10 +385,11 @@ impl Status {
         let losses_before = self.counted_losses();
         let counts = &bus.counts;
         self.events = bus.events;
+        self.own_events = bus.own_events;
         self.publish_to_journal = bus.publish_to_journal;
         self.waited = bus.waited;
         self.redactions_by_rule = bus.noticed.redactions.clone();
-        self.risks = bus.noticed.risks;
+        self.risks = bus.noticed.risks.into();
         self.counts = CountsStatus {
             ring_events: counts.lane_records,
             spool_events: counts.spool_records,

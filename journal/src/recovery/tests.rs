@@ -164,10 +164,45 @@ fn numbers_go_on_above_every_cursor() {
     assert_eq!((recovery.next_seq, recovery.skipped_numbers), (101, 0));
 }
 
+#[test]
+fn how_the_daemon_before_ended_is_what_its_last_line_says() {
+    let dir = tempfile::tempdir().unwrap();
+    let before = || open(dir.path()).1.before;
+    assert_eq!(before(), None, "there was none");
+    let say = |members: &[u8]| {
+        let (mut journal, _) = open(dir.path());
+        journal.stage(Origin::Daemon, &Event { members, ..event(b"") });
+        journal.commit().unwrap();
+    };
+    let stop = br#","event_type":"daemon.stop","namespace":"system""#;
+    say(br#","event_type":"daemon.start","namespace":"system""#);
+    assert_eq!(before(), Some(Ended::BrokenOff));
+    say(stop);
+    assert_eq!(before(), Some(Ended::InOrder));
+    let (mut journal, _) = open(dir.path());
+    // A hook may say so, too.
+    journal.stage(Origin::Ring(lane_end(0, 1)), &Event { members: stop, ..event(b"") });
+    journal.commit().unwrap();
+    drop(journal);
+    assert_eq!(before(), Some(Ended::BrokenOff));
+    // A version that had no such events.
+    let last = std::fs::read(dir.path().join(file_name(1))).unwrap();
+    let line = Line { seq: 1, bytes: &last[line_range(&last, 3)] };
+    let mut read = LastLine::default();
+    read.note(line, line.origin().as_ref());
+    assert_eq!(read.ended(), Some(Ended::BrokenOff));
+    let old = String::from_utf8(line.bytes.to_vec()).unwrap();
+    let old = old.replace("\"version\":2", "\"version\":1");
+    let line = Line { seq: 1, bytes: old.as_bytes() };
+    read.note(line, line.origin().as_ref());
+    assert_eq!(read.ended(), None);
+}
+
 /// What cannot be continued waits for a rotation, and tells all that a restart must know.
 #[track_caller]
 fn needs_rotation_and_goes_on(dir: &Path, expected: Recovery, read: Vec<(Seq, u64)>) {
     let (mut journal, recovery) = open(dir);
+    let expected = Recovery { before: recovery.before, ..expected };
     assert_eq!(recovery, expected);
     assert!(journal.wants_rotation() && journal.stats().sealed);
     let next = stage(&mut journal, expected.next_seq);

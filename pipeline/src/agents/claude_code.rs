@@ -8,7 +8,8 @@ pub(super) const AGENT: Agent = Agent {
     name: "claude-code",
     title: "Claude Code",
     events: EVENTS,
-    fields: &[FIELDS],
+    // What the user fills into a form of a server.
+    fields: &[FIELDS, &[("content", Field::Answer)]],
     recognises: |top| {
         EVENTS.iter().any(|(name, _)| top.is_event(&[name])) || top.transcript_in("/.claude/")
     },
@@ -56,6 +57,7 @@ pub(super) const EVENTS: &[(&str, Type)] = &[
 pub(super) const FIELDS: Names = &[
     ("hook_event_name", Field::Event),
     ("session_id", Field::Session),
+    ("new_cwd", Field::Directory),
     ("cwd", Field::Directory),
     ("prompt_id", Field::PromptId),
     ("agent_id", Field::AgentId),
@@ -83,7 +85,7 @@ pub(super) const FIELDS: Names = &[
     ("task_id", Field::TaskId),
     ("task_subject", Field::Task),
     ("task_description", Field::Task),
-    ("mcp_server_name", Field::Correlation),
+    ("elicitation_id", Field::Correlation),
     ("file_path", Field::FilePath),
     ("worktree_path", Field::FilePath),
     ("directory", Field::FilePath),

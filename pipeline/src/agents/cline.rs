@@ -2,8 +2,8 @@
 
 use hookring_journal::model::EventType as Type;
 
-use super::{Agent, Facts, Field, Names};
-use crate::document::Value;
+use super::{Agent, Facts, Field, Names, Warning};
+use crate::document::{Kind, Value};
 
 pub(super) const AGENT: Agent = Agent {
     name: "cline",
@@ -49,6 +49,9 @@ const INSIDE: Names = &[
 
 fn refine<'a>(root: Value<'a>, facts: &mut Facts<'a>) {
     if let Some(inside) = facts.event.as_deref().and_then(|event| named_after(root, event)) {
+        if inside.kind() != Kind::Object {
+            facts.warnings.push(Warning::Inside);
+        }
         facts.take(inside, INSIDE);
         if let Some(about) = inside.get("taskMetadata") {
             facts.take(about, INSIDE);
@@ -58,6 +61,9 @@ fn refine<'a>(root: Value<'a>, facts: &mut Facts<'a>) {
     let failed = facts.get(Field::Success).and_then(Value::as_bool) == Some(false);
     if failed && facts.kind == Some(Type::ToolPost) {
         facts.kind = Some(Type::ToolFail);
+        if facts.get(Field::Error).is_none() {
+            facts.set(Field::Error, facts.get(Field::ToolOutput));
+        }
     }
 }
 
@@ -66,4 +72,26 @@ fn named_after<'a>(root: Value<'a>, event: &str) -> Option<Value<'a>> {
     let first = event.chars().next()?;
     let own = first.to_lowercase().collect::<String>() + &event[first.len_utf8()..];
     root.get(&own)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::agents::testing::{read_as, seen};
+
+    #[test]
+    fn what_is_in_the_object_named_after_the_event_counts() {
+        let payload = r#"{"hookName":"PostToolUse","postToolUse":{"toolName":"read_file","parameters":{"path":"a"},
+            "result":"no such file","success":false},"preToolUse":{"toolName":"other"}}"#;
+        assert_eq!(seen(payload), ("cline", "tool.fail"));
+        read_as(None, payload, |facts| {
+            assert_eq!(facts.tool_name.as_deref(), Some("read_file"));
+            assert_eq!(facts.text(Field::Error).as_deref(), Some("no such file"));
+            assert_eq!(facts.warnings, []);
+        });
+        let text = r#"{"hookName":"PreToolUse","preToolUse":"text"}"#;
+        read_as(None, text, |facts| assert_eq!(facts.warnings[0], Warning::Inside));
+        let odd = r#"{"hookName":"","":"text"}"#;
+        read_as(None, odd, |facts| assert_eq!(facts.kind, None));
+    }
 }

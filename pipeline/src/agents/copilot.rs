@@ -56,7 +56,10 @@ pub(super) const AGENT: Agent = Agent {
     recognises: |top| {
         let names_no_event = !top.has("hook_event_name") && !top.has("type");
         let is_native = top.has("sessionId") && (top.has("timestamp") || top.has("toolName"));
-        top.has("hookEventName") || (names_no_event && (is_native || top.has("toolArgs")))
+        let folders = ["/.copilot/", "/GitHub.copilot-chat/"];
+        top.has("hookEventName")
+            || folders.iter().any(|folder| top.transcript_in(folder))
+            || (names_no_event && (is_native || top.has("toolArgs")))
     },
     refine,
 };
@@ -88,5 +91,40 @@ fn by_its_shape(root: Value<'_>, facts: &Facts<'_>) -> Option<Type> {
         None if has("error") => Some(Type::TurnFail),
         None if has("reason") => Some(Type::SessionEnd),
         None => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::agents::testing::{read_as, seen};
+
+    #[test]
+    fn an_event_without_a_name_is_told_by_its_members() {
+        for (members, kind) in [
+            (r#""initialPrompt":"p""#, "session.start"),
+            (r#""source":"resume""#, "session.start"),
+            (r#""prompt":"p""#, "prompt.submit"),
+            (r#""error":{"message":"m"}"#, "turn.fail"),
+            (r#""reason":"complete""#, "session.end"),
+            (r#""toolName":"bash","toolArgs":"{}""#, "tool.pre"),
+            (r#""toolName":"bash","toolResult":{"resultType":"success"}"#, "tool.post"),
+            (r#""toolName":"bash","exitCode":0"#, "tool.post"),
+            (r#""toolName":"bash","toolError":{"stderr":"e"},"exitCode":1"#, "tool.fail"),
+            (r#""x":1"#, ""),
+        ] {
+            let payload = format!(r#"{{"sessionId":"s","timestamp":1,{members}}}"#);
+            assert_eq!(seen(&payload), ("copilot", kind), "{payload}");
+        }
+    }
+
+    #[test]
+    fn a_result_says_whether_the_call_failed() {
+        for (result, success) in
+            [("failure", Some(false)), ("denied", Some(false)), ("success", None)]
+        {
+            let payload =
+                format!(r#"{{"toolName":"bash","toolResult":{{"resultType":"{result}"}}}}"#);
+            assert_eq!(read_as(Some("copilot"), &payload, |facts| facts.success), success);
+        }
     }
 }

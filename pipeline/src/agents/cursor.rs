@@ -55,6 +55,7 @@ pub(super) const AGENT: Agent = Agent {
         ("prompt", Field::Prompt),
         ("text", Field::Answer),
         ("status", Field::Status),
+        ("modified_files", Field::FilesModified),
         ("reason", Field::Reason),
         ("trigger", Field::Reason),
         ("subagent_id", Field::AgentId),
@@ -67,7 +68,7 @@ pub(super) const AGENT: Agent = Agent {
     ]],
     recognises: |top| {
         let is_own = top.has("cursor_version") || top.has("generation_id");
-        is_own
+        !top.has("agent_action_name") && is_own
             || (top.is_lower_camel() && (top.has("conversation_id") || top.has("workspace_roots")))
     },
     refine,
@@ -78,7 +79,10 @@ fn refine<'a>(_: Value<'a>, facts: &mut Facts<'a>) {
         Some("beforeShellExecution" | "afterShellExecution") => ("Shell", Operation::Execute),
         Some("beforeReadFile" | "beforeTabFileRead") => ("Read", Operation::Read),
         Some("afterFileEdit" | "afterTabFileEdit") => ("Edit", Operation::Write),
-        Some("beforeMCPExecution" | "afterMCPExecution") => ("", Operation::Network),
+        Some("beforeMCPExecution" | "afterMCPExecution") => {
+            facts.is_of_a_server = true;
+            return;
+        }
         Some("stop") if facts.is(Field::Status, "error") => {
             facts.kind = Some(Type::TurnFail);
             return;
@@ -86,7 +90,39 @@ fn refine<'a>(_: Value<'a>, facts: &mut Facts<'a>) {
         _ => return,
     };
     facts.operation = Some(own.1);
-    if !own.0.is_empty() {
-        facts.tool_name = Some(Cow::Borrowed(own.0));
+    facts.tool_name = Some(Cow::Borrowed(own.0));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::agents::testing::{read_as, seen};
+
+    #[test]
+    fn an_end_is_a_failure_only_where_it_says_so() {
+        for (status, kind) in
+            [("completed", "turn.end"), ("aborted", "turn.end"), ("error", "turn.fail")]
+        {
+            let payload =
+                format!(r#"{{"hook_event_name":"stop","generation_id":"g","status":"{status}"}}"#);
+            assert_eq!(seen(&payload), ("cursor", kind));
+        }
+    }
+
+    #[test]
+    fn specific_events_are_of_the_tool_that_the_generic_ones_name() {
+        for (event, tool, operation) in [
+            ("beforeShellExecution", Some("Shell"), Operation::Execute),
+            ("beforeReadFile", Some("Read"), Operation::Read),
+            ("afterTabFileEdit", Some("Edit"), Operation::Write),
+            ("beforeMCPExecution", Some("find"), Operation::Network),
+        ] {
+            let payload = format!(
+                r#"{{"hook_event_name":"{event}","conversation_id":"c","tool_name":"find","command":"x"}}"#
+            );
+            read_as(None, &payload, |facts| {
+                assert_eq!((facts.tool_name.as_deref(), facts.operation), (tool, Some(operation)));
+            });
+        }
     }
 }

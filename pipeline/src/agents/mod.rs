@@ -79,12 +79,23 @@ impl Agent {
     pub fn event_type(&self, own_name: &str) -> Option<EventType> {
         let exact = self.events.iter().find(|(name, _)| *name == own_name);
         let known = exact.or_else(|| self.events.iter().find(|(name, _)| is_same(name, own_name)));
-        known.map(|(_, kind)| *kind)
+        known.map(|(_, kind)| *kind).or_else(|| {
+            // What no adapter is for may have taken over any agent's names; git's are words like `update`.
+            let others = AGENTS.iter().filter(|agent| self.name.is_empty() && agent.name != "git");
+            others.into_iter().find_map(|agent| agent.event_type(own_name))
+        })
     }
 }
 
+/// Whether an agent is called so, or an event of one: what hooks are told, almost always.
+pub(crate) fn is_a_name(name: &str) -> bool {
+    AGENTS
+        .iter()
+        .any(|agent| agent.name == name || agent.events.iter().any(|(event, _)| *event == name))
+}
+
 /// Whether two names differ in case and separators at most.
-fn is_same(one: &str, other: &str) -> bool {
+pub(crate) fn is_same(one: &str, other: &str) -> bool {
     letters(one).eq(letters(other))
 }
 
@@ -93,3 +104,30 @@ fn letters(name: &str) -> impl Iterator<Item = u8> {
 }
 
 pub(crate) use recognise::{Top, recognise};
+
+#[cfg(test)]
+mod testing {
+    use super::*;
+    use crate::document::Document;
+
+    /// Reads a payload as its agent's, told by its shape unless it is named.
+    pub(super) fn read_as<T>(
+        name: Option<&str>,
+        payload: &str,
+        look: impl FnOnce(&Facts<'_>) -> T,
+    ) -> T {
+        let mut document = Document::default();
+        document.parse(payload.as_bytes()).expect("JSON");
+        let root = document.root().expect("a value");
+        let agent = match name {
+            Some(name) => Agent::named(name),
+            None => recognise(root),
+        };
+        look(&read(agent.unwrap_or(UNKNOWN), root, None))
+    }
+
+    /// The name of the agent whose payload it is, and of the event's type.
+    pub(super) fn seen(payload: &str) -> (&'static str, &'static str) {
+        read_as(None, payload, |facts| (facts.agent.name, facts.kind.map_or("", EventType::name)))
+    }
+}

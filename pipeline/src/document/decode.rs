@@ -2,15 +2,17 @@
 
 /// Decodes what stands between the quotes of a grammatical JSON string. Half a surrogate pair becomes
 /// U+FFFD, and so does whatever is not as the grammar wants it.
-pub(super) fn decode(mut characters: &[u8]) -> String {
+pub(super) fn decode(mut characters: &str) -> String {
     let mut text = String::with_capacity(characters.len());
-    while let Some(backslash) = memchr::memchr(b'\\', characters) {
-        text.push_str(&String::from_utf8_lossy(&characters[..backslash]));
-        let (character, used) = escaped(&characters[backslash + 1..]);
+    while let Some(backslash) = memchr::memchr(b'\\', characters.as_bytes()) {
+        text.push_str(&characters[..backslash]);
+        let (character, used) = escaped(&characters.as_bytes()[backslash + 1..]);
         text.push(character);
-        characters = &characters[(backslash + 1 + used).min(characters.len())..];
+        // (In a grammatical string, an escape ends where a character does.)
+        let behind = (backslash + 1 + used).min(characters.len());
+        characters = &characters[characters.ceil_char_boundary(behind)..];
     }
-    text.push_str(&String::from_utf8_lossy(characters));
+    text.push_str(characters);
     text
 }
 

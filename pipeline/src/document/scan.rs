@@ -7,6 +7,7 @@
 
 use std::fmt;
 
+use super::keys::KeySet;
 use super::{Kind, Node};
 use hookring_journal::text::find_special;
 
@@ -81,12 +82,17 @@ impl fmt::Display for NotJson {
 impl std::error::Error for NotJson {}
 
 /// Writes `input`'s tokens to `out` without the whitespace between them, and a node for each key and
-/// each value to `nodes`, in their order: a container before what it contains.
+/// each value to `nodes`, in their order: a container before what it contains. Gives what is known of
+/// the outermost object's keys.
 ///
 /// # Errors
 ///
 /// If `input` is not JSON; `out` and `nodes` are of no use then.
-pub(super) fn scan(input: &[u8], out: &mut Vec<u8>, nodes: &mut Vec<Node>) -> Result<(), NotJson> {
+pub(super) fn scan(
+    input: &[u8],
+    out: &mut Vec<u8>,
+    nodes: &mut Vec<Node>,
+) -> Result<KeySet, NotJson> {
     if let Err(error) = std::str::from_utf8(input) {
         return Err(NotJson { offset: error.valid_up_to(), reason: Reason::InvalidUtf8 });
     }
@@ -97,7 +103,11 @@ pub(super) fn scan(input: &[u8], out: &mut Vec<u8>, nodes: &mut Vec<Node>) -> Re
     out.reserve(input.len());
     nodes.clear();
     let open = [0; MAX_DEPTH as usize];
-    Scanner { input, at: 0, copied: 0, out, nodes, open, levels: 0, depth: 0 }.text()
+    let top_keys = KeySet::default();
+    let mut scanner =
+        Scanner { input, at: 0, copied: 0, out, nodes, open, levels: 0, depth: 0, top_keys };
+    scanner.text()?;
+    Ok(scanner.top_keys)
 }
 
 struct Scanner<'a> {
@@ -113,6 +123,7 @@ struct Scanner<'a> {
     /// The lowest bit: is the innermost open level an object?
     levels: u128,
     depth: u32,
+    top_keys: KeySet,
 }
 
 /// What the grammar allows next.
@@ -211,7 +222,11 @@ impl Scanner<'_> {
     /// A key and its colon.
     #[inline]
     fn key(&mut self) -> Result<Expect, NotJson> {
+        let begin = self.at + 1;
         self.scalar(b'"')?;
+        if self.depth == 1 {
+            self.top_keys.add(&self.input[begin..self.at - 1]);
+        }
         self.skip_whitespace();
         if self.input.get(self.at) != Some(&b':') {
             return self.unexpected();

@@ -188,6 +188,26 @@ fn values_are_found_by_their_keys() {
     assert!(first.elements().nth(1).unwrap().get("no").unwrap().as_str().is_none());
 }
 
+proptest! {
+    #[test]
+    fn every_member_is_found_and_no_other(keys in prop::collection::vec("[a-c_]{0,3}|[a-zé]{0,9}", 0..9), other in "[a-c_]{0,3}") {
+        let members = keys.iter().zip(0..).map(|(key, at)| format!("{}:{at}", json!(key)));
+        let document = document(&format!("{{{}}}", members.collect::<Vec<_>>().join(",")));
+        let root = document.root().unwrap();
+        for key in keys.iter().chain([&other]) {
+            let expected = keys.iter().rposition(|it| it == key).map(|at| at as i64);
+            prop_assert_eq!(root.get(key).and_then(Value::as_i64), expected, "{}", key);
+        }
+    }
+}
+
+#[test]
+fn a_member_is_found_however_its_key_is_written() {
+    let escaped = document(r#"{"session\u005fid":1,"o":{"k\u0065y":2}}"#);
+    assert_eq!(escaped.root().unwrap().get("session_id").unwrap().as_i64(), Some(1));
+    assert_eq!(escaped.root().unwrap().path(&["o", "key"]).unwrap().as_i64(), Some(2));
+}
+
 #[test]
 fn what_is_replaced_is_gone_for_every_reader() {
     let mut document = document(r#"{"k":"old","o":{"deep":[1,"x\u0041"]},"n":17,"last":[]}"#);

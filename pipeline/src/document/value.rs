@@ -36,7 +36,32 @@ impl<'a> Value<'a> {
 
     /// The value of the member with this key; if there are several, the last one, as in most parsers.
     pub fn get(self, key: &str) -> Option<Value<'a>> {
-        self.members().filter(|(name, _)| name.is_text(key)).last().map(|(_, value)| value)
+        let Document { text, nodes, replaced, top_keys } = self.document;
+        // (A key that was replaced is not among them as it is now.)
+        if self.at == 0 && replaced.is_empty() && !top_keys.may_have(key) {
+            return None;
+        }
+        if !replaced.is_empty() {
+            let members = self.members().filter(|(name, _)| name.is_text(key));
+            return members.last().map(|(_, value)| value);
+        }
+        let Elements { mut at, end, .. } = self.inside(Kind::Object);
+        let mut found = None;
+        while at < end {
+            let name = &nodes[at as usize];
+            // Most are of another length, which is known without a look at the text.
+            let is_it = if name.kind == Kind::EscapedString {
+                Value::new(self.document, at).is_text(key)
+            } else {
+                (name.end - name.begin) as usize == key.len() + 2
+                    && text[name.begin as usize + 1..name.end as usize - 1] == *key.as_bytes()
+            };
+            if is_it {
+                found = Some(Value::new(self.document, at + 1));
+            }
+            at = nodes[at as usize + 1].next;
+        }
+        found
     }
 
     /// The value behind several keys.
@@ -94,15 +119,21 @@ impl<'a> Value<'a> {
     }
 
     /// Whether it is the string `text`.
+    #[inline]
     pub fn is_text(self, text: &str) -> bool {
-        match self.kind() {
-            Kind::String if !self.is_replaced() => {
-                let token = self.token();
-                token[1..token.len() - 1] == *text.as_bytes()
-            }
-            Kind::String | Kind::EscapedString => self.as_str().is_some_and(|own| own == text),
-            _ => false,
+        let node = &self.document.nodes[self.at as usize];
+        if node.kind != Kind::String || !self.document.replaced.is_empty() {
+            return self.is_text_now(text);
         }
+        // Most are of another length, which is known without a look at the text.
+        let begin = node.begin as usize + 1;
+        (node.end - node.begin) as usize == text.len() + 2
+            && self.document.text[begin..begin + text.len()] == *text.as_bytes()
+    }
+
+    /// The same for what has escapes or was replaced, if it is a string at all.
+    fn is_text_now(self, text: &str) -> bool {
+        self.as_str().is_some_and(|own| own == text)
     }
 
     /// How many bytes its text takes up as it was parsed.
@@ -126,6 +157,7 @@ impl<'a> Value<'a> {
         &self.document.text[self.original_range()]
     }
 
+    #[inline]
     fn inside(self, kind: Kind) -> Elements<'a> {
         let end = self.document.nodes[self.at as usize].next;
         let at = if self.kind() == kind { self.at + 1 } else { end };
@@ -144,6 +176,7 @@ pub struct Elements<'a> {
 impl<'a> Iterator for Elements<'a> {
     type Item = Value<'a>;
 
+    #[inline]
     fn next(&mut self) -> Option<Value<'a>> {
         if self.at >= self.end {
             return None;
@@ -163,6 +196,7 @@ pub struct Members<'a> {
 impl<'a> Iterator for Members<'a> {
     type Item = (Value<'a>, Value<'a>);
 
+    #[inline]
     fn next(&mut self) -> Option<(Value<'a>, Value<'a>)> {
         Some((self.elements.next()?, self.elements.next()?))
     }

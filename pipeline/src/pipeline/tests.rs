@@ -120,7 +120,8 @@ fn line_of(payload: &[u8]) -> Json {
 fn all_members_in_their_order() {
     let mut pipeline = pipeline();
     let before = br#"{"session_id":"s","agent_id":"a","hook_event_name":"PreToolUse","tool_name":"Write","tool_use_id":"t","tool_input":{"file_path":"/f"}}"#;
-    line_and(&mut pipeline, &received(before));
+    let before = Received { monotonic_ns: Some(u64::MAX - 1_500_000_000), ..received(before) };
+    line_and(&mut pipeline, &before);
     let payload = br#" { "session_id":"s", "agent_id":"a", "agent_type":"general", "prompt_id":"p", "cwd":"/tmp/\u00e4",
         "permission_mode":"plan", "model":"m", "hook_event_name":"PostToolUse", "tool_name":"Write", "tool_use_id":"t",
         "tool_input":{"file_path":"/f","n":1.0}, "tool_response":{"error":"no room","code":1} } "#;
@@ -318,4 +319,174 @@ fn what_was_told_before_is_told_to_be_so() {
         second.is_duplicate
             && line.contains(r#","duplicate_of":"07070707-0707-0707-0707-070707070707""#)
     );
+}
+
+/// Events of one agent, 100 ms apart, and which of them is a duplicate of which.
+fn duplicates(agent: &'static str, payloads: &[&str]) -> Vec<Option<usize>> {
+    let mut pipeline = pipeline();
+    let duplicate = |(at, payload): (usize, &&str)| {
+        let (id, agent) = ([at as u8; 16], Some(agent));
+        let timestamp_ns = at as i64 * 100_000_000;
+        let record = received(payload.as_bytes());
+        let (line, _) = line_and(&mut pipeline, &Received { id, agent, timestamp_ns, ..record });
+        let event: Json = serde_json::from_str(&line).unwrap();
+        let digits = event["duplicate_of"].as_str()?.get(..2)?;
+        usize::from_str_radix(digits, 16).ok()
+    };
+    payloads.iter().enumerate().map(duplicate).collect()
+}
+
+#[test]
+fn what_comes_between_tells_that_it_is_no_duplicate() {
+    let kiro = |event: &str| {
+        format!(
+            r#"{{"hook_event_name":"{event}","cwd":"/d","tool_name":"execute_bash","tool_input":{{"command":"ls"}}}}"#
+        )
+    };
+    let (pre, post) = (&*kiro("preToolUse"), &*kiro("postToolUse"));
+    assert_eq!(duplicates("kiro", &[pre, post, pre, post]), [None; 4]);
+    assert_eq!(
+        duplicates("kiro", &[pre, pre, post, post, pre]),
+        [None, Some(0), None, Some(2), None]
+    );
+    let prompt = r#"{"hook_event_name":"userPromptSubmit","cwd":"/d","prompt":"continue"}"#;
+    let stop = r#"{"hook_event_name":"stop","cwd":"/d"}"#;
+    assert_eq!(duplicates("kiro", &[prompt, stop, prompt, stop]), [None; 4]);
+    assert_eq!(duplicates("kiro", &[prompt, prompt, stop, stop]), [None, Some(0), None, Some(2)]);
+    // A call that was never told to end ended with its turn.
+    assert_eq!(
+        duplicates("kiro", &[prompt, pre, stop, prompt, pre, pre]),
+        [None, None, None, None, None, Some(4)]
+    );
+}
+
+#[test]
+fn what_cursor_tells_twice_is_told_to_be_so_time_and_again() {
+    let generic = |event: &str| {
+        format!(
+            r#"{{"conversation_id":"c","hook_event_name":"{event}","tool_name":"Shell","tool_input":{{"command":"ls"}}}}"#
+        )
+    };
+    let specific = |event: &str| {
+        format!(r#"{{"conversation_id":"c","hook_event_name":"{event}","command":"ls"}}"#)
+    };
+    let once = [
+        generic("preToolUse"),
+        specific("beforeShellExecution"),
+        specific("afterShellExecution"),
+        generic("postToolUse"),
+    ];
+    let twice: Vec<_> = [&once, &once].into_iter().flatten().map(|payload| &**payload).collect();
+    let found = [None, Some(0), None, Some(2), None, Some(4), None, Some(6)];
+    assert_eq!(duplicates("cursor", &twice), found);
+    let specific: Vec<_> = [&once[1..3], &once[1..3]].concat();
+    let specific: Vec<_> = specific.iter().map(|payload| &**payload).collect();
+    assert_eq!(duplicates("cursor", &specific), [None; 4]);
+}
+
+#[test]
+fn a_call_with_another_id_is_another_however_much_it_looks_the_same() {
+    let call = |event: &str, id: &str| {
+        format!(
+            r#"{{"session_id":"s","hook_event_name":"{event}","tool_name":"Bash","tool_use_id":"{id}","tool_input":{{"command":"ls"}}}}"#
+        )
+    };
+    let mut pipeline = pipeline();
+    let mut at = |seconds: i64, payload: String| {
+        let timestamp_ns = seconds * 1_000_000_000;
+        let monotonic_ns = Some(timestamp_ns as u64);
+        let record = received(payload.as_bytes());
+        let (line, _) = line_and(&mut pipeline, &Received { timestamp_ns, monotonic_ns, ..record });
+        serde_json::from_str::<Json>(&line).unwrap()["duration_ms"].as_u64()
+    };
+    assert_eq!(at(1, call("PreToolUse", "p1")), None);
+    assert_eq!(at(4, call("PostToolUse", "nn")), None);
+    assert_eq!(at(6, call("PostToolUse", "p1")), Some(5000));
+}
+
+#[test]
+fn what_users_say_is_a_prompt_wherever_it_stands() {
+    let keep = Keep { prompts: false, tool_output: true };
+    let mut pipeline = Pipeline::new(Options { keep, ..Options::plain() });
+    let call = |tool: &str, input: Json| json!({"hook_event_name": "PreToolUse", "session_id": "s", "tool_name": tool, "tool_input": input});
+    for payload in [
+        call("AskUserQuestion", json!({"questions": ["said"], "answers": {"said": "said"}})),
+        call("SendMessage", json!({"to": "kept", "content": "said"})),
+        call("SendMessage", json!({"to": "kept", "message": {"said": 1}})),
+        call("TaskCreate", json!({"subject": "said", "description": "said"})),
+        call("Skill", json!({"skill": "kept", "args": "said"})),
+        json!({"hook_event_name": "PostToolUse", "tool_name": "AskUserQuestion", "session_id": "s",
+            "tool_input": {}, "tool_response": {"answers": {"a": "said"}}}),
+        json!({"hook_event_name": "ElicitationResult", "session_id": "s", "content": {"a": "said"}}),
+    ] {
+        let (line, _) = line_and(&mut pipeline, &received(payload.to_string().as_bytes()));
+        assert!(!line.contains("said") && line.contains("[not kept: "), "{line}");
+        assert_eq!(line.contains("kept\""), payload.to_string().contains("kept"), "{line}");
+    }
+    let write = call("Write", json!({"file_path": "/f", "content": "said", "args": "said"}));
+    let (line, _) = line_and(&mut pipeline, &received(write.to_string().as_bytes()));
+    assert_eq!(line.matches("said").count(), 4, "what a tool is given is kept: {line}");
+}
+
+#[test]
+fn a_users_address_can_be_left_out() {
+    let pattern = redact::UserPattern {
+        name: "our-addresses".to_owned(),
+        pattern: r"[\w.+-]+@example\.org".to_owned(),
+        keywords: vec!["@example.org".to_owned()],
+    };
+    let redactor = redact::Options {
+        key: [0; 32],
+        environment: Vec::new(),
+        extra_keys: Vec::new(),
+        patterns: vec![pattern],
+        disabled: Vec::new(),
+        max_text_bytes: 64 << 10,
+    };
+    let redactor = Redactor::new(redactor).unwrap();
+    let mut pipeline = Pipeline::new(Options { redactor, ..Options::plain() });
+    let payload =
+        r#"{"hook_event_name":"stop","conversation_id":"c","user_email":"ada@example.org"}"#;
+    let (line, _) = line_and(&mut pipeline, &received(payload.as_bytes()));
+    assert!(!line.contains("ada@") && line.contains(r#""user_id":"[redacted:our-addr"#), "{line}");
+}
+
+#[test]
+fn secrets_in_what_the_command_line_said_are_taken_out() {
+    let secret = ["ghp", "_", "Zq3Rt8Yw1Lk6Np4Vx9Bc2Hd7Jf5Gm0Sa1Tx2"].concat();
+    let (argument, directory) = (format!("--token={secret}"), format!("/tmp/{secret}"));
+    let mut record = received(b"{}");
+    (record.agent, record.event) = (Some(&*secret), Some(&*secret));
+    record.directory = Some(directory.as_bytes());
+    let arguments = [argument.as_bytes()];
+    record.arguments = &arguments;
+    let (line, written) = line_and(&mut pipeline(), &record);
+    assert!(!line.contains(&secret), "{line}");
+    assert_eq!(written.redacted.secrets(), 4, "{line}");
+    let event: Json = serde_json::from_str(&line).unwrap();
+    assert!(event["event_type"].as_str().unwrap().starts_with("[redacted:github-token:"));
+}
+
+/// What a shell puts together may be a secret, though no part of it was.
+#[test]
+fn no_secret_that_a_command_puts_together_is_shown() {
+    let secret = format!("ghp_{}", "a1B2c3D4e5F6".repeat(3));
+    let hex: String =
+        format!("rm -rf / {secret}").bytes().map(|byte| format!("{byte:02x}")).collect();
+    let reversed: String = format!("rm -rf / {secret}").chars().rev().collect();
+    let (first, second) = secret.split_at(16);
+    for command in [
+        format!("echo {hex} | xxd -r -p | sh"),
+        format!("echo '{reversed}' | rev | sh"),
+        format!("A={first};eval \"rm -rf / ${{A}}{second}\""),
+        format!("eval \"rm -rf / {first}\"'{second}'"),
+        format!("printf 'rm -rf / \\147{}' | sh", &secret[1..]),
+    ] {
+        let payload = json!({"hook_event_name": "PreToolUse", "tool_name": "Bash",
+            "tool_input": {"command": command}});
+        let (line, written) = line_and(&mut pipeline(), &received(payload.to_string().as_bytes()));
+        assert!(line.contains("destructive.rm-root"), "{line}");
+        assert!(!line.contains(&secret), "{line}");
+        assert!(written.redacted.secrets() > 0, "{line}");
+    }
 }

@@ -28,22 +28,32 @@ const LENIENT: GeneralPurpose = GeneralPurpose::new(
         .with_decode_padding_mode(DecodePaddingMode::Indifferent),
 );
 
-/// Calls `found` with each run that holds text, lines that go on and padding included, and the text.
-pub(super) fn each_text(encoded: &str, mut found: impl FnMut(Range<usize>, String)) {
+/// Calls `found` with each run that is wanted and holds text, lines that go on and padding included, and
+/// the text.
+pub(super) fn each_text(
+    encoded: &str,
+    is_wanted: impl Fn(&Range<usize>) -> bool,
+    mut found: impl FnMut(Range<usize>, String),
+) {
     let bytes = encoded.as_bytes();
-    let mut done = 0;
+    let (mut done, mut last_end) = (0, 0);
     each_run(bytes, |run| {
-        if run.start >= done {
+        // (A run may be read from two places; but not again as a line of another.)
+        if run.start >= done || run.end == last_end {
+            last_end = run.end;
             let run = whole(bytes, run);
             done = run.end;
-            if let Some(text) = text(&bytes[run.clone()]) {
+            if is_wanted(&run)
+                && let Some(text) = text(&bytes[run.clone()])
+            {
                 found(run, text);
             }
         }
     });
 }
 
-/// Calls `found` with each run that seems to hold text, from where the text begins, without padding.
+/// Calls `found` with each run that seems to hold text, from where the text begins, without padding; if
+/// that is not sure, from both places where it may.
 pub(super) fn each_run(text: &[u8], mut found: impl FnMut(Range<usize>)) {
     let mut at = 0;
     let mut done = 0;
@@ -55,13 +65,33 @@ pub(super) fn each_run(text: &[u8], mut found: impl FnMut(Range<usize>)) {
         let before = text[done..at].iter().rev().take_while(|byte| is_digit(**byte)).count();
         let behind = text[at..].iter().take_while(|byte| is_digit(**byte)).count();
         let (begin, end) = (at - before, at + behind);
-        if end - begin >= MIN_RUN_BYTES
-            && let Some(skipped) = text_begin(&text[begin..end])
-        {
-            found(begin + skipped..end);
+        let escape = escape_bytes(&text[..end], begin);
+        let begins = [Some(begin), (escape > 0).then_some(begin + escape)];
+        for begin in begins.into_iter().flatten() {
+            if end.saturating_sub(begin) < MIN_RUN_BYTES {
+                break;
+            }
+            let sure = text_begin(&text[begin..end]);
+            if sure != Some(0) && is_broken_text(&text[begin..end]) {
+                found(begin..end);
+            }
+            if let Some(skipped) = sure {
+                found(begin + skipped..end);
+                break;
+            }
         }
         done = end;
         at = end.next_multiple_of(STRIDE_BYTES).max(at + STRIDE_BYTES);
+    }
+}
+
+/// How many of a run's first characters belong to an escape, as the `n` of `\\n` does; 0 if none do.
+fn escape_bytes(text: &[u8], begin: usize) -> usize {
+    let is_escape = begin > 0 && text[begin - 1] == b'\\';
+    match text.get(begin).filter(|_| is_escape) {
+        Some(b'n' | b'r' | b't' | b'b' | b'f') => 1,
+        Some(b'u') => 5,
+        _ => 0,
     }
 }
 
@@ -87,51 +117,143 @@ fn whole(text: &[u8], run: Range<usize>) -> Range<usize> {
 
 /// The text that a run holds, as far as it is text.
 fn text(run: &[u8]) -> Option<String> {
-    let standard = |byte: &u8| match byte {
-        b'-' => Some(b'+'),
-        b'_' => Some(b'/'),
-        byte => is_digit(*byte).then_some(*byte),
-    };
-    let mut digits: Vec<u8> = run.iter().filter_map(standard).collect();
+    let mut digits = Vec::with_capacity(run.len());
+    // (What is no digit is a line break or padding.)
+    for line in run.split(|byte| !is_digit(*byte)) {
+        digits.extend(line.iter().map(|byte| match byte {
+            b'-' => b'+',
+            b'_' => b'/',
+            byte => *byte,
+        }));
+    }
     if digits.len() % 4 == 1 {
         digits.pop();
     }
     let bytes = LENIENT.decode(&digits).ok()?;
-    if is_utf16(&bytes) {
-        let units = bytes.chunks_exact(2).map(|unit| u16::from_le_bytes([unit[0], unit[1]]));
-        return Some(char::decode_utf16(units).map_while(Result::ok).collect());
+    let (first, behind) = bytes.split_at_checked(UTF16_MARK_BYTES)?;
+    let text = match byte_order(&bytes) {
+        Some(order) => order.text(behind),
+        None if is_utf16(&bytes) => ByteOrder::Little.text(first) + &ByteOrder::Little.text(behind),
+        None => String::from_utf8_lossy(&bytes).into_owned(),
+    };
+    Some(text)
+}
+
+/// How the two bytes of a unit of UTF-16 follow each other.
+#[derive(Copy, Clone, PartialEq, Eq, Debug)]
+pub(super) enum ByteOrder {
+    Little,
+    Big,
+}
+
+/// The mark before a text in UTF-16, in bytes.
+pub(super) const UTF16_MARK_BYTES: usize = 2;
+
+/// What the mark at the begin of a text in UTF-16 says, if there is one.
+pub(super) fn byte_order(bytes: &[u8]) -> Option<ByteOrder> {
+    match bytes {
+        [0xff, 0xfe, ..] => Some(ByteOrder::Little),
+        [0xfe, 0xff, ..] => Some(ByteOrder::Big),
+        _ => None,
     }
-    let valid = bytes.utf8_chunks().next()?.valid();
-    Some(valid.to_owned())
+}
+
+impl ByteOrder {
+    /// The text in UTF-16, without a mark; with a sign for what is none, an odd byte at the end too.
+    pub(super) fn text(self, bytes: &[u8]) -> String {
+        let pairs = bytes.chunks(2).map(|unit| [unit[0], unit.get(1).copied().unwrap_or(0xdc)]);
+        let units = pairs.map(|pair| match self {
+            ByteOrder::Little => u16::from_le_bytes(pair),
+            ByteOrder::Big => u16::from_be_bytes(pair),
+        });
+        char::decode_utf16(units).map(|char| char.unwrap_or(char::REPLACEMENT_CHARACTER)).collect()
+    }
+
+    /// The bytes of a text in UTF-16, with its mark.
+    pub(super) fn bytes(self, text: &str) -> Vec<u8> {
+        let units = std::iter::once(0xfeff).chain(text.encode_utf16());
+        let pairs = units.map(|unit| match self {
+            ByteOrder::Little => unit.to_le_bytes(),
+            ByteOrder::Big => unit.to_be_bytes(),
+        });
+        pairs.flatten().collect()
+    }
 }
 
 /// Where in a run text begins, if there is any: at its begin, or behind a character that may also join
 /// it with something else.
 fn text_begin(run: &[u8]) -> Option<usize> {
-    let joints =
-        run.iter().enumerate().filter(|(_, byte)| matches!(byte, b'/' | b'-' | b'_' | b'+'));
-    let begins = std::iter::once(0).chain(joints.map(|(at, _)| at + 1)).take(MAX_PROBES);
-    let mut begins = begins.take_while(|begin| run.len() - begin >= PROBE_BYTES);
-    begins.find(|&begin| is_text(&run[begin..begin + PROBE_BYTES]))
+    let mut probes = 0;
+    let mut begin = 0;
+    let last = run.len().checked_sub(PROBE_BYTES)?;
+    loop {
+        if is_text(&run[begin..begin + PROBE_BYTES]) {
+            return Some(begin);
+        }
+        probes += 1;
+        let is_joint = |byte: &u8| matches!(byte, b'/' | b'-' | b'_' | b'+');
+        match run[begin..last.max(begin)].iter().position(is_joint) {
+            Some(joint) if probes < MAX_PROBES => begin += 1 + joint,
+            _ => return None,
+        }
+    }
 }
 
 /// Whether the characters decode to text.
 fn is_text(digits: &[u8]) -> bool {
+    if !may_be_text(digits) {
+        return false;
+    }
+    let bytes = probe(digits);
+    let is_cut = |error: std::str::Utf8Error| error.error_len().is_none();
+    is_utf16(&bytes)
+        || byte_order(&bytes).is_some_and(|order| {
+            order.text(&bytes[UTF16_MARK_BYTES..]).bytes().all(|byte| is_plain(byte) && byte < 0x80)
+        })
+        || bytes.iter().all(|&byte| is_plain(byte))
+            && std::str::from_utf8(&bytes).err().is_none_or(is_cut)
+}
+
+/// Whether the characters decode to ASCII but for one or two bytes of another encoding. By chance, many
+/// do: so this only counts where a run begins.
+fn is_broken_text(digits: &[u8]) -> bool {
+    const MAX_OTHER: usize = 2;
+    let bytes = probe(digits);
+    bytes.iter().all(|&byte| is_plain(byte))
+        && bytes.iter().filter(|byte| !byte.is_ascii()).count() <= MAX_OTHER
+}
+
+/// What the first characters of a run decode to.
+fn probe(digits: &[u8]) -> [u8; PROBE_BYTES / 4 * 3] {
     let mut bytes = [0; PROBE_BYTES / 4 * 3];
     for (three, four) in bytes.chunks_exact_mut(3).zip(digits.chunks_exact(4)) {
         let value = four
             .iter()
             .fold(0u32, |value, digit| value << 6 | u32::from(DIGITS[usize::from(*digit)]));
         three.copy_from_slice(&value.to_be_bytes()[1..]);
-        // Nothing else begins so often as what is no text.
-        if matches!(three[0], 1..b'\t' | 0x7f) {
-            return false;
+    }
+    bytes
+}
+
+/// Whether a byte may be in a text: the control characters there are those of lines and of colours.
+#[inline]
+fn is_plain(byte: u8) -> bool {
+    matches!(byte, b'\t' | b'\n' | b'\r' | 0x1b | b' '..=b'~' | 0x80..)
+}
+
+/// Whether the first two bytes can begin a text, in UTF-8 or UTF-16: of what is none, most cannot.
+#[inline]
+fn may_be_text(digits: &[u8]) -> bool {
+    let [a, b, c] = [digits[0], digits[1], digits[2]].map(|digit| DIGITS[usize::from(digit)]);
+    let (first, second) = (a << 2 | b >> 4, b << 4 | c >> 2);
+    match (first, second) {
+        (0xff, 0xfe) | (0xfe, 0xff) => true,
+        (0x80.., _) => matches!(first, 0xc2..=0xf4) && matches!(second, 0x80..=0xbf),
+        _ => {
+            is_plain(first)
+                && (second == 0 || is_plain(second) && !matches!(second, 0x80..0xc2 | 0xf5..))
         }
     }
-    let is_cut = |error: std::str::Utf8Error| error.error_len().is_none();
-    let is_plain = |byte: &u8| matches!(byte, b'\t' | b'\n' | b'\r' | b' '..);
-    is_utf16(&bytes)
-        || bytes.iter().all(is_plain) && std::str::from_utf8(&bytes).err().is_none_or(is_cut)
 }
 
 /// ASCII characters in UTF-16, low byte first, as PowerShell's encoded commands have them.
@@ -178,7 +300,7 @@ mod tests {
 
     fn texts(input: &str) -> Vec<String> {
         let mut found = Vec::new();
-        each_text(input, |_, text| found.push(text));
+        each_text(input, |_| true, |_, text| found.push(text));
         found
     }
 
@@ -208,6 +330,26 @@ mod tests {
         let units: Vec<u8> =
             "Write-Output hello".encode_utf16().flat_map(u16::to_le_bytes).collect();
         assert_eq!(texts(&BASE64_STANDARD.encode(units)), ["Write-Output hello"]);
+        for order in [ByteOrder::Little, ByteOrder::Big] {
+            let marked = order.bytes("Write-Output hello");
+            assert_eq!(texts(&BASE64_STANDARD.encode(marked)), ["Write-Output hello"]);
+        }
+    }
+
+    #[test]
+    fn text_is_read_past_what_is_none_and_from_an_escape_on() {
+        let cases: [(&[u8], &str); 4] = [
+            (b"un caf\xe9 et le reste", "un caf\u{fffd} et le reste"),
+            (
+                b"une longue phrase \xe9crite et le reste",
+                "une longue phrase \u{fffd}crite et le reste",
+            ),
+            (b"\xe9crit \xe0 la main et le reste", "\u{fffd}crit \u{fffd} la main et le reste"),
+            (b"\x1b[31mred\x1b[0m and the rest", "\u{1b}[31mred\u{1b}[0m and the rest"),
+        ];
+        for (bytes, text) in cases {
+            assert_eq!(texts(&BASE64_STANDARD.encode(bytes)), [text]);
+        }
     }
 
     proptest! {

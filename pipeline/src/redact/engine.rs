@@ -22,7 +22,7 @@ pub(super) struct Engine {
     pub(super) rules: Vec<Rule>,
     ids: HashSet<Arc<str>>,
     pub(super) names: Names,
-    pub(super) keywords: Keywords,
+    pub(super) keywords: Keywords<Target>,
     /// How the environment's secrets may be written.
     pub(super) forms: Vec<Form>,
     pub(super) hasher: Hasher,

@@ -18,8 +18,10 @@ const MIN_WORD_BYTES: usize = 20;
 pub(super) fn secrets(environment: &[(String, String)]) -> Vec<&str> {
     let is_secret =
         |(name, value): &&(String, String)| is_secret_name(name) && may_be_secret(value);
-    let mut values: Vec<_> =
-        environment.iter().filter(is_secret).map(|(_, value)| value.as_str()).collect();
+    let whole = environment.iter().filter(is_secret).map(|(_, value)| value.as_str());
+    let inner = environment.iter().filter_map(|(_, value)| password_in_url(value));
+    let inner = inner.filter(|password| may_be_secret(password));
+    let mut values: Vec<_> = whole.chain(inner).collect();
     values.sort_unstable_by(|a, b| b.len().cmp(&a.len()).then(a.cmp(b)));
     values.dedup();
     values
@@ -45,7 +47,8 @@ pub(super) fn forms(value: &str) -> Vec<Vec<u8>> {
 
 /// A text as it is, and as it is in strings of JSON inside each other.
 pub(super) fn json_forms(text: &str) -> Vec<Vec<u8>> {
-    const LEVELS: usize = 3;
+    /// As many as layers are looked into: what is not found here, nobody decodes.
+    const LEVELS: usize = 6;
     let mut forms = vec![text.as_bytes().to_vec()];
     let mut form = text.to_owned();
     for _ in 0..LEVELS {
@@ -62,6 +65,9 @@ fn is_secret_name(name: &str) -> bool {
     const ENDINGS: [&str; 7] =
         ["key", "token", "secret", "password", "passwd", "passphrase", "dsn"];
     const WORDS: [&str; 6] = ["pass", "credential", "credentials", "keys", "tokens", "secrets"];
+    /// These say too little where another word follows (`AUTH_HOST`).
+    const LAST: [&str; 10] =
+        ["pat", "pw", "pwd", "auth", "creds", "cookie", "cookies", "jwt", "psk", "dbpass"];
     const HARMLESS_LAST: [&str; 9] =
         ["file", "path", "dir", "id", "url", "name", "type", "sock", "public"];
     let words = words(&name.to_ascii_lowercase());
@@ -69,7 +75,20 @@ fn is_secret_name(name: &str) -> bool {
         ENDINGS.iter().any(|ending| word.ends_with(ending)) || WORDS.contains(&word.as_str())
     };
     let last = words.last().map(String::as_str).unwrap_or_default();
-    words.iter().any(is_secret) && !HARMLESS_LAST.contains(&last)
+    // (`PWD` alone is the directory.)
+    let is_last = LAST.contains(&last) && *words != ["pwd"];
+    (is_last || words.iter().any(is_secret)) && !HARMLESS_LAST.contains(&last)
+}
+
+/// The password of an address, as in `postgres://user:password@host/database`.
+fn password_in_url(value: &str) -> Option<&str> {
+    let (_, rest) = value.split_once("://")?;
+    let authority = rest.split(['/', '?', '#']).next()?;
+    // (A password may have slashes in it which nobody encoded.)
+    let (user, _) = authority.rsplit_once('@').or_else(|| rest.rsplit_once('@'))?;
+    user.split_once(':')
+        .map(|(_, password)| password)
+        .filter(|it| !it.contains(char::is_whitespace))
 }
 
 fn may_be_secret(value: &str) -> bool {
@@ -100,9 +119,33 @@ mod tests {
             ("COPY_OF_TOKEN", "abc123def4"),
             ("OTHER_TOKEN", "/etc/token/of/it"),
             ("SHORT_KEY", "a1b2c3d"),
+            ("GH_PAT", "pat-a1b2c3d4"),
+            ("DB_PW", "pw-a1b2c3d4"),
+            ("SOME_AUTH", "au-a1b2c3d4"),
+            ("X_CREDS", "cr-a1b2c3d4"),
+            ("COOKIE", "co-a1b2c3d4"),
+            ("JWT", "jw-a1b2c3d4"),
+            ("DATABASE_URL", "postgres://shop:in-a1b2c3@db.test/1"),
+            ("QUEUE_URL", "amqp://svc:in/b1c2d3@mq.test"),
+            ("AUTH_HOST", "10.0.0.1:80"),
+            ("PWD", "/srv/a=b/c1"),
+            ("XAUTHORITY", "something1"),
         ];
         let all = all.map(|(name, value)| (name.to_owned(), value.to_owned()));
-        assert_eq!(secrets(&all), ["https://k1@host/1", "pa ss/word\"1", "abc123def4"]);
+        let expected = [
+            "https://k1@host/1",
+            "pa ss/word\"1",
+            "pat-a1b2c3d4",
+            "au-a1b2c3d4",
+            "co-a1b2c3d4",
+            "cr-a1b2c3d4",
+            "jw-a1b2c3d4",
+            "pw-a1b2c3d4",
+            "abc123def4",
+            "in-a1b2c3",
+            "in/b1c2d3",
+        ];
+        assert_eq!(secrets(&all), expected);
     }
 
     #[test]
@@ -116,7 +159,8 @@ mod tests {
             "a%20b%2F%221",
             "a+b%2F%221",
         ];
-        assert_eq!(forms.len(), expected.len());
+        // In three more layers of JSON, too.
+        assert_eq!(forms.len(), expected.len() + 3);
         for form in expected {
             assert!(forms.contains(&form.as_bytes().to_vec()), "{form}");
         }

@@ -1,8 +1,11 @@
-//! Finds the keywords of all rules in one pass: a bit table passes over what can begin none of them,
-//! and where it has a doubt the few keywords that begin with those four bytes are compared. (There are
-//! too many of them for an automaton that stays in the nearest cache.)
-
-use std::ops::Range;
+//! Finds the keywords of all rules in one pass.
+//!
+//! A small table knows every three bytes that a keyword begins with, or has behind its first byte: so
+//! one look at every other place of a text passes over most of what can be no keyword. Where it has a
+//! doubt, another table is asked whether one begins with those four bytes, and only then the few that
+//! do are compared. An automaton over so many
+//! keywords (more than a thousand) does not stay in the nearest cache, and takes a step that waits
+//! for the one before with every byte; these looks do not wait for each other.
 
 /// The shortest keyword, in bytes.
 pub(super) const MIN_BYTES: usize = 4;
@@ -18,157 +21,190 @@ pub(super) enum Target {
     Environment(u16),
 }
 
-/// All keywords.
-pub(super) struct Keywords {
-    begins: Box<Begins>,
-    /// By a part of the hash: which keywords begin with four bytes that have it.
-    groups: Vec<Vec<Group>>,
-    /// Sorted, in lower case.
-    texts: Vec<Vec<u8>>,
-    /// What each stands for.
-    targets: Vec<Vec<Target>>,
+/// Keywords, and what each stands for.
+pub(super) struct Keywords<T> {
+    /// A bit for each hash of three bytes at the first or second place of a keyword.
+    windows: Box<Bits<{ 1 << (WINDOW_BITS - 5) }>>,
+    /// A bit for each hash of a keyword's first four bytes.
+    begins: Box<Bits<{ 1 << (BEGIN_BITS - 5) }>>,
+    /// By the hash of its first four bytes, or the next that is free: where a keyword's kind is.
+    slots: Vec<Option<Group>>,
+    /// By their first four bytes, then by their text.
+    keywords: Vec<Keyword<T>>,
 }
 
 /// The keywords that begin with the same four bytes.
+#[derive(Copy, Clone)]
 struct Group {
-    begin: [u8; WINDOW_BYTES],
-    keywords: Range<usize>,
+    begin: u32,
+    first: u32,
+    behind: u32,
 }
 
-const GROUP_BITS: u32 = 12;
+struct Keyword<T> {
+    /// In lower case.
+    text: Box<[u8]>,
+    targets: Vec<T>,
+}
 
-/// A bit for each hash of four bytes that a keyword may begin with.
-type Begins = [u8; 1 << (PLACE_BITS - 3)];
+/// The tables have 16 and 4 KiB, so that both stay in the nearest cache.
+const WINDOW_BITS: u32 = 17;
+const BEGIN_BITS: u32 = 15;
 
-const PLACE_BITS: u32 = 17;
+type Bits<const WORDS: usize> = [u32; WORDS];
 
-/// Bytes that the table is asked about.
-const WINDOW_BYTES: usize = 4;
+/// Bytes that one step of the pass goes on by, and those that it sees: it looks at every other one of
+/// them together with the two behind it.
+const STEP: usize = 16;
+const STEP_BYTES: usize = STEP + 2;
 
-/// Positions that one step of the pass looks at, and the bytes which that takes.
-const STEP: usize = 8;
-const STEP_BYTES: usize = STEP + WINDOW_BYTES;
-
-impl Keywords {
+impl<T: Copy + PartialEq> Keywords<T> {
     /// Takes each keyword with what it stands for; ASCII letters match in either case.
     ///
     /// # Panics
     ///
     /// If one is shorter than [`MIN_BYTES`].
-    pub(super) fn new(all: Vec<(Vec<u8>, Target)>) -> Keywords {
-        let mut sorted = all;
-        for (text, _) in &mut sorted {
-            text.make_ascii_lowercase();
-        }
-        sorted.sort_by(|(a, _), (b, _)| a.cmp(b));
-        let mut begins: Box<Begins> = Box::new([0; 1 << (PLACE_BITS - 3)]);
-        let (mut texts, mut targets) = (Vec::<Vec<u8>>::new(), Vec::<Vec<Target>>::new());
-        for (text, target) in sorted {
-            match (texts.last(), targets.last_mut()) {
-                (Some(last), Some(its)) if *last == text => {
-                    if !its.contains(&target) {
-                        its.push(target);
+    pub(super) fn new(mut all: Vec<(Vec<u8>, T)>) -> Keywords<T> {
+        all.iter_mut().for_each(|(text, _)| text.make_ascii_lowercase());
+        all.sort_by(|(a, _), (b, _)| begin(a).cmp(&begin(b)).then_with(|| a.cmp(b)));
+        let mut found = Keywords {
+            windows: Box::new([0; 1 << (WINDOW_BITS - 5)]),
+            begins: Box::new([0; 1 << (BEGIN_BITS - 5)]),
+            slots: vec![None; (2 * all.len()).next_power_of_two()],
+            keywords: Vec::with_capacity(all.len()),
+        };
+        for (text, target) in all {
+            match found.keywords.last_mut() {
+                Some(last) if *last.text == *text => {
+                    if !last.targets.contains(&target) {
+                        last.targets.push(target);
                     }
                 }
-                _ => {
-                    note_begin(&mut begins, &text);
-                    texts.push(text);
-                    targets.push(vec![target]);
-                }
+                _ => found.add(&text, target),
             }
         }
-        let mut groups: Vec<Vec<Group>> = (0..1 << GROUP_BITS).map(|_| Vec::new()).collect();
-        for (at, text) in texts.iter().enumerate() {
-            let begin = window(text).unwrap_or_default();
-            let group = &mut groups[group(begin)];
-            match group.iter_mut().find(|known| known.begin == begin) {
-                Some(known) => known.keywords.end = at + 1,
-                None => group.push(Group { begin, keywords: at..at + 1 }),
-            }
+        found
+    }
+
+    fn add(&mut self, text: &[u8], target: T) {
+        assert!(text.len() >= MIN_BYTES, "a keyword of fewer than {MIN_BYTES} bytes");
+        for window in [[text[0], text[1], text[2], 0], [text[1], text[2], text[3], 0]] {
+            let place = window_place(u32::from_le_bytes(window) | LOWER);
+            self.windows[place >> 5] |= 1 << (place & 31);
         }
-        Keywords { begins, groups, texts, targets }
+        let begin = begin(text).unwrap_or_default();
+        let place = begin_place(begin);
+        self.begins[place >> 5] |= 1 << (place & 31);
+        let at = self.keywords.len() as u32;
+        let slot = self.slot(begin);
+        let group = self.slots[slot].get_or_insert(Group { begin, first: at, behind: at });
+        group.behind = at + 1;
+        self.keywords.push(Keyword { text: text.into(), targets: vec![target] });
     }
 
     /// Calls `hit` with each place where a keyword begins, its length and what it stands for, in the
     /// order of the text.
-    pub(super) fn each_hit(&self, text: &[u8], mut hit: impl FnMut(usize, usize, &[Target])) {
+    #[inline]
+    pub(super) fn each_hit(&self, text: &[u8], mut hit: impl FnMut(usize, usize, &[T])) {
         let mut at = 0;
         while let Some(step) = text.get(at..at + STEP_BYTES) {
             let mut doubts = self.doubts(step);
             while doubts != 0 {
-                let place = at + doubts.trailing_zeros() as usize;
+                let place = at + 2 * doubts.trailing_zeros() as usize;
                 doubts &= doubts - 1;
-                self.begin_at(text, place, &mut hit);
+                self.around(text, place, &mut hit);
             }
             at += STEP;
         }
-        for place in at..text.len() {
-            self.begin_at(text, place, &mut hit);
-        }
+        (at..text.len()).step_by(2).for_each(|place| self.around(text, place, &mut hit));
     }
 
-    /// A bit for each of the first eight positions at which a keyword may begin.
+    /// A bit for each of a step's places at which the table has a doubt.
     #[inline]
     fn doubts(&self, step: &[u8]) -> u32 {
-        let low = u64_at(step, 0);
-        let high = u64_at(step, WINDOW_BYTES);
-        let mut doubts = 0;
-        for position in 0..4 {
-            doubts |= self.doubt((low >> (8 * position)) as u32) << position;
-            doubts |= self.doubt((high >> (8 * position)) as u32) << (position + 4);
-        }
-        doubts
+        let [a, b, c] = [0, 6, STEP_BYTES - 8].map(|at| u64_at(step, at) | LOWER_LONG);
+        let windows = [a, a >> 16, a >> 32, b, b >> 16, b >> 32, c >> 16, c >> 32];
+        windows.into_iter().rev().fold(0, |doubts, window| {
+            let place = window_place(window as u32);
+            doubts << 1 | self.windows[place >> 5] >> (place & 31) & 1
+        })
     }
 
+    /// Looks for keywords that begin here or one byte before.
     #[inline]
-    fn doubt(&self, window: u32) -> u32 {
-        let place = place(window);
-        u32::from(self.begins[place >> 3] >> (place & 7)) & 1
-    }
-
-    fn begin_at(&self, text: &[u8], at: usize, hit: &mut impl FnMut(usize, usize, &[Target])) {
-        let Some(begin) = window(&text[at..]) else { return };
-        let Some(group) = self.groups[group(begin)].iter().find(|it| it.begin == begin) else {
-            return;
-        };
-        for keyword in group.keywords.clone() {
-            let bytes = self.texts[keyword].len();
-            let there = text.get(at + WINDOW_BYTES..at + bytes);
-            if there.is_some_and(|there| {
-                there.eq_ignore_ascii_case(&self.texts[keyword][WINDOW_BYTES..])
-            }) {
-                hit(at, bytes, &self.targets[keyword]);
+    fn around(&self, text: &[u8], at: usize, hit: &mut impl FnMut(usize, usize, &[T])) {
+        for at in at.saturating_sub(1)..=at {
+            let Some(begin) = begin(&text[at..]) else { return };
+            let place = begin_place(begin);
+            if self.begins[place >> 5] >> (place & 31) & 1 == 1 {
+                self.compare(text, at, begin, hit);
             }
         }
     }
+
+    /// Holds the keywords of this begin against the text.
+    fn compare(
+        &self,
+        text: &[u8],
+        at: usize,
+        begin: u32,
+        hit: &mut impl FnMut(usize, usize, &[T]),
+    ) {
+        let Some(group) = self.slots[self.slot(begin)] else { return };
+        for keyword in &self.keywords[group.first as usize..group.behind as usize] {
+            let bytes = keyword.text.len();
+            let Some(there) = text.get(at..at + bytes) else { continue };
+            // (The first bytes are known to be the same, so the last says most.)
+            let may_be = (there[bytes - 1] ^ keyword.text[bytes - 1]) & !(LOWER as u8) == 0;
+            if may_be && there.eq_ignore_ascii_case(&keyword.text) {
+                hit(at, bytes, &keyword.targets);
+            }
+        }
+    }
+
+    /// Where the group with this begin is, or would be.
+    #[inline]
+    fn slot(&self, begin: u32) -> usize {
+        // (Half of the slots are free.)
+        let mask = self.slots.len() - 1;
+        let mut slot = (u64::from(begin).wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 32) as usize & mask;
+        while self.slots[slot].is_some_and(|group| group.begin != begin) {
+            slot = (slot + 1) & mask;
+        }
+        slot
+    }
 }
 
-/// The first four bytes in lower case; `None` if there are fewer.
-fn window(text: &[u8]) -> Option<[u8; WINDOW_BYTES]> {
-    let first = text.first_chunk::<WINDOW_BYTES>()?;
-    Some(first.map(|byte| byte.to_ascii_lowercase()))
+/// Spreads bits upwards: 2^32 by the golden ratio, and odd.
+const MULTIPLIER: u32 = 0x9e37_79b1;
+
+/// Letters in lower case; other bytes that this changes only make a look less sure.
+const LOWER: u32 = 0x2020_2020;
+const LOWER_LONG: u64 = 0x2020_2020_2020_2020;
+
+/// The first four bytes; `None` if there are fewer.
+#[inline]
+fn begin(text: &[u8]) -> Option<u32> {
+    let first = text.first_chunk::<MIN_BYTES>()?;
+    Some(u32::from_le_bytes(*first) | LOWER)
 }
 
-fn group(begin: [u8; WINDOW_BYTES]) -> usize {
-    place(u32::from_le_bytes(begin)) >> (PLACE_BITS - GROUP_BITS)
-}
-
+#[inline]
 fn u64_at(bytes: &[u8], at: usize) -> u64 {
     bytes[at..at + 8].try_into().map_or(0, u64::from_le_bytes)
 }
 
-/// Where the table has the bit of four bytes. Letters count as lower case (other bytes that this
-/// changes only make the table less sure).
+/// Where the table of windows has the bit of the first three bytes, which are in lower case.
 #[inline]
-fn place(window: u32) -> usize {
-    const LOWER: u32 = 0x2020_2020;
-    ((window | LOWER).wrapping_mul(0x9e37_79b1) >> (32 - PLACE_BITS)) as usize
+fn window_place(window: u32) -> usize {
+    // (This shifts the fourth byte out.)
+    (window.wrapping_mul(MULTIPLIER << 8) >> (32 - WINDOW_BITS)) as usize
 }
 
-fn note_begin(begins: &mut Begins, text: &[u8]) {
-    assert!(text.len() >= MIN_BYTES, "a keyword of fewer than {MIN_BYTES} bytes");
-    let place = place(u32::from_le_bytes([text[0], text[1], text[2], text[3]]));
-    begins[place >> 3] |= 1 << (place & 7);
+/// Where the table of begins has the bit of four bytes.
+#[inline]
+fn begin_place(begin: u32) -> usize {
+    (begin.wrapping_mul(MULTIPLIER) >> (32 - BEGIN_BITS)) as usize
 }
 
 #[cfg(test)]

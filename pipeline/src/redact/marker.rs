@@ -49,6 +49,18 @@ pub(super) fn find(text: &str, is_id: impl Fn(&str) -> bool) -> Vec<(usize, usiz
     found
 }
 
+/// Those of the markers that stand right beside what may belong to a secret.
+pub(super) fn glued(text: &str, markers: &[(usize, usize)]) -> Vec<(usize, usize)> {
+    let is_glue = |byte: Option<&u8>| {
+        byte.is_some_and(|byte| byte.is_ascii_alphanumeric() || b"_-+.~!$%^*#".contains(byte))
+    };
+    let bytes = text.as_bytes();
+    let is_glued = |&(begin, end): &(usize, usize)| {
+        is_glue(begin.checked_sub(1).map(|at| &bytes[at])) || is_glue(bytes.get(end))
+    };
+    markers.iter().copied().filter(is_glued).collect()
+}
+
 /// How many bytes of a marker stand behind its opening.
 fn length(behind: &str, is_id: impl Fn(&str) -> bool) -> Option<usize> {
     let id_bytes = behind.bytes().take(MAX_ID_BYTES + 1).position(|byte| byte == b':')?;
@@ -77,10 +89,28 @@ pub(super) fn cut(
     format!("{}{CUT}{original_bytes} bytes]", &text[..end])
 }
 
+/// A text without its markers, and without that of a cut at its end.
+pub(super) fn without(text: &str, markers: &[(usize, usize)]) -> String {
+    let end = cut_at(text).unwrap_or(text.len());
+    let mut out = String::with_capacity(end);
+    let mut at = 0;
+    for &(begin, behind) in markers.iter().filter(|(_, behind)| *behind <= end) {
+        // (One marker may stand in what only looks like another.)
+        out.push_str(&text[at..begin.max(at)]);
+        at = behind;
+    }
+    out.push_str(&text[at..end]);
+    out
+}
+
 /// Whether a text was cut.
 pub(super) fn is_cut(text: &str) -> bool {
-    let digits = text.strip_suffix(" bytes]").and_then(|text| Some(text.rsplit_once(CUT)?.1));
-    digits.is_some_and(|digits| {
-        !digits.is_empty() && digits.bytes().all(|digit| digit.is_ascii_digit())
-    })
+    cut_at(text).is_some()
+}
+
+/// Where the marker of a cut begins at a text's end.
+fn cut_at(text: &str) -> Option<usize> {
+    let (before, digits) = text.strip_suffix(" bytes]")?.rsplit_once(CUT)?;
+    let is_cut = !digits.is_empty() && digits.bytes().all(|digit| digit.is_ascii_digit());
+    is_cut.then_some(before.len())
 }

@@ -12,17 +12,21 @@ use crate::document::{Document, Kind, NodeId, Value};
 pub(super) type Planned = Vec<(NodeId, String)>;
 
 impl Engine {
-    /// Plans what to replace in a payload; its texts are brought to an end and cut.
-    pub(super) fn in_payload(
-        &self,
-        document: &Document,
-        flagged: &mut Vec<NodeId>,
-        tally: &mut Tally,
-    ) -> Planned {
+    /// The keys and strings of a payload that have to be looked into, in order, each once.
+    pub(super) fn flag_payload(&self, document: &Document, flagged: &mut Vec<NodeId>) {
         self.flag(document, flagged);
         if document.original().len() > self.max_text_bytes {
             flag_long(document, self.max_text_bytes, flagged);
         }
+    }
+
+    /// Plans what to replace in a payload; its texts are brought to an end and cut.
+    pub(super) fn in_payload(
+        &self,
+        document: &Document,
+        flagged: &[NodeId],
+        tally: &mut Tally,
+    ) -> Planned {
         self.plan(document, flagged, tally, |text, tally| self.settle(text, tally))
     }
 
@@ -72,10 +76,12 @@ impl Engine {
                 flags.add(at);
             }
         }
-        // Other escapes hide no keyword.
-        for escape in ["\\u", "\\/"] {
-            flags.end = 0;
-            memchr::memmem::find_iter(text, escape).for_each(|at| flags.add(at));
+        flags.end = 0;
+        for at in memchr::memchr_iter(b'\\', text) {
+            // Other escapes hide no keyword.
+            if matches!(text.get(at + 1), Some(b'u' | b'/' | b'x' | b'0' | b'1')) {
+                flags.add(at);
+            }
         }
         flags.end = 0;
         encoded::each_run(text, |run| flags.add(run.start));
@@ -98,19 +104,19 @@ impl Engine {
         tally: &mut Tally,
         rewrite: impl Fn(&str, &mut Tally) -> Option<String>,
     ) -> Planned {
-        let mut plan = Plan { engine: self, tally, planned: Vec::new(), walked_to: 0, named: 0..0 };
+        let (planned, named) = (Vec::new(), Vec::new());
+        let mut plan =
+            Plan { engine: self, rewrite: &rewrite, tally, planned, walked_to: 0, named };
         for &id in flagged {
             let string = document.value(id);
-            let Some(text) = string.as_str() else { continue };
+            let Some(text) = string.as_str().filter(|_| !plan.is_done(id)) else { continue };
+            let rewritten = rewrite(&text, plan.tally);
+            let names = [Some(&*text), rewritten.as_deref()];
             match string.member() {
-                Some(value) => plan.by_key(&text, value),
-                None => plan.by_sibling(document, string, &text),
+                Some(value) => plan.by_key(names, value),
+                None => plan.by_sibling(document, string, names),
             }
-            if !plan.has(id)
-                && let Some(rewritten) = rewrite(&text, plan.tally)
-            {
-                plan.planned.push((id, rewritten));
-            }
+            plan.planned.extend(rewritten.map(|rewritten| (id, rewritten)));
         }
         let mut planned = plan.planned;
         planned.sort_by_key(|(id, _)| *id);
@@ -150,18 +156,22 @@ impl Flags<'_> {
     }
 }
 
+/// A name as it stands in the document, and as it will, if something in it is replaced.
+type NameForms<'a> = [Option<&'a str>; 2];
+
 struct Plan<'a> {
     engine: &'a Engine,
+    rewrite: &'a dyn Fn(&str, &mut Tally) -> Option<String>,
     tally: &'a mut Tally,
     planned: Planned,
     /// What a name says was applied up to this place of the document.
     walked_to: usize,
-    /// Which of `planned` the last name led to.
-    named: std::ops::Range<usize>,
+    /// The strings that the last name had its say about.
+    named: Vec<NodeId>,
 }
 
 impl Plan<'_> {
-    fn by_key(&mut self, name: &str, value: Value<'_>) {
+    fn by_key(&mut self, name: NameForms<'_>, value: Value<'_>) {
         let Some(rule) = self.engine.member_name else { return };
         let range = value.original_range();
         if range.start < self.walked_to {
@@ -173,7 +183,7 @@ impl Plan<'_> {
     }
 
     /// `{"name": "DB_PASSWORD", "value": "…"}`.
-    fn by_sibling(&mut self, document: &Document, string: Value<'_>, name: &str) {
+    fn by_sibling(&mut self, document: &Document, string: Value<'_>, name: NameForms<'_>) {
         const KEYS: [&str; 3] = ["value", "Value", "val"];
         let Some(rule) = self.engine.member_name else { return };
         let end = string.original_range().end;
@@ -183,8 +193,8 @@ impl Plan<'_> {
         let Some(value) = next.member().filter(|_| KEYS.iter().any(|key| next.is_text(key))) else {
             return;
         };
+        let name = name.map(|name| name.filter(|name| !name.contains(char::is_whitespace)));
         if value.original_range().start >= self.walked_to
-            && !name.contains(char::is_whitespace)
             && let Some(strength) = self.strength(name)
         {
             self.walk(rule, value, strength.min(Strength::Some));
@@ -192,20 +202,18 @@ impl Plan<'_> {
     }
 
     fn walk(&mut self, rule: u16, value: Value<'_>, strength: Strength) {
-        let begin = self.planned.len();
+        self.named.clear();
         self.by_name(rule, value, strength);
-        self.named = begin..self.planned.len();
         self.walked_to = value.original_range().end;
     }
 
-    /// Plans to replace each scalar of a value whose name means a secret.
+    /// Plans what becomes of each scalar of a value whose name means a secret.
     fn by_name(&mut self, rule: u16, value: Value<'_>, strength: Strength) {
         match value.kind() {
             Kind::String | Kind::EscapedString => {
                 let text = value.as_str().unwrap_or_default();
-                if may_be_value(&text, strength) && !self.has_marker(&text) {
-                    self.push(rule, value.id(), text.as_bytes());
-                }
+                self.named.push(value.id());
+                self.string_by_name(rule, (value.id(), &text), strength);
             }
             Kind::Number if strength == Strength::Any => {
                 let mut digits = Vec::new();
@@ -222,26 +230,51 @@ impl Plan<'_> {
         }
     }
 
+    /// A string is replaced if it may be a secret as it is, or as it would be left: so that it is not
+    /// replaced when it comes again.
+    fn string_by_name(&mut self, rule: u16, (id, text): (NodeId, &str), strength: Strength) {
+        if self.is_value(text, strength) {
+            return self.push(rule, id, text.as_bytes());
+        }
+        let Some(rewritten) = (self.rewrite)(text, self.tally) else { return };
+        match self.is_value(&rewritten, strength) {
+            true => self.push(rule, id, text.as_bytes()),
+            false => self.planned.push((id, rewritten)),
+        }
+    }
+
     fn push(&mut self, rule: u16, id: NodeId, secret: &[u8]) {
         let hash = self.engine.hasher.hash(secret);
         let marker = self.engine.marker(rule, hash, self.tally);
         self.planned.push((id, marker));
     }
 
-    /// Whether a name led to this string.
-    fn has(&self, id: NodeId) -> bool {
-        self.planned[self.named.clone()].binary_search_by_key(&id, |(planned, _)| *planned).is_ok()
+    /// Whether a name had its say about this string.
+    fn is_done(&self, id: NodeId) -> bool {
+        self.named.binary_search(&id).is_ok()
     }
 
-    /// Whether it was redacted or cut before: by then, its name had its say.
-    fn has_marker(&self, text: &str) -> bool {
-        marker::is_cut(text) || !marker::find(text, |id| self.engine.is_id(id)).is_empty()
+    /// Whether it may be a secret, not counting markers: who writes one beside a secret hides nothing.
+    fn is_value(&self, text: &str, strength: Strength) -> bool {
+        let markers = marker::find(text, |id| self.engine.is_id(id));
+        if markers.is_empty() && !marker::is_cut(text) {
+            return may_be_value(text, strength);
+        }
+        let is_one = markers.first() == Some(&(0, text.len()));
+        !is_one && may_be_value(&marker::without(text, &markers), strength)
     }
 
-    /// What a name says, unless something in it was redacted: then it says what it did before.
-    fn strength(&self, name: &str) -> Option<Strength> {
-        let strength = self.engine.names.strength(name)?;
-        (!self.has_marker(name)).then_some(strength)
+    /// What a name says when it comes again, or else now. Markers in it say nothing.
+    fn strength(&self, name: NameForms<'_>) -> Option<Strength> {
+        let engine = self.engine;
+        let said = |name: &str| {
+            let markers = marker::find(name, |id| engine.is_id(id));
+            match markers.is_empty() {
+                true => engine.names.strength(name),
+                false => engine.names.strength(&marker::without(name, &markers)),
+            }
+        };
+        name.into_iter().rev().flatten().find_map(said)
     }
 }
 

@@ -5,7 +5,7 @@ use std::collections::HashSet;
 
 use serde::Deserialize;
 
-use super::keywords::MIN_BYTES;
+use super::keywords::{Keywords, MIN_BYTES};
 
 /// How much a name says about its value, from little to all.
 #[derive(Copy, Clone, PartialEq, Eq, PartialOrd, Ord, Debug)]
@@ -27,13 +27,21 @@ pub(super) struct Lists {
     strict: Vec<String>,
     /// Stems that only count as words of their own.
     some_words: HashSet<String>,
-    strict_words: HashSet<String>,
+    /// Last words of names that have several.
+    some_last: HashSet<String>,
+    strict_last: HashSet<String>,
+    /// Words behind the last that say which of several it is.
+    suffixes: HashSet<String>,
+    /// Last words, alone or not.
+    strict_alone: HashSet<String>,
     /// Whatever has one of these in it is harmless.
     harmless: Vec<String>,
     harmless_first: HashSet<String>,
     harmless_last: HashSet<String>,
     /// What comes before a stem's word in the text, for stems that are only words.
     keywords: Vec<String>,
+    /// The same for what is in too many other words: it only counts where a name ends with it.
+    short_keywords: Vec<String>,
 }
 
 /// Names longer than this, in bytes, are none.
@@ -42,17 +50,32 @@ const MAX_NAME_BYTES: usize = 96;
 /// The lists, ready to be looked into.
 pub(super) struct Names {
     lists: Lists,
+    /// All stems, without what joins their words.
+    stems: Keywords<Stem>,
     extra: Vec<String>,
 }
 
+/// What a stem in a name says.
+#[derive(Copy, Clone, PartialEq, Eq)]
+enum Stem {
+    Harmless,
+    Secret(Strength),
+}
+
 impl Names {
-    pub(super) fn new(mut lists: Lists, extra: &[String]) -> Names {
-        let all = [&mut lists.any, &mut lists.some, &mut lists.strict, &mut lists.harmless];
-        for stem in all.into_iter().flatten() {
-            stem.retain(|char| char != '_');
-        }
+    pub(super) fn new(lists: Lists, extra: &[String]) -> Names {
+        let kinds = [
+            (&lists.harmless, Stem::Harmless),
+            (&lists.any, Stem::Secret(Strength::Any)),
+            (&lists.strict, Stem::Secret(Strength::Strict)),
+            (&lists.some, Stem::Secret(Strength::Some)),
+        ];
+        let stems = kinds.into_iter().flat_map(|(list, kind)| {
+            list.iter().map(move |stem| (stem.replace('_', "").into_bytes(), kind))
+        });
+        let stems = Keywords::new(stems.collect());
         let extra = extra.iter().map(|name| words(name).concat()).collect();
-        Names { lists, extra }
+        Names { lists, stems, extra }
     }
 
     /// What the name of something says about it; `None` if nothing.
@@ -60,28 +83,49 @@ impl Names {
         if name.len() > MAX_NAME_BYTES || name.contains('/') {
             return None;
         }
-        let words = words(name);
-        let joined = words.concat();
-        if self.extra.contains(&joined) {
+        let words = Words::of(name);
+        if self.extra.contains(&words.joined) {
             return Some(Strength::Any);
         }
-        let has = |stems: &[String]| stems.iter().any(|stem| joined.contains(stem.as_str()));
-        let has_word = |list: &HashSet<String>| words.iter().any(|word| list.contains(word));
-        let is_last = |list: &HashSet<String>| words.last().is_some_and(|word| list.contains(word));
-        let is_first =
-            |list: &HashSet<String>| words.first().is_some_and(|word| list.contains(word));
         let lists = &self.lists;
-        if has(&lists.harmless) || is_last(&lists.harmless_last) || is_first(&lists.harmless_first)
-        {
+        let is_suffix = |word: &&str| {
+            lists.suffixes.contains(*word) || word.bytes().all(|it| it.is_ascii_digit())
+        };
+        let count = words.count() - words.iter().rev().take_while(is_suffix).count();
+        let last = count.checked_sub(1).and_then(|last| words.iter().nth(last));
+        let is_last = |list: &HashSet<String>| last.is_some_and(|word| list.contains(word));
+        let is_harmless =
+            words.iter().next_back().is_some_and(|it| lists.harmless_last.contains(it))
+                || words.iter().next().is_some_and(|first| lists.harmless_first.contains(first));
+        if is_harmless {
+            return None;
+        }
+        let (mut is_harmless, mut any, mut strict, mut some) = (false, false, false, false);
+        self.stems.each_hit(words.joined.as_bytes(), |at, _, stems| {
+            for stem in stems {
+                match stem {
+                    // An `admin_token` is none of the `min_token`s.
+                    Stem::Harmless => is_harmless |= words.bounds.contains(&at),
+                    Stem::Secret(Strength::Any) => any = true,
+                    Stem::Secret(Strength::Strict) => strict = true,
+                    Stem::Secret(Strength::Some) => some = true,
+                }
+            }
+        });
+        if is_harmless {
             None
-        } else if has(&lists.any) {
+        } else if any {
             Some(Strength::Any)
-        } else if has(&lists.strict) {
+        } else if strict {
             Some(Strength::Strict)
-        } else if has(&lists.some) || has_word(&lists.some_words) {
+        } else if some
+            || words.iter().any(|word| lists.some_words.contains(word))
+            || (count > 1 && is_last(&lists.some_last))
+        {
             Some(Strength::Some)
         } else {
-            (words.len() > 1 && is_last(&lists.strict_words)).then_some(Strength::Strict)
+            let is_strict = count > 1 && is_last(&lists.strict_last);
+            (is_strict || is_last(&lists.strict_alone)).then_some(Strength::Strict)
         }
     }
 }
@@ -97,33 +141,67 @@ pub(super) fn keywords(lists: &Lists, extra: &[String]) -> Vec<String> {
     // What is too short to be looked for is looked for with what stands behind a name.
     let long = joined.flat_map(|name| match name.len() {
         MIN_BYTES.. => vec![name],
-        _ => ["\"", "\\", "'", "=", ":", " "].map(|behind| name.clone() + behind).to_vec(),
+        _ => with_sign(&name).to_vec(),
     });
-    let mut all: Vec<_> = long.chain(lists.keywords.iter().cloned()).collect();
+    let short = lists.short_keywords.iter().flat_map(|word| with_sign(word));
+    let mut all: Vec<_> = long.chain(lists.keywords.iter().cloned()).chain(short).collect();
     all.sort_unstable();
     all.dedup();
     all
 }
 
+/// A name with each of what may stand right behind one.
+fn with_sign(name: &str) -> [String; 8] {
+    ["\"", "\\", "'", "`", "=", ":", " ", ">"].map(|behind| format!("{name}{behind}"))
+}
+
 /// The words of a name, in lower case: `APIKeyName` and `api-key_name` have three.
 pub(super) fn words(name: &str) -> Vec<String> {
-    let mut words = Vec::new();
-    let mut word = String::new();
-    let mut chars = name.chars().peekable();
-    let mut before = ' ';
-    while let Some(char) = chars.next() {
-        let next_is_lower = chars.peek().is_some_and(char::is_ascii_lowercase);
-        let begins = char.is_ascii_uppercase() && (!before.is_ascii_uppercase() || next_is_lower);
-        if (begins || !char.is_alphanumeric()) && !word.is_empty() {
-            words.push(std::mem::take(&mut word));
+    Words::of(name).iter().map(str::to_owned).collect()
+}
+
+/// See [`words`].
+struct Words {
+    /// All of them, with nothing between them.
+    joined: String,
+    /// Where each begins, and the end of the last.
+    bounds: Vec<usize>,
+}
+
+impl Words {
+    fn of(name: &str) -> Words {
+        let mut words = Words { joined: String::with_capacity(name.len()), bounds: vec![0] };
+        let mut before = ' ';
+        for (at, char) in name.char_indices() {
+            let next = name.as_bytes().get(at + char.len_utf8());
+            let next_is_lower = next.is_some_and(u8::is_ascii_lowercase);
+            let begins =
+                char.is_ascii_uppercase() && (!before.is_ascii_uppercase() || next_is_lower);
+            if begins || !char.is_alphanumeric() {
+                words.end_word();
+            }
+            if char.is_alphanumeric() {
+                words.joined.push(char.to_ascii_lowercase());
+            }
+            before = char;
         }
-        if char.is_alphanumeric() {
-            word.push(char.to_ascii_lowercase());
-        }
-        before = char;
+        words.end_word();
+        words
     }
-    words.extend((!word.is_empty()).then_some(word));
-    words
+
+    fn end_word(&mut self) {
+        if self.bounds.last().is_some_and(|begin| *begin < self.joined.len()) {
+            self.bounds.push(self.joined.len());
+        }
+    }
+
+    fn count(&self) -> usize {
+        self.bounds.len() - 1
+    }
+
+    fn iter(&self) -> impl DoubleEndedIterator<Item = &str> {
+        self.bounds.windows(2).map(|bounds| &self.joined[bounds[0]..bounds[1]])
+    }
 }
 
 #[cfg(test)]
@@ -155,6 +233,12 @@ mod tests {
             ("encryption_key", Strength::Strict),
             ("STRIPE_KEY", Strength::Strict),
             ("PGPASSWORD", Strength::Any),
+            ("DB_PW", Strength::Some),
+            ("CREDS", Strength::Some),
+            ("dbpass", Strength::Some),
+            ("wifi_psk", Strength::Some),
+            ("STRIPE_KEY_PROD", Strength::Strict),
+            ("DB_PASS_2", Strength::Some),
         ];
         for (name, expected) in cases {
             assert_eq!(names().strength(name), Some(expected), "{name}");

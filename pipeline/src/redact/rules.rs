@@ -173,7 +173,10 @@ impl Rule {
         let joins = match self.boundary {
             Boundary::None => false,
             Boundary::Word => byte.is_ascii_alphanumeric(),
-            Boundary::Wide => byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-'),
+            Boundary::Wide => {
+                byte.is_ascii_alphanumeric()
+                    || matches!(byte, b'_' | b'-') && !is_line_number(&text[..at])
+            }
         };
         // The letter of an escape (`\n`) is none.
         !joins
@@ -192,6 +195,15 @@ impl Rule {
         let text = String::from_utf8_lossy(secret);
         is_secret && !is_placeholder(&text) && (!self.digits || has_digit(&text))
     }
+}
+
+/// Whether a text ends with the number of a line as `grep -C` writes it, `-12-`.
+fn is_line_number(text: &[u8]) -> bool {
+    const MAX_DIGITS: usize = 8;
+    let Some((b'-', before)) = text.split_last() else { return false };
+    let digits = before.iter().rev().take(MAX_DIGITS).take_while(|byte| byte.is_ascii_digit());
+    let digits = digits.count();
+    digits > 0 && before[..before.len() - digits].ends_with(b"-")
 }
 
 /// The data file's content.
@@ -235,20 +247,22 @@ pub(super) fn compile(
 }
 
 impl Compiled {
-    /// A built-in rule's keyword with a `?` at its end is one for each letter, digit, `_` and `-`.
+    /// Of a built-in rule's keywords, what the data file says of `?` and `#` is written out.
     fn add_built_in(&mut self, keywords: &[String], is_on: bool) {
-        let mut all = Vec::new();
-        for keyword in keywords {
-            match keyword.strip_suffix('?') {
-                Some(begin) => all.extend(
-                    ('a'..='z')
-                        .chain('0'..='9')
-                        .chain(['_', '-'])
-                        .map(|char| format!("{begin}{char}")),
-                ),
-                None => all.push(keyword.clone()),
-            }
+        let name = || ('a'..='z').chain('0'..='9').chain(['_', '-']);
+        let hex = || ('0'..='9').chain('a'..='f');
+        let mut all = keywords.to_vec();
+        while let Some(at) = all.iter().position(|keyword| keyword.contains('#')) {
+            let keyword = all.swap_remove(at);
+            all.extend(hex().map(|digit| keyword.replacen('#', digit.encode_utf8(&mut [0; 4]), 1)));
         }
+        let (open, whole): (Vec<_>, Vec<_>) =
+            all.into_iter().partition(|keyword| keyword.ends_with('?'));
+        let written_out = open.iter().flat_map(|keyword| {
+            let begin = keyword.trim_end_matches('?');
+            name().map(move |char| format!("{begin}{char}"))
+        });
+        let all: Vec<_> = whole.into_iter().chain(written_out).collect();
         self.add_keywords(&all, is_on);
     }
 

@@ -192,6 +192,13 @@ fn a_text_that_is_not_json_is_redacted_too() {
     let out = redactor.redact_bytes(&bytes, &mut redacted).unwrap();
     assert!(out.starts_with(b"\xff\xfe [redacted:") && out.ends_with(b"] \xff"));
     assert_eq!(redacted.secrets(), 2);
+    for order in [encoded::ByteOrder::Little, encoded::ByteOrder::Big] {
+        let out =
+            redactor.redact_bytes(&order.bytes(&format!("{token} é")), &mut redacted).unwrap();
+        let text = order.text(&out[encoded::UTF16_MARK_BYTES..]);
+        assert!(text.starts_with("[redacted:github-token:") && text.ends_with("] é"), "{text}");
+        assert!(redactor.redact_bytes(&order.bytes("nothing"), &mut redacted).is_none());
+    }
     assert!(redactor.redact_text("nothing here", &mut redacted).is_none());
 }
 
@@ -228,6 +235,123 @@ fn a_stranger_cannot_hide_something_in_the_shape_of_a_marker() {
     );
     assert!(!out.to_string().contains(&token));
     assert_eq!(out["password"], "[redacted:nothing:01234567]", "a word for what is not there");
+}
+
+#[test]
+fn a_marker_beside_or_inside_a_secret_does_not_hide_it() {
+    let (marker, cut) = ("[redacted:jwt:12345678]", "[cut: 5 bytes]");
+    let token = token();
+    let split = format!("{}{marker}{}{marker}{}", &token[..9], &token[9..21], &token[21..]);
+    let password = ["Tr0ub", "4dor&3xKq9"].concat();
+    let out = redact(&json!({
+        "a": {"password": format!("{password}{marker}")}, "b": {"password": format!("{password}{cut}")},
+        "c": {format!("password {marker}"): password}, "d": {format!("password {marker}"): marker},
+        "e": format!("use {split} for it"), "f": format!("DB_PASSWORD={password}{marker} make"),
+        "g": {"password": marker}, "h": {"name": format!("{marker}DB_PASSWORD"), "value": password},
+    }));
+    assert!(is_marker(&out["a"]["password"], "key-name"), "{out}");
+    assert!(is_marker(&out["b"]["password"], "key-name"), "{out}");
+    assert!(is_marker(&out["c"][format!("password {marker}")], "key-name"), "{out}");
+    assert_eq!(out["d"][format!("password {marker}")], marker);
+    assert_eq!(out["g"]["password"], marker);
+    assert!(is_marker(&out["h"]["value"], "key-name"), "{out}");
+    for part in [&token[..9], &token[9..21], &token[21..], &password] {
+        assert!(!out.to_string().contains(part), "{part} in {out}");
+    }
+    let (again, redacted) = redact_with(&mut redactor(), &out.to_string());
+    assert_eq!(again, out.to_string());
+    assert!(redacted.is_empty());
+}
+
+#[test]
+fn a_private_key_goes_whatever_stands_before_its_lines() {
+    let line = |seed: usize| -> String {
+        let digit = |at: usize| char::from(b"AbC9dEf8GhI7+kL6/nO5"[(at * 7 + seed) % 20]);
+        (0..64).map(digit).collect()
+    };
+    let lines: Vec<_> = (0..9).map(line).collect();
+    let mut redactor = redactor();
+    let mut redact =
+        |text: &str| redact_with(&mut redactor, &json!({ "text": text }).to_string()).0;
+    let kinds = ["-----BEGIN RSA PRIV|ATE KEY-----", "---- BEGIN SSH2 ENCRYPTED PRIV|ATE KEY ----"];
+    let prefixes = [
+        "",
+        "     #\u{2192}",
+        "# \u{2502} ",
+        "# | ",
+        "src/key.pem-#-",
+        "> ",
+        "+",
+        "// ",
+        "# \t",
+        "\u{1b}[38;5;231m",
+        "\u{1b}[38;5;246m  #\u{1b}[0m \u{2502} \u{1b}[38;5;186m",
+    ];
+    for begin in kinds.map(|kind| kind.replace('|', "")) {
+        let end = begin.replace("BEGIN", "END");
+        for (prefix, has_end) in
+            prefixes.iter().flat_map(|prefix| [(prefix, true), (prefix, false)])
+        {
+            let mut all = vec![begin.as_str()];
+            all.extend(lines.iter().map(String::as_str));
+            all.extend(has_end.then_some(end.as_str()));
+            let number = |(at, line): (usize, &&str)| {
+                format!("{}{line}\n", prefix.replace('#', &at.to_string()))
+            };
+            let text: String = all.iter().enumerate().map(number).collect();
+            for text in [
+                text.clone(),
+                format!("Read it:\n{text}\nWhat now, with all of this?"),
+                text[begin.len() + 40..].to_owned(),
+            ] {
+                if !has_end && !text.contains("BEGIN") {
+                    continue;
+                }
+                let out = redact(&text);
+                let left = lines.iter().filter(|line| out.contains(&line[..30])).count();
+                assert_eq!(left, 0, "{text} gave {out}");
+                assert!(!text.contains("What now") || out.contains("What now"), "{out}");
+            }
+        }
+        let ruler = "=".repeat(70);
+        let said = format!(
+            "Look for {begin} in /srv/app/src/keys, parsePrivateKeyEncodingOptions, {ruler}. {end}"
+        );
+        assert!(redact(&said).contains(&said));
+    }
+}
+
+#[test]
+fn secrets_given_to_commands_and_in_the_next_line_are_found() {
+    let secret = ["Zk9sQ2vT7", "xW1mB6nR3yL8cJ5"].concat();
+    let texts = [
+        "CREATE USER 'shop'@'%' IDENTIFIED BY '§';",
+        "alter role shop with password '§'",
+        "curl -s -b 'sid=§; theme=dark' https://host.test/",
+        "openssl enc -aes-256-cbc -pass pass:§ -in a",
+        "sqlcmd -S db -U sa -P '§' -Q 'select 1'",
+        "vault login §",
+        "vault login -no-print -method=token §",
+        "gh secret set NPM --body \"§\"",
+        "aws configure set aws_secret_access_key § --profile x",
+        "FROM node\nENV NPM_TOKEN §\nRUN npm ci",
+        "<add key=\"ApiKey\" value=\"§\"/>",
+        "{\"password\":\n    \"§\", x",
+        "db_password: |\n  §\nport: 1",
+        "- name: DB_PASSWORD\n  value: §\n",
+        "Authorization: SSWS ¶",
+        "https://app.host.test/api/f?code=¶==",
+        "oc login --server=x sha256~¶",
+    ];
+    let mut redactor = redactor();
+    for text in texts {
+        let text = text.replace('§', &secret).replace('¶', &secret.repeat(2));
+        assert!(text.contains(&secret), "{text}");
+        let (out, _) = redact_with(&mut redactor, &json!({ "text": text }).to_string());
+        assert!(!out.contains(&secret), "{text} gave {out}");
+        let (again, redacted) = redact_with(&mut redactor, &out);
+        assert!(again == out && redacted.is_empty(), "{out} gave {again}");
+    }
 }
 
 #[test]
@@ -292,6 +416,7 @@ proptest! {
             "Zk9sQ2vT7xW1mB6n", "[redacted:jwt:0123abcd]", "[redacted:", "secret", "[", "]", "--api-key ", "://a:", "b1c2@h",
             "cGFzc3dvcmQ9aHVudGVyMng5eQ", "cookie: ", "a=b1", "; ", "authorization: ", "bearer ", concat!("-----BEGIN PRIV", "ATE KEY-----"),
             "\"", "'", "<password>", "</password>", "é", "[cut: 7 bytes]", "\\", "eyJhbGciOiJub25l.eyJzdWIiOiIxMjM0", "\t",
+            "\u{1b}[31m", "\\x3d", "\\075", "[redacted:github-token:89abcdef]", "_key", "ghp_4Zk9sQ2vT7xW", "1mB6nR3yL8cJ5hD0fGpKaEuV",
         ]), 0..24),
         as_key: bool,
     ) {
@@ -307,5 +432,15 @@ proptest! {
         prop_assert_eq!(&twice, &once, "from {}", payload);
         prop_assert!(redacted.is_empty());
         prop_assert!(value.is_object() || value.is_array());
+    }
+}
+
+#[test]
+fn what_stands_behind_thousands_of_keywords_is_found() {
+    let secret = ["q7Zk9", "sQ2vT7xW1m"].concat();
+    for unit in ["token=", "-key://", "password:", "curl -s ", "Cookie: a; "] {
+        let text = format!("{}DB_PASSWORD={secret} curl -u me:{secret}", unit.repeat(3000));
+        let out = redact(&json!({ "text": text })).to_string();
+        assert!(!out.contains(&secret), "{unit}");
     }
 }

@@ -6,7 +6,9 @@ use super::glob;
 use super::matching::{is_redirected, meets, sets_variable};
 use super::place::{Surroundings, locate};
 use super::rules::{Program, Rules};
-use super::{Action, Finding, Level, MAX_EVIDENCE_BYTES, MAX_FINDINGS, Operation, Risk};
+use super::{
+    Action, Finding, Level, MAX_CLEANED_BYTES, MAX_EVIDENCE_BYTES, MAX_FINDINGS, Operation, Risk,
+};
 use crate::shell::{Command, CommandId, Dialect, Flags, Ids, Script};
 
 /// The longest path that `cd` is followed to.
@@ -53,6 +55,10 @@ impl Rules {
     }
 }
 
+fn head(text: &str, max_bytes: usize) -> &str {
+    &text[..text.floor_char_boundary(max_bytes.min(text.len()))]
+}
+
 /// What was found so far.
 struct Found<'a> {
     rules: &'a Rules,
@@ -71,11 +77,14 @@ impl<'a> Found<'a> {
         if is_there || self.findings.len() == MAX_FINDINGS {
             return;
         }
-        let end = evidence.floor_char_boundary(MAX_EVIDENCE_BYTES.min(evidence.len()));
+        // Before it is cut, since nobody knows half of a secret.
+        let evidence = head(evidence, MAX_CLEANED_BYTES);
+        let cleaned = self.action.clean.and_then(|clean| clean(evidence));
+        let evidence = head(cleaned.as_deref().unwrap_or(evidence), MAX_EVIDENCE_BYTES);
         self.findings.push(Finding {
             rule: rule.id.to_string(),
             level: rule.level,
-            evidence: evidence[..end].to_owned(),
+            evidence: evidence.to_owned(),
         });
     }
 

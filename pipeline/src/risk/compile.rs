@@ -150,11 +150,17 @@ fn trigger(rule: &UserRule) -> Result<Trigger, RiskError> {
             "unread" => Ok(Trigger::Unread),
             _ => Err(choice(rule, "shape", shape, "fork-bomb, unread")),
         },
-        (None, _, None) if rule.permission_modes.is_empty() && rule.parameters.is_empty() => {
+        (None, _, None) if !is_about_actions(rule) => {
             Err(RiskError::Empty { rule: rule.id.clone() })
         }
         (None, _, None) => Ok(Trigger::Action),
     }
+}
+
+/// Whether it says something of tools, modes or parameters.
+fn is_about_actions(rule: &UserRule) -> bool {
+    let all = [&rule.tools, &rule.permission_modes, &rule.parameters];
+    all.into_iter().any(|list| !list.is_empty())
 }
 
 fn access(rule: &UserRule) -> Result<Access, RiskError> {

@@ -12,8 +12,9 @@ pub(super) fn uses(spec: &Spec, number: usize, operands: usize, writes: bool) ->
         FileUse::Read if writes => Access::Any,
         FileUse::Read => Access::Read,
         FileUse::Write => Access::Write,
-        FileUse::Last if number + 1 == operands && operands > 1 => Access::Write,
+        FileUse::Last | FileUse::Moved if number + 1 == operands && operands > 1 => Access::Write,
         FileUse::Last => Access::Read,
+        FileUse::Moved => Access::Any,
     })
 }
 

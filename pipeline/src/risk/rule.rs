@@ -78,7 +78,7 @@ pub enum RiskError {
     },
     /// An id that could not be told from others.
     #[error(
-        "cannot take the risk rule {id:?}: an id has letters, digits, `.`, `-` and `_`, and at least one"
+        "cannot take the risk rule {id:?}: an id has letters, digits, `.`, `-` and `_`, and is not empty"
     )]
     Id {
         /// The id.
@@ -130,7 +130,7 @@ pub enum RiskError {
     },
     /// It says nothing that could be met.
     #[error(
-        "cannot take the risk rule {rule:?}: it names neither programs nor paths, hosts, redirects, variables, modes or parameters"
+        "cannot take the risk rule {rule:?}: it names neither programs nor paths, hosts, redirects, variables, tools, modes or parameters; name some"
     )]
     Empty {
         /// The rule.

@@ -61,6 +61,8 @@ pub(super) enum FileUse {
     Write,
     /// The last operand is written, the others are read.
     Last,
+    /// As `Last`, and the others are gone then.
+    Moved,
 }
 
 /// What is said of a rule.

@@ -159,6 +159,10 @@ fn users_add_rules() {
         permission_modes = ["plan"]
         tools = ["Write"]
         [[rule]]
+        id = "own.server"
+        level = "high"
+        tools = ["mcp__production__*"]
+        [[rule]]
         id = "own.variable"
         level = "low"
         variables = ["DEPLOY_*"]
@@ -176,6 +180,7 @@ fn users_add_rules() {
     let plan = |tool_name| Action { tool_name, permission_mode: Some("plan"), ..Action::default() };
     assert_eq!(ids(&rules, &plan("Write")), ["own.plan"]);
     assert_eq!(ids(&rules, &plan("Read")), [""; 0]);
+    assert_eq!(ids(&rules, &plan("mcp__production__deploy")), ["own.server"]);
 }
 
 #[test]
@@ -249,6 +254,7 @@ proptest! {
                 home: Some(&directory),
                 permission_mode: None,
                 parameters: None,
+                clean: None,
             };
             let risk = rules.assess_with(&action, &mut workspace);
             let findings = risk.map(|risk| risk.findings).unwrap_or_default();

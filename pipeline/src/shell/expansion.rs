@@ -117,7 +117,10 @@ impl Parser<'_> {
             return;
         }
         let has_default = [&b":-"[..], b":=", b"-", b"="].iter().any(|it| self.is_at(it));
-        while matches!(self.peek(), Some(b':' | b'-' | b'=')) && self.at < name.end as usize + 2 {
+        let is_checked = [&b":?"[..], b"?"].iter().any(|it| self.is_at(it));
+        while matches!(self.peek(), Some(b':' | b'-' | b'=' | b'?'))
+            && self.at < name.end as usize + 2
+        {
             self.at += 1;
         }
         let base = self.script.scratch.text.len();
@@ -126,7 +129,9 @@ impl Parser<'_> {
         self.expand_quoted(&mut inner, Some(b'}'));
         self.depth -= 1;
         state.nested = state.nested.or(inner.nested);
-        let known = self.script.variable(self.script.text(name)).is_some();
+        // A user always has a home.
+        let text = self.script.text(name);
+        let known = text == "HOME" || self.script.variable(text).is_some();
         if has_default && !known && !name.is_empty() {
             if state.is_at_start_before(base) && self.script.scratch.text[base..].starts_with('~') {
                 inner.flags.add(Flags::TILDE);
@@ -135,7 +140,7 @@ impl Parser<'_> {
             return;
         }
         self.script.scratch.text.truncate(base);
-        if has_default {
+        if has_default || is_checked {
             self.variable(state, name, begin, is_quoted, splits);
         } else {
             state.flags.add(Flags::UNKNOWN);

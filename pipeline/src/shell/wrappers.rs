@@ -31,11 +31,19 @@ pub(super) fn wrapper(name: &str) -> Option<Wrapper> {
             ..PLAIN
         },
         "doas" => Wrapper { valued: "-u -C -a", via: Via::SUDO, ..PLAIN },
+        "runuser" => {
+            Wrapper { valued: "-u -g -G --user --group --supp-group", via: Via::SUDO, ..PLAIN }
+        }
         "pkexec" => Wrapper { valued: "--user", via: Via::SUDO, ..PLAIN },
         "env" => Wrapper { valued: "-u --unset -C --chdir -P", takes_assignments: true, ..PLAIN },
         "nohup" | "setsid" | "builtin" | "busybox" | "toybox" | "unbuffer" | "dbus-run-session"
         | "catchsegv" | "fakeroot" | "time" | "then" | "-" => plain("-f -o --format --output"),
         "command" => plain(""),
+        "systemd-run" => plain(
+            "-p -u -E -M -H --unit --property --description --slice --uid --gid --setenv --machine --host",
+        ),
+        "npx" | "bunx" | "pnpx" => plain("-p --package -w --workspace --prefix"),
+        "wsl" | "wsl.exe" => plain("-d -u --distribution --user --cd"),
         "exec" => plain("-a"),
         "timeout" | "gtimeout" => skipping(1, "-s -k --signal --kill-after"),
         "nice" => plain("-n --adjustment"),

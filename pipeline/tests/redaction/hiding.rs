@@ -15,6 +15,7 @@ pub(crate) const WRAPPINGS: &[&str] = &[
     "shell",
     "heredoc",
     "base64",
+    "base64 line",
     "base64url",
     "base64 of json",
     "percent",
@@ -25,6 +26,13 @@ pub(crate) const WRAPPINGS: &[&str] = &[
     "numbered lines",
     "json lines",
     "list",
+    "hex escapes",
+    "octal escapes",
+    "coloured lines",
+    "bordered lines",
+    "found lines",
+    "base64 of Latin-1",
+    "base64 of UTF-16",
 ];
 
 /// A value that holds `text` in one of the ways. (Escapes are only made in the line: see `line`.)
@@ -42,6 +50,7 @@ pub(crate) fn wrap(wrapping: &str, text: &str, chance: &mut Chance) -> Value {
         "shell" => json!(shell),
         "heredoc" => json!(format!("cat > .env <<'EOF'\nPORT=80\n{text}\nEOF")),
         "base64" => json!(format!("echo {} | base64 -d", BASE64_STANDARD.encode(&shell))),
+        "base64 line" => json!(format!("first\n{}\r\nlast", BASE64_STANDARD.encode(text))),
         "base64url" => json!(BASE64_URL_SAFE_NO_PAD.encode(text)),
         "base64 of json" => json!({"payload": BASE64_STANDARD.encode(inner())}),
         "percent" => json!(format!(
@@ -55,6 +64,23 @@ pub(crate) fn wrap(wrapping: &str, text: &str, chance: &mut Chance) -> Value {
         }
         "json lines" => json!(format!("{{\"n\":1}}\n{}\n{{\"n\":3}}", json!({"line": text}))),
         "list" => json!(["first", text, "last"]),
+        "hex escapes" => {
+            json!(format!("printf '{}'", numbers(text, |byte| format!("\\x{byte:02x}"))))
+        }
+        "octal escapes" => {
+            json!(format!("printf '{}'", numbers(text, |byte| format!("\\{byte:03o}"))))
+        }
+        "coloured lines" => json!(lines(text, |_| "\u{1b}[38;5;231m".to_owned())),
+        "bordered lines" => json!(lines(text, |at| format!("{at:4} \u{2502} "))),
+        "found lines" => json!(lines(text, |at| format!("conf/app.env-{at}-"))),
+        "base64 of Latin-1" => {
+            let shell = [b"# \xe9crit \xe0 la main\n", text.as_bytes(), b" # caf\xe9"].concat();
+            json!({"content": BASE64_STANDARD.encode(shell)})
+        }
+        "base64 of UTF-16" => {
+            let units = std::iter::once(0xfeff).chain(text.encode_utf16());
+            json!({"content": BASE64_STANDARD.encode(units.flat_map(u16::to_le_bytes).collect::<Vec<_>>())})
+        }
         other => panic!("no such wrapping: {other}"),
     }
 }
@@ -121,6 +147,21 @@ pub(crate) fn payload(value: Value, chance: &mut Chance) -> Value {
         all.extend(own);
     }
     all
+}
+
+/// Each byte of ASCII as the number that it has, but for line breaks.
+fn numbers(text: &str, number: impl Fn(u8) -> String) -> String {
+    let written = |char: char| match u8::try_from(char).ok().filter(u8::is_ascii) {
+        Some(byte) if byte != b'\n' => number(byte),
+        _ => char.to_string(),
+    };
+    text.chars().map(written).collect()
+}
+
+/// As a tool shows lines, with something before each.
+fn lines(text: &str, before: impl Fn(usize) -> String) -> String {
+    let all = ["# settings"].into_iter().chain(text.split('\n')).chain(["# end"]);
+    all.enumerate().map(|(at, line)| format!("{}{line}\n", before(at + 1))).collect()
 }
 
 fn percent(text: &str, whole: bool) -> String {

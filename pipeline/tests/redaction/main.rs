@@ -4,11 +4,13 @@ use std::collections::BTreeMap;
 
 use hookring_pipeline::document::Document;
 use hookring_pipeline::redact::{Options, Redacted, Redactor};
+use hookring_pipeline::{Pipeline, Received};
 use proptest::prelude::*;
 use serde_json::Value;
 
 mod chance;
 mod clean;
+mod decoded;
 mod hiding;
 mod leaks;
 mod shapes;
@@ -21,7 +23,7 @@ fn redactor() -> Redactor {
     let options = Options {
         key: [3; 32],
         environment: vec![("HOOKRING_TEST_TOKEN".to_owned(), "zq8#Kw/51 bx".to_owned())],
-        extra_keys: vec![],
+        extra_keys: vec!["pin".to_owned()],
         patterns: vec![],
         disabled: vec![],
         max_text_bytes: 1 << 20,
@@ -74,7 +76,7 @@ fn hide_named(name: &str, template: &str, depth: usize, chance: &mut Chance) -> 
 fn corpus() -> Vec<Hidden> {
     let mut chance = Chance(SEED);
     let mut corpus = Vec::new();
-    let templates = shapes::TOKENS.iter().chain(shapes::IN_CONTEXT);
+    let templates = shapes::TOKENS.iter().chain(shapes::IN_CONTEXT).chain(shapes::BEHIND_USER_KEY);
     for (at, template) in templates.enumerate() {
         // So that each shape meets some wrappings, and each wrapping many shapes.
         for step in 0..4 {
@@ -162,7 +164,7 @@ fn what_is_no_secret_stays() {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 400, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: cases(), ..ProptestConfig::default() })]
 
     #[test]
     fn no_planted_secret_can_be_found_again(seed: u64, shape: prop::sample::Index, wrapping: prop::sample::Index) {
@@ -175,5 +177,98 @@ proptest! {
         let (again, redacted) = REDACTOR.with_borrow_mut(|redactor| redact(redactor, &out));
         prop_assert_eq!(again, out);
         prop_assert!(redacted.is_empty());
+    }
+
+    /// All of it: the members that are made of a payload, what the command line said, and payloads that are no JSON.
+    #[test]
+    fn no_planted_secret_is_in_an_event(seed: u64, kind in 0_usize..5) {
+        let mut chance = Chance(seed);
+        let hidden = anything(kind, &mut chance);
+        let template = chance.pick(shapes::TOKENS);
+        let token = chance.fill(template);
+        let argument = format!("--token={token}");
+        let (line, payload) = event(&hidden.line, &[argument.as_bytes()]);
+        prop_assert!(!leaks::leaks(&line, &hidden.secret), "{}: {} gave {line}", hidden.what, hidden.line);
+        prop_assert!(!leaks::leaks(&line, &token), "{argument} gave {line}");
+        let (again, payload_again) = event(&payload, &[]);
+        prop_assert_eq!(payload, payload_again, "{}", again);
+    }
+}
+
+/// `HOOKRING_TEST_LONG=1` tries many more. Proptest prints the case that fails.
+fn cases() -> u32 {
+    let is_long = std::env::var_os("HOOKRING_TEST_LONG").is_some_and(|value| value == "1");
+    if is_long { 20_000 } else { 400 }
+}
+
+/// A secret that is known by its shape, by what is around it, or by a name, in JSON and not.
+fn anything(kind: usize, chance: &mut Chance) -> Hidden {
+    let wrapping = hiding::WRAPPINGS[chance.below(hiding::WRAPPINGS.len())];
+    match kind {
+        0 | 1 => hide(shapes::TOKENS[chance.below(shapes::TOKENS.len())], wrapping, chance),
+        2 => {
+            let plain = ["whole", "json", "shell", "heredoc", "log", "json lines"];
+            let template = chance.pick(&shapes::always_found());
+            hide(template, plain[chance.below(plain.len())], chance)
+        }
+        3 => {
+            let (name, secret) = shapes::named(chance);
+            hide_named(name, &secret, chance.below(9), chance)
+        }
+        _ => {
+            let template = chance.pick(shapes::TOKENS);
+            let secret = chance.fill(template);
+            let line = ["remember {} for me", "{\"a\":\"{}\"", "curl 'https://a.test/?k={}' # x"];
+            let line = line[chance.below(line.len())].replace("{}", &secret);
+            Hidden { what: "no JSON".to_owned(), secret, line }
+        }
+    }
+}
+
+/// The line of the event that a payload becomes, and the payload in it.
+fn event(payload: &str, arguments: &[&[u8]]) -> (String, String) {
+    thread_local!(static PIPELINE: std::cell::RefCell<Pipeline> =
+        std::cell::RefCell::new(Pipeline::new(hookring_pipeline::Options::plain())));
+    let received = Received {
+        id: [1; 16],
+        timestamp_ns: 1,
+        monotonic_ns: None,
+        agent: None,
+        event: None,
+        directory: None,
+        pid: 1,
+        elapsed_us: 1,
+        arguments,
+        truncated: false,
+        payload: payload.as_bytes(),
+    };
+    let mut members = Vec::new();
+    PIPELINE.with_borrow_mut(|pipeline| {
+        pipeline.forget();
+        pipeline.write(&received, &mut members);
+    });
+    let members = String::from_utf8(members).expect("UTF-8");
+    let line = format!("{{\"version\":2{members}}}");
+    let line_as_json: Value =
+        serde_json::from_str(&line).unwrap_or_else(|error| panic!("{error}: {line}"));
+    let payload = match &line_as_json["payload_text"] {
+        Value::String(text) => text.clone(),
+        _ => members.rsplit_once(",\"payload\":").expect("a payload").1.to_owned(),
+    };
+    (line, payload)
+}
+
+#[test]
+fn a_keyword_with_a_quote_is_found_as_deep_as_layers_are_looked_into() {
+    let mut redactor = redactor();
+    let secret = "+NiSnw/EX65p0RbH/jmmmPFvAIIstHiwfQCrp0qV7=";
+    for text in [format!("\"auth\": \"{secret}\""), "use zq8#Kw/51 bx".replace("bx", "bx \\ \"")] {
+        let mut line = serde_json::json!({ "note": text }).to_string();
+        for layer in 0..5 {
+            let (out, redacted) = redact(&mut redactor, &line);
+            assert!(!redacted.is_empty(), "{layer} layers: {line}");
+            assert!(!leaks::leaks(&out, secret) && !leaks::leaks(&out, "zq8#Kw/51"), "{out}");
+            line = serde_json::json!({ "layer": line }).to_string();
+        }
     }
 }

@@ -1,6 +1,8 @@
 //! The shapes of secrets, as templates that chance fills. Where only a part is the secret, it stands
 //! between `«` and `»`; `{_}` keeps what a scanner of files would take for a real one apart.
 
+use crate::chance::Chance;
+
 /// Secrets that are known by themselves.
 pub(crate) const TOKENS: &[&str] = &[
     "AK{_}IA{316}",
@@ -123,6 +125,7 @@ pub(crate) const IN_CONTEXT: &[&str] = &[
     "AWS_SECRET_ACCESS_KEY=«{b39}7»",
     "aws_secret_access_key = «{b39}7»",
     "DB_PASS=«{p18}»",
+    "db.host.test:5432:shop:bob:«{p14}»",
     "password: «{p16}»",
     "api_key: \"«{h32}»\"",
     "client_secret = '«{u32}4»'",
@@ -180,11 +183,44 @@ pub(crate) const IN_CONTEXT: &[&str] = &[
     "jwt: «ey{_}Jh{w30}.ey{_}J{w60}.{u43}»",
     "PGPASSWORD=«{p12}» psql -h db",
     "?access_token=«{w38}5»&v=2",
+    "pwd=«{w22}47»",
+    "DB_PWD=«{w22}47»",
+    "Server=db.host.test;Uid=u;Pwd=«{w22}47»;Encrypt=yes",
+    "export SNOWSQL_PWD=«{w22}47»",
+    "snow login --pwd «{w22}47»",
+    "MY_JWT=«{w22}47»",
+    "jwt: \"«{w22}47»\"",
+    "dsn=«{w22}47»",
+    "GITHUB_PAT=«{w22}47»",
+    "AZURE_DEVOPS_PAT=\"«{w22}47»\"",
+    "AZ_SAS=«{w22}47»",
+    "DB_PW=«{w22}47»",
+    "DB_PASSWORD=\"«correct horse battery {d4}»\"",
+    "CREDS=«{w22}47»",
+    "dbpass: \"«{w22}47»\"",
+    "psk=\"«{w22}47»\"",
+    "STRIPE_KEY_PROD=«{w22}47»",
+    "MY_TOKEN=«qXbTzKwPjLmRv{a16}»",
+    "api_key = \"«qXbTzKwPjLmRv{a16}»\"",
+    "password = b'«{w22}47»'",
+    "password = \"\"\"«{w22}47»\"\"\"",
+    "user.setPassword(\"«{w22}47»\")",
+    "const key = process.env.API_KEY || \"«{w22}47»\"",
 ];
+
+/// The same behind a name that only the user knows.
+pub(crate) const BEHIND_USER_KEY: &[&str] =
+    &["pin=«{w22}47»", "\"PIN\": \"«{w22}47»\"", "PIN: \"«{w22}47»\""];
 
 /// Values of members, with their names.
 pub(crate) const NAMED: &[(&str, &str)] = &[
     ("password", "{p10}"),
+    ("admin_token", "{w30}4"),
+    ("loginToken", "{w30}4"),
+    ("sessionToken", "{w30}4"),
+    ("developer-token", "{w22}4"),
+    ("DB_PASS", "{p12}7"),
+    ("auth", "{b40}7="),
     ("passwd", "correct horse battery {a5}"),
     ("clientSecret", "{w24}"),
     ("api_key", "{h32}"),
@@ -202,4 +238,28 @@ pub(crate) const NAMED: &[(&str, &str)] = &[
     ("passphrase", "{a6} {a7} {a5}"),
     ("encryptionKey", "{h64}"),
     ("connectionString", "Host=db;Pwd={p12}"),
+    ("password", "/S{w6}!{w2}"),
+    ("password", "./S{w8}"),
+    ("password", "`{w12}7`"),
+    ("password", "$X{U6}7Q{d1}L0"),
+    ("password", "<{w6}7{w4}>"),
+    ("password", "fooxxxx{w8}7Q{d1}L0"),
+    ("password", "Insert7!{w4}"),
+    ("password", "dummyhead{d2}!"),
+    ("password", "example-{w8}7{w4}"),
+    ("password", "your-{w8}7{w4}"),
+    ("api_key", "kenv.9{w8}4{w4}"),
 ];
+
+/// Those of [`IN_CONTEXT`] that are always found. Whether a short password in a text is one is guessed by its
+/// looks: the corpus measures how often that is right.
+pub(crate) fn always_found() -> Vec<&'static str> {
+    IN_CONTEXT.iter().copied().filter(|template| !template.contains("«{p")).collect()
+}
+
+/// One of [`NAMED`], with its value. One that begins with a slash may be taken for a path, and is not made.
+pub(crate) fn named(chance: &mut Chance) -> (&'static str, String) {
+    let (name, template) = NAMED[chance.below(NAMED.len())];
+    let secret = chance.fill(template);
+    (name, secret.strip_prefix('/').map(|rest| format!("7{rest}")).unwrap_or(secret))
+}

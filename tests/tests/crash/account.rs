@@ -114,7 +114,8 @@ impl Account {
 
     fn enter(&mut self, line: &str) {
         let from = between(line, "\"from\":\"", "\"");
-        if from == "segment" {
+        // What the daemon says of itself is nobody's account.
+        if from == "segment" || from == "daemon" {
             return;
         }
         self.from_spool += u64::from(from.starts_with("spool/"));

@@ -55,6 +55,16 @@ fn rule(line: &str) -> Option<Rule> {
     })
 }
 
+/// Something for each command to find: a command, what is critical, a secret twice, a call that took its time and
+/// wrote files, a payload that is not as it should be.
+const PAYLOADS: [&str; 5] = [
+    r#"{"session_id":"3f1c","hook_event_name":"PreToolUse","tool_name":"Bash","tool_input":{"command":"ls"}}"#,
+    r#"{"session_id":"3f1c","hook_event_name":"PreToolUse","tool_name":"Bash","tool_input":{"command":"rm -rf /"}}"#,
+    r#"{"session_id":"3f1c","hook_event_name":"PreToolUse","tool_name":"Bash","tool_input":{"command":"DB_PASSWORD=Uk7-pqz3Lw9x make; PGPASSWORD=Uk7-pqz3Lw9x make"}}"#,
+    r#"{"session_id":"3f1c","cwd":"/home/ada","hook_event_name":"PostToolUse","tool_name":"Write","tool_use_id":"t","duration_ms":3,"tool_input":{"file_path":"a"},"tool_response":{}}"#,
+    r#"{"session_id":"3f1c","hook_event_name":"PreToolUse"}"#,
+];
+
 /// A bed that looks like a user's home, with a running daemon: the journal is where the documentation
 /// says.
 struct Home {
@@ -67,12 +77,11 @@ impl Home {
     fn new() -> Home {
         let bed = Bed::new();
         let daemon = bed.start();
-        bed.emit_with(
-            &["--agent", "claude-code"],
-            br#"{"session_id":"3f1c","hook_event_name":"PreToolUse","tool_name":"Bash","tool_input":{"command":"ls"}}"#,
-        );
+        for payload in PAYLOADS {
+            bed.emit_with(&["--agent", "claude-code"], payload.as_bytes());
+        }
         bed.emit(b"not JSON");
-        bed.wait_for_events(2);
+        bed.wait_for_events(PAYLOADS.len() + 1);
         make_private_dir(&bed.path().join(".local/state"));
         symlink(bed.path(), bed.path().join(".local/state/hookring")).expect("a link");
         Home { _daemon: daemon, bed }
@@ -95,7 +104,7 @@ impl Home {
         let said = String::from_utf8_lossy(&output.stderr);
         assert!(output.status.success(), "`{line}` ended with {}: {said}", output.status);
         assert!(said.is_empty(), "`{line}` said: {said}");
-        if line.contains("jq") {
+        if line.contains("jq ") {
             assert!(!output.stdout.is_empty(), "`{line}` found nothing");
         }
     }

@@ -3,9 +3,10 @@
 use std::fs;
 use std::io::Read as _;
 use std::process::Stdio;
+use std::sync::atomic::Ordering;
 use std::thread;
 
-use hookring_tests::{Bed, number, wait_for};
+use hookring_tests::{Bed, is_own, numbers_of, wait_for};
 
 #[test]
 fn a_second_daemon_says_so_and_ends_and_the_first_goes_on() {
@@ -37,13 +38,35 @@ fn sigterm_and_sigint_finish_what_was_published() {
         let status = bed.status();
         assert_eq!(
             (&status["running"], &status["journal"]["synced_seq"]),
-            (&false.into(), &200.into())
+            (&false.into(), &202.into()),
+            "the last of them is `daemon.stop`"
         );
         let delivered =
             fs::read_to_string(bed.path().join("sinks/file.jsonl")).expect("the sink's file");
-        let delivered: Vec<_> = delivered.lines().map(|line| number(line.as_bytes())).collect();
-        assert_eq!(delivered, Vec::from_iter(0..200));
+        assert_eq!(numbers_of(&delivered), Vec::from_iter(0..200));
     }
+}
+
+#[test]
+fn its_first_event_is_before_and_its_last_behind_all_that_it_journals() {
+    let bed = Bed::new();
+    bed.emit_numbers(0..20);
+    for _ in 0..3 {
+        let before = bed.all_lines().len();
+        let mut daemon = bed.start();
+        bed.while_hooks_run(2, |next| {
+            wait_for("some hooks", || (next.load(Ordering::Relaxed) > 50).then_some(()));
+            daemon.signal("TERM");
+            assert_eq!(daemon.wait(), 0);
+        });
+        let lines = &bed.all_lines()[before..];
+        let own = lines.iter().map(|line| is_own(line)).collect::<Vec<_>>();
+        assert_eq!(own.iter().filter(|is_own| **is_own).count(), 2, "{own:?}");
+        assert!(own.len() > 2 && own[0] && own[own.len() - 1], "{own:?}");
+    }
+    let kinds = bed.own_events().into_iter().map(|event| event["event_type"].clone());
+    let kinds: Vec<_> = kinds.collect();
+    assert_eq!(kinds, [["daemon.start", "daemon.stop"]; 3].concat());
 }
 
 #[test]
@@ -87,7 +110,6 @@ fn a_sink_that_takes_nothing_slows_nobody() {
     daemon.signal("TERM");
     assert_eq!(daemon.wait(), 0);
     let text = reader.join().expect("the reader");
-    let numbers: Vec<_> = text.lines().map(|line| number(line.as_bytes())).collect();
-    assert_eq!(numbers, Vec::from_iter(0..events));
+    assert_eq!(numbers_of(&text), Vec::from_iter(0..events));
     assert_eq!(bed.numbers(), Vec::from_iter(0..events));
 }

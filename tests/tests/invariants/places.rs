@@ -80,7 +80,7 @@ impl Nobody {
         let output =
             self.command("hookring").env("HOME", &self.home).args(["journal", "export"]).output();
         let text = String::from_utf8(output.expect("the export").stdout).expect("text");
-        text.lines().map(|line| hookring_tests::number(line.as_bytes())).collect()
+        hookring_tests::numbers_of(&text)
     }
 }
 

@@ -7,7 +7,7 @@ use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-use hookring_tests::{Bed, Daemon, number, programs, wait_for};
+use hookring_tests::{Bed, Daemon, numbers_of, programs, wait_for};
 
 /// Somebody without root's rights: `nobody` on most systems.
 const USER: u32 = 65_534;
@@ -94,7 +94,7 @@ impl Home {
         let output = output.expect("the export");
         assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
         let text = String::from_utf8(output.stdout).expect("text");
-        let mut numbers: Vec<u64> = text.lines().map(|line| number(line.as_bytes())).collect();
+        let mut numbers = numbers_of(&text);
         numbers.sort_unstable();
         assert_eq!(numbers, Vec::from_iter(0..events));
         for path in walk(&self.bed.path().join("home")) {

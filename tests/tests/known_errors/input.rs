@@ -49,6 +49,16 @@ fn assert_json(payload: &[u8]) -> Members {
     members
 }
 
+/// The payload was journaled as this JSON, and the event says what was done to it.
+fn assert_mended(payload: &[u8], expected: &str, what: &str) -> Members {
+    let members = land(payload);
+    assert_eq!(members["payload"].get(), expected);
+    let warnings = members["normalise_warnings"].get();
+    assert!(warnings.contains(&format!("the payload was mended: {what}")), "{warnings}");
+    assert!(!members.contains_key("parse_error"));
+    members
+}
+
 /// The payload was journaled as text, with this reason.
 fn assert_text(payload: &str, reason: &str) {
     let members = land(payload.as_bytes());
@@ -109,14 +119,16 @@ fn gits_hooks() {
 fn text_that_is_not_json() {
     assert_text("commit 1234\nof {\"a\":1}", "unexpected character at byte 0");
     assert_text(r#"{"a":1} {"b":2}"#, "trailing characters at byte 8");
-    assert_text("\u{feff}{}", "unexpected character at byte 0");
+    assert_text("\u{feff}[]", "unexpected character at byte 0");
+    assert_mended("\u{feff}{}".as_bytes(), "{}", "a byte order mark was left out");
 }
 
 #[test]
 fn invalid_utf8() {
-    assert_base64(b"{\"a\":\"\xff\xfe\"}", "invalid UTF-8 at byte 6");
+    assert_base64(b"[\"ab\",\"\xff\xfe\"]", "invalid UTF-8 at byte 7");
     // Half a surrogate pair, as some programs write it: not UTF-8, either.
-    assert_base64(b"{\"a\":\"\xed\xa0\xbd\"}", "invalid UTF-8 at byte 6");
+    let (half, replaced) = (b"{\"a\":\"\xed\xa0\xbd\"}", "{\"a\":\"\u{fffd}\u{fffd}\u{fffd}\"}");
+    assert_mended(half, replaced, "bytes that are not UTF-8 were replaced by U+FFFD (3)");
 }
 
 #[test]
@@ -132,7 +144,11 @@ fn lone_surrogates_stay_as_they_are_and_spoil_no_other_member() {
 
 #[test]
 fn nul_bytes() {
-    assert_text("{\"a\":\"\0\"}", "control character in a string at byte 6");
+    assert_mended(
+        b"{\"a\":\"\0\"}",
+        r#"{"a":"\u0000"}"#,
+        "control characters in strings were escaped",
+    );
     assert_text("\0\0\0", "unexpected character at byte 0");
     assert_json(br#"{"a":"\u0000","session_id":"\u0000"}"#);
 }
@@ -159,13 +175,14 @@ fn more_than_an_event_may_hold_is_cut_and_flagged() {
 
 #[test]
 fn a_payload_cut_in_the_middle() {
-    assert_text(
-        r#"{"session_id":"s","tool_input":{"command":"ls"#,
-        "unexpected end of input at byte 45",
-    );
-    assert_text(r#"{"session_id":"s","#, "unexpected end of input at byte 18");
+    let end = "its end is missing and was closed";
+    let whole = r#"{"session_id":"s","tool_input":{"command":"ls"}}"#;
+    let members = assert_mended(whole.trim_end_matches(['"', '}']).as_bytes(), whole, end);
+    assert_eq!(text(&members, "session_id"), "s");
+    assert_mended(br#"{"session_id":"s","#, r#"{"session_id":"s"}"#, end);
     // In the middle of a character.
-    assert_base64(b"{\"a\":\"\xe2\x82", "invalid UTF-8 at byte 6");
+    assert_mended(b"{\"a\":\"\xe2\x82", "{\"a\":\"\u{fffd}\"}", end);
+    assert_text(r#"["session_id","s"#, "unexpected end of input at byte 16");
 }
 
 #[test]
@@ -173,8 +190,17 @@ fn json_nested_ten_thousand_deep() {
     for (open, close) in [("[", "]"), ("{\"a\":", "}")] {
         let nested = |depth: usize| format!("{}1{}", open.repeat(depth), close.repeat(depth));
         assert_json(nested(128).as_bytes());
-        let reason = format!("more than 128 levels at byte {}", 128 * open.len());
-        assert_text(&nested(10_000), &reason);
+        if open == "[" {
+            assert_text(&nested(10_000), "more than 128 levels at byte 128");
+            continue;
+        }
+        let text = serde_json::Value::from(nested(9_900)).to_string();
+        let expected = nested(100).replacen('1', &text, 1);
+        assert_mended(
+            nested(10_000).as_bytes(),
+            &expected,
+            "values beyond 100 levels became strings",
+        );
     }
 }
 

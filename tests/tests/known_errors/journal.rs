@@ -5,7 +5,7 @@ use std::fs::{self, OpenOptions};
 use std::io::Write as _;
 use std::path::PathBuf;
 
-use hookring_tests::{Bed, number};
+use hookring_tests::{Bed, numbers_of};
 use serde_json::Value;
 
 /// A journal of 30 events; 1 to 30 in its lines.
@@ -40,7 +40,7 @@ fn exported_numbers(bed: &Bed) -> Vec<u64> {
     let output = bed.hookring(&["journal", "export"]);
     assert!(output.status.success());
     let text = String::from_utf8(output.stdout).expect("text");
-    text.lines().map(|line| number(line.as_bytes())).collect()
+    numbers_of(&text)
 }
 
 #[test]
@@ -120,7 +120,7 @@ fn a_torn_last_line_is_cut_off_and_counted() {
 #[test]
 fn an_empty_or_foreign_file_in_the_journal_stops_nobody() {
     let bed = bed_with_a_journal();
-    fs::write(bed.path().join("journal/00000000000000000031.jsonl"), "").expect("an empty segment");
+    fs::write(bed.path().join("journal/00000000000000000033.jsonl"), "").expect("an empty segment");
     fs::write(bed.path().join("journal/notes.txt"), "mine").expect("somebody's file");
     let daemon = bed.start();
     bed.emit_numbers(31..33);
@@ -152,8 +152,7 @@ fn a_damaged_cursor_costs_a_jsonl_sink_nothing() {
         assert_eq!(daemon.stop(), 0);
         let file =
             fs::read_to_string(bed.path().join("sinks/file.jsonl")).expect("the sink's file");
-        let numbers: Vec<_> = file.lines().map(|line| number(line.as_bytes())).collect();
-        assert_eq!(numbers, Vec::from_iter(1..next + 10));
+        assert_eq!(numbers_of(&file), Vec::from_iter(1..next + 10));
     }
     assert!(bed.path().join("cursors/file.cursor.bad").exists());
 }

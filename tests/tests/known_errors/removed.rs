@@ -25,6 +25,10 @@ fn a_removed_journal_is_begun_anew_and_sinks_go_on() {
     let delivered = fs::read_to_string(bed.path().join("sinks/file.jsonl")).expect("the file");
     assert_eq!(delivered.lines().count(), 40, "a sink had them before, or has them now");
     assert!(bed.log().contains("removed"), "{}", bed.log());
+    let payloads = bed.own_events().into_iter().map(|event| event["payload"].clone());
+    let gaps = payloads.filter(|payload| payload["cause"] == "journal_removed");
+    let told: u64 = gaps.filter_map(|gap| gap["count"].as_u64()).sum();
+    assert_eq!(bed.status()["journal"]["removed_events"], told);
     assert_eq!(bed.hookring(&["journal", "verify"]).status.code(), Some(0));
 }
 

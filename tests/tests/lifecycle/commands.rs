@@ -6,7 +6,7 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
 
-use hookring_tests::{Bed, number, wait_for};
+use hookring_tests::{Bed, HOOKS, numbers_of, wait_for};
 use serde_json::Value;
 
 fn text(bytes: &[u8]) -> &str {
@@ -147,7 +147,7 @@ fn a_status_file_that_cannot_be_read_hides_nothing_but_itself() {
 #[test]
 fn tail_shows_the_latest_and_follows() {
     let bed = bed_with_events();
-    let shown = |args: &[&str]| bed.hookring(args);
+    let shown = |args: &[&str]| bed.hookring(&[args, &["--namespace", HOOKS]].concat());
     // And a line with the date, or two if the day has just ended.
     let count = |args: &[&str]| {
         let output = shown(args);
@@ -160,12 +160,11 @@ fn tail_shows_the_latest_and_follows() {
     assert_eq!(text(&shown(&["tail", "-n", "0"]).stdout), "");
     assert!(text(&shown(&["tail", "-n", "1"]).stdout).contains("claude-code  PreToolUse"));
     let lines = shown(&["tail", "-n", "4", "--json"]).stdout;
-    let numbers: Vec<_> = text(&lines).lines().map(|line| number(line.as_bytes())).collect();
-    assert_eq!(numbers, [6, 7, 8, 9]);
+    assert_eq!(numbers_of(text(&lines)), [6, 7, 8, 9]);
 
     let mut command = bed.command("hookring");
     let command = command
-        .args(["tail", "-f", "-n", "1", "--json"])
+        .args(["tail", "-f", "-n", "1", "--json", "--namespace", HOOKS])
         .stdin(Stdio::null())
         .stdout(Stdio::piped());
     let mut tail = bed.adopt(command.spawn().expect("tail starts"));
@@ -212,7 +211,7 @@ fn export_filters_by_time_and_session() {
     let export = |args: &[&str]| {
         let output = bed.hookring(&[&["journal", "export"], args].concat());
         assert_eq!(output.status.code(), Some(0), "{args:?}: {}", text(&output.stderr));
-        text(&output.stdout).lines().map(|line| number(line.as_bytes())).collect::<Vec<_>>()
+        numbers_of(text(&output.stdout))
     };
     assert_eq!(export(&[]), Vec::from_iter(0..10));
     assert_eq!(export(&["--session", "odd"]), [1, 3, 5, 7, 9]);
@@ -249,8 +248,8 @@ fn lines_come_out_byte_for_byte() {
     // What a terminal would act on and JSON allows.
     bed.emit("{\"n\":0,\"odd\":\"\u{7f}\u{9b}31m\u{90}x\"}".as_bytes());
     bed.wait_for_events(1);
-    let mut lines = bed.lines().concat();
-    lines.push(b'\n');
+    let lines: Vec<u8> =
+        bed.all_lines().into_iter().flat_map(|line| [line, b"\n".to_vec()].concat()).collect();
     for command in [&["journal", "export"][..], &["tail", "--json"]] {
         assert_eq!(
             bed.hookring(command).stdout.escape_ascii().to_string(),
@@ -326,7 +325,7 @@ fn what_an_event_holds_cannot_paint_the_terminal() {
         br#"{"session_id":"\u001b[2J","prompt":"\u001b[31m\u009b1m\u202e"}"#,
     );
     assert_eq!(daemon.stop(), 0);
-    let shown = bed.hookring(&["tail"]).stdout;
+    let shown = bed.hookring(&["tail", "--namespace", HOOKS]).stdout;
     assert_eq!(text(&shown).lines().count(), 2, "the date and the event");
     assert!(!text(&shown).chars().any(|c| c.is_control() && c != '\n'), "{}", shown.escape_ascii());
 }

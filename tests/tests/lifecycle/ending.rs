@@ -30,14 +30,18 @@ fn a_sink_that_is_down_keeps_no_daemon_and_goes_on_at_the_next_start() {
     make_private_dir(&in_the_way);
     let daemon = bed.start();
     bed.emit_numbers(0..1);
+    // With `daemon.start` and `sink.state`.
     wait_for("the event to wait", || {
-        crate::sink(&bed, "file").filter(|sink| sink["lag_events"] == 1)
+        crate::sink(&bed, "file").filter(|sink| sink["lag_events"] == 3)
     });
     assert_eq!(daemon.stop(), 0);
     let log = bed.log();
     assert!(log.contains("sink file fails (") && !log.contains("gets 10 s"), "{log}");
-    assert!(log.contains("it gets one more try, and no more, with the 1 event that"), "{log}");
-    assert!(log.contains("sink file stopped with 1 event to go, which the journal keeps"), "{log}");
+    assert!(log.contains("it gets one more try, and no more, with the 4 events that"), "{log}");
+    assert!(
+        log.contains("sink file stopped with 4 events to go, which the journal keeps"),
+        "{log}"
+    );
     fs::remove_dir(in_the_way).expect("the removal");
     let daemon = bed.start();
     wait_for_delivery(&bed, "file", 1);

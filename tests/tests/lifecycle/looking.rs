@@ -4,7 +4,7 @@ use std::fs;
 use std::io::{BufRead as _, BufReader};
 use std::process::{Output, Stdio};
 
-use hookring_tests::{Bed, left_out, number};
+use hookring_tests::{Bed, HOOKS, left_out, numbers_of};
 
 fn text(bytes: &[u8]) -> &str {
     std::str::from_utf8(bytes).expect("text")
@@ -12,7 +12,7 @@ fn text(bytes: &[u8]) -> &str {
 
 fn numbers(output: &Output) -> Vec<u64> {
     assert_eq!(output.status.code(), Some(0), "{}", text(&output.stderr));
-    text(&output.stdout).lines().map(|line| number(line.as_bytes())).collect()
+    numbers_of(text(&output.stdout))
 }
 
 /// A journal with an event for each session, numbered from 0.
@@ -47,18 +47,18 @@ fn tail_counts_whole_events_and_says_what_it_passed_over() {
         ("4", &[0, 2, 3, 5], Some("2 damaged lines were passed over")),
         ("9", &[0, 2, 3, 5], Some("2 damaged lines were passed over")),
     ] {
-        let output = bed.hookring(&["tail", "--json", "-n", lines]);
+        let output = bed.hookring(&["tail", "--json", "-n", lines, "--namespace", HOOKS]);
         assert_eq!(numbers(&output), expected, "-n {lines}");
         let said = text(&output.stderr);
         match passed_over {
             Some(what) => assert!(said.starts_with(what), "-n {lines}: {said}"),
             None => assert_eq!(said, "", "-n {lines}"),
         }
-        let shown = bed.hookring(&["tail", "-n", lines]);
+        let shown = bed.hookring(&["tail", "-n", lines, "--namespace", HOOKS]);
         assert_eq!(text(&shown.stderr), said, "for people, too");
     }
     damage(&bed, 5);
-    let output = bed.hookring(&["tail", "--json", "-n", "1"]);
+    let output = bed.hookring(&["tail", "--json", "-n", "1", "--namespace", HOOKS]);
     assert_eq!(numbers(&output), [3]);
     assert!(text(&output.stderr).starts_with("2 damaged lines"), "{}", text(&output.stderr));
     let output = bed.hookring(&["journal", "export"]);
@@ -158,7 +158,12 @@ fn times_are_local_and_the_day_is_said() {
     let timestamp = bed.events()[0]["timestamp"].as_str().expect("a time").to_owned();
     let shown = |zone: &str, args: &[&str]| {
         let mut command = bed.command("hookring");
-        let output = command.arg("tail").args(args).env("TZ", zone).output().expect("tail runs");
+        let output = command
+            .args(["tail", "--namespace", HOOKS])
+            .args(args)
+            .env("TZ", zone)
+            .output()
+            .expect("tail runs");
         let lines: Vec<_> = text(&output.stdout).lines().map(str::to_owned).collect();
         let [date, event] = &lines[..] else { panic!("{lines:?}") };
         (date.clone(), event.split(' ').next().expect("a time").to_owned())

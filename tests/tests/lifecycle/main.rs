@@ -1,14 +1,20 @@
 //! What people do with a running hookring: change its configuration, restart it, tidy its files, and
 //! ask it questions.
 
+mod capture;
 mod commands;
 mod ending;
+mod filters;
 mod looking;
+mod own_events;
 mod reload;
 mod restart;
 mod ring;
+#[path = "../../../pipeline/tests/samples/schema.rs"]
+mod schema;
 mod sinks;
 mod status;
+mod trying;
 mod without_a_daemon;
 
 use std::fs;
@@ -16,17 +22,16 @@ use std::io::{BufRead as _, BufReader};
 use std::path::Path;
 use std::process::ChildStdout;
 
-use hookring_tests::{Bed, number, wait_for};
+use hookring_tests::{Bed, is_own, number, numbers_of, wait_for};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use serde_json::Value;
 
 /// The numbers in a file of events; none if it is not there.
 fn numbers_in(path: &Path) -> Vec<u64> {
-    let text = fs::read_to_string(path).unwrap_or_default();
-    text.lines().map(|line| number(line.as_bytes())).collect()
+    numbers_of(&fs::read_to_string(path).unwrap_or_default())
 }
 
-/// The number on the next line that a program writes, which must come.
+/// The number on the next line with a hook's event that a program writes, which must come.
 fn next_number(lines: &mut BufReader<ChildStdout>) -> u64 {
     if lines.buffer().is_empty() {
         let pipe = lines.get_ref();
@@ -38,7 +43,7 @@ fn next_number(lines: &mut BufReader<ChildStdout>) -> u64 {
     }
     let mut line = String::new();
     lines.read_line(&mut line).expect("text");
-    number(line.as_bytes())
+    if is_own(line.as_bytes()) { next_number(lines) } else { number(line.as_bytes()) }
 }
 
 /// Whether nothing is in a folder, which must be there.

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::process::Stdio;
 
 use flate2::read::MultiGzDecoder;
-use hookring_tests::{Bed, number, wait_for};
+use hookring_tests::{Bed, numbers_of, wait_for};
 use ruzstd::decoding::StreamingDecoder;
 
 use crate::{numbers_in, wait_for_delivery};
@@ -70,11 +70,7 @@ fn rotated_files_hold_every_event_once_whatever_they_are_compressed_with() {
         let files = files(&bed);
         assert!(files.len() > 5, "{files:?}");
         let texts: Vec<_> = files.iter().map(|path| read(path)).collect();
-        let numbers: Vec<_> = texts
-            .iter()
-            .flat_map(|text| text.lines())
-            .map(|line| number(line.as_bytes()))
-            .collect();
+        let numbers: Vec<_> = texts.iter().flat_map(|text| numbers_of(text)).collect();
         assert_eq!(numbers, Vec::from_iter(0..300), "{compress}");
         assert!(
             texts.iter().all(|text| text.len() <= 4096),
@@ -104,7 +100,7 @@ fn the_stdout_sink_says_each_event_from_now_on() {
     assert_eq!(daemon.wait(), 0);
     let mut text = String::new();
     stdout.read_to_string(&mut text).expect("text");
-    let numbers: Vec<_> = text.lines().map(|line| number(line.as_bytes())).collect();
+    let numbers = numbers_of(&text);
     // Its cursor was made by the first daemon, whose stdout nobody read.
     assert_eq!(numbers, Vec::from_iter(5..10));
 }
@@ -121,8 +117,9 @@ fn a_sink_that_cannot_start_is_shown_keeps_its_events_and_starts_when_it_can() {
     let daemon = bed.start();
     bed.emit_numbers(0..1000);
     bed.wait_for_events(1000);
+    // And with `daemon.start` and `sink.state`.
     let sink = wait_for("the sink's state", || {
-        crate::sink(&bed, "file").filter(|sink| sink["lag_events"] == 1000)
+        crate::sink(&bed, "file").filter(|sink| sink["lag_events"] == 1002)
     });
     assert_eq!(sink["state"], "retrying");
     assert!(sink["last_error"].as_str().expect("an error").contains("file.cursor"), "{sink}");

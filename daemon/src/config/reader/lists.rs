@@ -1,11 +1,12 @@
 //! Lists of strings, numbers with a point, and lists of tables.
 
 use std::ops::{Range, RangeInclusive};
+use std::path::Path;
 
 use toml::Spanned;
 use toml::de::DeValue;
 
-use super::{Fault, Section, Value, quote_value};
+use super::{Doubt, Fault, Section, Value, quote_value};
 use crate::config::names::join;
 use crate::config::show::{Origin, ShownSection};
 use crate::config::value::type_of;
@@ -88,6 +89,23 @@ impl<'d> Section<'_, 'd> {
         self.reader.faults.push(Fault { key, span, message, help, missing: false });
     }
 
+    /// Records what is likely to be wrong with an element of a list.
+    pub(in crate::config) fn doubt_element(
+        &mut self,
+        key: &str,
+        (list, at): (&Texts, usize),
+        message: String,
+    ) {
+        let span = list.spans.get(at).cloned().unwrap_or_else(|| self.span.clone());
+        let key = join(&self.path, key);
+        self.reader.doubts.push(Doubt { key, span, message });
+    }
+
+    /// What `~` stands for.
+    pub(in crate::config) fn home(&self) -> Option<&'d Path> {
+        self.reader.home
+    }
+
     /// A number with or without a point that need not be there.
     pub(in crate::config) fn share(
         &mut self,
@@ -127,6 +145,9 @@ impl<'d> Section<'_, 'd> {
                 Ok(text.to_owned())
             },
         );
+        if text.is_none() {
+            self.unknown.push(key);
+        }
         if text.is_none() && !self.has(key) {
             self.fail(
                 key,
@@ -152,16 +173,20 @@ impl<'d> Section<'_, 'd> {
         self.known.push(key);
         let Some((name, node)) = self.entry(key) else { return };
         let path = join(&self.path, name.get_ref());
+        let help = || Some(format!("begin each with a line `[[{path}]]`"));
         let DeValue::Array(elements) = node.get_ref() else {
-            let help = format!("begin each with a line `[[{path}]]`");
             let found = type_of(node.get_ref());
-            return self.fail(key, format!("expected a list of tables, found {found}"), Some(help));
+            return self.fail(key, format!("expected a list of tables, found {found}"), help());
         };
         for element in elements {
-            if let Some(table) = self.reader.table(&path, element) {
+            let span = element.span();
+            if let DeValue::Table(table) = element.get_ref() {
                 self.reader.shown.push(ShownSection::element(&path));
-                let span = element.span();
                 read(Section::new(self.reader, Some(table), path.clone(), span));
+            } else {
+                let message = format!("expected a table, found {}", type_of(element.get_ref()));
+                let (key, help) = (path.clone(), help());
+                self.reader.faults.push(Fault { key, span, message, help, missing: false });
             }
         }
     }

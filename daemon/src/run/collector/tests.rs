@@ -41,7 +41,8 @@ impl Bed {
         let storage = storage(&journal_dir);
         let journal = Journal::open_with(storage, &journal_dir, options, 0).unwrap();
         let intake = Intake::new(hookring_pipeline::Options::plain());
-        let mut collector = Collector::new(drain, journal, intake, Arc::default()).unwrap();
+        let mut collector =
+            Collector::new(drain, journal, intake, Arc::default(), Gaps::default()).unwrap();
         collector.next_housekeeping = Instant::now() + HOUR;
         Bed { dir, collector }
     }

@@ -29,7 +29,8 @@ fn what_is_not_json_is_kept_beside_the_reason() {
         ("   ", "nothing but whitespace at byte 3"),
         ("hello\n\"world\" \\ \u{1}\u{7f} ä", "unexpected character at byte 0"),
         ("\0\0", "unexpected character at byte 0"),
-        ("{\"a\":\"cut of", "unexpected end of input at byte 12"),
+        ("[\"a\",\"cut of", "unexpected end of input at byte 12"),
+        ("{\"a\" \"b\"", "unexpected character at byte 5"),
         ("{} {}", "trailing characters at byte 3"),
         (&deep, "more than 128 levels at byte 128"),
     ] {
@@ -62,7 +63,7 @@ fn text_of_gits_hooks_never_claimed_to_be_json() {
 
 #[test]
 fn what_is_not_utf8_is_kept_as_base64() {
-    for payload in [&b"\xff"[..], b"{\"a\":\"\xff\"}", b"\xed\xa0\x80", b"ab\xc3", b"a\0\xfe"] {
+    for payload in [&b"\xff"[..], b"[\"a\",\"\xff\"]", b"\xed\xa0\x80", b"ab\xc3", b"a\0\xfe"] {
         let line = line_of(payload);
         let bytes = BASE64.decode(line["payload_base64"].as_str().unwrap()).unwrap();
         assert_eq!(bytes, payload);
@@ -92,6 +93,96 @@ fn a_large_payload_is_whole() {
     assert!(start.contains(",\"working_directory\":\"/d\""), "{start}");
 }
 
+/// Whether the event says that its payload was no JSON until something was done to it.
+fn is_mended(line: &Json) -> bool {
+    let warnings = line["normalise_warnings"].as_array();
+    let mut warnings = warnings.into_iter().flatten().filter_map(Json::as_str);
+    warnings.any(|warning| warning.starts_with("the payload was mended: "))
+}
+
+#[test]
+fn a_wrong_byte_hides_nothing_of_what_an_agent_does() {
+    let whole = r#"{"session_id":"s","hook_event_name":"PreToolUse","tool_name":"Bash","tool_input":{"command":"rm -rf /"}}"#;
+    let deep = ["[".repeat(300), "]".repeat(300)].join("7");
+    let with = |old: &str, new: &[u8]| {
+        let (before, behind) = whole.split_once(old).expect("it is there");
+        [before.as_bytes(), new, behind.as_bytes()].concat()
+    };
+    for (payload, what) in [
+        (with("-rf /", b"-rf / \xff"), "U+FFFD (1)"),
+        (with("-rf /", b"-rf /\n\x01"), "escaped (2)"),
+        (with("{\"session", b"\xef\xbb\xbf{\"session"), "a byte order mark was left out (1)"),
+        (with("\"}}", b"\",},}"), "commas with nothing behind them were left out (2)"),
+        (with("{\"comm", format!("{{\"a\":{deep},\"comm").as_bytes()), "became strings (1)"),
+        (with("\"}}", b""), "its end is missing and was closed (1)"),
+        (with("\"}}", b"\",\"a\":NaN}}"), "words without quotes became strings (1)"),
+        (with("\"}}", b" \\x\"}}\0"), "backslashes that begin no escape were doubled (1)"),
+    ] {
+        let (line, written) = fields_and(&received(&payload));
+        let members = ["event_type", "session_id", "tool_name", "security_risk"];
+        let expected = ["tool.pre", "s", "Bash", "critical"];
+        assert_eq!(members.map(|name| &line[name]), expected, "{line}");
+        assert!(is_mended(&line) && line["payload"].is_object(), "{line}");
+        assert!(line["normalise_warnings"][0].as_str().unwrap().ends_with(what), "{line}");
+        assert_eq!((written.not_json, line.get("parse_error")), (None, None));
+    }
+    // Nothing of what follows gets lost, so that all of it is a text.
+    let followed = with("\"}}", b"\"}} more");
+    let (line, written) = fields_and(&received(&followed));
+    assert_eq!(
+        (&line["event_type"], &line["security_risk"]),
+        (&json!("tool.pre"), &json!("critical"))
+    );
+    assert_eq!((line["payload_text"].as_str(), line.get("payload")), (Some(text(&followed)), None));
+    assert!(written.not_json.is_some() && !is_mended(&line), "{line}");
+}
+
+#[test]
+fn what_is_too_deep_is_text_in_the_payload() {
+    let nested = |depth: usize| format!("{}1{}", "{\"a\":".repeat(depth), "}".repeat(depth));
+    let (line, written) = line_and(&mut pipeline(), &received(nested(10_000).as_bytes()));
+    let text = Json::from(nested(9_900)).to_string();
+    let expected = nested(100).replacen('1', &text, 1);
+    assert!(line.ends_with(&format!(",\"payload\":{expected}}}")), "{line}");
+    assert_eq!(written, Written { warnings: 1, ..Written::default() });
+}
+
+#[test]
+fn secrets_in_what_was_mended_are_taken_out_and_counted_once() {
+    let secret = ["ghp", "_", "Zq3Rt8Yw1Lk6Np4Vx9Bc2Hd7Jf5Gm0Sa1Tx2"].concat();
+    let levels = ["[".repeat(200), "]".repeat(200)];
+    for payload in [
+        format!(r#"{{"a":"{secret}","b":"cut"#),
+        format!(r#"{{"a":"{secret}"}} more"#),
+        format!("{{\"a\":\"x\u{1}{secret}\"}}"),
+        format!("{{\"a\":{}\"{secret}\"{}}}", levels[0], levels[1]),
+        format!("{{\"tool_input\":{}}}", json!(format!("{{\"command\":\"echo {secret}"))),
+    ] {
+        let (line, written) = line_and(&mut pipeline(), &received(payload.as_bytes()));
+        assert!(!line.contains(&secret), "{line}");
+        assert_eq!(written.redacted.secrets(), 1, "{line}");
+    }
+}
+
+#[test]
+fn a_tools_input_that_is_almost_json_in_a_string_is_mended_too() {
+    let payload = json!({
+        "hook_event_name": "preToolUse", "conversation_id": "c", "tool_name": "Shell",
+        "tool_input": "{\"command\":\"rm -rf /\n\",}",
+    });
+    let line = line_of(payload.to_string().as_bytes());
+    assert_eq!(
+        (&line["command"], &line["security_risk"]),
+        (&json!("rm -rf /\n"), &json!("critical"))
+    );
+    let warnings = [
+        "tool_parameters was mended: control characters in strings were escaped (1)",
+        "tool_parameters was mended: commas with nothing behind them were left out (1)",
+    ];
+    assert_eq!(line["normalise_warnings"], json!(warnings));
+    assert_eq!(line["payload"], payload);
+}
+
 /// Names of agents, most of them known.
 fn agent() -> impl Strategy<Value = Option<String>> {
     let known: Vec<_> = agents::AGENTS.iter().map(|agent| agent.name.to_owned()).collect();
@@ -117,6 +208,9 @@ proptest! {
             prop_assert_eq!(BASE64.decode(text).unwrap(), payload);
         } else if payload.is_empty() {
             prop_assert_eq!(line.get("payload"), None);
+        } else if is_mended(&line) {
+            let is_object = payload.contains(&b'{');
+            prop_assert!(is_object);
         } else {
             prop_assert_eq!(&line["payload"], &serde_json::from_slice::<Json>(&payload).unwrap());
         }
@@ -202,4 +296,25 @@ fn tokens(text: &str) -> String {
         keep
     });
     kept.collect()
+}
+
+#[test]
+fn a_patch_of_several_files_has_all_that_it_wrote() {
+    let patch = |names: &[&str]| {
+        let files = names.iter().map(|name| format!("*** Update File: {name}\n"));
+        json!({"command": format!("*** Begin Patch\n{}*** End Patch", files.collect::<String>())})
+    };
+    let files = |event: &str, input: Json, code: u32| {
+        let payload = json!({"session_id": "s", "hook_event_name": event, "tool_name": "apply_patch",
+            "tool_use_id": "t", "tool_input": input, "tool_response": {"metadata": {"exit_code": code}}});
+        let payload = payload.to_string();
+        let (line, _) =
+            fields_and(&Received { agent: Some("codex"), ..received(payload.as_bytes()) });
+        (line["file_path"].clone(), line.get("files_modified").cloned())
+    };
+    let (one, two) = (patch(&["b"]), patch(&["b", "/a"]));
+    assert_eq!(files("PostToolUse", two.clone(), 0), (json!("b"), Some(json!(["b", "/a"]))));
+    assert_eq!(files("PostToolUse", one, 0), (json!("b"), None));
+    assert_eq!(files("PostToolUse", two.clone(), 1), (json!("b"), None), "it failed");
+    assert_eq!(files("PreToolUse", two, 0), (json!("b"), None), "it is yet to be made");
 }
