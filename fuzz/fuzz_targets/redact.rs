@@ -30,8 +30,14 @@ fuzz_target!(|input: &[u8]| {
 fn redactor() -> Redactor {
     let environment = vec![("FUZZ_TOKEN".to_owned(), SECRET.to_owned())];
     let (extra_keys, patterns, disabled) = (Vec::new(), Vec::new(), Vec::new());
-    let options =
-        Options { key: [1; 32], environment, extra_keys, patterns, disabled, max_text_bytes: MAX_TEXT_BYTES };
+    let options = Options {
+        key: [1; 32],
+        environment,
+        extra_keys,
+        patterns,
+        disabled,
+        max_text_bytes: MAX_TEXT_BYTES,
+    };
     Redactor::new(options).expect("the built-in rules")
 }
 
@@ -39,7 +45,12 @@ fn check_document(redactor: &mut Redactor, document: &mut Document) {
     let once = written(redactor, document);
     let mut again = Document::default();
     again.parse(&once).expect("still JSON");
-    assert_eq!(written(redactor, &mut again), once, "more is found in {}", String::from_utf8_lossy(&once));
+    assert_eq!(
+        written(redactor, &mut again),
+        once,
+        "more is found in {}",
+        String::from_utf8_lossy(&once)
+    );
 }
 
 fn written(redactor: &mut Redactor, document: &mut Document) -> Vec<u8> {

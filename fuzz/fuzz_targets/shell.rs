@@ -67,6 +67,7 @@ fn check_risk(text: &str, workspace: &mut Workspace) {
         home: Some("/home/ada"),
         permission_mode: Some(text),
         parameters: None,
+        clean: None,
     };
     let Some(risk) = RULES.assess_with(&action, workspace) else { return };
     assert!(!risk.findings.is_empty() && risk.findings.len() <= MAX_FINDINGS);

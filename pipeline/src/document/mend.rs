@@ -143,12 +143,23 @@ impl Mender<'_> {
                 _ => self.word(),
             }
             if self.depth == 0 && self.last != Last::Begin {
-                let rest = self.text[self.at..].chars();
-                return !rest.clone().all(|it| it.is_ascii_whitespace() || it.is_ascii_control());
+                return self.is_followed();
             }
         }
         self.end();
         false
+    }
+
+    /// Control characters behind the object are no text.
+    fn is_followed(&mut self) -> bool {
+        let rest = self.text[self.at..].bytes();
+        let is_blank = |byte: &u8| matches!(byte, b' ' | b'\n' | b'\r' | b'\t');
+        let is_followed = !rest.clone().all(|byte| is_blank(&byte) || byte.is_ascii_control());
+        if !is_followed {
+            let padding = rest.filter(|byte| !is_blank(byte)).count();
+            self.counts[Mend::Padding as usize] += padding;
+        }
+        is_followed
     }
 
     fn count(&mut self, mend: Mend) {
@@ -329,7 +340,7 @@ mod tests {
             (&b"\xef\xbb\xbf{\"a\":1}"[..], r#"{"a":1}"#, &[(ByteOrderMark, 1)][..]),
             (b"{\"a\":\"x\xff\xfey\"}", "{\"a\":\"x\u{fffd}\u{fffd}y\"}", &[(InvalidUtf8, 2)]),
             (b"{\"a\":\"\n\x01\"}", r#"{"a":"\u000a\u0001"}"#, &[(ControlCharacters, 2)]),
-            (b"{\0\"a\":1}\0\n", r#"{"a":1}"#, &[(Padding, 1)]),
+            (b"{\0\"a\":1}\0\x7f\n", r#"{"a":1}"#, &[(Padding, 3)]),
             (br#"{"a":"\x\"\u12\\\u00e4"}"#, r#"{"a":"\\x\"\\u12\\\u00e4"}"#, &[(Backslashes, 2)]),
             (br#"{"a":[1,2, ], "b":{"c":1,},}"#, r#"{"a":[1,2],"b":{"c":1}}"#, &[(Commas, 3)]),
             (
