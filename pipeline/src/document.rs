@@ -43,12 +43,17 @@ pub enum Kind {
 #[derive(Copy, Clone, Debug)]
 struct Node {
     kind: Kind,
+    /// Of an object.
+    keys: keys::SmallKeySet,
     /// Its token in the text.
     begin: u32,
     end: u32,
     /// The node behind it and all that it contains.
     next: u32,
 }
+
+// (As the limit of `MAX_VALUES` reckons.)
+const _: () = assert!(size_of::<Node>() == 16);
 
 /// Buffers of up to this many bytes are kept for the next payload.
 const KEPT_BYTES: usize = 1 << 20;
@@ -61,12 +66,13 @@ pub struct NodeId(u32);
 /// allocates nothing once its buffers have grown.
 #[derive(Default)]
 pub struct Document {
-    text: Vec<u8>,
+    text: String,
     nodes: Vec<Node>,
-    /// Of the outermost value, if it is an object.
-    top_keys: keys::KeySet,
+    seen: scan::Seen,
     /// Sorted by node, none inside another.
     replaced: Vec<(NodeId, String)>,
+    /// A key is among them.
+    has_other_keys: bool,
 }
 
 impl Document {
@@ -78,9 +84,10 @@ impl Document {
     /// is then empty.
     pub fn parse(&mut self, input: &[u8]) -> Result<(), NotJson> {
         self.replaced.clear();
+        self.has_other_keys = false;
         match scan::scan(input, &mut self.text, &mut self.nodes) {
-            Ok(top_keys) => {
-                self.top_keys = top_keys;
+            Ok(seen) => {
+                self.seen = seen;
                 Ok(())
             }
             Err(error) => {
@@ -114,6 +121,7 @@ impl Document {
         self.text.clear();
         self.nodes.clear();
         self.replaced.clear();
+        self.has_other_keys = false;
     }
 
     /// Empties it, and gives back the memory that a payload of unusual size took.
@@ -131,7 +139,13 @@ impl Document {
 
     /// The compact text as it was parsed, without replacements. What reads it must not let it out.
     pub fn original(&self) -> &[u8] {
-        &self.text
+        self.text.as_bytes()
+    }
+
+    /// The places in [`Document::original`] of the backslashes that may hide a letter from who looks for it there.
+    pub(crate) fn hiding_escapes(&self) -> impl Iterator<Item = usize> {
+        let text = if self.seen.has_hiding_escapes { self.original() } else { &[] };
+        memchr::memchr_iter(b'\\', text).filter(|at| scan::hides(text.get(at + 1)))
     }
 
     /// All keys and values, in the order of the text.
@@ -171,6 +185,7 @@ impl Document {
         let next = NodeId(self.nodes[id.0 as usize].next);
         let end = self.replaced.partition_point(|(other, _)| *other < next);
         self.replaced.splice(before..end, [(id, text)]);
+        self.has_other_keys |= self.value(id).is_key();
     }
 
     /// What stands in the place of a node, if something does.
@@ -189,11 +204,11 @@ impl Document {
         let first = self.replaced.partition_point(|(id, _)| id.0 < at);
         for (id, text) in self.replaced[first..].iter().take_while(|(id, _)| id.0 < node.next) {
             let place = self.nodes[id.0 as usize];
-            out.extend_from_slice(&self.text[copied..place.begin as usize]);
+            out.extend_from_slice(&self.original()[copied..place.begin as usize]);
             push_json_string(out, text);
             copied = place.end as usize;
         }
-        out.extend_from_slice(&self.text[copied..node.end as usize]);
+        out.extend_from_slice(&self.original()[copied..node.end as usize]);
     }
 
     /// The characters of a string's token, decoded. Half a surrogate pair becomes U+FFFD.
@@ -202,13 +217,10 @@ impl Document {
             return Some(Cow::Borrowed(text));
         }
         let node = self.nodes[at as usize];
-        let inside = || {
-            let characters = &self.text[node.begin as usize + 1..node.end as usize - 1];
-            std::str::from_utf8(characters).ok()
-        };
+        let inside = || &self.text[node.begin as usize + 1..node.end as usize - 1];
         match node.kind {
-            Kind::String => inside().map(Cow::Borrowed),
-            Kind::EscapedString => inside().map(|text| Cow::Owned(decode::decode(text))),
+            Kind::String => Some(Cow::Borrowed(inside())),
+            Kind::EscapedString => Some(Cow::Owned(decode::decode(inside()))),
             _ => None,
         }
     }

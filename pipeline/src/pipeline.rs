@@ -73,6 +73,8 @@ pub struct Pipeline {
     activity: Activity,
     /// What judging an action takes; kept for its memory.
     workspace: Workspace,
+    /// See [`Texts::of`].
+    clean_directory: Vec<u8>,
 }
 
 /// What became of a record when its event was written.
@@ -113,6 +115,7 @@ impl Pipeline {
             answer: Document::default(),
             activity: Activity::default(),
             workspace: Workspace::default(),
+            clean_directory: Vec::new(),
         }
     }
 
@@ -146,7 +149,13 @@ impl Pipeline {
             written.redacted = Redacted::default();
         }
         let told = (parsed, cut_bytes > 0);
-        let texts = Texts::of(&received, told, &self.options, &mut written.redacted);
+        let texts = Texts::of(
+            &received,
+            told,
+            &self.options,
+            &mut self.clean_directory,
+            &mut written.redacted,
+        );
         let received = texts.named(&received);
         let input_mends = self.parse_nested();
         let root = self.document.root();
@@ -160,7 +169,8 @@ impl Pipeline {
         watch.done(Step::Normalise);
         let answer =
             facts.get(Field::ToolOutput).filter(|_| facts.kind == Some(EventType::ToolPost));
-        let _mends = parse_text(&mut self.answer, answer.and_then(Value::as_str));
+        let answer = answer.filter(|answer| answer.may_begin_with(b'{')).and_then(Value::as_str);
+        let _mends = parse_text(&mut self.answer, answer);
         let nested = self.nested.root();
         let told = Told::of(&mut self.activity, &received, &facts, (nested, self.answer.root()));
         watch.done(Step::Remember);

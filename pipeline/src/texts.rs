@@ -28,10 +28,13 @@ pub(crate) struct Texts {
 }
 
 impl Texts {
+    /// `clean_directory` is the last directory in which nothing was found: most events come from that of the
+    /// event before.
     pub(crate) fn of(
         received: &Received<'_>,
         (parsed, is_cut): (Result<(), NotJson>, bool),
         options: &Options,
+        clean_directory: &mut Vec<u8>,
         redacted: &mut Redacted,
     ) -> Texts {
         let mut name = |name: Option<&str>| {
@@ -43,7 +46,16 @@ impl Texts {
             let bytes = if is_cut { whole_characters(bytes) } else { bytes };
             without_secrets(&options.redactor, bytes, redacted)
         };
-        let directory = received.directory.map(&mut clean);
+        let directory = received.directory.map(|directory| {
+            if *directory != **clean_directory || is_cut {
+                let cleaned = clean(directory);
+                if cleaned != directory {
+                    return cleaned;
+                }
+                clean_directory.clone_from(&cleaned);
+            }
+            directory.to_vec()
+        });
         let arguments = received.arguments.iter().map(|argument| {
             if options.keep.keeps_argument(argument) {
                 clean(argument)

@@ -162,7 +162,8 @@ impl<'a> Facts<'a> {
     pub(super) fn take(&mut self, object: Value<'a>, names: &[(&str, Field)]) {
         let mut ranks = [usize::MAX; FIELDS];
         for (key, value) in object.members() {
-            let Some(at) = names.iter().position(|(name, _)| key.is_text(name)) else { continue };
+            let Some(key) = key.as_str() else { continue };
+            let Some(at) = names.iter().position(|(name, _)| **name == *key) else { continue };
             let field = names[at].1 as usize;
             // What says nothing gives way to another name.
             let rank = if is_empty(value) { at + names.len() } else { at };

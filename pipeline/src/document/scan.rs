@@ -7,7 +7,7 @@
 
 use std::fmt;
 
-use super::keys::KeySet;
+use super::keys::{KeyKind, KeySet, SmallKeySet};
 use super::{Kind, Node};
 use hookring_journal::text::find_special;
 
@@ -82,20 +82,14 @@ impl fmt::Display for NotJson {
 impl std::error::Error for NotJson {}
 
 /// Writes `input`'s tokens to `out` without the whitespace between them, and a node for each key and
-/// each value to `nodes`, in their order: a container before what it contains. Gives what is known of
-/// the outermost object's keys.
+/// each value to `nodes`, in their order: a container before what it contains.
 ///
 /// # Errors
 ///
 /// If `input` is not JSON; `out` and `nodes` are of no use then.
-pub(super) fn scan(
-    input: &[u8],
-    out: &mut Vec<u8>,
-    nodes: &mut Vec<Node>,
-) -> Result<KeySet, NotJson> {
-    if let Err(error) = std::str::from_utf8(input) {
-        return Err(NotJson { offset: error.valid_up_to(), reason: Reason::InvalidUtf8 });
-    }
+pub(super) fn scan(input: &[u8], out: &mut String, nodes: &mut Vec<Node>) -> Result<Seen, NotJson> {
+    let input = std::str::from_utf8(input)
+        .map_err(|error| NotJson { offset: error.valid_up_to(), reason: Reason::InvalidUtf8 })?;
     if input.len() > MAX_BYTES {
         return Err(NotJson { offset: MAX_BYTES, reason: Reason::TooLong });
     }
@@ -103,27 +97,45 @@ pub(super) fn scan(
     out.reserve(input.len());
     nodes.clear();
     let open = [0; MAX_DEPTH as usize];
-    let top_keys = KeySet::default();
-    let mut scanner =
-        Scanner { input, at: 0, copied: 0, out, nodes, open, levels: 0, depth: 0, top_keys };
+    let (text, input, seen) = (input, input.as_bytes(), Seen::default());
+    let (at, copied, levels, depth) = (0, 0, 0, 0);
+    let mut scanner = Scanner { text, input, at, copied, out, nodes, open, levels, depth, seen };
     scanner.text()?;
-    Ok(scanner.top_keys)
+    Ok(scanner.seen)
+}
+
+/// What is known of a text without another look at it.
+#[derive(Copy, Clone, Default)]
+pub(super) struct Seen {
+    /// The outermost object's keys.
+    pub(super) top_keys: KeySet,
+    /// An escape in it may stand for a letter, here or where the string is read once more.
+    pub(super) has_hiding_escapes: bool,
+}
+
+/// Whether what stands behind a backslash may, with it, stand for a letter: `\u0041`, `\x41`, `\101`; or for the
+/// slash in an address.
+#[inline]
+pub(super) fn hides(behind: Option<&u8>) -> bool {
+    matches!(behind, Some(b'u' | b'/' | b'x' | b'0' | b'1'))
 }
 
 struct Scanner<'a> {
+    text: &'a str,
+    /// The same.
     input: &'a [u8],
     /// The byte looked at.
     at: usize,
     /// Everything before this was copied to `out` or is whitespace.
     copied: usize,
-    out: &'a mut Vec<u8>,
+    out: &'a mut String,
     nodes: &'a mut Vec<Node>,
     /// The nodes of the open levels, by depth.
     open: [u32; MAX_DEPTH as usize],
     /// The lowest bit: is the innermost open level an object?
     levels: u128,
     depth: u32,
-    top_keys: KeySet,
+    seen: Seen,
 }
 
 /// What the grammar allows next.
@@ -209,7 +221,8 @@ impl Scanner<'_> {
             return self.fail(Reason::TooMany);
         }
         let (end, next) = (self.written() as u32, self.nodes.len() as u32 + 1);
-        self.nodes.push(Node { kind, begin: begin as u32, end, next });
+        let keys = SmallKeySet::default();
+        self.nodes.push(Node { kind, keys, begin: begin as u32, end, next });
         Ok(())
     }
 
@@ -224,9 +237,12 @@ impl Scanner<'_> {
     fn key(&mut self) -> Result<Expect, NotJson> {
         let begin = self.at + 1;
         self.scalar(b'"')?;
+        let is_plain = self.nodes.last().is_some_and(|key| key.kind == Kind::String);
+        let kind = is_plain.then(|| KeyKind::of(&self.input[begin..self.at - 1]));
         if self.depth == 1 {
-            self.top_keys.add(&self.input[begin..self.at - 1]);
+            self.seen.top_keys.add(kind);
         }
+        self.nodes[self.open[self.depth as usize - 1] as usize].keys.add(kind);
         self.skip_whitespace();
         if self.input.get(self.at) != Some(&b':') {
             return self.unexpected();
@@ -284,9 +300,18 @@ impl Scanner<'_> {
     fn escape(&mut self) -> Result<(), NotJson> {
         self.at += 1;
         match self.input.get(self.at) {
-            Some(b'"' | b'\\' | b'/' | b'b' | b'f' | b'n' | b'r' | b't') => self.at += 1,
+            Some(b'"' | b'b' | b'f' | b'n' | b'r' | b't') => self.at += 1,
+            Some(b'\\') => {
+                self.at += 1;
+                self.seen.has_hiding_escapes |= hides(self.input.get(self.at));
+            }
+            Some(b'/') => {
+                self.at += 1;
+                self.seen.has_hiding_escapes = true;
+            }
             Some(b'u') => {
                 self.at += 1;
+                self.seen.has_hiding_escapes = true;
                 for _ in 0..4 {
                     match self.input.get(self.at) {
                         Some(digit) if digit.is_ascii_hexdigit() => self.at += 1,
@@ -359,7 +384,8 @@ impl Scanner<'_> {
 
     #[inline]
     fn copy(&mut self) {
-        self.out.extend_from_slice(&self.input[self.copied..self.at]);
+        // (Both are beside a byte of the grammar, hence between characters.)
+        self.out.push_str(&self.text[self.copied..self.at]);
         self.copied = self.at;
     }
 

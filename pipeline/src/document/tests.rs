@@ -192,12 +192,32 @@ proptest! {
     #[test]
     fn every_member_is_found_and_no_other(keys in prop::collection::vec("[a-c_]{0,3}|[a-zé]{0,9}", 0..9), other in "[a-c_]{0,3}") {
         let members = keys.iter().zip(0..).map(|(key, at)| format!("{}:{at}", json!(key)));
-        let document = document(&format!("{{{}}}", members.collect::<Vec<_>>().join(",")));
-        let root = document.root().unwrap();
-        for key in keys.iter().chain([&other]) {
-            let expected = keys.iter().rposition(|it| it == key).map(|at| at as i64);
-            prop_assert_eq!(root.get(key).and_then(Value::as_i64), expected, "{}", key);
+        let members = members.collect::<Vec<_>>().join(",");
+        let mut document = document(&format!(r#"{{"A":0,{members}{}"B":{{{members}}}}}"#, if keys.is_empty() { "" } else { "," }));
+        for is_replaced in [false, true] {
+            if is_replaced {
+                let id = document.root().unwrap().get("A").unwrap().id();
+                document.replace(id, "else".to_owned());
+            }
+            let root = document.root().unwrap();
+            for key in keys.iter().chain([&other]) {
+                let expected = keys.iter().rposition(|it| it == key).map(|at| at as i64);
+                prop_assert_eq!(root.get(key).and_then(Value::as_i64), expected, "{}", key);
+                prop_assert_eq!(root.path(&["B", key]).and_then(Value::as_i64), expected, "{}", key);
+            }
         }
+    }
+}
+
+#[test]
+fn escapes_that_may_hide_a_letter_are_known() {
+    for (text, places) in [
+        (r#"{"a":"\\n\n\"\t"}"#, vec![]),
+        (r#"{"a":"\u0041\/"}"#, vec![6, 12]),
+        (r#"{"a\\x41":"\\\\u0041"}"#, vec![4, 14]),
+        (r#"["\\\n","\\0","\\"]"#, vec![10]),
+    ] {
+        assert_eq!(document(text).hiding_escapes().collect::<Vec<_>>(), places, "{text}");
     }
 }
 

@@ -2,7 +2,11 @@
 
 use std::borrow::Cow;
 
+use super::keys::KeyKind;
 use super::{Document, Kind, NodeId};
+
+/// What an escape takes for one byte that it means, at most: `\u0041`.
+const MAX_ESCAPE_BYTES: usize = 6;
 
 /// A key or value. Text that was replaced is what stands there now.
 #[derive(Copy, Clone)]
@@ -35,13 +39,19 @@ impl<'a> Value<'a> {
     }
 
     /// The value of the member with this key; if there are several, the last one, as in most parsers.
+    #[inline]
     pub fn get(self, key: &str) -> Option<Value<'a>> {
-        let Document { text, nodes, replaced, top_keys } = self.document;
-        // (A key that was replaced is not among them as it is now.)
-        if self.at == 0 && replaced.is_empty() && !top_keys.may_have(key) {
-            return None;
-        }
-        if !replaced.is_empty() {
+        // (Of a key that is in the program, all but two looks are made when that is built.)
+        let kind = KeyKind::of(key.as_bytes());
+        let Document { nodes, seen, has_other_keys, .. } = self.document;
+        let may_have = nodes[self.at as usize].keys.may_have(kind)
+            && (self.at > 0 || seen.top_keys.may_have(kind));
+        if may_have || *has_other_keys { self.find(key) } else { None }
+    }
+
+    fn find(self, key: &str) -> Option<Value<'a>> {
+        let Document { text, nodes, has_other_keys, .. } = self.document;
+        if *has_other_keys {
             let members = self.members().filter(|(name, _)| name.is_text(key));
             return members.last().map(|(_, value)| value);
         }
@@ -54,7 +64,8 @@ impl<'a> Value<'a> {
                 Value::new(self.document, at).is_text(key)
             } else {
                 (name.end - name.begin) as usize == key.len() + 2
-                    && text[name.begin as usize + 1..name.end as usize - 1] == *key.as_bytes()
+                    && text.as_bytes()[name.begin as usize + 1..name.end as usize - 1]
+                        == *key.as_bytes()
             };
             if is_it {
                 found = Some(Value::new(self.document, at + 1));
@@ -76,11 +87,14 @@ impl<'a> Value<'a> {
 
     /// If this is a member's key: its value.
     pub fn member(self) -> Option<Value<'a>> {
+        self.is_key().then(|| Value::new(self.document, self.at + 1))
+    }
+
+    /// Whether this is a member's key.
+    pub(super) fn is_key(self) -> bool {
         // A string has a colon behind it in a compact text if, and only if, it is a key.
         let colon = self.original_range().end;
-        let is_key =
-            self.token().starts_with(b"\"") && self.document.text.get(colon) == Some(&b':');
-        is_key.then(|| Value::new(self.document, self.at + 1))
+        self.token().starts_with(b"\"") && self.document.original().get(colon) == Some(&b':')
     }
 
     /// The elements of an array, in order; nothing for anything else.
@@ -118,17 +132,36 @@ impl<'a> Value<'a> {
         std::str::from_utf8(self.token()).ok().filter(|_| is_number)
     }
 
+    /// Whether it may be a string whose first character, blanks aside, is this one: a look at how it is written, for
+    /// what would have to be decoded otherwise.
+    pub fn may_begin_with(self, character: u8) -> bool {
+        let first = self.token().get(1).copied().unwrap_or_default();
+        self.is_replaced()
+            || first == character
+            || first == b'\\'
+            || first.is_ascii_whitespace()
+            || !first.is_ascii()
+    }
+
     /// Whether it is the string `text`.
     #[inline]
     pub fn is_text(self, text: &str) -> bool {
         let node = &self.document.nodes[self.at as usize];
-        if node.kind != Kind::String || !self.document.replaced.is_empty() {
+        if !self.document.replaced.is_empty() {
             return self.is_text_now(text);
+        }
+        match node.kind {
+            Kind::String => {}
+            // (An escape takes six times what it means, at most.)
+            Kind::EscapedString if self.original_bytes() > MAX_ESCAPE_BYTES * text.len() + 2 => {
+                return false;
+            }
+            _ => return self.is_text_now(text),
         }
         // Most are of another length, which is known without a look at the text.
         let begin = node.begin as usize + 1;
         (node.end - node.begin) as usize == text.len() + 2
-            && self.document.text[begin..begin + text.len()] == *text.as_bytes()
+            && self.document.original()[begin..begin + text.len()] == *text.as_bytes()
     }
 
     /// The same for what has escapes or was replaced, if it is a string at all.
@@ -154,7 +187,7 @@ impl<'a> Value<'a> {
 
     /// As it was parsed.
     fn token(self) -> &'a [u8] {
-        &self.document.text[self.original_range()]
+        &self.document.original()[self.original_range()]
     }
 
     #[inline]

@@ -218,21 +218,34 @@ fn is_text(digits: &[u8]) -> bool {
 /// do: so this only counts where a run begins.
 fn is_broken_text(digits: &[u8]) -> bool {
     const MAX_OTHER: usize = 2;
-    let bytes = probe(digits);
-    bytes.iter().all(|&byte| is_plain(byte))
-        && bytes.iter().filter(|byte| !byte.is_ascii()).count() <= MAX_OTHER
+    let mut other = 0;
+    digits[..PROBE_BYTES].chunks_exact(4).all(|four| {
+        for byte in three_bytes(four) {
+            other += match byte {
+                0x80.. => 1,
+                _ if is_plain(byte) => 0,
+                _ => MAX_OTHER + 1,
+            };
+        }
+        other <= MAX_OTHER
+    })
 }
 
 /// What the first characters of a run decode to.
 fn probe(digits: &[u8]) -> [u8; PROBE_BYTES / 4 * 3] {
     let mut bytes = [0; PROBE_BYTES / 4 * 3];
     for (three, four) in bytes.chunks_exact_mut(3).zip(digits.chunks_exact(4)) {
-        let value = four
-            .iter()
-            .fold(0u32, |value, digit| value << 6 | u32::from(DIGITS[usize::from(*digit)]));
-        three.copy_from_slice(&value.to_be_bytes()[1..]);
+        three.copy_from_slice(&three_bytes(four));
     }
     bytes
+}
+
+/// What four characters decode to.
+#[inline]
+fn three_bytes(four: &[u8]) -> [u8; 3] {
+    let digits = four.iter().map(|digit| u32::from(DIGITS[usize::from(*digit)]));
+    let [_, three @ ..] = digits.fold(0, |value, digit| value << 6 | digit).to_be_bytes();
+    three
 }
 
 /// Whether a byte may be in a text: the control characters there are those of lines and of colours.

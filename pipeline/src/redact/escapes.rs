@@ -54,7 +54,8 @@ pub(super) fn colours(text: &str) -> Vec<(usize, usize)> {
         let end = at + BEGIN.len() + digits;
         bytes.get(end).filter(|byte| byte.is_ascii_alphabetic()).map(|_| (at, end + 1))
     };
-    memchr::memmem::find_iter(bytes, BEGIN).filter_map(code).collect()
+    let begins = memchr::memchr_iter(BEGIN.as_bytes()[0], bytes);
+    begins.filter(|at| bytes[*at..].starts_with(BEGIN.as_bytes())).filter_map(code).collect()
 }
 
 /// Leaves out some parts of a text, which are in order and not empty.

@@ -44,6 +44,8 @@ struct Group {
 struct Keyword<T> {
     /// In lower case.
     text: Box<[u8]>,
+    /// Its last four bytes, which say more than the first of what it may be.
+    end: u32,
     targets: Vec<T>,
 }
 
@@ -99,7 +101,8 @@ impl<T: Copy + PartialEq> Keywords<T> {
         let slot = self.slot(begin);
         let group = self.slots[slot].get_or_insert(Group { begin, first: at, behind: at });
         group.behind = at + 1;
-        self.keywords.push(Keyword { text: text.into(), targets: vec![target] });
+        let end = begin_at(text, text.len() - MIN_BYTES).unwrap_or_default();
+        self.keywords.push(Keyword { text: text.into(), end, targets: vec![target] });
     }
 
     /// Calls `hit` with each place where a keyword begins, its length and what it stands for, in the
@@ -131,10 +134,10 @@ impl<T: Copy + PartialEq> Keywords<T> {
     }
 
     /// Looks for keywords that begin here or one byte before.
-    #[inline]
+    #[inline(always)]
     fn around(&self, text: &[u8], at: usize, hit: &mut impl FnMut(usize, usize, &[T])) {
-        for at in at.saturating_sub(1)..=at {
-            let Some(begin) = begin(&text[at..]) else { return };
+        for at in [at.wrapping_sub(1), at] {
+            let Some(begin) = begin_at(text, at) else { continue };
             let place = begin_place(begin);
             if self.begins[place >> 5] >> (place & 31) & 1 == 1 {
                 self.compare(text, at, begin, hit);
@@ -142,7 +145,8 @@ impl<T: Copy + PartialEq> Keywords<T> {
         }
     }
 
-    /// Holds the keywords of this begin against the text.
+    /// Holds the keywords of this begin against the text. (Seldom, so that what is done often stays small.)
+    #[inline(never)]
     fn compare(
         &self,
         text: &[u8],
@@ -153,10 +157,8 @@ impl<T: Copy + PartialEq> Keywords<T> {
         let Some(group) = self.slots[self.slot(begin)] else { return };
         for keyword in &self.keywords[group.first as usize..group.behind as usize] {
             let bytes = keyword.text.len();
-            let Some(there) = text.get(at..at + bytes) else { continue };
-            // (The first bytes are known to be the same, so the last says most.)
-            let may_be = (there[bytes - 1] ^ keyword.text[bytes - 1]) & !(LOWER as u8) == 0;
-            if may_be && there.eq_ignore_ascii_case(&keyword.text) {
+            let may_be = begin_at(text, at + bytes - MIN_BYTES) == Some(keyword.end);
+            if may_be && text[at..at + bytes].eq_ignore_ascii_case(&keyword.text) {
                 hit(at, bytes, &keyword.targets);
             }
         }
@@ -182,11 +184,16 @@ const MULTIPLIER: u32 = 0x9e37_79b1;
 const LOWER: u32 = 0x2020_2020;
 const LOWER_LONG: u64 = 0x2020_2020_2020_2020;
 
-/// The first four bytes; `None` if there are fewer.
+/// The four bytes at a place; `None` if there are fewer.
 #[inline]
-fn begin(text: &[u8]) -> Option<u32> {
-    let first = text.first_chunk::<MIN_BYTES>()?;
+fn begin_at(text: &[u8], at: usize) -> Option<u32> {
+    let first = text.get(at..)?.first_chunk::<MIN_BYTES>()?;
     Some(u32::from_le_bytes(*first) | LOWER)
+}
+
+/// The first four bytes.
+fn begin(text: &[u8]) -> Option<u32> {
+    begin_at(text, 0)
 }
 
 #[inline]

@@ -1,6 +1,9 @@
 //! What stands in the place of a secret: `[redacted:RULE:HASH]`; and of what was cut off: `[cut: N bytes]`.
 
+use std::sync::LazyLock;
+
 use hmac::{Hmac, Mac as _};
+use memchr::memmem::Finder;
 use sha2::Sha256;
 
 /// The first bytes of a secret's keyed hash.
@@ -40,8 +43,10 @@ pub(super) fn push(out: &mut String, id: &str, hash: Hash) {
 /// The markers in a text: where each begins and ends. Only those with an id that `is_id` knows, so that
 /// a stranger cannot write something else in the shape of one.
 pub(super) fn find(text: &str, is_id: impl Fn(&str) -> bool) -> Vec<(usize, usize)> {
+    // (Made once: most texts are short.)
+    static OPENINGS: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new(OPENING));
     let mut found = Vec::new();
-    for at in memchr::memmem::find_iter(text.as_bytes(), OPENING) {
+    for at in OPENINGS.find_iter(text.as_bytes()) {
         if let Some(length) = length(&text[at + OPENING.len()..], &is_id) {
             found.push((at, at + OPENING.len() + length));
         }

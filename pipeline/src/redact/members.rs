@@ -77,12 +77,8 @@ impl Engine {
             }
         }
         flags.end = 0;
-        for at in memchr::memchr_iter(b'\\', text) {
-            // Other escapes hide no keyword.
-            if matches!(text.get(at + 1), Some(b'u' | b'/' | b'x' | b'0' | b'1')) {
-                flags.add(at);
-            }
-        }
+        // (Other escapes hide no keyword.)
+        document.hiding_escapes().for_each(|at| flags.add(at));
         flags.end = 0;
         encoded::each_run(text, |run| flags.add(run.start));
         flagged.sort_unstable();

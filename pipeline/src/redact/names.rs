@@ -1,7 +1,7 @@
 //! Which names mean a secret: of members, variables, options, headers. Case and what joins words
 //! (`apiKey`, `api-key`, `API_KEY`) make no difference.
 
-use std::collections::HashSet;
+use foldhash::HashSet;
 
 use serde::Deserialize;
 
