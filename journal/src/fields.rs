@@ -166,7 +166,7 @@ pub struct Fields<'a> {
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub arguments_base64: Option<Vec<Text<'a>>>,
     /// What the agent handed to the hook, without secrets, if it is JSON, `null` included.
-    #[serde(skip_serializing_if = "Option::is_none", default, borrow)]
+    #[serde(skip_serializing_if = "Option::is_none", default, borrow, deserialize_with = "some")]
     #[cfg_attr(feature = "schema", schemars(with = "Option<serde_json::Value>"))]
     pub payload: Option<&'a RawValue>,
     /// The same if it is text.
@@ -222,6 +222,13 @@ fn is_false(truth: &bool) -> bool {
     !truth
 }
 
+/// A member that is there, also if it is `null`, which would be no member otherwise.
+fn some<'de: 'a, 'a, D: serde::Deserializer<'de>>(
+    from: D,
+) -> Result<Option<&'a RawValue>, D::Error> {
+    <&RawValue>::deserialize(from).map(Some)
+}
+
 /// The JSON Schema of an event's line, with the payloads of the daemon's own events.
 #[cfg(feature = "schema")]
 pub fn schema() -> serde_json::Value {
@@ -250,4 +257,20 @@ pub fn schema() -> serde_json::Value {
     schema["allOf"] = payloads.into();
     crate::schema::fit(&mut schema);
     schema
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_payload_of_null_is_one() {
+        let begin = r#"{"seq":1,"from":"daemon","version":2,"id":"i","timestamp":"t","event_type":"e","namespace":"hook","host":"h""#;
+        for (end, payload) in [(r#","payload":null}"#, Some("null")), ("}", None)] {
+            let line = format!("{begin}{end}");
+            let fields: Fields<'_> = serde_json::from_str(&line).unwrap();
+            assert_eq!(fields.payload.map(RawValue::get), payload);
+            assert_eq!(serde_json::to_string(&fields).unwrap(), line);
+        }
+    }
 }
