@@ -6,21 +6,27 @@
 //! a type ([`Outcome`]). Which events it gets is for its [`filter`] to say.
 
 pub mod backoff;
+pub mod dead_letters;
+pub mod delivery;
 pub mod filter;
 pub mod jsonl;
 pub mod pump;
 pub mod sink;
 pub mod stats;
 pub mod stdout;
+pub mod switch;
 
 #[cfg(test)]
 mod conformance;
 #[cfg(test)]
 mod testing;
 
+pub use dead_letters::{DeadLetterError, DeadLetters};
+pub use delivery::BreakerState;
 pub use filter::{Filter, FilterError, FilterOptions, LeftOut, Match, in_home};
 pub use jsonl::{Compression, JsonlConfig, JsonlSink};
 pub use pump::{Pump, PumpHandle, Start, StartError, Stopped};
-pub use sink::{Outcome, Sink, SinkError};
+pub use sink::{Answer, Outcome, Sink, SinkError};
 pub use stats::{LastError, SinkState, SinkStats};
 pub use stdout::StdoutSink;
+pub use switch::{Switch, SwitchError};
