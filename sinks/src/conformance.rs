@@ -8,6 +8,8 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use hookring_journal::{Batch, Seq};
 use rustix::fs::{CWD, RenameFlags, renameat_with};
 
+use crate::exec::ExecSink;
+use crate::exec::program::Program;
 use crate::jsonl::{JsonlConfig, JsonlSink};
 use crate::pump::PumpHandle;
 use crate::sink::{Outcome, Sink, SinkError};
@@ -30,6 +32,7 @@ fn kinds(folder: &Path) -> Vec<Box<dyn Kind>> {
     vec![
         Box::new(Jsonl { path: folder.join("files/events.jsonl") }),
         Box::new(Stdout { out: SharedOut::default() }),
+        Box::new(Exec { program: Program::new(folder.join("program")) }),
     ]
 }
 
@@ -151,6 +154,10 @@ impl Sink for Panicking {
         self.inner.deliver(batch)
     }
 
+    fn idle(&mut self) -> Result<(), SinkError> {
+        self.inner.idle()
+    }
+
     fn flush(&mut self) -> Result<(), SinkError> {
         self.inner.flush()
     }
@@ -184,6 +191,30 @@ impl Kind for Jsonl {
         if reachable {
             fs::remove_dir(&aside).expect("the folder that was in the way");
         }
+    }
+}
+
+/// A program that keeps what it gets in a file.
+struct Exec {
+    program: Program,
+}
+
+impl Kind for Exec {
+    fn name(&self) -> &'static str {
+        "exec"
+    }
+
+    fn sink(&mut self) -> Box<dyn Sink> {
+        Box::new(ExecSink::new(self.name(), self.program.config()))
+    }
+
+    fn arrived(&self) -> Vec<Seq> {
+        self.program.taken()
+    }
+
+    /// It ends at once, and cannot be started.
+    fn set_reachable(&mut self, reachable: bool) {
+        self.program.set_working(reachable);
     }
 }
 

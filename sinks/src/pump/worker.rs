@@ -121,10 +121,20 @@ impl Worker {
     /// While nothing is delivered, the cursor goes up to what was accepted before, once that is synced: a
     /// restart must not take it for lost. And it is looked what the journal gives up.
     fn look(&mut self) {
-        if let Err(error) = self.settle() {
+        if let Err(error) = self.settle().and_then(|()| self.idle()) {
             self.shared.failed(&*error, self.delivery.breaker());
         }
         self.note_lost();
+    }
+
+    /// Lets a sink that has nothing to send look after itself.
+    fn idle(&mut self) -> Result<(), SinkError> {
+        if !self.opened {
+            return Ok(());
+        }
+        let looked = guarded(|| self.sink.idle());
+        self.opened = looked.is_ok();
+        looked
     }
 
     /// True once it is told to stop and has nothing left to do, or no time.
@@ -145,6 +155,7 @@ impl Worker {
             self.batch = self.read()?;
             self.delivery.begin();
             if self.batch.is_none() {
+                self.idle()?;
                 return Ok(Step::Done);
             }
         }
