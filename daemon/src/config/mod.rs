@@ -1,6 +1,6 @@
 //! The configuration, `hookring.toml`: read, checked and shown.
 //!
-//! Every error is found at once. `schema` says what can be configured, `reader` how a value is
+//! Every error is found at once. `schema`, `content` and `sinks` say what can be configured, `reader` how a value is
 //! read, `errors` how an error looks.
 
 use std::path::{Path, PathBuf};
@@ -22,6 +22,7 @@ mod reader;
 mod report;
 mod schema;
 mod show;
+mod sinks;
 mod syntax;
 mod units;
 mod value;
@@ -32,9 +33,9 @@ pub use errors::{ConfigErrors, MAX_PROBLEMS, Place, Problem};
 pub use file::{MAX_CONFIG_BYTES, Warning};
 pub use filter::doubt;
 pub use report::{ConfigReport, ProblemReport};
-pub use schema::{
-    BusConfig, Compress, JournalConfig, JsonlConfig, LogConfig, MAX_RING_BYTES,
-    MAX_SINK_NAME_BYTES, MAX_SINKS, SinkConfig, SinkKind, SinkStart, SyncPolicy,
+pub use schema::{BusConfig, JournalConfig, LogConfig, MAX_RING_BYTES, SyncPolicy};
+pub use sinks::{
+    Compress, JsonlConfig, MAX_SINK_NAME_BYTES, MAX_SINKS, SinkConfig, SinkKind, SinkStart,
 };
 pub use units::{GIB, KIB, MIB, TIB};
 
@@ -121,7 +122,7 @@ impl Config {
             redact: content::redact(root.section("redact")),
             capture: content::capture(root.section("capture")),
             risk: content::risk(root.section("risk")),
-            sinks: schema::sinks(&mut root, &paths.sinks, &ours),
+            sinks: sinks::sinks(&mut root, &paths.sinks, &ours),
             shown: Vec::new(),
             doubts: Vec::new(),
         };

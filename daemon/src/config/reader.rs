@@ -303,17 +303,21 @@ impl<'r, 'd> Section<'r, 'd> {
 
     /// Refuses the keys that nobody asked for.
     pub(super) fn finish(self) {
-        self.finish_beside("", &[]);
+        self.finish_beside(&[]);
     }
 
-    /// The same; `elsewhere` has keys that are known where `place` says.
-    pub(super) fn finish_beside(self, place: &str, elsewhere: &[&str]) {
+    /// The same; `elsewhere` has the keys that are known in other places, which it names.
+    pub(super) fn finish_beside(self, elsewhere: &[(String, &[&str])]) {
         for (key, _) in self.table.into_iter().flatten() {
             let name = key.get_ref().as_ref();
             if !self.known.contains(&name) {
                 let owner = self.reader.keys.iter().find(|(_, keys)| keys.contains(&name));
+                let places = elsewhere.iter().filter(|(_, keys)| keys.contains(&name));
+                let places: Vec<_> = places.map(|(place, _)| place.as_str()).collect();
                 let help = match (closest(name, &self.known), owner) {
-                    _ if elsewhere.contains(&name) => format!("this is a key of {place}"),
+                    _ if !places.is_empty() => {
+                        format!("this is a key of {}", places.join(" and "))
+                    }
                     (None, Some((owner, _))) if self.path.is_empty() => {
                         format!("put it below a line `[{owner}]`")
                     }

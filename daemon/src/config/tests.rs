@@ -74,6 +74,9 @@ compress = "zstd"
 start = "now"
 batch_events = 10
 batch_bytes = "4KiB"
+batch_age = "2s"
+events_per_s = 0.5
+dead_letter_bytes = "1MiB"
 [sinks.screen]
 type = "stdout"
 enabled = false
@@ -110,6 +113,9 @@ fn every_key_is_read() {
         start: SinkStart::Now,
         batch_events: 10,
         batch_bytes: 4096,
+        batch_age: Duration::from_secs(2),
+        events_per_s: Some(0.5),
+        dead_letter_bytes: MIB,
         kind: SinkKind::Jsonl(JsonlConfig {
             path: "/home/ada/a.jsonl".into(),
             rotate_bytes: MIB,
@@ -124,6 +130,9 @@ fn every_key_is_read() {
         start: SinkStart::Now,
         batch_events: 1000,
         batch_bytes: 1 << 20,
+        batch_age: Duration::ZERO,
+        events_per_s: None,
+        dead_letter_bytes: 64 * MIB,
         kind: SinkKind::Stdout,
     };
     assert_eq!(config.sinks, [audit, screen]);

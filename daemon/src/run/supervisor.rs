@@ -89,24 +89,15 @@ impl Supervisor {
         if self.ending.iter().any(|(ending, _)| ending == name) {
             return Err(format!("sink {name} is still busy with its last batch"));
         }
-        let sink: Box<dyn Sink> = match &config.kind {
-            SinkKind::Jsonl(jsonl) => Box::new(JsonlSink::new(JsonlConfig {
-                path: jsonl.path.clone(),
-                rotate_bytes: Some(jsonl.rotate_bytes),
-                rotate_age: jsonl.rotate_age,
-                compression: compression(jsonl.compress),
-            })),
-            SinkKind::Stdout => {
-                let sink = StdoutSink::new();
-                Box::new(sink.map_err(|error| format!("sink {name}: {}", describe(&error)))?)
-            }
-        };
+        let sink = sink(name, &config.kind)?;
         let start = match config.start {
             SinkStart::Oldest => Start::Oldest,
             SinkStart::Now => Start::Now,
         };
         let mut pump = Pump::new(name, &self.journal_dir, &self.cursor_dir, start);
         (pump.batch_events, pump.batch_bytes) = (config.batch_events, config.batch_bytes);
+        (pump.batch_age, pump.events_per_s) = (config.batch_age, config.events_per_s);
+        pump.dead_letters_bytes = config.dead_letter_bytes;
         let filter = Filter::new(&config.filter);
         pump.filter = filter.map_err(|error| format!("sink {name}: {}", describe(&error)))?;
         pump.start(sink, Arc::clone(&self.tail)).map_err(|error| describe(&error))
@@ -153,6 +144,22 @@ impl Entry {
             _ => None,
         }
     }
+}
+
+/// What delivers to the place that is configured.
+fn sink(name: &str, kind: &SinkKind) -> Result<Box<dyn Sink>, String> {
+    Ok(match kind {
+        SinkKind::Jsonl(jsonl) => Box::new(JsonlSink::new(JsonlConfig {
+            path: jsonl.path.clone(),
+            rotate_bytes: Some(jsonl.rotate_bytes),
+            rotate_age: jsonl.rotate_age,
+            compression: compression(jsonl.compress),
+        })),
+        SinkKind::Stdout => {
+            let sink = StdoutSink::new();
+            Box::new(sink.map_err(|error| format!("sink {name}: {}", describe(&error)))?)
+        }
+    })
 }
 
 /// Stops sinks at the same time.

@@ -107,10 +107,11 @@ impl<'d> Section<'_, 'd> {
     }
 
     /// A number with or without a point that need not be there.
-    pub(in crate::config) fn share(
+    pub(in crate::config) fn number(
         &mut self,
         key: &'static str,
         range: RangeInclusive<f64>,
+        example: &str,
     ) -> Option<f64> {
         self.known.push(key);
         let Some((_, node)) = self.entry(key) else {
@@ -122,15 +123,15 @@ impl<'d> Section<'_, 'd> {
             DeValue::Integer(integer) => integer.as_str().parse().ok(),
             _ => None,
         };
-        let Some(share) = number.filter(|number| range.contains(number)) else {
+        let Some(number) = number.filter(|number| range.contains(number)) else {
             let message =
                 format!("this must be a number from {} to {}", range.start(), range.end());
-            self.fail(key, message, Some(format!("for instance `{key} = 0.1`")));
+            self.fail(key, message, Some(format!("for instance `{key} = {example}`")));
             return None;
         };
         let line = self.reader.text[..node.span().start].matches('\n').count() + 1;
-        self.shown(key, Some(format!("{share:?}")), Origin::Line(line));
-        Some(share)
+        self.shown(key, Some(format!("{number:?}")), Origin::Line(line));
+        Some(number)
     }
 
     /// A string that must be there.
