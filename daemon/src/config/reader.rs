@@ -18,6 +18,7 @@ use super::units::{format_duration, format_size, parse_duration, parse_size};
 use super::value::{Scalar, Value, Wrong, absolute, in_range, nearest, type_of, whole_ms};
 
 mod lists;
+mod named;
 
 pub(super) use lists::Texts;
 

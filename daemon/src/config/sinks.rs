@@ -1,13 +1,14 @@
 //! `[sinks.NAME]`: what every sink can be told, and the kinds that there are. What only one kind has is in a
 //! file of its own; a new kind adds that, a variant of [`SinkKind`], and a line in [`KINDS`].
 
+mod exec;
 mod jsonl;
 mod stdout;
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use hookring_sinks::FilterOptions;
+use hookring_sinks::{ExecConfig, FilterOptions};
 
 use super::filter;
 use super::ours::Ours;
@@ -62,12 +63,14 @@ pub enum SinkStart {
 pub enum SinkKind {
     /// A file of JSON lines.
     Jsonl(JsonlConfig),
+    /// A program.
+    Exec(ExecConfig),
     /// The daemon's standard output.
     Stdout,
 }
 
 /// Every kind. The first one stands in for a type that is not known, if its keys do not say another.
-const KINDS: [&Kind; 2] = [&jsonl::KIND, &stdout::KIND];
+const KINDS: [&Kind; 3] = [&jsonl::KIND, &exec::KIND, &stdout::KIND];
 
 /// What the configuration knows of a kind of sink.
 struct Kind {
@@ -87,6 +90,8 @@ struct Context<'a> {
     name: &'a str,
     /// Where the files of sinks are by default.
     dir: &'a Path,
+    /// Whether it runs.
+    enabled: bool,
 }
 
 /// Reads every sink; a file is one sink's only, and none of `ours`. `dir` is where their files are by
@@ -106,7 +111,7 @@ pub(super) fn sinks(root: &mut Section<'_, '_>, dir: &Path, ours: &Ours) -> Vec<
             section.fail_name("this is not a sink's name", help.to_owned());
         }
         let kind = kind(&mut section);
-        let sink = sink(kind, &mut section, Context { name, dir });
+        let sink = sink(kind, &mut section, Context { name, dir, enabled: true });
         // The default path is that of a sink whose type is known.
         let is_meant =
             section.is_known("path") && (section.has("path") || section.is_known("type"));
@@ -135,7 +140,7 @@ impl SinkConfig {
     pub(super) fn file(&self) -> Option<&Path> {
         match &self.kind {
             SinkKind::Jsonl(jsonl) => Some(&jsonl.path),
-            SinkKind::Stdout => None,
+            SinkKind::Exec(_) | SinkKind::Stdout => None,
         }
     }
 }
@@ -174,7 +179,7 @@ fn sink(kind: &Kind, section: &mut Section<'_, '_>, context: Context<'_>) -> Sin
         events_per_s,
         dead_letter_bytes,
         filter: FilterOptions::default(),
-        kind: (kind.read)(section, context),
+        kind: (kind.read)(section, Context { enabled, ..context }),
     }
 }
 

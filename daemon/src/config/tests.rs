@@ -10,6 +10,7 @@ use hookring_sinks::FilterOptions;
 use super::*;
 
 mod errors;
+mod exec;
 mod files;
 mod lists;
 
@@ -167,7 +168,7 @@ fn sinks_have_a_file_of_their_own_by_default() {
     let config = parse("[sinks.a]\ntype = \"jsonl\"\n[sinks.b-2_]\ntype = \"jsonl\"").unwrap();
     let files = config.sinks.iter().map(|sink| match &sink.kind {
         SinkKind::Jsonl(it) => it.path.to_str().unwrap(),
-        SinkKind::Stdout => "",
+        _ => "",
     });
     assert_eq!(files.collect::<Vec<_>>(), ["/state/sinks/a.jsonl", "/state/sinks/b-2_.jsonl"]);
 }
@@ -203,6 +204,9 @@ fn plausible_text() -> impl Strategy<Value = String> {
         "sinks",
         "\"jsonl\"",
         "\"stdout\"",
+        "\"exec\"",
+        "command",
+        "env",
         "1",
         "-5",
         "0x1F",

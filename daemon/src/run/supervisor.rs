@@ -6,8 +6,8 @@ use std::time::{Duration, Instant, SystemTime};
 
 use hookring_journal::{OLDEST, Seq, Tail};
 use hookring_sinks::{
-    Compression, Filter, JsonlConfig, JsonlSink, LastError, Pump, PumpHandle, Sink, SinkState,
-    SinkStats, Start, StdoutSink,
+    Compression, ExecSink, Filter, JsonlConfig, JsonlSink, LastError, Pump, PumpHandle, Sink,
+    SinkState, SinkStats, Start, StdoutSink, exec,
 };
 
 use super::collector::describe;
@@ -123,9 +123,11 @@ impl Supervisor {
         })
     }
 
-    /// Lets every sink deliver what is written, and ends them. Their stats stay.
+    /// Lets every sink deliver what is written, and ends them. Their stats stay. What programs run for sinks that
+    /// do not end are killed, since this process ends now.
     pub(super) fn stop(&self) {
         stop(&self.sinks);
+        exec::kill_all();
     }
 }
 
@@ -155,6 +157,7 @@ fn sink(name: &str, kind: &SinkKind) -> Result<Box<dyn Sink>, String> {
             rotate_age: jsonl.rotate_age,
             compression: compression(jsonl.compress),
         })),
+        SinkKind::Exec(exec) => Box::new(ExecSink::new(name, exec.clone())),
         SinkKind::Stdout => {
             let sink = StdoutSink::new();
             Box::new(sink.map_err(|error| format!("sink {name}: {}", describe(&error)))?)

@@ -15,6 +15,7 @@ use rustix::process::{
 };
 
 use super::config::ExecConfig;
+use super::groups;
 use super::lines::Lines;
 use super::problem::Problem;
 use super::voice::Voice;
@@ -77,6 +78,7 @@ impl Child {
         let mut process = command.spawn()?;
         let (stdin, stdout, stderr) =
             (process.stdin.take(), process.stdout.take(), process.stderr.take());
+        groups::started(Pid::from_child(&process));
         let child = Child {
             process,
             stdin,
@@ -292,6 +294,7 @@ impl Child {
             tracing::debug!("what a program said last cannot be read: {problem}");
         }
         voice.end(Instant::now());
+        groups::ended(self.pid());
         self.process.wait().ok()
     }
 
@@ -309,6 +312,7 @@ impl Drop for Child {
     fn drop(&mut self) {
         if !self.is_reaped {
             self.signal(Signal::KILL);
+            groups::ended(self.pid());
             let _ = self.process.wait();
         }
     }

@@ -1,4 +1,5 @@
-//! The requests, each a line of JSON. Events are put in as the journal has them, without being parsed.
+//! The requests, each a line of JSON whose first members stand in an order that is promised, so that a shell
+//! can read them. Events are put in as the journal has them, without being parsed.
 
 use hookring_journal::Batch;
 use serde_json::json;
@@ -8,10 +9,10 @@ use crate::jsonl::encode::encode_line;
 /// The version of the protocol: `docs/sinks/exec.md` says what may change within it.
 pub(super) const PROTOCOL: u64 = 1;
 
-/// A request with no more than a few parameters.
+/// A request with no more than a few parameters. `method` needs no escapes.
 pub(super) fn request(id: u64, method: &str, params: &serde_json::Value) -> Vec<u8> {
-    let request = json!({"jsonrpc": "2.0", "id": id, "method": method, "params": params});
-    format!("{request}\n").into_bytes()
+    format!("{{\"jsonrpc\":\"2.0\",\"id\":{id},\"method\":\"{method}\",\"params\":{params}}}\n")
+        .into_bytes()
 }
 
 /// What a program is told first.

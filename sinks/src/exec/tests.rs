@@ -156,6 +156,7 @@ fn a_program_is_told_what_it_is_and_gets_the_events_as_the_journal_has_them() {
     let asked = lines(&file);
     let version = env!("CARGO_PKG_VERSION");
     let hello = serde_json::from_str::<serde_json::Value>(&asked[0]).expect("JSON");
+    assert!(asked[0].starts_with(r#"{"jsonrpc":"2.0","id":1,"method":"initialize","params":{"#));
     let params = serde_json::json!({"protocol": 1, "hookring": version, "sink": "s"});
     assert_eq!(hello["params"], params);
     let start = r#"{"jsonrpc":"2.0","id":2,"method":"deliver","params":{"batch":"1-2","replay":false,"events":[{"seq":1,"#;

@@ -33,11 +33,13 @@ impl<'d> Section<'_, 'd> {
         let help = || Some(format!("for instance `{key} = {example}`"));
         let DeValue::Array(elements) = node.get_ref() else {
             let found = type_of(node.get_ref());
+            self.unknown.push(key);
             self.fail(key, format!("expected a list of strings, found {found}"), help());
             return Texts::default();
         };
         if elements.len() > MAX_ELEMENTS {
             let message = format!("this list has more than {MAX_ELEMENTS} elements");
+            self.unknown.push(key);
             self.fail(
                 key,
                 message,
@@ -48,7 +50,10 @@ impl<'d> Section<'_, 'd> {
         let mut list = Texts::default();
         let mut shown = Vec::new();
         for element in elements {
-            let Some((text, from_env)) = self.element(&path, element, help()) else { continue };
+            let Some((text, from_env)) = self.element(&path, element, help()) else {
+                self.unknown.push(key);
+                continue;
+            };
             let raw = element.get_ref().as_str().filter(|_| from_env);
             shown.push(raw.map_or_else(|| quote_value(&text), super::quote_literal));
             list.texts.push(text);
