@@ -179,6 +179,7 @@ pub fn outcome(result: &str, events: usize) -> Result<Outcome, BadAnswer> {
     let said: Said<'_> = serde_json::from_str(result).map_err(bad)?;
     match (&said.outcome, said.outcomes) {
         (Some(word), None) => said.whole(word),
+        (None, Some(_)) if said.seconds.is_some() => Err(only_throttled()),
         (None, Some(each)) => {
             let mut source = serde_json::Deserializer::from_str(each.get());
             let each = Each { events }.deserialize(&mut source).map_err(bad)?;
@@ -204,7 +205,7 @@ struct Said<'a> {
 impl Said<'_> {
     fn whole(&self, word: &str) -> Result<Outcome, BadAnswer> {
         if self.seconds.is_some() && word != "throttled" {
-            return Err(BadAnswer("`seconds` are for `throttled` alone".to_owned()));
+            return Err(only_throttled());
         }
         let error = words(word, self.reason.as_deref());
         Ok(match word {
@@ -227,6 +228,10 @@ impl Said<'_> {
         // More than fits is more than anybody waits.
         Ok(Some(Duration::try_from_secs_f64(seconds).unwrap_or(Duration::MAX)))
     }
+}
+
+fn only_throttled() -> BadAnswer {
+    BadAnswer("`seconds` are for `throttled` alone".to_owned())
 }
 
 /// Reads as many outcomes as there are events, and no more.

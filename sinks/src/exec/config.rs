@@ -71,11 +71,12 @@ fn is_passed(name: &str) -> bool {
     })
 }
 
-/// Without the variables' values, which may be secrets.
+/// Without the arguments and the variables' values, which may be secrets.
 impl fmt::Debug for ExecConfig {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("ExecConfig")
-            .field("command", &self.command)
+            .field("program", &self.command.first())
+            .field("arguments", &self.command.len().saturating_sub(1))
             .field("env", &self.env.keys())
             .field("cwd", &self.cwd)
             .field("timeout", &self.timeout)

@@ -15,6 +15,16 @@ use crate::chance::Chance;
 use crate::plant::{PATTERN, Plant, VARIABLES};
 use crate::search::Search;
 
+/// A program that keeps all that it gets, its environment too, and says it again.
+const PROGRAM: &str = r#"env > "$DIR/program.environment"
+while IFS= read -r line; do
+    printf '%s\n' "$line" >> "$DIR/program.requests"
+    printf '%s\n' "$line" >&2
+    id=${line#*'"id":'}
+    printf '{"jsonrpc":"2.0","id":%s,"result":{"outcome":"accepted"}}\n' "${id%%,*}"
+done
+"#;
+
 /// Secrets, and where each is to be seen.
 type Found = Vec<(String, String)>;
 
@@ -40,11 +50,15 @@ impl Stand {
         bed.configure(&format!(
             "[log]\nlevel = \"trace\"\n[redact]\nmax_text = \"4KiB\"\n\
              [[redact.patterns]]\nname = \"ticket\"\npattern = '{PATTERN}'\nkeywords = [\"ticket-\"]\n\
-             [sinks.screen]\ntype = \"stdout\"\nstart = \"oldest\"\n{}{}{}",
+             [sinks.screen]\ntype = \"stdout\"\nstart = \"oldest\"\n{}{}{}\
+             [sinks.program]\ntype = \"exec\"\ncommand = [\"sh\", {:?}]\nenv.DIR = {:?}\n",
             sink("plain", "none"),
             sink("gzip", "gzip"),
-            sink("zstd", "zstd")
+            sink("zstd", "zstd"),
+            bed.path().join("program.sh"),
+            bed.path()
         ));
+        fs::write(bed.path().join("program.sh"), PROGRAM).expect("the program");
         let value = |name: &&'static str| {
             let plant = plants.iter().find(|plant| plant.variable == Some(name))?;
             Some((*name, plant.secret.clone()))
@@ -72,6 +86,8 @@ impl Stand {
         self.look_at_commands(search, &mut found);
         assert_eq!(daemon.stop(), 0);
         assert_eq!(self.hooks_events(), plants.len(), "each once");
+        let kept = fs::read_to_string(self.bed.path().join("program.requests"));
+        assert!(kept.is_ok_and(|kept| kept.contains("deliver")), "the program got events");
         self.look_at_files(self.bed.path(), search, &mut found);
         found
     }

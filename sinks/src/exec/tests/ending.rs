@@ -52,8 +52,8 @@ fn a_program_gets_its_part_of_the_environment_and_no_descriptors() {
 }
 
 #[test]
-fn values_of_variables_are_never_shown() {
-    let mut config = ExecConfig::new(["x"]);
+fn arguments_and_values_of_variables_are_never_shown() {
+    let mut config = ExecConfig::new(["x", "--token=secret-value"]);
     config.env = BTreeMap::from([("TOKEN".to_owned(), "secret-value".to_owned())]);
     let shown = format!("{config:?}");
     assert!(shown.contains("TOKEN") && !shown.contains("secret-value"), "{shown}");

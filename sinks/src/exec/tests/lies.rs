@@ -4,7 +4,7 @@ use super::*;
 use crate::testing::wait_until;
 
 /// What a program does with a batch, and what is said of it.
-const LIES: [(&str, &str); 24] = [
+const LIES: [(&str, &str); 26] = [
     (
         "raw some debug output",
         "a line of 17 bytes is not JSON (expected value at line 1 column 1): `some debug output`",
@@ -58,6 +58,8 @@ const LIES: [(&str, &str); 24] = [
     ),
     ("answer {\"outcome\":\"acepted\"}", "there is no outcome `acepted`"),
     ("answer {\"outcome\":\"throttled\",\"seconds\":-1}", "`seconds` is less than 0"),
+    ("answer {\"outcome\":\"failed\",\"seconds\":1}", "`seconds` are for `throttled` alone"),
+    ("answer {\"outcomes\":[\"failed\"],\"seconds\":1}", "`seconds` are for `throttled` alone"),
     ("ask 65", "it asked 65 questions during one call"),
 ];
 
