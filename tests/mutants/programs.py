@@ -67,7 +67,7 @@ MUTATIONS = [
     Mutation(
         "a program inherits what somebody left open",
         CHILD,
-        "            close_others_on_exec();\n",
+        "        close_others_on_exec();\n",
         "",
         ENDING,
     ),

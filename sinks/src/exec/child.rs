@@ -63,6 +63,7 @@ impl Child {
         command.args(arguments).current_dir(&config.cwd).process_group(0);
         command.env_clear().envs(config.environment());
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        close_others_on_exec();
         let parent = getpid();
         let prepare = move || {
             set_parent_process_death_signal(Some(Signal::KILL))?;
@@ -70,7 +71,6 @@ impl Child {
             if getppid() != Some(parent) {
                 return Err(Errno::SRCH.into());
             }
-            close_others_on_exec();
             Ok(())
         };
         // SAFETY: the closure makes system calls only, which may be made between fork and exec.
@@ -322,11 +322,15 @@ fn is_later(error: &io::Error) -> bool {
     matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted)
 }
 
-/// Ours close themselves on exec. Those that whoever started this process left open do so from here on.
+/// Ours close themselves on exec. Those that whoever started this process left open do so from here on. (In
+/// the parent, and one by one: some sandboxes kill a process for `close_range`, which they do not know.)
 fn close_others_on_exec() {
-    const FIRST: libc::c_uint = 3;
-    let flags = libc::CLOSE_RANGE_CLOEXEC;
-    // An error is that of a kernel before 5.11, which has no such call.
-    // SAFETY: the call takes numbers, and only sets a flag on descriptors of this process.
-    unsafe { libc::syscall(libc::SYS_close_range, FIRST, libc::c_uint::MAX, flags) };
+    // Without a listing there is nothing to be done.
+    let Ok(listing) = std::fs::read_dir("/proc/self/fd") else { return };
+    let numbers = listing.filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok());
+    for number in numbers.filter(|number: &libc::c_int| *number > 2) {
+        // SAFETY: the call takes numbers; on a descriptor that was closed meanwhile it fails, and on one that
+        // was opened it sets the flag that all of ours have.
+        unsafe { libc::fcntl(number, libc::F_SETFD, libc::FD_CLOEXEC) };
+    }
 }
