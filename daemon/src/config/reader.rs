@@ -18,6 +18,7 @@ use super::units::{format_duration, format_size, parse_duration, parse_size};
 use super::value::{Scalar, Value, Wrong, absolute, in_range, nearest, type_of, whole_ms};
 
 mod lists;
+mod secrets;
 
 pub(super) use lists::Texts;
 
@@ -28,6 +29,8 @@ pub(super) struct Reader<'d> {
     home: Option<&'d Path>,
     pub(super) faults: Vec<Fault>,
     pub(super) doubts: Vec<Doubt>,
+    /// Where secrets stand in the text: no error may quote them.
+    pub(super) hidden: Vec<Range<usize>>,
     /// The keys of each table that was finished.
     keys: Vec<(String, Vec<&'static str>)>,
     pub(super) shown: Vec<ShownSection>,
@@ -73,8 +76,8 @@ impl<'d> Reader<'d> {
         env: &'d dyn Fn(&str) -> Option<String>,
         home: Option<&'d Path>,
     ) -> Self {
-        let (faults, doubts) = (Vec::new(), Vec::new());
-        Self { text, env, home, faults, doubts, keys: Vec::new(), shown: Vec::new() }
+        let (faults, doubts, hidden) = (Vec::new(), Vec::new(), Vec::new());
+        Self { text, env, home, faults, doubts, hidden, keys: Vec::new(), shown: Vec::new() }
     }
 
     /// The document itself, as a section.

@@ -3,11 +3,13 @@
 
 mod jsonl;
 mod stdout;
+mod webhook;
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use hookring_sinks::FilterOptions;
+use hookring_sinks::webhook::WebhookConfig;
 
 use super::filter;
 use super::ours::Ours;
@@ -64,10 +66,12 @@ pub enum SinkKind {
     Jsonl(JsonlConfig),
     /// The daemon's standard output.
     Stdout,
+    /// An address of HTTP.
+    Webhook(Box<WebhookConfig>),
 }
 
 /// Every kind. The first one stands in for a type that is not known, if its keys do not say another.
-const KINDS: [&Kind; 2] = [&jsonl::KIND, &stdout::KIND];
+const KINDS: [&Kind; 3] = [&jsonl::KIND, &stdout::KIND, &webhook::KIND];
 
 /// What the configuration knows of a kind of sink.
 struct Kind {
@@ -135,7 +139,7 @@ impl SinkConfig {
     pub(super) fn file(&self) -> Option<&Path> {
         match &self.kind {
             SinkKind::Jsonl(jsonl) => Some(&jsonl.path),
-            SinkKind::Stdout => None,
+            SinkKind::Stdout | SinkKind::Webhook(_) => None,
         }
     }
 }

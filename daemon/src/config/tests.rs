@@ -12,6 +12,7 @@ use super::*;
 mod errors;
 mod files;
 mod lists;
+mod webhook;
 
 fn paths(state: &Path) -> Paths {
     let state = state.to_str().unwrap().to_owned();
@@ -26,6 +27,7 @@ fn env(name: &str) -> Option<String> {
         "ON" => "true",
         "LOGS" => "/var/log",
         "SECRET" => "hunter2",
+        "PATH" => "/usr/bin:/bin",
         _ => return None,
     };
     Some(value.to_owned())
@@ -167,7 +169,7 @@ fn sinks_have_a_file_of_their_own_by_default() {
     let config = parse("[sinks.a]\ntype = \"jsonl\"\n[sinks.b-2_]\ntype = \"jsonl\"").unwrap();
     let files = config.sinks.iter().map(|sink| match &sink.kind {
         SinkKind::Jsonl(it) => it.path.to_str().unwrap(),
-        SinkKind::Stdout => "",
+        _ => "",
     });
     assert_eq!(files.collect::<Vec<_>>(), ["/state/sinks/a.jsonl", "/state/sinks/b-2_.jsonl"]);
 }

@@ -117,7 +117,9 @@ impl WebhookConfig {
             "leave it out, or choose `format = \"cloudevents\"`",
         );
         let is_open = !self.url.is_encrypted() && !self.url.is_loopback();
-        let has_secrets = self.headers.iter().any(|(_, it)| !matches!(it, Secret::Text(_)));
+        let is_secret =
+            |(name, it): &(String, Secret)| !matches!(it, Secret::Text(_)) || is_credential(name);
+        let has_secrets = self.headers.iter().any(is_secret);
         add(
             is_open && (has_secrets || self.client_key.is_some()),
             Setting::Url,
@@ -167,6 +169,16 @@ impl WebhookConfig {
             "there are more than 32 headers",
             "remove some",
         );
+        if let Some(Secret::Text(text)) = &self.proxy
+            && let Err(reason) = proxy(text)
+        {
+            add(
+                true,
+                Setting::Proxy,
+                reason,
+                "for instance `proxy = \"http://proxy.example.com:3128\"`",
+            );
+        }
         for (name, _) in &self.headers {
             if let Err(reason) = header_name(name) {
                 add(true, Setting::Headers, reason, "choose another name");
@@ -283,6 +295,13 @@ impl Secrets {
         };
         Ok(Secrets { keys: Keys::joined(keys), headers, proxy, texts })
     }
+}
+
+/// Whether a header's value is likely to be secret, by its name.
+pub fn is_credential(header: &str) -> bool {
+    let name = header.to_ascii_lowercase();
+    let parts = ["auth", "cookie", "key", "token", "secret", "password"];
+    parts.iter().any(|part| name.contains(part))
 }
 
 /// A header that a user may set.

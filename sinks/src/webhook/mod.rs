@@ -13,7 +13,7 @@ mod tests;
 
 pub use config::{
     DEFAULT_CONNECT_TIMEOUT, DEFAULT_TIMEOUT, Format, MAX_HEADERS, MAX_KEYS, Reloads, Setting,
-    SettingError, WebhookConfig,
+    SettingError, WebhookConfig, is_credential,
 };
 pub use deliver::WebhookSink;
 pub use sign::KeyError;

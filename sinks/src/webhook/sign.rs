@@ -15,7 +15,7 @@ const KEY_BYTES: std::ops::RangeInclusive<usize> = 24..=64;
 pub enum KeyError {
     /// It is no base64.
     #[error(
-        "the secret is no base64 behind `{PREFIX}`; make one with: printf '{PREFIX}%s' \"$(openssl rand -base64 32)\""
+        "the secret is no base64 behind `{PREFIX}`; make one with: printf '{PREFIX}%s' \"$(head -c 32 /dev/urandom | base64)\""
     )]
     NotBase64,
     /// It is too short to be safe, or longer than receivers take.

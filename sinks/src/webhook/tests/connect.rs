@@ -140,6 +140,7 @@ fn a_proxy_is_asked_for_what_is_not_this_computer() {
     assert_eq!(local.faults()[0].setting, Setting::Proxy);
     for bad in ["socks5://127.0.0.1:1", "what is this"] {
         let config = WebhookConfig { proxy: Some(text(bad)), ..with_proxy.clone() };
+        assert_eq!(config.faults()[0].setting, Setting::Proxy);
         let error = WebhookSink::new(config, Reloads::default()).open().expect_err("no proxy");
         assert!(
             error.to_string().starts_with("cannot use the proxy in the configuration"),
