@@ -140,9 +140,10 @@ impl Pump {
         report_cursor(found, &shared);
         let dead_letters =
             DeadLetters::new(&self.dead_letters_dir, &self.name, self.dead_letters_bytes);
+        let delivery = Delivery::new(self.batch_events, self.events_per_s, self.jitter);
         let worker = Worker {
             name: self.name.clone(),
-            delivery: Delivery::new(self.batch_events, self.events_per_s, self.jitter),
+            delivery: delivery.with_max_events(sink.max_events()),
             dead_letters,
             switch: Switch::new(&self.cursor_dir, &self.name),
             batch_age: self.batch_age,

@@ -135,6 +135,11 @@ pub trait Sink: Send {
         Ok(())
     }
 
+    /// The most events that one call takes, at least 1; a larger batch comes in parts.
+    fn max_events(&self) -> usize {
+        usize::MAX
+    }
+
     /// Makes every accepted batch as durable as this sink can. The pump calls it before it stores
     /// its cursor, hence no more often than the journal itself syncs, and before it ends.
     ///

@@ -16,6 +16,7 @@ mod errors;
 mod expand;
 mod file;
 mod filter;
+mod hide;
 mod names;
 mod ours;
 mod reader;
@@ -127,7 +128,7 @@ impl Config {
             doubts: Vec::new(),
         };
         root.finish();
-        let reader::Reader { mut faults, shown, doubts, .. } = reader;
+        let reader::Reader { mut faults, shown, doubts, hidden, .. } = reader;
         all.append(&mut syntax::faults(&errors));
         syntax::drop_echoes(text, &mut all);
         syntax::keep_believable(text, &all, &mut faults);
@@ -135,7 +136,7 @@ impl Config {
         if all.is_empty() {
             Ok(Self { shown, doubts: doubted(path, text, doubts), ..config })
         } else {
-            Err(listed(path, text, all))
+            Err(listed(path, &hide::hidden(text, &hidden), all))
         }
     }
 

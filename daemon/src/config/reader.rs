@@ -17,8 +17,9 @@ use super::show::{Origin, ShownKey, ShownSection, quote_literal, quote_value};
 use super::units::{format_duration, format_size, parse_duration, parse_size};
 use super::value::{Scalar, Value, Wrong, absolute, in_range, nearest, type_of, whole_ms};
 
+mod directories;
 mod lists;
-mod named;
+mod secrets;
 
 pub(super) use lists::Texts;
 
@@ -29,6 +30,8 @@ pub(super) struct Reader<'d> {
     home: Option<&'d Path>,
     pub(super) faults: Vec<Fault>,
     pub(super) doubts: Vec<Doubt>,
+    /// Where secrets stand in the text: no error may quote them.
+    pub(super) hidden: Vec<Range<usize>>,
     /// The keys of each table that was finished.
     keys: Vec<(String, Vec<&'static str>)>,
     pub(super) shown: Vec<ShownSection>,
@@ -74,8 +77,8 @@ impl<'d> Reader<'d> {
         env: &'d dyn Fn(&str) -> Option<String>,
         home: Option<&'d Path>,
     ) -> Self {
-        let (faults, doubts) = (Vec::new(), Vec::new());
-        Self { text, env, home, faults, doubts, keys: Vec::new(), shown: Vec::new() }
+        let (faults, doubts, hidden) = (Vec::new(), Vec::new(), Vec::new());
+        Self { text, env, home, faults, doubts, hidden, keys: Vec::new(), shown: Vec::new() }
     }
 
     /// The document itself, as a section.

@@ -4,10 +4,12 @@
 mod exec;
 mod jsonl;
 mod stdout;
+mod webhook;
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use hookring_sinks::webhook::WebhookConfig;
 use hookring_sinks::{ExecConfig, FilterOptions};
 
 use super::filter;
@@ -67,10 +69,12 @@ pub enum SinkKind {
     Exec(ExecConfig),
     /// The daemon's standard output.
     Stdout,
+    /// An address of HTTP.
+    Webhook(Box<WebhookConfig>),
 }
 
 /// Every kind. The first one stands in for a type that is not known, if its keys do not say another.
-const KINDS: [&Kind; 3] = [&jsonl::KIND, &exec::KIND, &stdout::KIND];
+const KINDS: [&Kind; 4] = [&jsonl::KIND, &exec::KIND, &stdout::KIND, &webhook::KIND];
 
 /// What the configuration knows of a kind of sink.
 struct Kind {
@@ -140,7 +144,7 @@ impl SinkConfig {
     pub(super) fn file(&self) -> Option<&Path> {
         match &self.kind {
             SinkKind::Jsonl(jsonl) => Some(&jsonl.path),
-            SinkKind::Exec(_) | SinkKind::Stdout => None,
+            SinkKind::Exec(_) | SinkKind::Stdout | SinkKind::Webhook(_) => None,
         }
     }
 }

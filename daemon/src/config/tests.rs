@@ -13,6 +13,7 @@ mod errors;
 mod exec;
 mod files;
 mod lists;
+mod webhook;
 
 fn paths(state: &Path) -> Paths {
     let state = state.to_str().unwrap().to_owned();
@@ -27,6 +28,7 @@ fn env(name: &str) -> Option<String> {
         "ON" => "true",
         "LOGS" => "/var/log",
         "SECRET" => "hunter2",
+        "PATH" => "/usr/bin:/bin",
         _ => return None,
     };
     Some(value.to_owned())

@@ -1,6 +1,8 @@
 //! A process with three pipes. Nothing here waits for a process that does not read or write: each look at
 //! the pipes ends at a given moment.
 
+use std::collections::BTreeMap;
+use std::ffi::OsString;
 use std::io::{self, Read, Write};
 use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::process::CommandExt as _;
@@ -54,14 +56,17 @@ pub(super) struct Child {
 impl Child {
     /// Starts it. It leads a process group of its own, gets SIGKILL when this thread ends, and has no
     /// descriptors but its three pipes.
-    pub(super) fn start(config: &ExecConfig) -> io::Result<Child> {
+    pub(super) fn start(
+        config: &ExecConfig,
+        variables: BTreeMap<OsString, OsString>,
+    ) -> io::Result<Child> {
         let (program, arguments) = config
             .command
             .split_first()
             .ok_or_else(|| io::Error::new(io::ErrorKind::InvalidInput, "there is no command"))?;
         let mut command = Command::new(program);
         command.args(arguments).current_dir(&config.cwd).process_group(0);
-        command.env_clear().envs(config.environment());
+        command.env_clear().envs(variables);
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
         close_others_on_exec();
         let parent = getpid();

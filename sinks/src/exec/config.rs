@@ -6,6 +6,8 @@ use std::fmt;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use crate::secret::{Secret, SecretError};
+
 /// How long one call may take by default.
 pub const DEFAULT_TIMEOUT: Duration = Duration::from_secs(30);
 
@@ -37,8 +39,8 @@ pub struct ExecConfig {
     /// The program (looked up in `PATH` if it has no slash) and its arguments. Never empty, and no shell
     /// reads it.
     pub command: Vec<String>,
-    /// Variables that it gets besides [`PASSED_VARIABLES`].
-    pub env: BTreeMap<String, String>,
+    /// Variables that it gets besides [`PASSED_VARIABLES`]; read each time that it is started.
+    pub env: BTreeMap<String, Secret>,
     /// Its working directory.
     pub cwd: PathBuf,
     /// How long one call may take, to the end of its answer.
@@ -57,10 +59,18 @@ impl ExecConfig {
     }
 
     /// Everything that the program finds in its environment, from that of this process.
-    pub(super) fn environment(&self) -> BTreeMap<OsString, OsString> {
+    pub(super) fn environment(&self) -> Result<BTreeMap<OsString, OsString>, SecretError> {
         let passed = std::env::vars_os().filter(|(name, _)| name.to_str().is_some_and(is_passed));
-        let added = self.env.iter().map(|(name, value)| (name.into(), value.into()));
-        passed.chain(added).collect()
+        let mut variables: BTreeMap<_, _> = passed.collect();
+        for (name, value) in &self.env {
+            let value = match value {
+                // One that is empty, or has several lines, is one, too.
+                Secret::Text(text) => text.clone(),
+                elsewhere => elsewhere.read()?,
+            };
+            variables.insert(name.into(), value.as_str().into());
+        }
+        Ok(variables)
     }
 }
 

@@ -9,6 +9,7 @@ use super::config::ExecConfig;
 use super::problem::Problem;
 use super::session::Session;
 use super::voice::{Voice, printable};
+use crate::secret::SecretError;
 use crate::sink::{Outcome, Sink, SinkError};
 
 /// A program that has had nothing to do for so long is asked whether it is still there.
@@ -26,6 +27,14 @@ pub enum ExecError {
         program: String,
         /// The system's answer.
         source: std::io::Error,
+    },
+    /// One of its variables cannot be read.
+    #[error("cannot start {program}")]
+    Variables {
+        /// The first word of the command.
+        program: String,
+        /// Which, and why.
+        source: SecretError,
     },
     /// There is one, and something is wrong with it.
     #[error("cannot {action} {program}{}", last.as_ref().map(|it| format!(", whose last words are `{it}`")).unwrap_or_default())]
@@ -79,7 +88,10 @@ impl ExecSink {
 
     fn start(&mut self) -> Result<Session, ExecError> {
         self.voice.take_last();
-        let child = Child::start(&self.config)
+        let variables = self.config.environment();
+        let variables =
+            variables.map_err(|source| ExecError::Variables { program: self.program(), source })?;
+        let child = Child::start(&self.config, variables)
             .map_err(|source| ExecError::Start { program: self.program(), source })?;
         let mut session = Session::new(child, &self.config);
         match session.introduce(&self.name, &mut self.voice) {

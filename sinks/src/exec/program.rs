@@ -11,6 +11,7 @@ use hookring_journal::Seq;
 use serde_json::{Value, json};
 
 use super::config::ExecConfig;
+use crate::secret::Secret;
 
 /// Names the folder in which the program finds its orders.
 const FOLDER: &str = "HOOKRING_SINKS_TEST_PROGRAM";
@@ -38,7 +39,7 @@ impl Program {
         let mut config =
             ExecConfig::new(["sh", "-c", SCRIPT, "sh", exe, "--exact", "--nocapture", test]);
         let folder = self.folder.to_str().expect("text").to_owned();
-        config.env.insert(FOLDER.to_owned(), folder);
+        config.env.insert(FOLDER.to_owned(), Secret::Text(folder.into()));
         config
     }
 

@@ -40,10 +40,17 @@ fn sink_type(line: &str) -> Option<&str> {
     line.strip_prefix("### `type = \"")?.split('"').next()
 }
 
-/// A sink of this type with what it must have.
+/// A sink of this type with what it must have, but for one key.
+fn sink_without(kind: &str, key: &str) -> String {
+    let must =
+        [("exec", "command", "[\"/bin/true\"]"), ("webhook", "url", "\"https://example.com/\"")];
+    let must = must.iter().filter(|(its, name, _)| *its == kind && *name != key);
+    let must: String = must.map(|(_, name, value)| format!("{name} = {value}\n")).collect();
+    format!("[sinks.name]\ntype = \"{kind}\"\n{must}")
+}
+
 fn sink(kind: &str) -> String {
-    let rest = if kind == "exec" { "command = [\"/bin/true\"]\n" } else { "" };
-    format!("[sinks.name]\ntype = \"{kind}\"\n{rest}")
+    sink_without(kind, "")
 }
 
 /// The rows with a default and a range, under the heading that names their table.
@@ -123,8 +130,8 @@ fn every_setting_is_listed_with_its_default() {
             let default = default
                 .replace("<state>", &bed.path().display().to_string())
                 .replace("NAME", "name");
-            // The text says the other default of stdout's.
-            let is_said_elsewhere = kind == "stdout" && key.1 == "start";
+            // The text says whose default is another one.
+            let is_said_elsewhere = kind != "jsonl" && key.1 == "start";
             // There is no default for what must be given.
             let is_there = default.is_empty() || is_said_elsewhere || default == shown[key];
             assert!(is_there, "{kind}: {key:?}: {default} or {}?", shown[key]);
@@ -140,18 +147,19 @@ fn every_setting_is_listed_with_its_range() {
         let Setting { section, kind, key, default, range } = &setting;
         let is_text = default.starts_with('"') || range.contains(", ") || range.contains('m');
         let wrong = match (key.as_str(), is_text) {
-            _ if range == "true, false" || range == "names" => "7",
+            _ if range == "true, false" || range == "names" || range == "strings" => "7",
+            _ if range == "a secret" || range == "secrets by name" => "7",
             _ if range == "0 to 1" => "1.5",
-            ("path" | "cwd", _) => "\"relative\"",
-            // Given already.
-            ("command", _) => continue,
-            (key, _) if ["_age", "_interval", "timeout"].iter().any(|it| key.ends_with(it)) => {
+            _ if range == "a path" || range == "a directory" || range == "an address" => {
+                "\"relative\""
+            }
+            (key, _) if ["_age", "_interval", "timeout"].iter().any(|end| key.ends_with(end)) => {
                 "\"99999d\""
             }
             (_, true) if !range.contains(" to ") => "\"unheard of\"",
             _ => "0",
         };
-        let sink = || sink(kind.as_deref().unwrap_or("jsonl"));
+        let sink = || sink_without(kind.as_deref().unwrap_or("jsonl"), key);
         let table = match section.split_once('.') {
             Some(("sinks", inner)) => format!("{}[sinks.name.{inner}]", sink()),
             _ if section == "sinks" && key == "type" => "[sinks.name]".to_owned(),
@@ -172,13 +180,17 @@ fn every_setting_is_listed_with_its_range() {
         match said.or(choices) {
             Some(said) => assert_eq!(&said, range, "{section}.{key}"),
             None if range == "true, false" => assert!(message.contains("`true` or `false`")),
-            None if range == "names" => assert!(message.contains("a list of strings"), "{message}"),
-            None if range == "strings by name" => assert!(message.contains("a table of strings")),
+            None if range == "names" || range == "strings" => {
+                assert!(message.contains("a list of strings"), "{message}");
+            }
             None => {
-                assert!(
-                    (key == "path" || key == "cwd") && message.contains("absolute"),
-                    "{section}.{key}: {message}"
-                );
+                let said = match range.as_str() {
+                    "a path" | "a directory" => "absolute",
+                    "an address" => "URL",
+                    "a secret" => "expected a secret",
+                    _ => "expected a table",
+                };
+                assert!(message.contains(said), "{section}.{key}: {message}");
             }
         }
     }

@@ -1,7 +1,7 @@
-//! Lists of strings, numbers with a point, and lists of tables.
+//! Lists of strings, numbers with a point, texts and paths that need not be there, and lists of tables.
 
 use std::ops::{Range, RangeInclusive};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use toml::Spanned;
 use toml::de::DeValue;
@@ -9,7 +9,7 @@ use toml::de::DeValue;
 use super::{Doubt, Fault, Section, Value, quote_value};
 use crate::config::names::join;
 use crate::config::show::{Origin, ShownSection};
-use crate::config::value::type_of;
+use crate::config::value::{absolute, type_of};
 
 /// The most elements of a list.
 const MAX_ELEMENTS: usize = 256;
@@ -64,7 +64,7 @@ impl<'d> Section<'_, 'd> {
         list
     }
 
-    fn element(
+    pub(super) fn element(
         &mut self,
         path: &str,
         element: &Spanned<DeValue<'d>>,
@@ -168,6 +168,13 @@ impl<'d> Section<'_, 'd> {
     pub(in crate::config) fn optional_text(&mut self, key: &'static str) -> Option<String> {
         let show = |text: &String| quote_value(text);
         self.read(key, None, show, |scalar| Ok(scalar.text("a string")?.to_owned()))
+    }
+
+    /// A file's absolute name that need not be there.
+    pub(in crate::config) fn optional_path(&mut self, key: &'static str) -> Option<PathBuf> {
+        let home = self.reader.home;
+        let show = |path: &PathBuf| quote_value(&path.to_string_lossy());
+        self.read(key, None, show, |scalar| absolute(scalar.text("a file's name")?, home))
     }
 
     /// Reads each of the tables `[[key]]`, in order. What they are is not shown one by one.

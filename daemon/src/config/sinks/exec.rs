@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
-use hookring_sinks::ExecConfig;
 use hookring_sinks::exec::DEFAULT_TIMEOUT;
+use hookring_sinks::{ExecConfig, Secret};
 
 use super::{Context, Kind, SinkKind, SinkStart};
 use crate::config::reader::{Section, Texts};
@@ -22,11 +22,11 @@ pub(super) const KIND: Kind = Kind {
 };
 
 const COMMAND: &str = r#"["/usr/local/bin/take-events", "--verbose"]"#;
-const ENV: &str = r#"{ TOKEN = "${TOKEN}" }"#;
 
 fn read(section: &mut Section<'_, '_>, context: Context<'_>) -> SinkKind {
     let mut words = section.texts("command", COMMAND);
-    let env = section.named_texts("env", ENV, is_variable);
+    let env: BTreeMap<_, _> = section.secrets("env", |_| true).into_iter().collect();
+    check_variables(section, &env);
     check_command(section, &mut words, &env, context.enabled);
     SinkKind::Exec(ExecConfig {
         command: words.texts,
@@ -40,7 +40,7 @@ fn read(section: &mut Section<'_, '_>, context: Context<'_>) -> SinkKind {
 fn check_command(
     section: &mut Section<'_, '_>,
     words: &mut Texts,
-    env: &BTreeMap<String, String>,
+    env: &BTreeMap<String, Secret>,
     is_enabled: bool,
 ) {
     let help = || Some(format!("for instance `command = {COMMAND}`"));
@@ -71,7 +71,12 @@ fn check_command(
             }
         }
     } else {
-        let path = env.get("PATH").cloned().or_else(|| section.variable("PATH"));
+        let path = match env.get("PATH") {
+            Some(Secret::Text(path)) => Some(path.to_string()),
+            // Not read for this.
+            Some(_) => return,
+            None => section.variable("PATH"),
+        };
         path.and_then(|path| in_path(program, &path))
     };
     if let Some(doubt) = doubt(found.as_deref()).filter(|_| is_enabled) {
@@ -98,7 +103,14 @@ fn doubt(path: Option<&Path>) -> Option<&'static str> {
     }
 }
 
-fn is_variable(name: &str) -> Result<(), String> {
-    let is_wrong = name.is_empty() || name.contains(['=', '\0']);
-    if is_wrong { Err("this cannot be the name of a variable".to_owned()) } else { Ok(()) }
+fn check_variables(section: &mut Section<'_, '_>, env: &BTreeMap<String, Secret>) {
+    let is_name = |name: &String| !name.is_empty() && !name.contains(['=', '\0']);
+    let has_nul = |value: &Secret| matches!(value, Secret::Text(text) if text.contains('\0'));
+    if !env.keys().all(is_name) {
+        section.fail("env", "one of these cannot be the name of a variable".to_owned(), None);
+    }
+    if env.values().any(has_nul) {
+        let message = "a variable's value cannot contain a NUL character";
+        section.fail("env", message.to_owned(), None);
+    }
 }

@@ -7,6 +7,7 @@ use rustix::io::Errno;
 use rustix::process::{Pid, Signal, kill_process, test_kill_process, test_kill_process_group};
 
 use super::*;
+use crate::secret::Secret;
 
 fn pid(text: &str) -> Pid {
     Pid::from_raw(text.trim().parse().expect("a number")).expect("a process")
@@ -28,7 +29,12 @@ fn a_program_gets_its_part_of_the_environment_and_no_descriptors() {
         format!("{HELLO}; env > env; ls -l /proc/$$/fd > fds; umask > umask; pwd > pwd; read line");
     let mut config = ExecConfig::new(["sh", "-c", &script]);
     config.cwd = folder.path().canonicalize().expect("the folder");
-    config.env = BTreeMap::from([("TOKEN".to_owned(), "t=1 $HOME".to_owned())]);
+    let token = folder.path().join("token");
+    fs::write(&token, "from a file\n").expect("a secret");
+    config.env = BTreeMap::from([
+        ("TOKEN".to_owned(), Secret::Text("t=1 $HOME".to_owned().into())),
+        ("FILE".to_owned(), Secret::File(token.clone())),
+    ]);
     // As one that a shell had left open for this process.
     let left_open = rustix::io::dup(fs::File::open("/").expect("a folder")).expect("another");
     let mut sink = ExecSink::new("s", config.clone());
@@ -39,22 +45,29 @@ fn a_program_gets_its_part_of_the_environment_and_no_descriptors() {
     assert!(fds.len() > 3 && !fds.iter().any(|line| line.ends_with("-> /")), "{fds:?}");
     assert_eq!(lines(&folder.path().join("pwd")), [config.cwd.to_str().expect("text")]);
     let variables = lines(&folder.path().join("env"));
-    assert!(variables.contains(&"TOKEN=t=1 $HOME".to_owned()), "{variables:?}");
+    for line in ["TOKEN=t=1 $HOME", "FILE=from a file"] {
+        assert!(variables.contains(&line.to_owned()), "{variables:?}");
+    }
     for line in variables {
         let name = line.split('=').next().expect("a name");
         // `sh` sets some of its own.
         let is_known = PASSED_VARIABLES.contains(&name)
             || name.starts_with("LC_")
-            || ["TOKEN", "PWD", "OLDPWD", "SHLVL", "_"].contains(&name);
+            || ["TOKEN", "FILE", "PWD", "OLDPWD", "SHLVL", "_"].contains(&name);
         assert!(is_known, "{name}");
     }
+    fs::remove_file(token).expect("it was there");
+    let mut sink = ExecSink::new("s", config);
+    let said = in_words(&*sink.open().expect_err("a variable is missing"));
+    assert!(said.starts_with("cannot start sh: cannot read the secret in "), "{said}");
     assert!(std::env::var_os("CARGO_MANIFEST_DIR").is_some(), "there was something to keep back");
 }
 
 #[test]
 fn arguments_and_values_of_variables_are_never_shown() {
     let mut config = ExecConfig::new(["x", "--token=secret-value"]);
-    config.env = BTreeMap::from([("TOKEN".to_owned(), "secret-value".to_owned())]);
+    let value = Secret::Text("secret-value".to_owned().into());
+    config.env = BTreeMap::from([("TOKEN".to_owned(), value)]);
     let shown = format!("{config:?}");
     assert!(shown.contains("TOKEN") && !shown.contains("secret-value"), "{shown}");
 }
