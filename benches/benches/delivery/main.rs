@@ -18,6 +18,8 @@ use hookring_benches::machine::Machine;
 use siblings::Dead;
 
 const DEFAULT_ROUNDS: usize = 30;
+/// So many times the rounds are there for siblings: a p99 varies, and a round is short.
+const SIBLINGS_TIMES: usize = 3;
 
 fn main() -> ExitCode {
     let args = match Args::read(std::env::args().skip(1)) {
@@ -62,7 +64,7 @@ fn catch_up(rounds: usize) -> Row {
 fn siblings(dead: Dead, rounds: usize) -> Row {
     let mut taken = Taken::default();
     siblings::p99_us(None);
-    for round in 0..rounds {
+    for round in 0..SIBLINGS_TIMES * rounds {
         taken.add(round, || siblings::p99_us(Some(dead)), || siblings::p99_us(None));
     }
     let how = match dead {

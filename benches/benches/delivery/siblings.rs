@@ -11,8 +11,8 @@ use hookring_sinks::{Outcome, Pump, PumpHandle, Sink, Start};
 use crate::events::Events;
 
 /// In a round; before those, some that are not counted.
-const EVENTS: usize = 1500;
-const WARM_UP: usize = 100;
+const EVENTS: usize = 500;
+const WARM_UP: usize = 50;
 /// Between two events: a busy team's agents, and time enough for each event to come alone.
 const PAUSE: Duration = Duration::from_micros(300);
 /// Long enough for any machine; only what is broken takes so long.

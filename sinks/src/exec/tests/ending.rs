@@ -64,6 +64,14 @@ fn a_program_gets_its_part_of_the_environment_and_no_descriptors() {
 }
 
 #[test]
+fn the_document_names_each_variable_that_is_handed_on() {
+    let document = include_str!("../../../../docs/sinks/exec.md");
+    for name in PASSED_VARIABLES {
+        assert!(document.contains(&format!("`{name}`")), "{name}");
+    }
+}
+
+#[test]
 fn arguments_and_values_of_variables_are_never_shown() {
     let mut config = ExecConfig::new(["x", "--token=secret-value"]);
     let value = Secret::Text("secret-value".to_owned().into());
