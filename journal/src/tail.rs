@@ -280,6 +280,27 @@ impl Batch {
         Batch { chunk, range, first, last, events }
     }
 
+    /// The first so many of its events (at least one), and what is left. Together they stand for the same
+    /// numbers.
+    pub fn split(&self, events: usize) -> (Batch, Option<Batch>) {
+        if events >= self.events {
+            return (self.clone(), None);
+        }
+        let mut first = Batch { range: self.range.start..self.range.start, events, ..self.clone() };
+        for line in self.lines().take(events.max(1)) {
+            first.last = line.seq;
+            first.range.end += line.bytes.len() + 1;
+        }
+        first.events = events.max(1);
+        let rest = Batch {
+            range: first.range.end..self.range.end,
+            first: first.last + 1,
+            events: self.events - first.events,
+            ..self.clone()
+        };
+        (first, Some(rest))
+    }
+
     /// Whether it holds no event.
     pub fn is_empty(&self) -> bool {
         self.events == 0

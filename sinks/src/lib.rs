@@ -2,25 +2,38 @@
 //!
 //! Each sink has one worker thread ([`Pump`]) that reads the journal through a cursor of its own, so
 //! a sink that is slow, down or wrong holds up no other sink and no producer. What a place needs to
-//! know about is in its folder ([`jsonl`], [`stdout`]) behind one trait ([`Sink`]) whose answers are
+//! know about is in its folder ([`jsonl`], [`exec`], [`stdout`], [`webhook`]) behind one trait ([`Sink`]) whose answers are
 //! a type ([`Outcome`]). Which events it gets is for its [`filter`] to say.
 
 pub mod backoff;
+pub mod dead_letters;
+pub mod delivery;
+pub mod exec;
 pub mod filter;
 pub mod jsonl;
 pub mod pump;
+pub mod retry_after;
+pub mod secret;
 pub mod sink;
 pub mod stats;
 pub mod stdout;
+pub mod switch;
+pub mod webhook;
 
 #[cfg(test)]
 mod conformance;
 #[cfg(test)]
 mod testing;
 
+pub use dead_letters::{DeadLetterError, DeadLetters};
+pub use delivery::BreakerState;
+pub use exec::{ExecConfig, ExecSink};
 pub use filter::{Filter, FilterError, FilterOptions, LeftOut, Match, in_home};
 pub use jsonl::{Compression, JsonlConfig, JsonlSink};
 pub use pump::{Pump, PumpHandle, Start, StartError, Stopped};
-pub use sink::{Outcome, Sink, SinkError};
+pub use secret::{Secret, SecretError};
+pub use sink::{Answer, Outcome, Sink, SinkError};
 pub use stats::{LastError, SinkState, SinkStats};
 pub use stdout::StdoutSink;
+pub use switch::{Switch, SwitchError};
+pub use webhook::{WebhookConfig, WebhookSink};

@@ -3,6 +3,7 @@
 //! The worker reads the journal through a cursor of its own; the cursor is all that it remembers.
 
 mod complaints;
+mod losses;
 mod shared;
 mod worker;
 
@@ -13,14 +14,17 @@ use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::thread;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use hookring_journal::{Cursor, CursorError, CursorState, Feed, OLDEST, Seq, Tail};
 
-use crate::backoff::{Backoff, Jitter, full_jitter};
+use crate::backoff::{Jitter, full_jitter};
+use crate::dead_letters::{DEAD_LETTERS_BYTES, DeadLetters};
+use crate::delivery::Delivery;
 use crate::filter::Filter;
 use crate::sink::Sink;
 use crate::stats::SinkStats;
+use crate::switch::Switch;
 use shared::Shared;
 use worker::Worker;
 
@@ -52,6 +56,14 @@ pub struct Pump {
     pub batch_events: usize,
     /// Bytes in one batch at most.
     pub batch_bytes: usize,
+    /// How long a batch that is not full waits for more events.
+    pub batch_age: Duration,
+    /// How many events the sink gets in a second at most; `None`: as many as it takes.
+    pub events_per_s: Option<f64>,
+    /// Where events are kept that the sink will never take.
+    pub dead_letters_dir: PathBuf,
+    /// How many bytes they may take.
+    pub dead_letters_bytes: u64,
     /// Which events it gets; `None`: all.
     pub filter: Option<Filter>,
     /// How the waits after failures are drawn.
@@ -80,20 +92,26 @@ pub enum StartError {
 }
 
 impl Pump {
-    /// A worker with the default limits, [`BATCH_EVENTS`] and [`BATCH_BYTES`], and full jitter.
+    /// A worker with the default limits, [`BATCH_EVENTS`] and [`BATCH_BYTES`], full jitter, and dead letters
+    /// in `dead_letters` beside `cursor_dir`.
     pub fn new(
         name: impl Into<String>,
         journal_dir: impl Into<PathBuf>,
         cursor_dir: impl Into<PathBuf>,
         start: Start,
     ) -> Pump {
+        let cursor_dir = cursor_dir.into();
         Pump {
             name: name.into(),
             journal_dir: journal_dir.into(),
-            cursor_dir: cursor_dir.into(),
+            dead_letters_dir: cursor_dir.with_file_name("dead_letters"),
+            cursor_dir,
             start,
             batch_events: BATCH_EVENTS,
             batch_bytes: BATCH_BYTES,
+            batch_age: Duration::ZERO,
+            events_per_s: None,
+            dead_letters_bytes: DEAD_LETTERS_BYTES,
             filter: None,
             jitter: full_jitter(),
         }
@@ -120,8 +138,17 @@ impl Pump {
         let shared = Arc::new(Shared::new(&self.name, cursor.position()));
         shared.update(|stats| stats.lost = cursor.lost().clone());
         report_cursor(found, &shared);
+        let dead_letters =
+            DeadLetters::new(&self.dead_letters_dir, &self.name, self.dead_letters_bytes);
+        let delivery = Delivery::new(self.batch_events, self.events_per_s, self.jitter);
         let worker = Worker {
             name: self.name.clone(),
+            delivery: delivery.with_max_events(sink.max_events()),
+            dead_letters,
+            switch: Switch::new(&self.cursor_dir, &self.name),
+            batch_age: self.batch_age,
+            is_retry: false,
+            attempts: 0,
             next: cursor.position(),
             feed: Feed::new(self.journal_dir, Arc::clone(&tail), cursor.position()),
             cursor,
@@ -131,9 +158,7 @@ impl Pump {
             opened: false,
             batch: None,
             drained: false,
-            batch_events: self.batch_events,
             batch_bytes: self.batch_bytes,
-            backoff: Backoff::new(self.jitter),
             shared: Arc::clone(&shared),
         };
         thread::Builder::new()

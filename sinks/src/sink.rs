@@ -1,30 +1,102 @@
 //! What a sink is: the trait that each destination implements, and the answers it may give.
 
 use std::error::Error;
+use std::time::Duration;
 
 use hookring_journal::Batch;
 
 /// An error on its way to a person: the pump shows it, with its causes, and decides nothing by it.
 pub type SinkError = Box<dyn Error + Send + Sync>;
 
-/// What became of one batch. The pump's reaction hangs on the variant alone.
+/// What became of one batch. What happens then hangs on the variant alone: see [`crate::delivery`].
 #[derive(Debug)]
 #[must_use]
 pub enum Outcome {
     /// Every event of the batch is where it should be: the cursor moves past it.
     Accepted,
+    /// The sink has too much to do. Nothing of the batch arrived; it is sent again.
+    Throttled {
+        /// For how long it wants to be left alone, if it says so.
+        wait: Option<Duration>,
+        /// In its words.
+        error: SinkError,
+    },
     /// Nothing is known to have arrived: the same batch is sent again after a backoff, for as long
     /// as the journal keeps it.
     Failed {
         /// Why, in words that name the thing (file, address) that failed.
         error: SinkError,
     },
+    /// Nothing arrived, since it was too much at once.
+    TooLarge {
+        /// The answer's code, if it has one.
+        status: Option<u16>,
+        /// Its words.
+        error: SinkError,
+    },
+    /// Nothing arrived, since something in the batch is not as the sink wants it.
+    Rejected {
+        /// The answer's code, if it has one.
+        status: Option<u16>,
+        /// Its words.
+        error: SinkError,
+    },
+    /// Nothing arrives until a person does something: a wrong key, a wrong address, a certificate.
+    Refused {
+        /// What is wrong.
+        error: SinkError,
+    },
+    /// The sink wants nothing any more.
+    Gone {
+        /// In its words.
+        error: SinkError,
+    },
+    /// The sink judged each event, or each of the first ones: what is behind those is sent again.
+    Each {
+        /// One for each event of the batch, in order, or fewer.
+        answers: Vec<Answer>,
+        /// Why not all were accepted.
+        error: SinkError,
+    },
+}
+
+/// What became of one event of a batch.
+#[derive(Copy, Clone, PartialEq, Eq, Debug)]
+pub enum Answer {
+    /// It is where it should be.
+    Accepted,
+    /// It will never be taken.
+    Rejected,
+    /// It is to be sent again, with what follows.
+    Failed,
 }
 
 impl Outcome {
     /// [`Outcome::Failed`] from any error.
     pub fn failed(error: impl Into<SinkError>) -> Outcome {
         Outcome::Failed { error: error.into() }
+    }
+
+    /// Why not everything was accepted.
+    pub fn error(&self) -> Option<&(dyn Error + 'static)> {
+        match self {
+            Outcome::Accepted => None,
+            Outcome::Throttled { error, .. }
+            | Outcome::Failed { error }
+            | Outcome::TooLarge { error, .. }
+            | Outcome::Rejected { error, .. }
+            | Outcome::Refused { error }
+            | Outcome::Gone { error }
+            | Outcome::Each { error, .. } => Some(&**error),
+        }
+    }
+
+    /// The code of an answer that a dead letter keeps.
+    pub fn status(&self) -> Option<u16> {
+        match self {
+            Outcome::TooLarge { status, .. } | Outcome::Rejected { status, .. } => *status,
+            _ => None,
+        }
     }
 }
 
@@ -47,6 +119,26 @@ pub trait Sink: Send {
     /// [`Outcome::Failed`] the next call brings the same batch. After a restart, or an error from
     /// [`flush`](Sink::flush), batches may begin with events that were accepted before.
     fn deliver(&mut self, batch: &Batch) -> Outcome;
+
+    /// Sends a batch that a person asked for once more ([`deliver`](Sink::deliver) in all else). Its numbers
+    /// are lower than those of what was accepted last. A sink whose format can say so marks it.
+    fn replay(&mut self, batch: &Batch) -> Outcome {
+        self.deliver(batch)
+    }
+
+    /// Called while there is nothing to send, or nothing may be sent yet, about once in a second, from when it
+    /// was opened: for a sink that has something to look after. It should not wait for anything.
+    ///
+    /// # Errors
+    /// The sink does not work any more. It is opened again before anything is sent.
+    fn idle(&mut self) -> Result<(), SinkError> {
+        Ok(())
+    }
+
+    /// The most events that one call takes, at least 1; a larger batch comes in parts.
+    fn max_events(&self) -> usize {
+        usize::MAX
+    }
 
     /// Makes every accepted batch as durable as this sink can. The pump calls it before it stores
     /// its cursor, hence no more often than the journal itself syncs, and before it ends.

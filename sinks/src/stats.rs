@@ -6,6 +6,8 @@ use std::time::SystemTime;
 
 use hookring_journal::{Losses, OLDEST, Seq, Tail};
 
+use crate::delivery::BreakerState;
+
 /// The causes of one error that are spelled out at most.
 const CAUSES_SHOWN: usize = 8;
 
@@ -18,6 +20,8 @@ pub enum SinkState {
     Running,
     /// The last attempt failed; the same will be tried again.
     Retrying,
+    /// Switched off, by a person or since the place wants nothing any more: see [`crate::Switch`].
+    Off,
     /// The worker has ended.
     Stopped,
 }
@@ -29,12 +33,18 @@ pub struct SinkStats {
     pub name: String,
     /// What it is doing.
     pub state: SinkState,
+    /// Whether it is tried, after failures.
+    pub breaker: BreakerState,
     /// Events accepted by the sink.
     pub delivered_events: u64,
     /// Events that its filter left out.
     pub filtered_events: u64,
     /// Attempts that were repeats of a failed one.
     pub retries: u64,
+    /// Events that the sink will never take, kept as dead letters.
+    pub dead_letters: u64,
+    /// Older dead letters that were given up to keep later ones.
+    pub given_up_dead_letters: u64,
     /// Next sequence number to deliver.
     pub next_seq: Seq,
     /// The cursor as stored: where a restart would begin. Never above `next_seq`.
@@ -60,9 +70,12 @@ impl SinkStats {
         SinkStats {
             name: name.to_owned(),
             state: SinkState::Opening,
+            breaker: BreakerState::Closed,
             delivered_events: 0,
             filtered_events: 0,
             retries: 0,
+            dead_letters: 0,
+            given_up_dead_letters: 0,
             next_seq: position,
             stored_seq: position,
             lag_events: 0,

@@ -102,7 +102,7 @@ mod tests {
     use std::time::SystemTime;
 
     use hookring_journal::{Gap, Losses, Lost};
-    use hookring_sinks::LastError;
+    use hookring_sinks::{BreakerState, LastError};
 
     use super::*;
 
@@ -110,6 +110,9 @@ mod tests {
         SinkStats {
             name: "s".to_owned(),
             state,
+            breaker: BreakerState::Closed,
+            dead_letters: 0,
+            given_up_dead_letters: 0,
             delivered_events: 0,
             filtered_events: 0,
             retries: 0,

@@ -299,6 +299,7 @@ pub(super) fn state_name(state: SinkState) -> &'static str {
         SinkState::Opening => "opening",
         SinkState::Running => "running",
         SinkState::Retrying => "retrying",
+        SinkState::Off => "off",
         SinkState::Stopped => "stopped",
     }
 }

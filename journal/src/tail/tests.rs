@@ -103,3 +103,23 @@ fn some_of_a_batch_stand_for_all_its_numbers() {
     assert_eq!((none.first(), none.last()), (5, 8));
     assert_eq!(batch.only(|_| true).bytes(), batch.bytes());
 }
+
+#[test]
+fn the_parts_of_a_batch_stand_for_its_numbers() {
+    let bytes = lines([3, 4, 7, 9], 10);
+    let batch = Batch::whole(Arc::new(Chunk::new(3, 9, bytes)), 4);
+    for events in 1..4 {
+        let (first, rest) = batch.split(events);
+        let rest = rest.expect("some are left");
+        assert_eq!([numbers(&first), numbers(&rest)].concat(), [3, 4, 7, 9]);
+        assert_eq!((first.len(), rest.len()), (events, 4 - events));
+        assert_eq!((first.first(), first.last() + 1, rest.last()), (3, rest.first(), 9));
+    }
+    let (all, rest) = batch.split(4);
+    assert_eq!((numbers(&all), rest.is_none()), (vec![3, 4, 7, 9], true));
+    // What a filter left out at the end belongs to the last part.
+    let some = batch.only(|line| line.seq < 7);
+    let (first, rest) = some.split(1);
+    let rest = rest.expect("one is left");
+    assert_eq!((first.first(), first.last(), rest.first(), rest.last()), (3, 3, 4, 9));
+}

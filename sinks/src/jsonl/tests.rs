@@ -30,17 +30,12 @@ pub(super) fn names(folder: &Path) -> Vec<String> {
 }
 
 pub(super) fn accept(sink: &mut JsonlSink, batch: &hookring_journal::Batch) {
-    match sink.deliver(batch) {
-        Outcome::Accepted => {}
-        Outcome::Failed { error } => panic!("{}", in_words(&*error)),
-    }
+    let outcome = sink.deliver(batch);
+    assert!(matches!(outcome, Outcome::Accepted), "{outcome:?}");
 }
 
 fn failure(outcome: Outcome) -> String {
-    match outcome {
-        Outcome::Accepted => panic!("accepted"),
-        Outcome::Failed { error } => in_words(&*error),
-    }
+    in_words(outcome.error().expect("a failure"))
 }
 
 /// A journal with `count` events, and the path of a file in a folder that does not exist yet.

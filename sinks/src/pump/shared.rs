@@ -7,6 +7,7 @@ use std::time::{Duration, Instant, SystemTime};
 use hookring_journal::{Seq, Tail};
 
 use super::complaints::Complaints;
+use crate::delivery::BreakerState;
 use crate::stats::{LastError, SinkState, SinkStats, in_words};
 
 /// When to end.
@@ -99,23 +100,34 @@ impl Shared {
     }
 
     /// An attempt succeeded.
-    pub(super) fn works(&self) {
+    pub(super) fn works(&self, breaker: BreakerState) {
         let mut state = self.lock();
-        state.stats.state = SinkState::Running;
+        (state.stats.state, state.stats.breaker) = (SinkState::Running, breaker);
         if let Some(line) = state.complaints.works(Instant::now()) {
             tracing::info!(sink = state.stats.name, "{line}");
         }
     }
 
     /// An attempt failed: shown until the next success, and remembered after it.
-    pub(super) fn failed(&self, error: &(dyn Error + 'static)) {
+    pub(super) fn failed(&self, error: &(dyn Error + 'static), breaker: BreakerState) {
         let message = in_words(error);
         let mut state = self.lock();
         if let Some(line) = state.complaints.failed(&message, Instant::now()) {
             tracing::warn!(sink = state.stats.name, "{line}");
         }
         state.stats.last_error = Some(LastError { message, at: SystemTime::now() });
-        state.stats.state = SinkState::Retrying;
+        (state.stats.state, state.stats.breaker) = (SinkState::Retrying, breaker);
+    }
+
+    /// Somebody, or the sink itself, switched it off.
+    pub(super) fn switched_off(&self, reason: &str) {
+        let mut state = self.lock();
+        if state.stats.state != SinkState::Off {
+            tracing::warn!(sink = state.stats.name, "switched off: {reason}");
+            state.stats.last_error =
+                Some(LastError { message: reason.to_owned(), at: SystemTime::now() });
+        }
+        state.stats.state = SinkState::Off;
     }
 
     /// Something that a person should know of.

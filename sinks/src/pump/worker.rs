@@ -3,16 +3,17 @@
 use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, Instant};
 
-use hookring_journal::reader::Gap;
 use hookring_journal::{Batch, Cursor, Feed, Seq, Tail};
 
-use super::shared::{Reach, Shared};
-use crate::backoff::Backoff;
+use super::shared::Shared;
+use crate::dead_letters::{DeadLetters, Reason};
+use crate::delivery::{Delivery, Turn, Verdict};
 use crate::filter::Filter;
 use crate::sink::{Outcome, Sink, SinkError};
-use crate::stats::SinkState;
+use crate::stats::in_words;
+use crate::switch::Switch;
 
 /// How long one wait for new events lasts: an order to stop is noticed after this at the latest.
 const IDLE_WAIT: Duration = Duration::from_millis(250);
@@ -30,18 +31,35 @@ pub(super) struct Worker {
     pub(super) feed: Feed,
     pub(super) cursor: Cursor,
     pub(super) tail: Arc<Tail>,
-    pub(super) backoff: Backoff,
+    pub(super) delivery: Delivery,
+    pub(super) dead_letters: DeadLetters,
+    pub(super) switch: Switch,
     pub(super) shared: Arc<Shared>,
-    pub(super) batch_events: usize,
     pub(super) batch_bytes: usize,
+    /// How long a batch may wait for more events.
+    pub(super) batch_age: Duration,
     /// The sink said that it is ready.
     pub(super) opened: bool,
+    /// The next attempt is a repeat.
+    pub(super) is_retry: bool,
+    /// How often the next event was sent.
+    pub(super) attempts: u32,
     /// The first event that was not accepted. At or above the cursor.
     pub(super) next: Seq,
     /// Read and not accepted yet.
     pub(super) batch: Option<Batch>,
     /// Told to stop, and nothing more was there to read.
     pub(super) drained: bool,
+}
+
+/// What comes after a step.
+enum Step {
+    /// Another.
+    Done,
+    /// Another, of the same.
+    Failed,
+    /// Nothing before this moment.
+    Wait(Instant),
 }
 
 /// A panic of a sink, as an error.
@@ -54,24 +72,28 @@ impl Worker {
     pub(super) fn run(mut self) {
         // Dropped last, and in a panic, too: whoever waits for the end gets it.
         let _end = EndGuard(Arc::clone(&self.shared));
+        let mut is_last_chance_over = false;
         while !self.is_done() {
-            match self.step() {
-                Ok(()) => {
-                    self.backoff.reset();
-                    self.shared.works();
+            let step = self.step().unwrap_or_else(|error| {
+                self.delivery.failed(Instant::now());
+                self.shared.failed(&*error, self.delivery.breaker());
+                Step::Failed
+            });
+            let is_told_to_stop = self.shared.stop_order().is_some();
+            match step {
+                Step::Done => {}
+                Step::Failed if is_told_to_stop => break,
+                Step::Failed => self.look(),
+                Step::Wait(_) if is_last_chance_over => break,
+                Step::Wait(_) if is_told_to_stop => {
+                    is_last_chance_over = true;
+                    self.delivery.hurry();
                 }
-                Err(error) => {
-                    self.shared.failed(&*error);
-                    if self.shared.stop_order().is_some() {
-                        break;
-                    }
-                    self.wait_to_retry();
-                    self.shared.update(|stats| stats.retries += 1);
-                }
+                Step::Wait(until) => self.wait(until),
             }
         }
         if let Err(error) = self.settle() {
-            self.shared.failed(&*error);
+            self.shared.failed(&*error, self.delivery.breaker());
         }
         self.note_lost();
         if self.tail.is_closed() {
@@ -80,25 +102,39 @@ impl Worker {
         // The sink may still have to end threads of its own; that can panic like any other call.
         let sink = self.sink;
         if let Err(panic) = catch_unwind(AssertUnwindSafe(|| drop(sink))) {
-            self.shared.failed(&SinkPanicked(panic_message(&*panic)));
+            self.shared.failed(&SinkPanicked(panic_message(&*panic)), self.delivery.breaker());
         }
     }
 
-    /// Waits for the next attempt. Meanwhile the cursor goes up to what was accepted before, once that
-    /// is synced: a restart must not take it for lost. And it is looked what the journal gives up.
-    fn wait_to_retry(&mut self) {
-        let end = Instant::now() + self.backoff.next_wait();
+    /// Waits for the next attempt.
+    fn wait(&mut self, until: Instant) {
         loop {
-            if let Err(error) = self.settle() {
-                self.shared.failed(&*error);
-            }
-            self.note_lost();
-            let left = end.saturating_duration_since(Instant::now());
+            let left = until.saturating_duration_since(Instant::now());
             if left.is_zero() || self.shared.stop_order().is_some() {
                 return;
             }
+            self.look();
             self.shared.wait_for_stop(left.min(LOOK_INTERVAL));
         }
+    }
+
+    /// While nothing is delivered, the cursor goes up to what was accepted before, once that is synced: a
+    /// restart must not take it for lost. And it is looked what the journal gives up.
+    fn look(&mut self) {
+        if let Err(error) = self.settle().and_then(|()| self.idle()) {
+            self.shared.failed(&*error, self.delivery.breaker());
+        }
+        self.note_lost();
+    }
+
+    /// Lets a sink that has nothing to send look after itself.
+    fn idle(&mut self) -> Result<(), SinkError> {
+        if !self.opened {
+            return Ok(());
+        }
+        let looked = guarded(|| self.sink.idle());
+        self.opened = looked.is_ok();
+        looked
     }
 
     /// True once it is told to stop and has nothing left to do, or no time.
@@ -108,45 +144,116 @@ impl Worker {
         })
     }
 
-    /// One attempt at one batch, or one wait for new events.
-    fn step(&mut self) -> Result<(), SinkError> {
-        if !self.opened {
-            guarded(|| self.sink.open())?;
-            self.opened = true;
-            self.shared.update(|stats| stats.state = SinkState::Running);
+    /// One attempt at a part of a batch, or one wait for new events.
+    fn step(&mut self) -> Result<Step, SinkError> {
+        if let Some(reason) = self.switch.is_off()? {
+            self.shared.switched_off(&reason);
+            return Ok(Step::Wait(Instant::now() + LOOK_INTERVAL));
         }
-        if self.batch.is_none() {
+        if self.batch.is_none() && self.opened {
             self.settle()?;
             self.batch = self.read()?;
+            self.delivery.begin();
+            if self.batch.is_none() {
+                self.idle()?;
+                return Ok(Step::Done);
+            }
         }
-        let Some(batch) = &self.batch else { return Ok(()) };
-        if batch.is_empty() {
+        let events = match &self.batch {
             // Nothing of it is for this sink.
-            self.accepted();
+            Some(batch) if batch.is_empty() => {
+                self.next = batch.last() + 1;
+                self.batch = None;
+                self.shared.accepted(0, self.next, self.reach(None));
+                return Ok(Step::Done);
+            }
+            batch => batch.as_ref().map_or(1, Batch::len),
+        };
+        let part = match self.delivery.turn(events, Instant::now()) {
+            Turn::Wait(until) => return Ok(Step::Wait(until)),
+            Turn::Send(part) => part,
+        };
+        if std::mem::take(&mut self.is_retry) {
+            self.shared.update(|stats| stats.retries += 1);
+        }
+        self.is_retry = true;
+        if self.opened {
+            return self.attempt(part);
+        }
+        guarded(|| self.sink.open())?;
+        (self.opened, self.is_retry) = (true, false);
+        self.shared.works(self.delivery.breaker());
+        Ok(Step::Done)
+    }
+
+    /// Sends the first `events` of the batch in hand.
+    fn attempt(&mut self, events: usize) -> Result<Step, SinkError> {
+        let Some(batch) = &self.batch else { return Ok(Step::Done) };
+        let (part, _) = batch.split(events);
+        self.cursor.begin(part.first(), part.last())?;
+        self.attempts = self.attempts.saturating_add(1);
+        let outcome = guarded(|| Ok(self.sink.deliver(&part)))
+            .unwrap_or_else(|error| Outcome::Failed { error });
+        let verdict = self.delivery.answered(part.len(), &outcome, Instant::now());
+        self.bury(&part, &verdict, &outcome)?;
+        if verdict.done > 0 {
+            self.done_with(&part, &verdict);
+        }
+        let breaker = self.delivery.breaker();
+        match outcome.error().filter(|_| verdict.is_failure) {
+            Some(error) => self.shared.failed(error, breaker),
+            None => self.shared.works(breaker),
+        }
+        self.is_retry = verdict.done == 0;
+        if verdict.is_gone {
+            self.switch.off(&outcome.error().map(in_words).unwrap_or_default())?;
+        }
+        Ok(if self.is_retry { Step::Failed } else { Step::Done })
+    }
+
+    /// What will never be taken goes to the dead letters.
+    fn bury(
+        &mut self,
+        part: &Batch,
+        verdict: &Verdict,
+        outcome: &Outcome,
+    ) -> Result<(), SinkError> {
+        if verdict.dead.is_empty() {
             return Ok(());
         }
-        self.cursor.begin(batch.first(), batch.last())?;
-        match guarded(|| Ok(self.sink.deliver(batch)))? {
-            Outcome::Accepted => {
-                let (first, last, events) = (batch.first(), batch.last(), batch.len());
-                tracing::debug!(
-                    "sink {} took events {first} to {last}: {events}, {} bytes",
-                    self.name,
-                    batch.bytes().len()
-                );
-                self.accepted();
-            }
-            Outcome::Failed { error } => return Err(error),
-        }
+        let words = outcome.error().map(in_words).unwrap_or_default();
+        let reason = Reason { status: outcome.status(), words: &words, attempts: self.attempts };
+        let lines = part.lines().enumerate();
+        let dead = lines.filter(|(at, _)| verdict.dead.contains(at)).map(|(_, line)| line);
+        let given_up = self.dead_letters.keep(dead, reason)?;
+        self.shared.update(|stats| {
+            stats.dead_letters += verdict.dead.len() as u64;
+            stats.given_up_dead_letters += given_up;
+        });
         Ok(())
+    }
+
+    /// So many of the first events of the batch in hand need not be sent again.
+    fn done_with(&mut self, part: &Batch, verdict: &Verdict) {
+        let taken = (verdict.done - verdict.dead.len()) as u64;
+        let (first, last, bytes) = (part.first(), part.last(), part.bytes().len());
+        tracing::debug!(
+            "sink {} took {taken} of events {first} to {last}: {bytes} bytes",
+            self.name
+        );
+        self.attempts = 0;
+        let Some(batch) = self.batch.take() else { return };
+        let (done, rest) = batch.split(verdict.done);
+        self.next = done.last() + 1;
+        self.batch = rest;
+        self.shared.accepted(taken, self.next, self.reach(self.batch.as_ref()));
     }
 
     fn read(&mut self) -> Result<Option<Batch>, SinkError> {
         let settled = self.cursor.position() >= self.next;
         let wait = if settled { IDLE_WAIT } else { SETTLE_WAIT };
         let stopping = self.shared.stop_order().is_some();
-        let read = self.feed.next(self.batch_events, self.batch_bytes, wait)?;
-        let batch = read.map(|batch| self.filtered(batch));
+        let batch = self.gather(wait)?.map(|batch| self.filtered(batch));
         self.report_skipped();
         self.shared.set_reach(self.reach(batch.as_ref()));
         if batch.is_none() {
@@ -160,6 +267,45 @@ impl Worker {
         Ok(batch)
     }
 
+    /// A batch that is full, or has waited for more as long as it may.
+    fn gather(&mut self, wait: Duration) -> Result<Option<Batch>, SinkError> {
+        let events = self.delivery.batch_events();
+        let mut written = self.tail.written();
+        let Some(mut batch) = self.feed.next(events, self.batch_bytes, wait)? else {
+            return Ok(None);
+        };
+        if let Some(begun) = self.as_begun(&batch) {
+            return Ok(Some(begun));
+        }
+        let end = Instant::now() + self.batch_age;
+        loop {
+            let is_full = batch.len() >= events || batch.last() < written;
+            let left = end.saturating_duration_since(Instant::now());
+            let is_last = self.tail.is_closed() || self.shared.stop_order().is_some();
+            if is_full || is_last || left.is_zero() {
+                return Ok(Some(batch));
+            }
+            // Twice as many: each time what is there is read again.
+            let more = batch.last() + batch.len() as Seq - 1;
+            written = self.tail.wait_beyond(more, left.min(IDLE_WAIT));
+            if written > batch.last() {
+                self.feed.seek(batch.first());
+                batch = self.feed.next(events, self.batch_bytes, Duration::ZERO)?.unwrap_or(batch);
+            }
+        }
+    }
+
+    /// A batch that was begun, by a process before this one, too, keeps its end and so its identity.
+    fn as_begun(&mut self, batch: &Batch) -> Option<Batch> {
+        let begun = self.cursor.in_flight().filter(|it| it.first == batch.first())?;
+        let events = batch.lines().take_while(|line| line.seq <= begun.last).count();
+        let (part, rest) = batch.split(events);
+        if rest.is_some() {
+            self.feed.seek(part.last() + 1);
+        }
+        Some(part)
+    }
+
     /// What of a batch the sink takes. It stands for the same numbers.
     fn filtered(&self, batch: Batch) -> Batch {
         let Some(filter) = &self.filter else { return batch };
@@ -167,12 +313,6 @@ impl Worker {
         let left_out = (batch.len() - taken.len()) as u64;
         self.shared.update(|stats| stats.filtered_events += left_out);
         taken
-    }
-
-    fn accepted(&mut self) {
-        let Some(batch) = self.batch.take() else { return };
-        self.next = batch.last() + 1;
-        self.shared.accepted(batch.len() as u64, self.next, self.reach(None));
     }
 
     /// Stores the cursor as far as the journal is synced, after the sink made its part durable.
@@ -203,75 +343,6 @@ impl Worker {
         self.shared.set_reach(self.reach(None));
         self.shared.update(|stats| stats.next_seq = self.next);
     }
-
-    fn report_skipped(&mut self) {
-        let skipped = self.feed.take_skipped();
-        if skipped.missing > 0 {
-            let listed: u64 = skipped.gaps.iter().map(|gap| gap.last - gap.first + 1).sum();
-            self.record_lost(&skipped.gaps, skipped.missing - listed, skipped.bad_lines);
-        }
-    }
-
-    /// Looks for events that nobody can deliver any more, also while the sink takes none.
-    fn note_lost(&mut self) {
-        // First, so that nobody sees a loss and not what is left.
-        self.shared.set_reach(self.reach(self.batch.as_ref()));
-        if let Some(gap) = self.feed.lost_ahead() {
-            self.record_lost(&[gap], 0, 0);
-        }
-    }
-
-    /// Counts what is not known to be lost yet, remembers it in the cursor, and says it.
-    /// `more` are gone, too, and not listed.
-    fn record_lost(&mut self, gaps: &[Gap], more: u64, bad_lines: u64) {
-        let now = SystemTime::now();
-        let fresh: Vec<Gap> =
-            gaps.iter().flat_map(|gap| self.cursor.note_lost(*gap, now)).collect();
-        let events = fresh.iter().map(|gap| gap.last - gap.first + 1).sum::<u64>() + more;
-        if events == 0 {
-            return;
-        }
-        self.cursor.count_lost(more);
-        self.shared.lost(&loss(&fresh, events, bad_lines, self.tail.oldest()));
-        self.shared.update(|stats| {
-            stats.skipped_events += events;
-            stats.lost = self.cursor.lost().clone();
-        });
-        // The next store makes up for it.
-        if let Err(error) = self.cursor.save() {
-            self.shared.failed(&error);
-        }
-    }
-
-    /// With this process goes what only its memory has, the batch in hand included: a restart finds
-    /// what the files have.
-    fn leave_behind(&mut self) {
-        let oldest = self.tail.oldest();
-        if self.next < oldest {
-            self.record_lost(&[Gap { first: self.next, last: oldest - 1 }], 0, 0);
-        }
-        let read = self.next.max(oldest);
-        self.shared.set_reach(Reach { read, ..Reach::default() });
-    }
-
-    fn reach(&self, batch: Option<&Batch>) -> Reach {
-        let held_to = self.feed.lost_ahead().map_or(0, |gap| gap.first - 1);
-        let in_hand = batch.map_or(0, |batch| batch.len() as u64);
-        Reach { in_hand, read: self.feed.position(), held_to }
-    }
-}
-
-/// Says which events are gone, and why.
-fn loss(gaps: &[Gap], events: u64, bad_lines: u64, oldest: Seq) -> String {
-    let numbers: Vec<String> =
-        gaps.iter().map(|gap| format!("{}-{}", gap.first, gap.last)).collect();
-    let why = if gaps.iter().all(|gap| gap.last < oldest) {
-        "they were deleted from the journal before it had them".to_owned()
-    } else {
-        format!("they are damaged or missing in the journal (damaged lines: {bad_lines})")
-    };
-    let plural = if events == 1 { "" } else { "s" };
-    format!("lost {events} event{plural}, numbers {}: {why}", numbers.join(", "))
 }
 
 /// Calls into a sink; a panic becomes an error.

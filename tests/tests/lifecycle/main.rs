@@ -4,6 +4,7 @@
 mod capture;
 mod commands;
 mod ending;
+mod exec;
 mod filters;
 mod looking;
 mod own_events;

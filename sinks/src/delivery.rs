@@ -1,0 +1,248 @@
+//! What becomes of a batch: how much of it is sent now, and what an answer means. No clock, no threads, no
+//! files: [`Delivery`] decides and the worker does, so that each rule can be tested without waiting.
+//!
+//! | the sink answered | what happens |
+//! |---|---|
+//! | accepted | the cursor moves |
+//! | throttled | nothing is sent until then; no failure |
+//! | failed | a failure for the breaker; the same again after a wait |
+//! | too large | half as much, from now on; a single event goes to the dead letters |
+//! | rejected | halves, down to the event that is to blame; it alone goes to the dead letters |
+//! | refused | the breaker opens for long, and nothing moves |
+//! | gone | the sink is off until a person switches it on |
+//!
+//! Events that are rejected one after another are the sink's fault: beyond [`REJECTED_IN_ROW`] it counts as
+//! refused, and the journal is not emptied into the dead letters.
+
+pub(crate) mod breaker;
+pub(crate) mod rate;
+pub(crate) mod size;
+
+use std::time::{Duration, Instant};
+
+use crate::backoff::{Backoff, Jitter, RETRY};
+use crate::sink::{Answer, Outcome};
+pub use breaker::BreakerState;
+use breaker::{Breaker, Permit};
+use rate::RateLimit;
+use size::BatchSize;
+
+/// So many events in a row may be rejected before it is the sink that is to blame.
+pub const REJECTED_IN_ROW: u32 = 10;
+/// A sink that asks for more time than this is asked again after it.
+pub const THROTTLE_CAP: Duration = Duration::from_secs(3600);
+
+/// What to do next with the batch in hand.
+#[derive(Copy, Clone, PartialEq, Eq, Debug)]
+pub(crate) enum Turn {
+    /// Send so many of its first events.
+    Send(usize),
+    /// Nothing before this moment.
+    Wait(Instant),
+}
+
+/// What an answer means for the events that were sent.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub(crate) struct Verdict {
+    /// So many of the first ones are done with.
+    pub(crate) done: usize,
+    /// Which of those go to the dead letters.
+    pub(crate) dead: Vec<usize>,
+    /// It was no success: the error is to be shown.
+    pub(crate) is_failure: bool,
+    /// The sink is to be switched off.
+    pub(crate) is_gone: bool,
+}
+
+/// The state of one sink's delivery.
+pub(crate) struct Delivery {
+    breaker: Breaker,
+    size: BatchSize,
+    /// The most events that one call to the sink takes.
+    max_events: usize,
+    rate: Option<RateLimit>,
+    backoff: Backoff,
+    jitter: Jitter,
+    /// After a failure, or when the sink asked for it.
+    not_before: Option<Instant>,
+    /// It was the sink that asked.
+    is_throttled: bool,
+    /// The parts into which the batch in hand was taken, in events; the next one is the last. What is
+    /// beyond them was not tried yet.
+    parts: Vec<usize>,
+    rejected_in_row: u32,
+}
+
+impl Delivery {
+    /// `batch_events`: at least 1. `events_per_s`: above 0, if there is a limit.
+    pub(crate) fn new(batch_events: usize, events_per_s: Option<f64>, jitter: Jitter) -> Delivery {
+        Delivery {
+            breaker: Breaker::new(),
+            size: BatchSize::new(batch_events),
+            max_events: usize::MAX,
+            rate: events_per_s.map(RateLimit::new),
+            backoff: Backoff::new(RETRY),
+            jitter,
+            not_before: None,
+            is_throttled: false,
+            parts: Vec::new(),
+            rejected_in_row: 0,
+        }
+    }
+
+    /// With calls to the sink of at most `events`.
+    pub(crate) fn with_max_events(self, events: usize) -> Delivery {
+        Delivery { max_events: events.max(1), ..self }
+    }
+
+    pub(crate) fn breaker(&self) -> BreakerState {
+        self.breaker.state()
+    }
+
+    /// How many events a new batch should have.
+    pub(crate) fn batch_events(&self) -> usize {
+        self.size.get()
+    }
+
+    /// Another batch is in hand, or the same was read anew.
+    pub(crate) fn begin(&mut self) {
+        self.parts.clear();
+    }
+
+    /// What to do at `now` with a batch of which `left` events (at least 1) are not done with.
+    pub(crate) fn turn(&mut self, left: usize, now: Instant) -> Turn {
+        if let Some(until) = self.not_before.filter(|until| now < *until) {
+            return Turn::Wait(until);
+        }
+        let part = self.parts.last().copied().unwrap_or(left);
+        let mut events = part.min(self.size.get()).min(self.max_events);
+        match self.breaker.permit(now) {
+            Permit::NotBefore(until) => return Turn::Wait(until),
+            Permit::Probe => events = 1,
+            Permit::Batch => {}
+        }
+        if let Some(rate) = &mut self.rate {
+            match rate.permit(events, now) {
+                Ok(permitted) => events = permitted,
+                Err(later) => return Turn::Wait(later),
+            }
+        }
+        Turn::Send(events)
+    }
+
+    /// There is no time to wait after a failure: the next turn comes now, unless the sink itself wants to be
+    /// left alone or the breaker is open.
+    pub(crate) fn hurry(&mut self) {
+        self.not_before = self.not_before.filter(|_| self.is_throttled);
+    }
+
+    /// The sink, or what stands before it, could not even be opened: as [`Outcome::Failed`].
+    pub(crate) fn failed(&mut self, now: Instant) {
+        self.breaker.failed(now, &mut self.jitter);
+        if self.breaker.state() == BreakerState::Closed {
+            self.not_before = Some(now + self.backoff.next_wait(&mut self.jitter));
+        }
+    }
+
+    /// The sink answered at `now`, to the first `sent` events of the batch in hand.
+    pub(crate) fn answered(&mut self, sent: usize, outcome: &Outcome, now: Instant) -> Verdict {
+        if let Some(rate) = &mut self.rate {
+            rate.took(sent);
+        }
+        (self.not_before, self.is_throttled) = (None, false);
+        let failure = Verdict { is_failure: true, ..Verdict::default() };
+        match outcome {
+            Outcome::Accepted => self.accepted(sent),
+            Outcome::Throttled { wait, .. } => {
+                let wait = wait.unwrap_or_else(|| self.backoff.next_wait(&mut self.jitter));
+                self.not_before = Some(now + wait.min(THROTTLE_CAP));
+                self.is_throttled = true;
+                failure
+            }
+            Outcome::Failed { .. } => {
+                self.failed(now);
+                failure
+            }
+            Outcome::TooLarge { .. } if sent > 1 => {
+                self.size.was_too_large(sent);
+                self.split(sent);
+                failure
+            }
+            Outcome::Rejected { .. } if sent > 1 => {
+                self.breaker.succeeded();
+                self.split(sent);
+                failure
+            }
+            Outcome::TooLarge { .. } | Outcome::Rejected { .. } => {
+                self.each(&[Answer::Rejected], now)
+            }
+            Outcome::Refused { .. } => {
+                self.breaker.refused(now, &mut self.jitter);
+                failure
+            }
+            Outcome::Gone { .. } => Verdict { is_gone: true, ..failure },
+            Outcome::Each { answers, .. } => self.each(&answers[..sent.min(answers.len())], now),
+        }
+    }
+
+    fn accepted(&mut self, sent: usize) -> Verdict {
+        self.breaker.succeeded();
+        self.backoff.reset();
+        self.size.was_taken(sent);
+        self.rejected_in_row = 0;
+        self.take(sent);
+        Verdict { done: sent, ..Verdict::default() }
+    }
+
+    /// Event by event, up to the first that is to be sent again.
+    fn each(&mut self, answers: &[Answer], now: Instant) -> Verdict {
+        let mut verdict = Verdict::default();
+        for answer in answers {
+            match answer {
+                Answer::Accepted => self.rejected_in_row = 0,
+                Answer::Rejected if self.rejected_in_row < REJECTED_IN_ROW => {
+                    self.rejected_in_row += 1;
+                    verdict.dead.push(verdict.done);
+                }
+                Answer::Rejected | Answer::Failed => {
+                    verdict.is_failure = true;
+                    break;
+                }
+            }
+            verdict.done += 1;
+        }
+        self.take(verdict.done);
+        let stopped_at = answers.get(verdict.done);
+        match stopped_at {
+            Some(Answer::Failed) => self.failed(now),
+            Some(_) => self.breaker.refused(now, &mut self.jitter),
+            None => {
+                self.breaker.succeeded();
+                self.backoff.reset();
+            }
+        }
+        verdict.is_failure |= !verdict.dead.is_empty();
+        verdict
+    }
+
+    /// The next part becomes two halves.
+    fn split(&mut self, sent: usize) {
+        self.take(sent);
+        self.parts.extend([sent - sent / 2, sent / 2]);
+    }
+
+    /// So many events of the next part are no longer in it.
+    fn take(&mut self, mut events: usize) {
+        while let Some(part) = self.parts.last_mut() {
+            let taken = events.min(*part);
+            (*part, events) = (*part - taken, events - taken);
+            if *part > 0 {
+                return;
+            }
+            self.parts.pop();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

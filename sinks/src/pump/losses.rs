@@ -1,0 +1,80 @@
+//! What a worker finds that nobody can deliver any more, and how far it can reach.
+
+use std::time::SystemTime;
+
+use hookring_journal::reader::Gap;
+use hookring_journal::{Batch, Seq};
+
+use super::shared::Reach;
+use super::worker::Worker;
+
+impl Worker {
+    pub(super) fn report_skipped(&mut self) {
+        let skipped = self.feed.take_skipped();
+        if skipped.missing > 0 {
+            let listed: u64 = skipped.gaps.iter().map(|gap| gap.last - gap.first + 1).sum();
+            self.record_lost(&skipped.gaps, skipped.missing - listed, skipped.bad_lines);
+        }
+    }
+
+    /// Looks for events that nobody can deliver any more, also while the sink takes none.
+    pub(super) fn note_lost(&mut self) {
+        // First, so that nobody sees a loss and not what is left.
+        self.shared.set_reach(self.reach(self.batch.as_ref()));
+        if let Some(gap) = self.feed.lost_ahead() {
+            self.record_lost(&[gap], 0, 0);
+        }
+    }
+
+    /// Counts what is not known to be lost yet, remembers it in the cursor, and says it.
+    /// `more` are gone, too, and not listed.
+    fn record_lost(&mut self, gaps: &[Gap], more: u64, bad_lines: u64) {
+        let now = SystemTime::now();
+        let fresh: Vec<Gap> =
+            gaps.iter().flat_map(|gap| self.cursor.note_lost(*gap, now)).collect();
+        let events = fresh.iter().map(|gap| gap.last - gap.first + 1).sum::<u64>() + more;
+        if events == 0 {
+            return;
+        }
+        self.cursor.count_lost(more);
+        self.shared.lost(&loss(&fresh, events, bad_lines, self.tail.oldest()));
+        self.shared.update(|stats| {
+            stats.skipped_events += events;
+            stats.lost = self.cursor.lost().clone();
+        });
+        // The next store makes up for it.
+        if let Err(error) = self.cursor.save() {
+            self.shared.failed(&error, self.delivery.breaker());
+        }
+    }
+
+    /// With this process goes what only its memory has, the batch in hand included: a restart finds
+    /// what the files have.
+    pub(super) fn leave_behind(&mut self) {
+        let oldest = self.tail.oldest();
+        if self.next < oldest {
+            self.record_lost(&[Gap { first: self.next, last: oldest - 1 }], 0, 0);
+        }
+        let read = self.next.max(oldest);
+        self.shared.set_reach(Reach { read, ..Reach::default() });
+    }
+
+    pub(super) fn reach(&self, batch: Option<&Batch>) -> Reach {
+        let held_to = self.feed.lost_ahead().map_or(0, |gap| gap.first - 1);
+        let in_hand = batch.map_or(0, |batch| batch.len() as u64);
+        Reach { in_hand, read: self.feed.position(), held_to }
+    }
+}
+
+/// Says which events are gone, and why.
+fn loss(gaps: &[Gap], events: u64, bad_lines: u64, oldest: Seq) -> String {
+    let numbers: Vec<String> =
+        gaps.iter().map(|gap| format!("{}-{}", gap.first, gap.last)).collect();
+    let why = if gaps.iter().all(|gap| gap.last < oldest) {
+        "they were deleted from the journal before it had them".to_owned()
+    } else {
+        format!("they are damaged or missing in the journal (damaged lines: {bad_lines})")
+    };
+    let plural = if events == 1 { "" } else { "s" };
+    format!("lost {events} event{plural}, numbers {}: {why}", numbers.join(", "))
+}
