@@ -102,28 +102,15 @@ mod tests {
     use std::time::SystemTime;
 
     use hookring_journal::{Gap, Losses, Lost};
-    use hookring_sinks::{BreakerState, LastError};
+    use hookring_sinks::LastError;
 
     use super::*;
 
     fn stats(state: SinkState) -> SinkStats {
         SinkStats {
-            name: "s".to_owned(),
             state,
-            breaker: BreakerState::Closed,
-            dead_letters: 0,
-            given_up_dead_letters: 0,
-            delivered_events: 0,
-            filtered_events: 0,
-            retries: 0,
-            next_seq: 1,
-            stored_seq: 1,
-            lag_events: 0,
-            counted_to: 0,
-            oldest_undelivered: None,
-            skipped_events: 0,
-            lost: Losses::default(),
             last_error: Some(LastError { message: "down".to_owned(), at: SystemTime::now() }),
+            ..SinkStats::at("s", 1)
         }
     }
 
