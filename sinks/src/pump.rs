@@ -242,11 +242,12 @@ impl Drop for PumpHandle {
 fn report_cursor(found: CursorState, shared: &Shared) {
     match found {
         CursorState::Fresh | CursorState::Loaded => {}
-        CursorState::OlderSlot => {
-            shared.warn("the cursor was damaged; its older copy is used, some events are repeated");
-        }
-        CursorState::Damaged => {
-            shared.warn("the cursor was damaged; all events that the journal keeps are repeated");
-        }
+        CursorState::OlderSlot => shared.cursor_damage(
+            "the cursor was damaged; its older copy is used, some events are repeated",
+        ),
+        CursorState::Damaged => shared.cursor_damage(
+            "the cursor was damaged; all events that the journal keeps are repeated, and the file is kept \
+             as .cursor.bad",
+        ),
     }
 }

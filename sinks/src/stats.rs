@@ -74,6 +74,8 @@ pub struct SinkStats {
     pub skipped_events: u64,
     /// The same since the sink's cursor was made, with the latest numbers.
     pub lost: Losses,
+    /// What was wrong with its cursor when it began.
+    pub cursor_damage: Option<LastError>,
     /// The last thing that went wrong, kept after it is over.
     pub last_error: Option<LastError>,
 }
@@ -103,6 +105,7 @@ impl SinkStats {
             oldest_at: None,
             skipped_events: 0,
             lost: Losses::default(),
+            cursor_damage: None,
             last_error: None,
         }
     }

@@ -12,6 +12,7 @@ mod progress;
 pub mod reload_command;
 mod session;
 pub mod status_command;
+mod status_sinks;
 pub mod style;
 pub mod table;
 pub mod tail_command;

@@ -17,6 +17,7 @@ mod expand;
 mod file;
 mod filter;
 mod names;
+mod orphans;
 mod ours;
 mod reader;
 mod report;

@@ -147,12 +147,12 @@ impl Shared {
         self.lock().stats.show(delivery);
     }
 
-    /// Something that a person should know of.
-    pub(super) fn warn(&self, message: &str) {
+    /// Its cursor was damaged, which a person should know of.
+    pub(super) fn cursor_damage(&self, message: &str) {
         let mut state = self.lock();
         tracing::warn!(sink = state.stats.name, "{message}");
-        state.stats.last_error =
-            Some(LastError { message: message.to_owned(), at: SystemTime::now() });
+        let damage = LastError { message: message.to_owned(), at: SystemTime::now() };
+        state.stats.cursor_damage = Some(damage);
     }
 
     /// Events are gone for good.
