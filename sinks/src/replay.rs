@@ -72,8 +72,17 @@ pub enum ReplayEnd {
     Stopped,
     /// The sink rejected too many events in a row.
     Rejected,
-    /// Something else was in its way.
-    Failed,
+}
+
+impl ReplayEnd {
+    /// As the log has it.
+    pub(crate) fn in_words(self) -> &'static str {
+        match self {
+            ReplayEnd::Done => "is done",
+            ReplayEnd::Stopped => "was stopped",
+            ReplayEnd::Rejected => "ended since too much was rejected",
+        }
+    }
 }
 
 impl Replay {

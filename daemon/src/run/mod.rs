@@ -322,6 +322,12 @@ impl Daemon {
         };
         self.status.set_bus(&bus);
         self.status.set_sinks(sinks.into_iter());
+        if !self.status.orphaned_cursors.is_empty() {
+            // Somebody may have removed them.
+            let left = self.config.orphaned_cursors(&self.paths).unwrap_or_default();
+            let is_left = |it: &OrphanStatus| left.iter().any(|(sink, _)| *sink == it.sink);
+            self.status.orphaned_cursors.retain(is_left);
+        }
         if !self.collects {
             // One that is still within a call to its sink ends with this process.
             self.status.sinks.iter_mut().for_each(|sink| sink.state = "stopped".to_owned());

@@ -72,9 +72,8 @@ impl Watched {
             SinkState::Running => before != "opening",
             SinkState::Retrying => is_due(self.failed_at),
             SinkState::Off => is_due(self.off_at),
-            // It has ended with its daemon, or is about to begin: that it is on again is news.
-            SinkState::Opening => matches!(before, "paused" | "off"),
-            SinkState::Stopped => false,
+            // It is about to begin, or has ended with its daemon.
+            SinkState::Opening | SinkState::Stopped => false,
         };
         if !is_told {
             if before == "opening" && stats.state == SinkState::Running {
@@ -231,7 +230,7 @@ mod tests {
         ];
         let expected = [
             (1, "running paused  "),
-            (2, "paused opening  "),
+            (3, "paused running  "),
             (70, "running off  410 Gone"),
             (71, "off running  "),
         ];

@@ -131,10 +131,14 @@ impl Worker {
             let Some(mut replay) = asked else { return Ok(None) };
             // The rest comes by itself.
             replay.last = replay.last.min(self.next.saturating_sub(1));
+            replay.first = replay.first.max(self.tail.available_from().min(replay.last + 1));
             replay.next = replay.next.max(replay.first);
             let feed = Feed::new(self.journal_dir.clone(), self.tail.clone(), replay.next);
+            let now = Timestamp::now();
+            let wait = replay.next_at.map(|at| Duration::try_from(at.duration_since(now)));
+            let wait = wait.and_then(Result::ok).unwrap_or_default();
             let job = ReplayJob {
-                pace: Pace::new(replay.speed),
+                pace: Pace::beginning(replay.speed, Instant::now() + wait),
                 feed,
                 ready: None,
                 due: None,
@@ -170,7 +174,8 @@ impl Worker {
                 let Replay { sent_events, next, .. } = job.replay;
                 tracing::info!(
                     sink = self.name,
-                    "the replay ended ({end:?}) at event {next}, with {sent_events} sent"
+                    "the replay {} at event {next}, with {sent_events} sent",
+                    end.in_words()
                 );
                 self.replay_file.write(&job.replay)?;
             }

@@ -16,19 +16,27 @@ pub struct Pace {
     speed: Option<f64>,
     /// An event that was sent, by its time, and when.
     origin: Option<(Timestamp, Instant)>,
+    /// When the first event is due.
+    begin: Option<Instant>,
 }
 
 impl Pace {
     /// `speed`: by what the times between events are divided, above 0; `None`: there are none.
     pub fn new(speed: Option<f64>) -> Pace {
-        Pace { speed, origin: None }
+        Pace { speed, origin: None, begin: None }
+    }
+
+    /// One that goes on with an event that is due then.
+    pub fn beginning(speed: Option<f64>, begin: Instant) -> Pace {
+        Pace { begin: Some(begin), ..Pace::new(speed) }
     }
 
     /// When an event that was published at `time` is due. The first one that is asked for is due `now`, as is one
     /// that was published before it.
     pub fn due(&mut self, time: Timestamp, now: Instant) -> Instant {
         let Some(speed) = self.speed else { return now };
-        let (first, begin) = *self.origin.get_or_insert((time, now));
+        let begin = self.begin.take().unwrap_or(now);
+        let (first, begin) = *self.origin.get_or_insert((time, begin));
         let after_s = (time.duration_since(first).as_secs_f64() / speed).max(0.0);
         // A century is as good as never.
         let after = Duration::try_from_secs_f64(after_s).unwrap_or(Duration::MAX);
@@ -86,6 +94,14 @@ mod tests {
                 pace.sent(at(second), now);
             }
         }
+    }
+
+    #[test]
+    fn one_that_goes_on_keeps_the_moment_that_was_due() {
+        let begin = Instant::now();
+        let mut pace = Pace::beginning(Some(2.0), begin + secs(9.0));
+        assert_eq!(pace.due(at(100.0), begin), begin + secs(9.0));
+        assert_eq!(pace.due(at(104.0), begin), begin + secs(11.0));
     }
 
     #[test]
