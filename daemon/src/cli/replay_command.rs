@@ -218,19 +218,21 @@ impl Asked<'_> {
 
 /// A line for a terminal.
 fn bar(replay: &Replay, now: Timestamp) -> String {
-    const WIDTH: u64 = 24;
-    let (first, last) = (replay.first.max(OLDEST + 1), replay.last);
-    let total = (last + 1).saturating_sub(first).max(1);
-    let done = replay.next.clamp(first, last + 1) - first;
-    let filled = (done * WIDTH / total) as usize;
-    let blank = WIDTH as usize - filled;
+    const WIDTH: usize = 24;
+    let first = replay.first.max(OLDEST + 1);
+    let last = replay.last.max(first);
+    let total = (last - first).saturating_add(1);
+    let done = replay.next.max(first).saturating_sub(first).min(total);
+    let part = done as f64 / total as f64;
+    let filled = (part * WIDTH as f64) as usize;
+    let blank = WIDTH - filled;
     let next = replay.next_at.map(|at| since(now, at)).filter(|wait| !wait.is_zero());
     let next = next.map(|wait| format!(", the next in {}", human_duration(wait)));
     format!(
         "[{}{}] {} % {} of {first} to {last}, {} sent{}",
         "#".repeat(filled),
         ".".repeat(blank),
-        done * 100 / total,
+        (part * 100.0) as u64,
         replay.next.max(first),
         replay.sent_events,
         next.unwrap_or_default()

@@ -11,9 +11,7 @@ pub enum SinkCommand {
     /// Send nothing to a sink until it is resumed; the journal keeps what it may need, up to its hard limit
     ///
     /// Works with and without a running daemon, and lasts across restarts.
-    #[command(
-        after_help = "Example:\n  hookring sink pause archive --reason 'the disk is replaced'"
-    )]
+    #[command(after_help = "Example:\n  hookring sink pause archive --reason maintenance")]
     Pause(PauseArgs),
     /// Have a sink go on that was paused or is off, or try one at once that waits after failures
     #[command(after_help = "Example:\n  hookring sink resume archive")]
