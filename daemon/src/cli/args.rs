@@ -51,6 +51,11 @@ pub enum Command {
     /// taken them.
     #[command(after_help = "Example:\n  hookring status --json | jq .journal")]
     Status(StatusArgs),
+    /// Show the same live in the terminal, with rates: q or Ctrl-C ends it
+    ///
+    /// The lines of small blocks are the last minute's rates, each beside the highest of its own.
+    #[command(after_help = "Example:\n  hookring top")]
+    Top,
     /// Show the latest events, and with -f each new one as it arrives
     #[command(after_help = "Example:\n  hookring tail -f -n 20")]
     Tail(TailArgs),

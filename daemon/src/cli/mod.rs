@@ -22,6 +22,8 @@ pub mod style;
 pub mod table;
 pub mod tail_command;
 pub mod test_command;
+pub mod top_command;
+mod top_view;
 pub mod view;
 
 use std::io::{self, Write};
@@ -79,6 +81,7 @@ fn command(command: &Command) -> Result<Exit> {
         Command::Run(args) => crate::run::run(args),
         Command::Reload => reload_command::reload(&paths, out, err)?,
         Command::Status(args) => status_command::status(args, &paths, out)?,
+        Command::Top => top_command::top(&paths)?,
         Command::Tail(args) if args.json => tail_command::tail(args, &paths, &env, raw, err)?,
         Command::Tail(args) => tail_command::tail(args, &paths, &env, out, err)?,
         Command::Test(args) => test_command::test(args, &paths, &env, out, err)?,
