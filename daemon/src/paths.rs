@@ -36,6 +36,8 @@ pub struct Paths {
     pub journal: PathBuf,
     /// One cursor file per sink.
     pub cursors: PathBuf,
+    /// Events that sinks would not take.
+    pub dead_letters: PathBuf,
     /// Where a sink that writes files does so unless its configuration says otherwise.
     pub sinks: PathBuf,
     /// What the running daemon says about itself.
@@ -124,6 +126,7 @@ impl Paths {
         Self {
             journal: state.join("journal"),
             cursors: state.join("cursors"),
+            dead_letters: state.join("dead_letters"),
             sinks: state.join("sinks"),
             status_file: state.join("status.json"),
             redaction_key: state.join("redaction.key"),

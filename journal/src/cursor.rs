@@ -19,6 +19,7 @@
 //! twice. They are never synced *before* the journal is, because a position beyond
 //! [`Tail::synced`](crate::tail::Tail::synced) must not be stored.
 
+mod list;
 mod losses;
 
 use std::fs::{self, File};
@@ -27,12 +28,13 @@ use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
+pub use list::{highest_cursor, stored_cursors};
 use losses::LOSSES_BYTES;
 pub use losses::{LOST_GAPS_KEPT, Losses, Lost};
 
 use crate::reader::Gap;
 use crate::segment::MAX_SEQ;
-use crate::storage::{open_read, prepare_dir, private_file};
+use crate::storage::{prepare_dir, private_file};
 use crate::{OLDEST, Seq};
 
 const SUFFIX: &str = ".cursor";
@@ -277,38 +279,6 @@ fn make_with(
     fs::rename(&new, path)?;
     sync(&File::open(dir)?)?;
     Ok(file)
-}
-
-/// The highest number that any cursor in `dir` speaks of: delivered, or in a batch in flight; 0 if
-/// there is none. Damaged cursors say nothing.
-///
-/// # Errors
-///
-/// If the directory or a cursor cannot be read. A missing directory holds no cursors.
-pub fn highest_cursor(dir: &Path) -> Result<Seq, CursorError> {
-    let failed = |path: &Path, source| CursorError::Open { path: path.to_owned(), source };
-    let entries = match fs::read_dir(dir) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(0),
-        entries => entries.map_err(|error| failed(dir, error))?,
-    };
-    let mut highest = 0;
-    for entry in entries {
-        let entry = entry.map_err(|error| failed(dir, error))?;
-        let name = entry.file_name();
-        let is_cursor =
-            name.to_str().and_then(|name| name.strip_suffix(SUFFIX)).is_some_and(is_name)
-                && entry.file_type().is_ok_and(|kind| kind.is_file());
-        if is_cursor {
-            let path = entry.path();
-            let slots = open_read(&path).and_then(|file| read_slots(&file));
-            let (slots, _) = slots.map_err(|error| failed(&path, error))?;
-            let highest_of = |slot: &Slot| {
-                slot.in_flight.map_or(0, |batch| batch.last).max(slot.next.saturating_sub(1))
-            };
-            highest = slots.iter().flatten().map(highest_of).fold(highest, Seq::max);
-        }
-    }
-    Ok(highest)
 }
 
 fn is_name(name: &str) -> bool {

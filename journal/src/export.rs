@@ -136,6 +136,15 @@ pub fn sessions(
     }
 }
 
+/// A number before which no event is within the times of `filter`; [`OLDEST`]: any may be.
+///
+/// # Errors
+///
+/// The journal could not be read.
+pub fn begins_with(dir: &Path, filter: &Filter) -> Result<Seq, ReadError> {
+    Ok(begin(dir, filter)?.0)
+}
+
 /// The number to begin with, and the bytes to read from there on.
 fn begin(dir: &Path, filter: &Filter) -> Result<(Seq, u64), ReadError> {
     let segments = segment::list(dir).map_err(|source| ReadError::list(dir, source))?;

@@ -31,7 +31,9 @@ mod testing;
 pub mod text;
 pub mod writer;
 
-pub use cursor::{Cursor, CursorError, CursorState, InFlight, Losses, Lost, highest_cursor};
+pub use cursor::{
+    Cursor, CursorError, CursorState, InFlight, Losses, Lost, highest_cursor, stored_cursors,
+};
 pub use event::Event;
 pub use export::{ExportError, Filter, export, sessions};
 pub use feed::Feed;

@@ -209,7 +209,7 @@ event_types! {
     DaemonStop "daemon.stop" System "The daemon ends."
     DaemonReload "daemon.reload" System "The daemon read its configuration again."
     DaemonGap "daemon.gap" System "Something was lost, dropped or given up."
-    SinkState "sink.state" System "A sink began to fail, or works again."
+    SinkState "sink.state" System "A sink began to fail, works again, or was switched off or on."
 }
 
 #[cfg(test)]

@@ -162,17 +162,21 @@ pub enum GapCause {
     OwnEvents,
 }
 
-/// A sink began to fail, or works again.
+/// A sink began to fail, works again, or was switched off or on.
 #[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct SinkChange {
     /// Its name in the configuration.
     pub sink: String,
-    /// What it does now, in the words of `hookring status`: `running` or `retrying`.
+    /// What it does now, in the words of `hookring status`: `running`, `retrying`, `paused` (by a person) or `off`
+    /// (the place wants nothing any more).
     pub state: String,
     /// What it did before: one of these, or `opening`.
     pub before: String,
-    /// What went wrong last, if it is `retrying`.
+    /// `open`, if nothing is sent to it for a while since it failed too often, or refuses.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub breaker: Option<String>,
+    /// What went wrong last, if it is `retrying`; why, if it is `paused` or `off`.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub error: Option<String>,
 }

@@ -247,6 +247,16 @@ impl Batch {
         (batch.events > 0).then_some(batch)
     }
 
+    /// One event that is not read from a journal: `members` is what follows its number, from the comma on. It
+    /// has no checksum, and counts as the daemon's own.
+    pub fn alone(seq: Seq, members: &[u8]) -> Batch {
+        let mut bytes = Vec::new();
+        line::begin(&mut bytes, seq, &line::Origin::Daemon);
+        bytes.extend_from_slice(members);
+        bytes.push(b'\n');
+        Batch::whole(Arc::new(Chunk::new(seq, seq, bytes)), 1)
+    }
+
     /// The number of the first event; 0 if nothing was read. Of [`Self::only`] some of a batch, that of the batch.
     pub fn first(&self) -> Seq {
         self.first

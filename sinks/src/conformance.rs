@@ -16,10 +16,11 @@ use crate::exec::ExecSink;
 use crate::exec::program::Program;
 use crate::jsonl::{JsonlConfig, JsonlSink};
 use crate::pump::PumpHandle;
+use crate::replay::{Replay, ReplayFile};
 use crate::sink::{Outcome, Sink, SinkError};
 use crate::stats::SinkState;
 use crate::stdout::StdoutSink;
-use crate::testing::{Recorder, TestJournal, deadline, seqs, wait_until};
+use crate::testing::{Recorder, TestJournal, deadline, replayed_seqs, seqs, wait_until};
 
 /// One place to deliver to, as the suite sees it.
 trait Kind {
@@ -28,6 +29,11 @@ trait Kind {
     fn sink(&mut self) -> Box<dyn Sink>;
     /// Every number that arrived, in the order of arrival.
     fn arrived(&self) -> Vec<Seq>;
+    /// Every number that arrived marked as a replay, which is then not among the others; `None`: nothing is
+    /// marked.
+    fn replayed(&self) -> Option<Vec<Seq>> {
+        None
+    }
     /// Takes the place away, and brings it back with what it held.
     fn set_reachable(&mut self, reachable: bool);
 }
@@ -145,6 +151,35 @@ fn a_panic_is_a_failure_of_that_sink_alone() {
     });
 }
 
+/// It comes behind what arrived, marked where the format can say so, and neither it nor what comes later is
+/// taken for something else, whoever dies.
+#[test]
+fn a_replay_arrives_once_more_and_confuses_no_restart() {
+    for_each_kind(|mut journal, kind| {
+        journal.write_many(40);
+        let handle = start(&journal, kind);
+        wait_until(&handle, |stats| stats.stored_seq == 41);
+        let file = ReplayFile::new(&journal.path("cursors"), kind.name());
+        file.ask(&Replay { first: 11, last: 30, ..Replay::default() }).expect("asked");
+        wait_until(&handle, |_| file.read().expect("readable").is_some_and(|it| it.end.is_some()));
+        journal.write_many(3);
+        assert!(handle.stop(deadline()).worker_ended);
+        // Killed before it could say so: the cursor lags.
+        fs::remove_file(journal.path(&format!("cursors/{}.cursor", kind.name())))
+            .expect("a cursor");
+        assert!(start(&journal, kind).stop(deadline()).worker_ended);
+        journal.write_many(2);
+        assert!(start(&journal, kind).stop(deadline()).worker_ended);
+        let mut arrived = kind.arrived();
+        arrived.sort_unstable();
+        arrived.dedup();
+        assert_eq!(arrived, upto(45));
+        if let Some(replayed) = kind.replayed() {
+            assert_eq!(replayed, Vec::from_iter(11..=30));
+        }
+    });
+}
+
 /// Panics before every other batch.
 struct Panicking {
     inner: Box<dyn Sink>,
@@ -190,6 +225,10 @@ impl Kind for Jsonl {
 
     fn arrived(&self) -> Vec<Seq> {
         seqs(&fs::read(&self.path).expect("the file"))
+    }
+
+    fn replayed(&self) -> Option<Vec<Seq>> {
+        Some(replayed_seqs(&fs::read(&self.path).expect("the file")))
     }
 
     /// A folder in the file's place keeps it from being opened.
@@ -245,6 +284,10 @@ impl Kind for Stdout {
 
     fn arrived(&self) -> Vec<Seq> {
         seqs(&self.out.lock().lines)
+    }
+
+    fn replayed(&self) -> Option<Vec<Seq>> {
+        Some(replayed_seqs(&self.out.lock().lines))
     }
 
     fn set_reachable(&mut self, reachable: bool) {

@@ -2,11 +2,16 @@
 //! can look at it and send it again.
 //!
 //! `<sink>.jsonl` is appended to; once it has half of what is allowed it becomes `<sink>.older.jsonl`, in
-//! place of the one before, whose letters are given up and counted. Nothing is kept open: whoever removes a
-//! file frees its space.
+//! place of the one before, whose letters are given up and counted. `<sink>.retry.jsonl` has those that are
+//! being sent again ([`retry`]). Nothing is kept open: whoever removes a file frees its space. Whoever changes
+//! one holds the lock `<sink>.lock`, since both the daemon and `hookring dlq` do.
+
+mod count;
+mod letter;
+pub mod retry;
 
 use std::fs::{self, File, OpenOptions};
-use std::io::{self, Read, Seek, SeekFrom, Write};
+use std::io::{self, BufRead, BufReader, BufWriter, Read, Seek, SeekFrom, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
@@ -16,6 +21,8 @@ use hookring_journal::text::push_json_string;
 use jiff::Timestamp;
 
 use crate::jsonl::encode::encode_line;
+pub use count::LetterCount;
+pub use letter::{Letter, LetterEvent};
 
 /// Bytes that the dead letters of one sink may take.
 pub const DEAD_LETTERS_BYTES: u64 = 64 << 20;
@@ -24,8 +31,10 @@ const MAX_REASON_BYTES: usize = 1000;
 
 /// Why letters could not be kept. The events are not done with then.
 #[derive(Debug, thiserror::Error)]
-#[error("cannot keep dead letters in {}; free some space or check the disk", path.display())]
+#[error("cannot {action} {}; free some space or check the disk", path.display())]
 pub struct DeadLetterError {
+    /// What was tried.
+    action: &'static str,
     /// The file.
     pub path: PathBuf,
     source: io::Error,
@@ -48,7 +57,33 @@ pub struct DeadLetters {
     sink: String,
     path: PathBuf,
     older: PathBuf,
+    retry: PathBuf,
+    lock: PathBuf,
     limit_bytes: u64,
+}
+
+/// The sinks that have dead letters in `dir`, by name; also those that are not configured any more.
+///
+/// # Errors
+///
+/// If the folder is there and cannot be listed.
+pub fn sinks_with_letters(dir: &Path) -> Result<Vec<String>, DeadLetterError> {
+    let failed = |source| DeadLetterError { action: "list", path: dir.to_owned(), source };
+    let entries = match fs::read_dir(dir) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+        entries => entries.map_err(failed)?,
+    };
+    let mut sinks = Vec::new();
+    for entry in entries {
+        let name = entry.map_err(failed)?.file_name();
+        let stem = name.to_str().and_then(|name| name.strip_suffix(".jsonl"));
+        let Some(stem) = stem else { continue };
+        let sink = stem.strip_suffix(".older").or(stem.strip_suffix(".retry")).unwrap_or(stem);
+        sinks.push(sink.to_owned());
+    }
+    sinks.sort();
+    sinks.dedup();
+    Ok(sinks)
 }
 
 impl DeadLetters {
@@ -58,13 +93,55 @@ impl DeadLetters {
             sink: sink.to_owned(),
             path: dir.join(format!("{sink}.jsonl")),
             older: dir.join(format!("{sink}.older.jsonl")),
+            retry: dir.join(format!("{sink}.retry.jsonl")),
+            lock: dir.join(format!("{sink}.lock")),
             limit_bytes,
         }
     }
 
-    /// Its files, the older one first. They may be missing.
-    pub fn files(&self) -> [&Path; 2] {
-        [&self.older, &self.path]
+    /// Its files: those that are being sent again, and then the older one first. They may be missing.
+    pub fn files(&self) -> [&Path; 3] {
+        [&self.retry, &self.older, &self.path]
+    }
+
+    /// Shows each of them, the oldest first, and whether it is being sent again. Returns how many lines are
+    /// none.
+    ///
+    /// # Errors
+    ///
+    /// If a file cannot be read.
+    pub fn each(&self, mut show: impl FnMut(&Letter<'_>, bool)) -> Result<u64, DeadLetterError> {
+        let mut bad_lines = 0;
+        for path in self.files() {
+            let is_retried = path == self.retry;
+            let read = each_line(path, |line| {
+                match Letter::parse(line) {
+                    Some(letter) => show(&letter, is_retried),
+                    None if letter::is_done(line) => {}
+                    None => bad_lines += 1,
+                }
+                Ok(())
+            });
+            read.map_err(|source| self.failed("read the dead letters in", path, source))?;
+        }
+        Ok(bad_lines)
+    }
+
+    /// Removes those that are not wanted any more, of which `None` is a line that is no letter; returns how
+    /// many. Those that are being sent again stay.
+    ///
+    /// # Errors
+    ///
+    /// If a file cannot be read or written. Some may be removed.
+    pub fn purge(
+        &self,
+        is_unwanted: impl FnMut(Option<&Letter<'_>>) -> bool,
+    ) -> Result<u64, DeadLetterError> {
+        let purge = || {
+            let _lock = self.lock()?;
+            self.remove(is_unwanted)
+        };
+        purge().map_err(|source| self.failed("remove dead letters from", &self.path, source))
     }
 
     /// Keeps these, and syncs. Returns how many older ones were given up for them.
@@ -81,7 +158,11 @@ impl DeadLetters {
         for event in events {
             self.push(&mut lines, &event, reason);
         }
-        self.append(&lines).map_err(|source| DeadLetterError { path: self.path.clone(), source })
+        let append = || {
+            let _lock = self.lock()?;
+            self.append(&lines)
+        };
+        append().map_err(|source| self.failed("keep dead letters in", &self.path, source))
     }
 
     fn push(&self, out: &mut Vec<u8>, event: &Line<'_>, reason: Reason<'_>) {
@@ -101,10 +182,56 @@ impl DeadLetters {
         out.extend_from_slice(b"}\n");
     }
 
-    fn append(&self, lines: &[u8]) -> io::Result<u64> {
+    fn failed(&self, action: &'static str, path: &Path, source: io::Error) -> DeadLetterError {
+        DeadLetterError { action, path: path.to_owned(), source }
+    }
+
+    /// Waits until nobody else changes the files, which takes as long as they are read and written.
+    fn lock(&self) -> io::Result<File> {
         if let Some(dir) = self.path.parent() {
             create_private_dir(dir)?;
         }
+        let mut options = OpenOptions::new();
+        let lock = options.write(true).create(true).truncate(false).mode(0o600).open(&self.lock)?;
+        rustix::fs::flock(&lock, rustix::fs::FlockOperation::LockExclusive)?;
+        Ok(lock)
+    }
+
+    /// Under the lock: takes lines out of both files; each is replaced in one step.
+    fn remove(&self, mut is_unwanted: impl FnMut(Option<&Letter<'_>>) -> bool) -> io::Result<u64> {
+        let mut removed = 0;
+        for path in [&self.older, &self.path] {
+            let before = removed;
+            let new = path.with_added_extension("new");
+            let mut options = OpenOptions::new();
+            let file = options.write(true).create(true).truncate(true).mode(0o600).open(&new)?;
+            let mut rest = BufWriter::new(file);
+            let mut kept = 0_u64;
+            each_line(path, |line| {
+                if is_unwanted(Letter::parse(line).as_ref()) {
+                    removed += 1;
+                    return Ok(());
+                }
+                kept += 1;
+                rest.write_all(line)?;
+                rest.write_all(b"\n")
+            })?;
+            let file = rest.into_inner().map_err(io::IntoInnerError::into_error)?;
+            if removed == before {
+                fs::remove_file(&new)?;
+            } else if kept == 0 {
+                fs::remove_file(&new)?;
+                fs::remove_file(path)?;
+            } else {
+                file.sync_all()?;
+                fs::rename(&new, path)?;
+            }
+        }
+        Ok(removed)
+    }
+
+    /// Under the lock.
+    fn append(&self, lines: &[u8]) -> io::Result<u64> {
         let mut given_up = 0;
         let bytes = fs::metadata(&self.path).map_or(0, |it| it.len());
         if bytes > 0 && bytes + lines.len() as u64 > self.limit_bytes / 2 {
@@ -133,6 +260,23 @@ fn ends_within_a_line(file: &mut File) -> io::Result<bool> {
     Ok(last != *b"\n")
 }
 
+/// Shows each line of a file, without its newline; none if it is missing. What stands behind the last newline
+/// is a line, too.
+fn each_line(path: &Path, mut show: impl FnMut(&[u8]) -> io::Result<()>) -> io::Result<()> {
+    let file = match File::open(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+        file => file?,
+    };
+    let (mut reader, mut line) = (BufReader::new(file), Vec::new());
+    loop {
+        line.clear();
+        if reader.read_until(b'\n', &mut line)? == 0 {
+            return Ok(());
+        }
+        show(line.strip_suffix(b"\n").unwrap_or(&line))?;
+    }
+}
+
 /// How many lines a file has; none if it is missing.
 fn count_lines(path: &Path) -> io::Result<u64> {
     match fs::read(path) {
@@ -143,65 +287,4 @@ fn count_lines(path: &Path) -> io::Result<u64> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::testing::TestJournal;
-
-    fn letters(journal: &TestJournal, limit_bytes: u64) -> DeadLetters {
-        DeadLetters::new(&journal.path("dead_letters"), "s", limit_bytes)
-    }
-
-    const REASON: Reason<'_> = Reason { status: Some(400), words: "no \"good\"", attempts: 3 };
-
-    #[test]
-    fn each_says_what_it_is_and_why() {
-        let mut journal = TestJournal::new();
-        journal.write_many(2);
-        let letters = letters(&journal, DEAD_LETTERS_BYTES);
-        assert_eq!(letters.keep(journal.batch(1, 2).lines(), REASON).expect("kept"), 0);
-        let text = fs::read_to_string(&letters.path).expect("the file");
-        for (line, seq) in text.lines().zip(1..) {
-            let letter: serde_json::Value = serde_json::from_str(line).expect("JSON");
-            assert_eq!((&letter["sink"], &letter["status"]), (&"s".into(), &400.into()));
-            assert_eq!(
-                (&letter["reason"], &letter["attempts"]),
-                (&"no \"good\"".into(), &3.into())
-            );
-            assert_eq!(letter["event"]["seq"], seq);
-            assert!(letter["event"]["crc"].is_null() && letter["at"].is_string());
-        }
-        assert_eq!(text.lines().count(), 2);
-    }
-
-    #[test]
-    fn half_a_line_of_a_dead_process_stands_alone() {
-        let mut journal = TestJournal::new();
-        journal.write_many(1);
-        let letters = letters(&journal, DEAD_LETTERS_BYTES);
-        letters.keep(journal.batch(1, 1).lines(), REASON).expect("kept");
-        let mut bytes = fs::read(&letters.path).expect("the file");
-        bytes.extend_from_slice(b"{\"sink\":");
-        fs::write(&letters.path, &bytes).expect("the file");
-        letters.keep(journal.batch(1, 1).lines(), REASON).expect("kept");
-        let text = fs::read_to_string(&letters.path).expect("the file");
-        let whole =
-            text.lines().filter(|line| serde_json::from_str::<serde_json::Value>(line).is_ok());
-        assert_eq!((whole.count(), text.lines().count()), (2, 3));
-    }
-
-    #[test]
-    fn the_oldest_are_given_up_at_the_limit_and_counted() {
-        let mut journal = TestJournal::new();
-        journal.write_many(1);
-        let letters = letters(&journal, 4000);
-        let mut given_up = 0;
-        for _ in 0..100 {
-            given_up += letters.keep(journal.batch(1, 1).lines(), REASON).expect("kept");
-        }
-        let bytes: u64 =
-            letters.files().map(|it| fs::metadata(it).expect("a file").len()).iter().sum();
-        let kept: u64 = letters.files().map(|it| count_lines(it).expect("a file")).iter().sum();
-        assert!(bytes <= 4000 && kept > 4, "{bytes} bytes, {kept} letters");
-        assert_eq!(kept + given_up, 100);
-    }
-}
+mod tests;

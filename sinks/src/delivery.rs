@@ -71,6 +71,19 @@ pub(crate) struct Delivery {
     /// beyond them was not tried yet.
     parts: Vec<usize>,
     rejected_in_row: u32,
+    /// Between attempts to keep dead letters.
+    bury_backoff: Backoff,
+}
+
+/// Why nothing is sent before some moment.
+#[derive(Copy, Clone, PartialEq, Eq, Debug)]
+pub enum WaitCause {
+    /// The last attempts failed.
+    Failed,
+    /// The sink asked for it.
+    Throttled,
+    /// Only a person can help: a wrong key, a wrong address, a certificate.
+    Refused,
 }
 
 impl Delivery {
@@ -87,6 +100,7 @@ impl Delivery {
             is_throttled: false,
             parts: Vec::new(),
             rejected_in_row: 0,
+            bury_backoff: Backoff::new(RETRY),
         }
     }
 
@@ -107,6 +121,27 @@ impl Delivery {
     /// Another batch is in hand, or the same was read anew.
     pub(crate) fn begin(&mut self) {
         self.parts.clear();
+    }
+
+    /// Part of the batch in hand was rejected as a whole, and its halves are not all done with.
+    pub(crate) fn is_split(&self) -> bool {
+        !self.parts.is_empty()
+    }
+
+    /// Until when nothing is sent, and why; `None`: something may be, as far as that was said.
+    pub(crate) fn waits(&self, now: Instant) -> Option<(Instant, WaitCause)> {
+        let cause = if self.is_throttled { WaitCause::Throttled } else { WaitCause::Failed };
+        let own = self.not_before.map(|until| (until, cause));
+        let opens = self.breaker.open_until().map(|(until, is_refused)| {
+            (until, if is_refused { WaitCause::Refused } else { WaitCause::Failed })
+        });
+        own.into_iter().chain(opens).filter(|(until, _)| now < *until).max_by_key(|it| it.0)
+    }
+
+    /// Somebody mended something: the next turn comes now. What was learned of the sink else stays.
+    pub(crate) fn try_now(&mut self) {
+        (self.not_before, self.is_throttled) = (None, false);
+        self.breaker.try_now();
     }
 
     /// What to do at `now` with a batch of which `left` events (at least 1) are not done with.
@@ -144,8 +179,39 @@ impl Delivery {
         }
     }
 
+    /// The dead of this verdict could not be kept at `now`: nothing of it is done with.
+    pub(crate) fn not_buried(&mut self, verdict: &Verdict, now: Instant) {
+        self.rejected_in_row = self.rejected_in_row.saturating_sub(verdict.dead.len() as u32);
+        self.parts.push(verdict.done);
+        self.not_before = Some(now + self.bury_backoff.next_wait(&mut self.jitter));
+    }
+
+    /// They are kept.
+    pub(crate) fn buried(&mut self) {
+        self.bury_backoff.reset();
+    }
+
+    /// As [`Delivery::answered`], to events that a person asked for once more: that they are rejected says
+    /// nothing of the sink, however many are.
+    pub(crate) fn answered_again(
+        &mut self,
+        sent: usize,
+        outcome: &Outcome,
+        now: Instant,
+    ) -> Verdict {
+        let in_row = std::mem::take(&mut self.rejected_in_row);
+        let verdict = self.judged(sent, outcome, u32::MAX, now);
+        self.rejected_in_row = in_row;
+        verdict
+    }
+
     /// The sink answered at `now`, to the first `sent` events of the batch in hand.
     pub(crate) fn answered(&mut self, sent: usize, outcome: &Outcome, now: Instant) -> Verdict {
+        self.judged(sent, outcome, REJECTED_IN_ROW, now)
+    }
+
+    /// `most`: so many may be rejected in a row.
+    fn judged(&mut self, sent: usize, outcome: &Outcome, most: u32, now: Instant) -> Verdict {
         if let Some(rate) = &mut self.rate {
             rate.took(sent);
         }
@@ -174,14 +240,14 @@ impl Delivery {
                 failure
             }
             Outcome::TooLarge { .. } | Outcome::Rejected { .. } => {
-                self.each(&[Answer::Rejected], now)
+                self.each(sent, &[Answer::Rejected], most, now)
             }
             Outcome::Refused { .. } => {
                 self.breaker.refused(now, &mut self.jitter);
                 failure
             }
             Outcome::Gone { .. } => Verdict { is_gone: true, ..failure },
-            Outcome::Each { answers, .. } => self.each(&answers[..sent.min(answers.len())], now),
+            Outcome::Each { answers, .. } => self.each(sent, answers, most, now),
         }
     }
 
@@ -194,34 +260,34 @@ impl Delivery {
         Verdict { done: sent, ..Verdict::default() }
     }
 
-    /// Event by event, up to the first that is to be sent again.
-    fn each(&mut self, answers: &[Answer], now: Instant) -> Verdict {
+    /// Event by event, up to the first that is to be sent again: one without an answer is such a one.
+    fn each(&mut self, sent: usize, answers: &[Answer], most: u32, now: Instant) -> Verdict {
         let mut verdict = Verdict::default();
-        for answer in answers {
-            match answer {
+        let answer_to = |at: usize| answers.get(at).copied().unwrap_or(Answer::Failed);
+        while verdict.done < sent {
+            match answer_to(verdict.done) {
                 Answer::Accepted => self.rejected_in_row = 0,
-                Answer::Rejected if self.rejected_in_row < REJECTED_IN_ROW => {
+                Answer::Rejected if self.rejected_in_row < most => {
                     self.rejected_in_row += 1;
                     verdict.dead.push(verdict.done);
                 }
-                Answer::Rejected | Answer::Failed => {
-                    verdict.is_failure = true;
-                    break;
-                }
+                Answer::Rejected | Answer::Failed => break,
             }
             verdict.done += 1;
         }
         self.take(verdict.done);
-        let stopped_at = answers.get(verdict.done);
-        match stopped_at {
-            Some(Answer::Failed) => self.failed(now),
-            Some(_) => self.breaker.refused(now, &mut self.jitter),
-            None => {
-                self.breaker.succeeded();
-                self.backoff.reset();
+        if verdict.done == sent {
+            self.breaker.succeeded();
+            self.backoff.reset();
+            if verdict.dead.is_empty() {
+                self.size.was_taken(sent);
             }
+        } else if answer_to(verdict.done) == Answer::Failed {
+            self.failed(now);
+        } else {
+            self.breaker.refused(now, &mut self.jitter);
         }
-        verdict.is_failure |= !verdict.dead.is_empty();
+        verdict.is_failure = verdict.done < sent || !verdict.dead.is_empty();
         verdict
     }
 

@@ -9,9 +9,11 @@ pub mod backoff;
 pub mod dead_letters;
 pub mod delivery;
 pub mod exec;
+mod files;
 pub mod filter;
 pub mod jsonl;
 pub mod pump;
+pub mod replay;
 pub mod retry_after;
 pub mod secret;
 pub mod sink;
@@ -25,15 +27,19 @@ mod conformance;
 #[cfg(test)]
 mod testing;
 
-pub use dead_letters::{DeadLetterError, DeadLetters};
-pub use delivery::BreakerState;
+pub use dead_letters::retry::RetryError;
+pub use dead_letters::{
+    DeadLetterError, DeadLetters, Letter, LetterCount, LetterEvent, sinks_with_letters,
+};
+pub use delivery::{BreakerState, WaitCause};
 pub use exec::{ExecConfig, ExecSink};
 pub use filter::{Filter, FilterError, FilterOptions, LeftOut, Match, in_home};
 pub use jsonl::{Compression, JsonlConfig, JsonlSink};
 pub use pump::{Pump, PumpHandle, Start, StartError, Stopped};
+pub use replay::{Replay, ReplayEnd, ReplayError, ReplayFile};
 pub use secret::{Secret, SecretError};
 pub use sink::{Answer, Outcome, Sink, SinkError};
-pub use stats::{LastError, SinkState, SinkStats};
+pub use stats::{LastError, RetryProgress, SinkState, SinkStats, Waiting};
 pub use stdout::StdoutSink;
-pub use switch::{Switch, SwitchError};
+pub use switch::{Off, OffBy, Switch, SwitchError};
 pub use webhook::{WebhookConfig, WebhookSink};

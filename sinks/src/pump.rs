@@ -2,11 +2,16 @@
 //!
 //! The worker reads the journal through a cursor of its own; the cursor is all that it remembers.
 
+mod again;
 mod complaints;
+mod facts;
 mod losses;
+mod orders;
 mod shared;
 mod worker;
 
+#[cfg(test)]
+mod asked_tests;
 #[cfg(test)]
 mod tests;
 
@@ -22,9 +27,11 @@ use crate::backoff::{Jitter, full_jitter};
 use crate::dead_letters::{DEAD_LETTERS_BYTES, DeadLetters};
 use crate::delivery::Delivery;
 use crate::filter::Filter;
+use crate::replay::ReplayFile;
 use crate::sink::Sink;
 use crate::stats::SinkStats;
 use crate::switch::Switch;
+use facts::Facts;
 use shared::Shared;
 use worker::Worker;
 
@@ -143,14 +150,19 @@ impl Pump {
         let delivery = Delivery::new(self.batch_events, self.events_per_s, self.jitter);
         let worker = Worker {
             name: self.name.clone(),
+            replay_file: ReplayFile::new(&self.cursor_dir, &self.name),
+            again: None,
+            off: None,
+            next_look: Instant::now(),
+            journal_dir: self.journal_dir.clone(),
             delivery: delivery.with_max_events(sink.max_events()),
-            dead_letters,
+            dead_letters: dead_letters.clone(),
             switch: Switch::new(&self.cursor_dir, &self.name),
             batch_age: self.batch_age,
             is_retry: false,
             attempts: 0,
             next: cursor.position(),
-            feed: Feed::new(self.journal_dir, Arc::clone(&tail), cursor.position()),
+            feed: Feed::new(self.journal_dir.clone(), Arc::clone(&tail), cursor.position()),
             cursor,
             tail: Arc::clone(&tail),
             sink,
@@ -165,7 +177,8 @@ impl Pump {
             .name(format!("sink-{}", self.name))
             .spawn(move || worker.run())
             .map_err(|source| StartError::Thread { sink: self.name, source })?;
-        Ok(PumpHandle { shared, tail })
+        let facts = Box::new(Facts::new(self.journal_dir, dead_letters));
+        Ok(PumpHandle { shared, tail, facts })
     }
 }
 
@@ -173,10 +186,11 @@ impl Pump {
 pub struct PumpHandle {
     shared: Arc<Shared>,
     tail: Arc<Tail>,
+    facts: Box<Facts>,
 }
 
 /// How a worker ended.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Stopped {
     /// False if it was still within a call to its sink when the time was over. It ends when that
     /// call returns; until then, no sink of the same name may be started.
@@ -188,7 +202,9 @@ pub struct Stopped {
 impl PumpHandle {
     /// What the worker is doing, now.
     pub fn stats(&self) -> SinkStats {
-        self.shared.stats(&self.tail)
+        let mut stats = self.shared.stats(&self.tail);
+        self.facts.fill(&mut stats, &self.tail);
+        stats
     }
 
     /// The oldest number that this sink would ask for after a restart: the journal must keep it.
@@ -227,11 +243,12 @@ impl Drop for PumpHandle {
 fn report_cursor(found: CursorState, shared: &Shared) {
     match found {
         CursorState::Fresh | CursorState::Loaded => {}
-        CursorState::OlderSlot => {
-            shared.warn("the cursor was damaged; its older copy is used, some events are repeated");
-        }
-        CursorState::Damaged => {
-            shared.warn("the cursor was damaged; all events that the journal keeps are repeated");
-        }
+        CursorState::OlderSlot => shared.cursor_damage(
+            "the cursor was damaged; its older copy is used, some events are repeated",
+        ),
+        CursorState::Damaged => shared.cursor_damage(
+            "the cursor was damaged; all events that the journal keeps are repeated, and the file is kept \
+             as .cursor.bad",
+        ),
     }
 }

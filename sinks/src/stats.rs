@@ -2,11 +2,13 @@
 
 use std::error::Error;
 use std::fmt::Write as _;
-use std::time::SystemTime;
+use std::time::{Instant, SystemTime};
 
 use hookring_journal::{Losses, OLDEST, Seq, Tail};
 
-use crate::delivery::BreakerState;
+use crate::delivery::{BreakerState, Delivery, WaitCause};
+use crate::replay::Replay;
+use crate::switch::Off;
 
 /// The causes of one error that are spelled out at most.
 const CAUSES_SHOWN: usize = 8;
@@ -27,14 +29,18 @@ pub enum SinkState {
 }
 
 /// One sink at one moment. Counts are of this run of the daemon; positions outlive it.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct SinkStats {
     /// The sink's name in the config.
     pub name: String,
     /// What it is doing.
     pub state: SinkState,
+    /// Who switched it off and why, if it is off.
+    pub off: Option<Off>,
     /// Whether it is tried, after failures.
     pub breaker: BreakerState,
+    /// Until when nothing is sent, and why; `None`, or over: it is not waited for.
+    pub waiting: Option<Waiting>,
     /// Events accepted by the sink.
     pub delivered_events: u64,
     /// Events that its filter left out.
@@ -45,6 +51,12 @@ pub struct SinkStats {
     pub dead_letters: u64,
     /// Older dead letters that were given up to keep later ones.
     pub given_up_dead_letters: u64,
+    /// Dead letters that are in files now, of earlier runs, too.
+    pub kept_dead_letters: u64,
+    /// The replay that goes on.
+    pub replay: Option<Replay>,
+    /// Dead letters that are being sent again, if some are.
+    pub retry: Option<RetryProgress>,
     /// Next sequence number to deliver.
     pub next_seq: Seq,
     /// The cursor as stored: where a restart would begin. Never above `next_seq`.
@@ -55,36 +67,57 @@ pub struct SinkStats {
     pub counted_to: Seq,
     /// The oldest event not yet delivered; `None` when there is none.
     pub oldest_undelivered: Option<Seq>,
+    /// When that was published, as far as it can be found.
+    pub oldest_at: Option<SystemTime>,
     /// Events that could not be read from the journal, because their line is damaged or because
     /// retention deleted them before this sink took them.
     pub skipped_events: u64,
     /// The same since the sink's cursor was made, with the latest numbers.
     pub lost: Losses,
+    /// What was wrong with its cursor when it began.
+    pub cursor_damage: Option<LastError>,
     /// The last thing that went wrong, kept after it is over.
     pub last_error: Option<LastError>,
 }
 
 impl SinkStats {
-    /// A sink that is about to begin.
-    pub(crate) fn at(name: &str, position: Seq) -> SinkStats {
+    /// A sink that is about to begin with this number.
+    pub fn at(name: &str, position: Seq) -> SinkStats {
         SinkStats {
             name: name.to_owned(),
             state: SinkState::Opening,
+            off: None,
             breaker: BreakerState::Closed,
+            waiting: None,
             delivered_events: 0,
             filtered_events: 0,
             retries: 0,
             dead_letters: 0,
             given_up_dead_letters: 0,
+            kept_dead_letters: 0,
+            replay: None,
+            retry: None,
             next_seq: position,
             stored_seq: position,
             lag_events: 0,
             counted_to: 0,
             oldest_undelivered: None,
+            oldest_at: None,
             skipped_events: 0,
             lost: Losses::default(),
+            cursor_damage: None,
             last_error: None,
         }
+    }
+
+    /// Takes over how the breaker stands, and what is waited for.
+    pub(crate) fn show(&mut self, delivery: &Delivery) {
+        let now = Instant::now();
+        self.breaker = delivery.breaker();
+        self.waiting = delivery.waits(now).map(|(until, cause)| Waiting {
+            until: SystemTime::now() + until.saturating_duration_since(now),
+            cause,
+        });
     }
 
     /// A sink whose worker could not be started. Where it stands is not known, so all that the
@@ -99,6 +132,26 @@ impl SinkStats {
             ..SinkStats::at(name, OLDEST)
         }
     }
+}
+
+/// Nothing is sent before some moment.
+#[derive(Copy, Clone, Debug, PartialEq, Eq)]
+pub struct Waiting {
+    /// Wall-clock time.
+    pub until: SystemTime,
+    /// Why.
+    pub cause: WaitCause,
+}
+
+/// Dead letters that are sent again, since a worker took that up.
+#[derive(Copy, Clone, Debug, Default, PartialEq, Eq)]
+pub struct RetryProgress {
+    /// Letters to go.
+    pub left: u64,
+    /// Letters that the sink took.
+    pub taken: u64,
+    /// Letters that it refused again.
+    pub refused: u64,
 }
 
 /// An error in words, and when it happened.

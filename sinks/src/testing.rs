@@ -10,6 +10,7 @@ use hookring_journal::{Batch, Event, Origin, Reader, Seq, Tail};
 use tempfile::TempDir;
 
 use crate::backoff::Jitter;
+use crate::jsonl::encode::REPLAY_START;
 use crate::pump::{Pump, PumpHandle, Start};
 use crate::sink::{Outcome, Sink, SinkError};
 use crate::stats::SinkStats;
@@ -113,7 +114,10 @@ pub(crate) fn event(payload: &[u8]) -> Event<'static> {
     };
     // An event borrows; those of tests are few.
     let members = members.into_bytes().leak();
-    Event { id: rand_id(), timestamp_ns: 1_700_000_000_000_000_000, members }
+    let id = rand_id();
+    // A millisecond apart.
+    let timestamp_ns = 1_700_000_000_000_000_000 + u128::from_be_bytes(id) as i64 * 1_000_000;
+    Event { id, timestamp_ns, members }
 }
 
 /// Unlike any other in this process.
@@ -144,11 +148,20 @@ pub(crate) fn wait_until(handle: &PumpHandle, wanted: impl Fn(&SinkStats) -> boo
     }
 }
 
-/// The numbers on the lines of a file or a stream.
+/// The numbers on the lines that are marked as replays.
+pub(crate) fn replayed_seqs(lines: &[u8]) -> Vec<Seq> {
+    let lines = lines.split(|byte| *byte == b'\n');
+    let replayed = lines.filter(|line| line.starts_with(REPLAY_START));
+    let event = |line| serde_json::from_slice::<serde_json::Value>(line).expect("JSON");
+    replayed.map(|line| event(line)["seq"].as_u64().expect("a number")).collect()
+}
+
+/// The numbers on the other lines of a file or a stream.
 pub(crate) fn seqs(lines: &[u8]) -> Vec<Seq> {
     assert!(lines.is_empty() || lines.ends_with(b"\n"), "half a line at the end");
     lines
         .split_inclusive(|byte| *byte == b'\n')
+        .filter(|line| !line.starts_with(REPLAY_START))
         .map(|line| crate::jsonl::encode::line_seq(line).expect("a line with a number"))
         .collect()
 }
@@ -162,6 +175,14 @@ pub(crate) fn seqs_in(path: &Path) -> Vec<Seq> {
 pub(crate) enum Fault {
     Fail,
     Panic,
+    /// Rejects the batch.
+    Reject,
+    /// The place is gone.
+    Gone,
+    /// Refuses it, as with a wrong key.
+    Refuse,
+    /// Answers to no event.
+    AnswerNone,
     /// Blocks until the test lets go.
     Block,
 }
@@ -181,6 +202,10 @@ pub(crate) struct Recorded {
     /// By the index of the attempt.
     pub(crate) faults: HashMap<usize, Fault>,
     pub(crate) fail_always: bool,
+    /// Events that are rejected with whatever they come.
+    pub(crate) poison: Vec<Seq>,
+    /// Every number that came by a replay, and was accepted.
+    pub(crate) replayed: Vec<Seq>,
     blocked: bool,
     released: bool,
 }
@@ -215,6 +240,35 @@ impl Recorder {
         self.0.1.notify_all();
     }
 
+    fn take(&self, batch: &Batch, to: impl FnOnce(&mut Recorded) -> &mut Vec<Seq>) -> Outcome {
+        let seqs: Vec<Seq> = batch.lines().map(|line| line.seq).collect();
+        let fault = self.with(|state| {
+            let fault = state.faults.remove(&state.attempts.len());
+            state.attempts.push(seqs.clone());
+            let is_poisoned = seqs.iter().any(|seq| state.poison.contains(seq));
+            match state.fail_always {
+                true => Some(Fault::Fail),
+                false => fault.or(is_poisoned.then_some(Fault::Reject)),
+            }
+        });
+        match fault {
+            Some(Fault::Fail) => return Outcome::failed("told to fail"),
+            Some(Fault::Panic) => panic!("told to panic"),
+            Some(Fault::Reject) => {
+                return Outcome::Rejected { status: Some(422), error: "told to reject".into() };
+            }
+            Some(Fault::Gone) => return Outcome::Gone { error: "told to be gone".into() },
+            Some(Fault::Refuse) => return Outcome::Refused { error: "told to refuse".into() },
+            Some(Fault::AnswerNone) => {
+                return Outcome::Each { answers: Vec::new(), error: "told to say nothing".into() };
+            }
+            Some(Fault::Block) => self.block(),
+            None => {}
+        }
+        self.with(|state| to(state).extend(seqs));
+        Outcome::Accepted
+    }
+
     fn block(&self) {
         let (state, changed) = &*self.0;
         let mut state = state.lock().expect("no panic under the lock");
@@ -236,20 +290,11 @@ impl Sink for Recorder {
     }
 
     fn deliver(&mut self, batch: &Batch) -> Outcome {
-        let seqs: Vec<Seq> = batch.lines().map(|line| line.seq).collect();
-        let fault = self.with(|state| {
-            let fault = state.faults.remove(&state.attempts.len());
-            state.attempts.push(seqs.clone());
-            if state.fail_always { Some(Fault::Fail) } else { fault }
-        });
-        match fault {
-            Some(Fault::Fail) => return Outcome::failed("told to fail"),
-            Some(Fault::Panic) => panic!("told to panic"),
-            Some(Fault::Block) => self.block(),
-            None => {}
-        }
-        self.with(|state| state.accepted.extend(seqs));
-        Outcome::Accepted
+        self.take(batch, |state| &mut state.accepted)
+    }
+
+    fn replay(&mut self, batch: &Batch) -> Outcome {
+        self.take(batch, |state| &mut state.replayed)
     }
 
     fn flush(&mut self) -> Result<(), SinkError> {

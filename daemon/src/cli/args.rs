@@ -8,6 +8,7 @@ use jiff::tz::TimeZone;
 use jiff::{Span, SpanRelativeTo, Timestamp};
 
 use super::filter_args::FilterArgs;
+use super::sink_args::{DlqCommand, ReplayArgs, SinkCommand};
 use super::style;
 use crate::paths::Paths;
 
@@ -45,9 +46,16 @@ pub enum Command {
     /// that are not collected yet, ENTRIES their files in the spool, DROPPED events that neither ring
     /// nor spool had room for. JOURNAL: LAST is the number of the last event, SYNCED that of the last
     /// one that survives the loss of power. SINK: BEHIND counts events that the journal has and the
-    /// sink has not, LOST those that the journal no longer had when the sink would have taken them.
+    /// sink has not, FOR is how long the oldest of them waits, DEAD counts those that it would not take and
+    /// that are kept (`hookring dlq`), LOST those that the journal no longer had when the sink would have
+    /// taken them.
     #[command(after_help = "Example:\n  hookring status --json | jq .journal")]
     Status(StatusArgs),
+    /// Show the same live in the terminal, with rates: q or Ctrl-C ends it
+    ///
+    /// The lines of small blocks are the last minute's rates, each beside the highest of its own.
+    #[command(after_help = "Example:\n  hookring top")]
+    Top,
     /// Show the latest events, and with -f each new one as it arrives
     #[command(after_help = "Example:\n  hookring tail -f -n 20")]
     Tail(TailArgs),
@@ -66,6 +74,21 @@ pub enum Command {
     #[command(subcommand)]
     #[command(after_help = "Example:\n  hookring journal verify")]
     Journal(JournalCommand),
+    /// Pause, resume or move a sink
+    #[command(subcommand)]
+    #[command(after_help = "Example:\n  hookring sink pause archive")]
+    Sink(SinkCommand),
+    /// List, show, send again or give up dead letters: events that a sink would not take
+    #[command(subcommand)]
+    #[command(after_help = "Example:\n  hookring dlq list")]
+    Dlq(DlqCommand),
+    /// Send events to a sink once more, through the running daemon, under the same ids
+    ///
+    /// With the spacing that they had, unless --speed or --max say otherwise. What comes meanwhile goes first. The
+    /// sink's filter, rate limit and breaker hold, and formats that can say so mark it as a replay. Ctrl-C ends it,
+    /// and says how to go on. A replay outlives a restart of the daemon.
+    #[command(after_help = "Example:\n  hookring replay --sink archive --since 2h --max")]
+    Replay(ReplayArgs),
     /// Play a recorded agent session through real hooks and show where each event arrives
     ///
     /// Everything happens in a new directory, which stays: the last lines say where it is and how to
@@ -227,7 +250,7 @@ fn config_help(what: &str) -> String {
     }
 }
 
-fn parse_time(text: &str) -> Result<Timestamp, String> {
+pub(super) fn parse_time(text: &str) -> Result<Timestamp, String> {
     time_before(text, Timestamp::now(), &TimeZone::system())
 }
 

@@ -22,10 +22,10 @@ pub(super) fn needs_attention(status: &Status, now: Timestamp) -> Vec<String> {
         .places
         .iter()
         .flat_map(|place| [damage(place, now), drops(place, status.started, now)]);
-    let sinks = status
-        .sinks
-        .iter()
-        .flat_map(|sink| [sink_problem(sink, now), lost(sink, status.started, now)]);
+    let sinks = status.sinks.iter().flat_map(|sink| {
+        let lost = lost(sink, status.started, now);
+        [cursor_damage(sink, now), lost, letters(sink), given_up(sink), sink_problem(sink, now)]
+    });
     let counted = counted_losses(status, now);
     said.into_iter().chain(places).chain(losses).chain(counted).chain(sinks).flatten().collect()
 }
@@ -61,8 +61,15 @@ fn place_problems(place: &PlaceStatus) -> [Option<String>; 4] {
 
 /// What a sink said last, where it does not work.
 fn sink_problem(sink: &SinkStatus, now: Timestamp) -> Option<String> {
+    let name = &sink.name;
+    if sink.state == "off" {
+        let why = sink.off_reason.as_deref().unwrap_or("it wants nothing any more");
+        return Some(format!(
+            "sink {name} is off by the answer of its place: {why}; set it right, then `hookring sink resume {name}`"
+        ));
+    }
     let error = sink.last_error.as_ref()?;
-    if matches!(&*sink.state, "running" | "opening") {
+    if matches!(&*sink.state, "running" | "opening" | "paused") {
         return None;
     }
     let ago = sink.last_error_at.map(|at| format!(", {}", ago(at, now))).unwrap_or_default();
@@ -70,7 +77,47 @@ fn sink_problem(sink: &SinkStatus, now: Timestamp) -> Option<String> {
         0 => String::new(),
         events => format!("; {} in the journal", wait(events)),
     };
-    Some(format!("sink {}{ago}: {error}{wait}", sink.name))
+    // Everything else mends itself.
+    let help = match sink.waits_because.as_deref() {
+        Some("refused") => {
+            format!(
+                "; only you can help: set it right, then `hookring sink resume {name}` tries at once"
+            )
+        }
+        _ => String::new(),
+    };
+    Some(format!("sink {name}{ago}: {error}{wait}{help}"))
+}
+
+/// Said as long as the daemon runs that found it.
+fn cursor_damage(sink: &SinkStatus, now: Timestamp) -> Option<String> {
+    let at = sink.cursor_damage_at?;
+    Some(format!("sink {}, {}: {}", sink.name, ago(at, now), sink.cursor_damage.as_ref()?))
+}
+
+/// Events that somebody should look at, as long as they are there.
+fn letters(sink: &SinkStatus) -> Option<String> {
+    let (name, letters) = (&sink.name, sink.kept_dead_letters);
+    let it = if letters == 1 { "it" } else { "them" };
+    (letters > 0 && sink.retry.is_none()).then(|| {
+        format!(
+            "sink {name} would not take {}: `hookring dlq list --sink {name}` says why, `dlq retry` sends {it} \
+             again, `dlq purge` gives {it} up",
+            count(letters)
+        )
+    })
+}
+
+/// Said as long as the daemon runs that gave them up.
+fn given_up(sink: &SinkStatus) -> Option<String> {
+    let letters = sink.given_up_dead_letters;
+    (letters > 0).then(|| {
+        format!(
+            "{} of sink {} for good, to keep later ones",
+            were(letters, "dead letter", "dead letters") + " given up",
+            sink.name
+        )
+    })
 }
 
 /// What a sink will never get. The log has all of it.

@@ -99,6 +99,7 @@ pub(super) fn load_and_look(
 ) -> Result<(Config, Vec<Warning>), ConfigErrors> {
     let (config, mut warnings) = Config::load(named, paths, env)?;
     warnings.extend(config.sink_warnings());
+    warnings.extend(config.orphan_warnings(paths));
     Ok((config, warnings))
 }
 

@@ -3,19 +3,27 @@
 pub mod args;
 mod attention;
 pub mod config_commands;
+pub mod dlq_commands;
 pub mod export_command;
 mod filter_args;
+mod interrupt;
 pub mod journal_commands;
 mod output;
 pub mod places_now;
 mod progress;
 pub mod reload_command;
+pub mod replay_command;
 mod session;
+pub mod sink_args;
+pub mod sink_commands;
 pub mod status_command;
+mod status_sinks;
 pub mod style;
 pub mod table;
 pub mod tail_command;
 pub mod test_command;
+pub mod top_command;
+mod top_view;
 pub mod view;
 
 use std::io::{self, Write};
@@ -73,6 +81,7 @@ fn command(command: &Command) -> Result<Exit> {
         Command::Run(args) => crate::run::run(args),
         Command::Reload => reload_command::reload(&paths, out, err)?,
         Command::Status(args) => status_command::status(args, &paths, out)?,
+        Command::Top => top_command::top(&paths)?,
         Command::Tail(args) if args.json => tail_command::tail(args, &paths, &env, raw, err)?,
         Command::Tail(args) => tail_command::tail(args, &paths, &env, out, err)?,
         Command::Test(args) => test_command::test(args, &paths, &env, out, err)?,
@@ -91,6 +100,10 @@ fn command(command: &Command) -> Result<Exit> {
         Command::Journal(JournalCommand::Export(args)) => {
             export_command::export(args, &paths, raw, err)?
         }
+        Command::Sink(command) => sink_commands::sink(command, &paths, &env, out)?,
+        Command::Dlq(command) => dlq_commands::dlq(command, &paths, &env, (out, raw), err)?,
+        Command::Replay(args) if args.json => replay_command::replay(args, &paths, &env, raw, err)?,
+        Command::Replay(args) => replay_command::replay(args, &paths, &env, out, err)?,
         Command::Demo(args) => crate::demo::demo(args, out)?,
         Command::Config(ConfigCommand::Check(args)) => {
             config_commands::check(args, &paths, &env, out, err)?

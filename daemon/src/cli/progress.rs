@@ -19,20 +19,26 @@ impl<'a> Progress<'a> {
         Progress { err, begun: Instant::now(), shown: None, terminal }
     }
 
+    /// Whether there is a terminal to show it on.
+    pub(super) fn is_shown(&self) -> bool {
+        self.terminal
+    }
+
+    /// Bytes that are done, of so many.
     pub(super) fn show(&mut self, done: u64, total: u64) {
+        let percent = (done.min(total) * 100).checked_div(total).unwrap_or(100);
+        self.show_text(&format!("{} of {} ({percent} %)", human_bytes(done), human_bytes(total)));
+    }
+
+    /// Anything that fits into a line.
+    pub(super) fn show_text(&mut self, text: &str) {
         let last = self.shown.unwrap_or(self.begun);
         if !self.terminal || last.elapsed() < Duration::from_millis(200) {
             return;
         }
         self.shown = Some(Instant::now());
-        let percent = (done.min(total) * 100).checked_div(total).unwrap_or(100);
         // Without a terminal to show it on, the work goes on all the same.
-        let _ = write!(
-            self.err,
-            "\r\x1b[K{} of {} ({percent} %)",
-            human_bytes(done),
-            human_bytes(total)
-        );
+        let _ = write!(self.err, "\r\x1b[K{text}");
         let _ = self.err.flush();
     }
 

@@ -60,6 +60,10 @@ pub fn reload(paths: &Paths, out: &mut dyn Write, err: &mut dyn Write) -> Result
             writeln!(out, "there is no {}, the defaults apply", printable(&file))?;
         }
     }
+    match &status.config_changes[..] {
+        [] => writeln!(out, "nothing changed")?,
+        changes => changes.iter().try_for_each(|change| writeln!(out, "{}", printable(change)))?,
+    }
     Ok(Exit::Fine)
 }
 

@@ -9,6 +9,7 @@ use super::Exit;
 use super::args::StatusArgs;
 use super::attention::{dropped_since, needs_attention, total};
 use super::places_now;
+use super::status_sinks::{lag, show_sinks};
 use super::style::{ERROR, FAINT, GOOD, HEADING, WARNING, printable};
 use super::table::{Align, Cell, Table, human_bytes, human_duration};
 use crate::paths::Paths;
@@ -130,6 +131,13 @@ impl Look {
         let mut json = serde_json::json!({});
         if self.is_said {
             json = serde_json::to_value(&self.status)?;
+            // Not in the daemon's file, which would be another one each second.
+            for (shown, sink) in
+                json["sinks"].as_array_mut().into_iter().flatten().zip(&self.status.sinks)
+            {
+                shown["lag_s"] =
+                    lag(sink, Timestamp::now()).map_or(0.0, |lag| lag.as_secs_f64()).into();
+            }
         } else if !self.running {
             json["places"] = serde_json::to_value(&self.status.places)?;
         }
@@ -161,7 +169,7 @@ impl Look {
                 show_found(status, out)?;
             }
             show_journal(status, out)?;
-            show_sinks(status, out)?;
+            show_sinks(status, Timestamp::now(), out)?;
             show_counts(status, out)?;
         }
         show_problems(&self.problems, out)
@@ -311,39 +319,6 @@ fn show_journal(status: &Status, out: &mut dyn Write) -> io::Result<()> {
         Cell::from(journal.segments),
         Cell::from(human_bytes(journal.bytes)),
     ]);
-    write!(out, "\n{table}")
-}
-
-fn show_sinks(status: &Status, out: &mut dyn Write) -> io::Result<()> {
-    use Align::{Left, Right};
-    if status.sinks.is_empty() {
-        return writeln!(out, "\n{HEADING}SINKS{HEADING:#}\nnone configured");
-    }
-    let titles = [
-        ("SINK", Left),
-        ("STATE", Left),
-        ("DELIVERED", Right),
-        ("BEHIND", Right),
-        ("LOST", Right),
-        ("RETRIES", Right),
-    ];
-    let mut table = Table::with_titles(titles);
-    for sink in &status.sinks {
-        let state = match &*sink.state {
-            "running" => GOOD,
-            "stopped" => FAINT,
-            _ => WARNING,
-        };
-        let lost = if sink.lost_events > 0 { ERROR } else { FAINT };
-        table.row([
-            Cell::from(&sink.name),
-            Cell::styled(&sink.state, state),
-            Cell::from(sink.delivered_events),
-            Cell::from(sink.lag_events),
-            Cell::styled(&sink.lost_events.to_string(), lost),
-            Cell::from(sink.retries),
-        ]);
-    }
     write!(out, "\n{table}")
 }
 

@@ -32,6 +32,13 @@ pub enum Warning {
         /// The directory.
         path: PathBuf,
     },
+    /// A sink that has a cursor is not configured.
+    OrphanedCursor {
+        /// The sink.
+        sink: String,
+        /// The number that it would have got next.
+        next_seq: u64,
+    },
     /// A filter names what nobody knows.
     UnknownName {
         /// The file.
@@ -50,6 +57,12 @@ pub enum Warning {
 impl fmt::Display for Warning {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
+            Self::OrphanedCursor { sink, next_seq } => write!(
+                f,
+                "there is a cursor of sink {sink}, which is not configured: if it has another name now, \
+                 `hookring sink reset NAME --to {next_seq}` has that go on where {sink} was; else `hookring sink \
+                 forget {sink}` removes it"
+            ),
             Self::OpenToOthers { file, mode, is_own } => {
                 let what = match (mode & 0o044 != 0, mode & 0o022 != 0) {
                     (true, true) => "read and changed",

@@ -18,6 +18,7 @@ mod file;
 mod filter;
 mod hide;
 mod names;
+mod orphans;
 mod ours;
 mod reader;
 mod report;

@@ -50,7 +50,7 @@ impl Ours {
             return false;
         }
         let is_same = |it: &Metadata| (it.dev(), it.ino()) == (found.dev(), found.ino());
-        let below = ["", "journal", "cursors", "spool"];
+        let below = ["", "journal", "cursors", "dead_letters", "spool"];
         let dirs = self.dirs.iter().flat_map(|dir| below.map(|name| dir.join(name)));
         let entries = dirs.filter_map(|dir| fs::read_dir(dir).ok()).flatten().flatten();
         let mut ours = entries.filter_map(|entry| entry.metadata().ok());

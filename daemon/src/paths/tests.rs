@@ -23,6 +23,7 @@ fn without_variables_everything_is_below_the_home_directory() {
             state: "/home/ada/.local/state/hookring".into(),
             journal: "/home/ada/.local/state/hookring/journal".into(),
             cursors: "/home/ada/.local/state/hookring/cursors".into(),
+            dead_letters: "/home/ada/.local/state/hookring/dead_letters".into(),
             sinks: "/home/ada/.local/state/hookring/sinks".into(),
             status_file: "/home/ada/.local/state/hookring/status.json".into(),
             redaction_key: "/home/ada/.local/state/hookring/redaction.key".into(),

@@ -66,7 +66,9 @@ impl Happenings {
     pub(super) fn take(&mut self) -> Vec<Happening> {
         let mut taken = std::mem::take(&mut self.waiting);
         // It failed, and works again: nothing is different.
-        taken.retain(|it| !matches!(&it.own, Own::Sink(change) if change.before == change.state));
+        let is_news =
+            |change: &SinkChange| change.before != change.state || change.breaker.is_some();
+        taken.retain(|it| !matches!(&it.own, Own::Sink(change) if !is_news(change)));
         let left_out = std::mem::take(&mut self.left_out);
         if left_out > 0 {
             taken.push(Happening::now(Own::Gap(gap(GapCause::OwnEvents, left_out))));
@@ -171,7 +173,7 @@ mod tests {
 
     fn change(sink: &str, before: &str, state: &str) -> Own {
         let [sink, before, state] = [sink, before, state].map(str::to_owned);
-        Own::Sink(SinkChange { sink, before, state, error: None })
+        Own::Sink(SinkChange { sink, before, state, ..SinkChange::default() })
     }
 
     fn reload(result: Reloaded, changes: &[&str]) -> DaemonReload {

@@ -47,7 +47,7 @@ use collector::Collector;
 use gaps::Gaps;
 use shared::{Settings, Shared};
 use sink_watch::SinkWatch;
-use status::Status;
+use status::{OrphanStatus, Status};
 use supervisor::Supervisor;
 
 /// How often the status file is brought up to date.
@@ -169,6 +169,7 @@ impl Daemon {
         }
         let intake = Intake::new(pipeline::options(config, &paths, key)?);
         let mut status = first_status(&paths, config);
+        status.orphaned_cursors = orphans(config, &paths);
         let gaps = Gaps::after(&status.places);
         let collector =
             Collector::new(drain, (journal, recovery), intake, Arc::clone(&shared), gaps)?;
@@ -285,7 +286,9 @@ impl Daemon {
         self.supervisor.apply(&config.sinks);
         self.status.config = config.file.as_ref().map(|file| file.display().to_string());
         self.status.config_error = None;
+        self.status.orphaned_cursors = orphans(&config, &self.paths);
         let changes = config.changes_from(&self.config);
+        self.status.config_changes.clone_from(&changes);
         let said =
             if changes.is_empty() { "nothing changed".to_owned() } else { changes.join(", ") };
         tracing::info!("the configuration was read again: {said}");
@@ -319,6 +322,12 @@ impl Daemon {
         };
         self.status.set_bus(&bus);
         self.status.set_sinks(sinks.into_iter());
+        if !self.status.orphaned_cursors.is_empty() {
+            // Somebody may have removed them.
+            let left = self.config.orphaned_cursors(&self.paths).unwrap_or_default();
+            let is_left = |it: &OrphanStatus| left.iter().any(|(sink, _)| *sink == it.sink);
+            self.status.orphaned_cursors.retain(is_left);
+        }
         if !self.collects {
             // One that is still within a call to its sink ends with this process.
             self.status.sinks.iter_mut().for_each(|sink| sink.state = "stopped".to_owned());
@@ -390,6 +399,21 @@ fn first_status(paths: &Paths, config: &Config) -> Status {
         status.losses = last.losses.left_at(status.started);
     }
     status
+}
+
+/// Cursors of sinks that are not configured, which the log has, too.
+fn orphans(config: &Config, paths: &Paths) -> Vec<OrphanStatus> {
+    match config.orphaned_cursors(paths) {
+        Ok(orphans) => {
+            config.orphan_warnings(paths).iter().for_each(|warning| tracing::warn!("{warning}"));
+            let orphan = |(sink, next_seq)| OrphanStatus { sink, next_seq };
+            orphans.into_iter().map(orphan).collect()
+        }
+        Err(error) => {
+            tracing::warn!("{}", collector::describe(&error));
+            Vec::new()
+        }
+    }
 }
 
 fn bus_options(config: &Config) -> drain::Options {

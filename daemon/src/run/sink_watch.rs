@@ -1,18 +1,21 @@
-//! Watches the sinks: says when one begins to fail or works again, and what one lost.
+//! Watches the sinks: says when one begins to fail or works again, when its breaker opens, when it is switched
+//! off or on, and what one lost.
 //!
 //! The main thread looks once a second; what begins and ends between two looks is not told, but each retry
-//! is counted in the status. A sink that fails and works by turns is told twice a minute at most.
+//! is counted in the status. A sink that fails and works by turns is told twice a minute at most, and so is one
+//! that is switched off and on.
 
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use hookring_journal::system::{DaemonGap, GapCause, Own, SinkChange};
-use hookring_sinks::{SinkState, SinkStats};
+use hookring_sinks::{BreakerState, SinkState, SinkStats};
 
 use super::happenings::gap;
 use super::status::state_name;
 
-/// That a sink fails is told once in this time at most. That it works again comes at most as often.
+/// That a sink fails is told once in this time at most, and so that it is off. That it works again comes at most
+/// as often as the two.
 pub(super) const FAILURE_INTERVAL: Duration = Duration::from_secs(60);
 
 /// What was told of each sink, by its name.
@@ -22,9 +25,14 @@ pub(super) struct SinkWatch {
 }
 
 struct Watched {
-    state: SinkState,
+    /// As it was told last.
+    state: &'static str,
+    /// It was told that its breaker is open.
+    is_open: bool,
     /// When it was told last that it fails.
     failed_at: Option<Instant>,
+    /// When it was told last that it is off.
+    off_at: Option<Instant>,
     /// Numbers that its worker has found lost.
     skipped_events: u64,
 }
@@ -36,8 +44,10 @@ impl SinkWatch {
         let mut news = Vec::new();
         for stats in stats {
             let watched = self.sinks.entry(stats.name.clone()).or_insert(Watched {
-                state: SinkState::Opening,
+                state: "opening",
+                is_open: false,
                 failed_at: None,
+                off_at: None,
                 skipped_events: 0,
             });
             news.extend(watched.change(stats, now).map(Own::Sink));
@@ -49,33 +59,46 @@ impl SinkWatch {
 
 impl Watched {
     fn change(&mut self, stats: &SinkStats, now: Instant) -> Option<SinkChange> {
-        let before = self.state;
-        let is_told = match (before, stats.state) {
-            (SinkState::Opening, SinkState::Running) => {
-                self.state = SinkState::Running;
-                false
-            }
-            (SinkState::Retrying, SinkState::Running) => true,
-            (SinkState::Opening | SinkState::Running, SinkState::Retrying) => {
-                self.failed_at.is_none_or(|at| now.duration_since(at) >= FAILURE_INTERVAL)
-            }
-            // It stays as it is, or is about to begin, or has ended with its daemon.
-            _ => false,
-        };
-        if !is_told {
+        let (before, state) = (self.state, state_name(stats));
+        let is_open = state == "retrying" && stats.breaker == BreakerState::Open;
+        if before == state && (self.is_open || !is_open) {
             return None;
         }
-        self.state = stats.state;
-        let fails = stats.state == SinkState::Retrying;
-        if fails {
-            self.failed_at = Some(now);
+        let is_due = |last: Option<Instant>| {
+            last.is_none_or(|last| now.duration_since(last) >= FAILURE_INTERVAL)
+        };
+        let is_told = match stats.state {
+            // A sink that was off works as far as anybody knows.
+            SinkState::Running => before != "opening",
+            SinkState::Retrying => is_due(self.failed_at),
+            SinkState::Off => is_due(self.off_at),
+            // It is about to begin, or has ended with its daemon.
+            SinkState::Opening | SinkState::Stopped => false,
+        };
+        if !is_told {
+            if before == "opening" && stats.state == SinkState::Running {
+                self.state = state;
+            }
+            return None;
         }
-        let error = stats.last_error.as_ref().filter(|_| fails);
+        (self.state, self.is_open) = (state, is_open);
+        let error = match stats.state {
+            SinkState::Retrying => {
+                self.failed_at = Some(now);
+                stats.last_error.as_ref().map(|error| error.message.clone())
+            }
+            SinkState::Off => {
+                self.off_at = Some(now);
+                stats.off.as_ref().map(|off| off.reason.clone()).filter(|it| !it.is_empty())
+            }
+            _ => None,
+        };
         Some(SinkChange {
             sink: stats.name.clone(),
-            state: state_name(stats.state).to_owned(),
-            before: state_name(before).to_owned(),
-            error: error.map(|error| error.message.clone()),
+            state: state.to_owned(),
+            before: before.to_owned(),
+            breaker: is_open.then(|| "open".to_owned()),
+            error,
         })
     }
 
@@ -102,28 +125,15 @@ mod tests {
     use std::time::SystemTime;
 
     use hookring_journal::{Gap, Losses, Lost};
-    use hookring_sinks::{BreakerState, LastError};
+    use hookring_sinks::{LastError, OffBy};
 
     use super::*;
 
     fn stats(state: SinkState) -> SinkStats {
         SinkStats {
-            name: "s".to_owned(),
             state,
-            breaker: BreakerState::Closed,
-            dead_letters: 0,
-            given_up_dead_letters: 0,
-            delivered_events: 0,
-            filtered_events: 0,
-            retries: 0,
-            next_seq: 1,
-            stored_seq: 1,
-            lag_events: 0,
-            counted_to: 0,
-            oldest_undelivered: None,
-            skipped_events: 0,
-            lost: Losses::default(),
             last_error: Some(LastError { message: "down".to_owned(), at: SystemTime::now() }),
+            ..SinkStats::at("s", 1)
         }
     }
 
@@ -169,6 +179,64 @@ mod tests {
         let told = told(seen.chain([(600, Retrying), (700, Retrying)]));
         assert_eq!(told.len(), 2 * 10 + 1);
         assert_eq!(told.last().map(|(_, _, state)| &**state), Some("retrying"));
+    }
+
+    /// What is told of a sink in these states, the breaker and who switched it off included.
+    fn told_of(seen: impl IntoIterator<Item = (u64, SinkStats)>) -> Vec<(u64, String)> {
+        let (mut watch, start) = (SinkWatch::default(), Instant::now());
+        let mut told = Vec::new();
+        for (second, stats) in seen {
+            for news in watch.look(&[stats], start + Duration::from_secs(second)) {
+                let Own::Sink(change) = news else { panic!("{news:?}") };
+                let SinkChange { before, state, breaker, error, .. } = change;
+                let breaker = breaker.unwrap_or_default();
+                told.push((
+                    second,
+                    format!("{before} {state} {breaker} {}", error.unwrap_or_default()),
+                ));
+            }
+        }
+        told
+    }
+
+    #[test]
+    fn an_open_breaker_is_told_at_once_where_it_is_the_first_news_and_else_when_it_lasts() {
+        use SinkState::{Retrying, Running};
+        let open = || SinkStats { breaker: BreakerState::Open, ..stats(Retrying) };
+        let seen =
+            [(0, stats(Running)), (1, open()), (2, open()), (70, open()), (71, stats(Running))];
+        let expected = [(1, "running retrying open down"), (71, "retrying running  ")];
+        assert_eq!(told_of(seen), expected.map(|(at, text)| (at, text.to_owned())));
+        let failing = (0..200).map(|n| (n, if n < 5 { stats(Retrying) } else { open() }));
+        let expected = [(0, "opening retrying  down"), (60, "retrying retrying open down")];
+        assert_eq!(told_of(failing), expected.map(|(at, text)| (at, text.to_owned())));
+    }
+
+    #[test]
+    fn that_it_is_switched_off_and_on_is_told_by_whom_and_twice_a_minute_at_most() {
+        use SinkState::{Off, Opening, Running};
+        let off = |by, reason: &str| SinkStats {
+            off: Some(hookring_sinks::Off { by, reason: reason.to_owned() }),
+            ..stats(Off)
+        };
+        let person = || off(OffBy::Person, "");
+        let seen = [
+            (0, stats(Running)),
+            (1, person()),
+            (2, stats(Opening)),
+            (3, stats(Running)),
+            (70, off(OffBy::Place, "410 Gone")),
+            (71, stats(Running)),
+        ];
+        let expected = [
+            (1, "running paused  "),
+            (3, "paused running  "),
+            (70, "running off  410 Gone"),
+            (71, "off running  "),
+        ];
+        assert_eq!(told_of(seen), expected.map(|(at, text)| (at, text.to_owned())));
+        let by_turns = (0..600).map(|n| (n, if n % 2 == 0 { person() } else { stats(Running) }));
+        assert_eq!(told_of(by_turns).len(), 2 * 10);
     }
 
     #[test]

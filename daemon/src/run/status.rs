@@ -4,25 +4,26 @@
 
 mod losses;
 mod risks;
+mod sinks;
 
 use std::fs::{self, OpenOptions};
 use std::io::{self, Write as _};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
-use std::time::SystemTime;
 
 use std::collections::BTreeMap;
 
 use hdrhistogram::Histogram;
 use hookring_bus::drain::{Counts, PlaceReport, RingDamage};
-use hookring_journal::Lost;
-use hookring_sinks::{SinkState, SinkStats};
+use hookring_sinks::SinkStats;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 pub use self::losses::LossesStatus;
 pub(crate) use self::losses::{Loss, NEWS, since};
 pub use self::risks::RisksStatus;
+pub(super) use self::sinks::state_name;
+pub use self::sinks::{LostStatus, OrphanStatus, RetryStatus, SinkStatus};
 use crate::config::ConfigReport;
 
 /// Figures of the collector's thread, before they are written.
@@ -59,6 +60,8 @@ pub struct Status {
     pub config: Option<String>,
     /// When the configuration was last read, whether it came into force or not.
     pub config_read: Timestamp,
+    /// What was different when it last came into force anew, in words.
+    pub config_changes: Vec<String>,
     /// Why the last reload was refused; the earlier configuration stays in force.
     pub config_error: Option<ConfigReport>,
     /// Events moved from the bus to the journal since the start.
@@ -83,6 +86,8 @@ pub struct Status {
     pub journal: JournalStatus,
     /// Each sink.
     pub sinks: Vec<SinkStatus>,
+    /// Cursors of sinks that are not configured any more.
+    pub orphaned_cursors: Vec<OrphanStatus>,
 }
 
 /// Percentiles, in nanoseconds.
@@ -246,84 +251,6 @@ pub struct JournalStatus {
     pub removed_events: u64,
 }
 
-/// One sink.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(default)]
-pub struct SinkStatus {
-    /// Its name in the configuration.
-    pub name: String,
-    /// `opening`, `running`, `retrying` or `stopped`.
-    pub state: String,
-    /// Events delivered since the start.
-    pub delivered_events: u64,
-    /// Batches sent again.
-    pub retries: u64,
-    /// Events that its filter left out.
-    pub filtered_events: u64,
-    /// Events that the journal has and it does not have yet.
-    pub lag_events: u64,
-    /// Events that were gone from the journal before it had them, found since the start.
-    pub skipped_events: u64,
-    /// The same since its cursor was made.
-    pub lost_events: u64,
-    /// Which, the latest gaps.
-    pub lost: Vec<LostStatus>,
-    /// What went wrong last.
-    pub last_error: Option<String>,
-    /// When.
-    pub last_error_at: Option<Timestamp>,
-}
-
-/// Numbers that a sink did not get because the journal no longer had them, both ends included.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(default)]
-pub struct LostStatus {
-    /// The first.
-    pub first: u64,
-    /// The last.
-    pub last: u64,
-    /// When the last of them was found to be lost.
-    pub at: Option<Timestamp>,
-}
-
-impl From<&Lost> for LostStatus {
-    fn from(lost: &Lost) -> Self {
-        let at = Timestamp::try_from(lost.at).ok();
-        LostStatus { first: lost.gap.first, last: lost.gap.last, at }
-    }
-}
-
-/// As the status and the daemon's events have it.
-pub(super) fn state_name(state: SinkState) -> &'static str {
-    match state {
-        SinkState::Opening => "opening",
-        SinkState::Running => "running",
-        SinkState::Retrying => "retrying",
-        SinkState::Off => "off",
-        SinkState::Stopped => "stopped",
-    }
-}
-
-impl SinkStatus {
-    /// A sink beside a journal whose last event was `written_seq` then or a little later.
-    fn new(stats: &SinkStats, written_seq: u64) -> Self {
-        let at = |time: SystemTime| Timestamp::try_from(time).ok();
-        SinkStatus {
-            name: stats.name.clone(),
-            state: state_name(stats.state).to_owned(),
-            delivered_events: stats.delivered_events,
-            filtered_events: stats.filtered_events,
-            retries: stats.retries,
-            lag_events: stats.lag_events + written_seq.saturating_sub(stats.counted_to),
-            skipped_events: stats.skipped_events,
-            lost_events: stats.lost.events,
-            lost: stats.lost.gaps.iter().map(LostStatus::from).collect(),
-            last_error: stats.last_error.as_ref().map(|error| error.message.clone()),
-            last_error_at: stats.last_error.as_ref().and_then(|error| at(error.at)),
-        }
-    }
-}
-
 impl From<&PlaceReport> for PlaceStatus {
     fn from(report: &PlaceReport) -> Self {
         PlaceStatus {
@@ -437,7 +364,7 @@ impl Status {
     /// Puts the sinks' figures in, which were taken before those of the journal.
     pub(super) fn set_sinks(&mut self, sinks: impl Iterator<Item = SinkStats>) {
         let written_seq = self.journal.written_seq;
-        self.sinks = sinks.map(|stats| SinkStatus::new(&stats, written_seq)).collect();
+        self.sinks = sinks.map(|stats| SinkStatus::new(stats, written_seq)).collect();
     }
 
     /// Reads the file; `None` where there is none.

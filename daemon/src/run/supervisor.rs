@@ -7,8 +7,8 @@ use std::time::{Duration, Instant, SystemTime};
 use hookring_journal::{OLDEST, Seq, Tail};
 use hookring_sinks::webhook::Reloads;
 use hookring_sinks::{
-    Compression, ExecSink, Filter, JsonlConfig, JsonlSink, LastError, Pump, PumpHandle, Sink,
-    SinkState, SinkStats, Start, StdoutSink, WebhookSink, exec,
+    BreakerState, Compression, ExecSink, Filter, JsonlConfig, JsonlSink, LastError, Pump,
+    PumpHandle, Sink, SinkState, SinkStats, Start, StdoutSink, WebhookSink, exec,
 };
 
 use super::collector::describe;
@@ -179,11 +179,15 @@ fn stop(sinks: &[Entry]) {
     for handle in sinks.iter().filter_map(Entry::handle) {
         let before = handle.stats();
         handle.begin_stop(deadline);
-        let SinkStats { name, lag_events, state, last_error, .. } = before;
+        let SinkStats { name, lag_events, state, last_error, breaker, .. } = before;
         if lag_events == 0 {
             continue;
         }
         let (events, seconds) = (count(lag_events), STOP_LIMIT.as_secs());
+        if state == SinkState::Off || breaker == BreakerState::Open {
+            // Nothing is sent to it now.
+            continue;
+        }
         match last_error.filter(|_| state == SinkState::Retrying) {
             Some(LastError { message, .. }) => tracing::info!(
                 "sink {name} fails ({message}): it gets one more try, and no more, with the {events} \

@@ -55,7 +55,7 @@ pub(crate) struct Breaker {
 #[derive(Copy, Clone, PartialEq, Eq)]
 enum Phase {
     Closed,
-    Open { until: Instant },
+    Open { until: Instant, is_refused: bool },
     HalfOpen { taken: u32 },
 }
 
@@ -82,7 +82,7 @@ impl Breaker {
     pub(crate) fn permit(&mut self, now: Instant) -> Permit {
         match self.phase {
             Phase::Closed => Permit::Batch,
-            Phase::Open { until } if now < until => Permit::NotBefore(until),
+            Phase::Open { until, .. } if now < until => Permit::NotBefore(until),
             Phase::Open { .. } => {
                 self.phase = Phase::HalfOpen { taken: 0 };
                 Permit::Probe
@@ -108,13 +108,30 @@ impl Breaker {
         self.failures_in_row = self.failures_in_row.saturating_add(1);
         self.remember(true);
         if self.phase != Phase::Closed || self.is_too_much() {
-            self.phase = Phase::Open { until: now + self.waits.next_wait(jitter) };
+            self.phase =
+                Phase::Open { until: now + self.waits.next_wait(jitter), is_refused: false };
         }
     }
 
     /// The sink will not take anything until a person has done something about it.
     pub(crate) fn refused(&mut self, now: Instant, jitter: &mut Jitter) {
-        self.phase = Phase::Open { until: now + self.refused_waits.next_wait(jitter) };
+        self.phase =
+            Phase::Open { until: now + self.refused_waits.next_wait(jitter), is_refused: true };
+    }
+
+    /// Until when it is open, and whether only a person can help.
+    pub(crate) fn open_until(&self) -> Option<(Instant, bool)> {
+        match self.phase {
+            Phase::Open { until, is_refused } => Some((until, is_refused)),
+            Phase::Closed | Phase::HalfOpen { .. } => None,
+        }
+    }
+
+    /// Somebody mended something: an open one is half open at once.
+    pub(crate) fn try_now(&mut self) {
+        if matches!(self.phase, Phase::Open { .. }) {
+            self.phase = Phase::HalfOpen { taken: 0 };
+        }
     }
 
     fn close(&mut self) {

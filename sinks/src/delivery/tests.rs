@@ -179,6 +179,63 @@ fn answers_to_each_event_count_up_to_the_first_that_failed() {
 }
 
 #[test]
+fn an_event_without_an_answer_is_sent_again_after_a_wait() {
+    let each = |answers| Outcome::Each { answers, error: "too few".into() };
+    let (mut delivery, now) = (delivery(100), Instant::now());
+    let verdict = delivery.answered(3, &each(vec![]), now);
+    assert_eq!((verdict.done, verdict.is_failure), (0, true));
+    assert_eq!(delivery.turn(3, now), Turn::Wait(now + Duration::from_millis(500)));
+    let verdict = delivery.answered(3, &each(vec![Answer::Accepted; 2]), now);
+    assert_eq!((verdict.done, verdict.is_failure), (2, true));
+    // More than were asked for say nothing.
+    let verdict = delivery.answered(1, &each(vec![Answer::Accepted, Answer::Failed]), now);
+    assert_eq!(verdict, Verdict { done: 1, ..Verdict::default() });
+}
+
+#[test]
+fn dead_letters_that_cannot_be_kept_are_tried_again_and_are_not_the_sinks_fault() {
+    let (mut delivery, mut now) = (delivery(100), Instant::now());
+    for attempt in 0..40 {
+        let verdict = delivery.answered(1, &rejected(), now);
+        assert_eq!((verdict.done, verdict.dead.len()), (1, 1), "{attempt}");
+        delivery.not_buried(&verdict, now);
+        let Turn::Wait(until) = delivery.turn(5, now) else { panic!("no wait") };
+        assert!(until > now && until <= now + RETRY.cap);
+        now = until;
+        assert_eq!(delivery.turn(5, now), Turn::Send(1));
+    }
+    assert_eq!(delivery.breaker(), BreakerState::Closed);
+    assert_eq!(delivery.answered(1, &rejected(), now).done, 1);
+}
+
+#[test]
+fn what_is_asked_for_once_more_may_all_be_rejected() {
+    let (mut delivery, now) = (delivery(100), Instant::now());
+    for _ in 0..REJECTED_IN_ROW * 3 {
+        let verdict = delivery.answered_again(1, &rejected(), now);
+        assert_eq!((verdict.done, verdict.dead), (1, vec![0]));
+    }
+    assert_eq!((delivery.breaker(), delivery.waits(now)), (BreakerState::Closed, None));
+}
+
+#[test]
+fn a_person_can_have_it_tried_at_once_whatever_it_waits_for() {
+    let (mut delivery, now) = (delivery(100), Instant::now());
+    let minute = now + Duration::from_secs(60);
+    let refused = Outcome::Refused { error: "401".into() };
+    assert!(delivery.answered(5, &refused, now).is_failure);
+    assert_eq!(delivery.waits(now), Some((minute, WaitCause::Refused)));
+    delivery.try_now();
+    assert_eq!((delivery.waits(now), delivery.turn(5, now)), (None, Turn::Send(1)));
+    assert!(delivery.answered(1, &throttled(Some(60)), now).is_failure);
+    assert_eq!(delivery.waits(now), Some((minute, WaitCause::Throttled)));
+    delivery.try_now();
+    assert_eq!(delivery.turn(5, now), Turn::Send(1));
+    assert!(delivery.answered(1, &failed(), now).is_failure);
+    assert_eq!(delivery.waits(now).map(|it| it.1), Some(WaitCause::Failed));
+}
+
+#[test]
 fn a_rate_limit_makes_batches_smaller_and_later() {
     let begin = Instant::now();
     let mut delivery = Delivery::new(100, Some(10.0), whole());

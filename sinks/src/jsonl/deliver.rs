@@ -6,7 +6,7 @@ use hookring_journal::{Batch, Seq};
 
 use super::compress::Compressor;
 use super::config::JsonlConfig;
-use super::encode::encode_line;
+use super::encode::{encode_line, encode_replay};
 use super::file::{ActiveFile, FileError};
 use super::resume::WrittenLines;
 use super::rotate::{self, Rotated};
@@ -95,6 +95,26 @@ impl JsonlSink {
         Ok(())
     }
 
+    /// Appends what is sent once more, behind what there is. What the files hold is not asked.
+    fn write_again(&mut self, batch: &Batch) -> Result<(), FileError> {
+        let mut file = self.take_file()?;
+        let (mut lines, mut line) = (Vec::new(), Vec::new());
+        for event in batch.lines() {
+            line.clear();
+            encode_replay(&event, &mut line);
+            let (waiting, more) = (lines.len(), line.len());
+            if rotate::is_due(&self.config, &file, waiting, more, (self.clock)()) {
+                file.append(&lines, None)?;
+                lines.clear();
+                file = self.rotate(file)?;
+            }
+            lines.extend_from_slice(&line);
+        }
+        file.append(&lines, None)?;
+        self.file = Some(file);
+        Ok(())
+    }
+
     /// The open file, opened anew if somebody moved, removed or changed it.
     fn take_file(&mut self) -> Result<ActiveFile, FileError> {
         if let Some(mut file) = self.file.take() {
@@ -160,6 +180,13 @@ impl Sink for JsonlSink {
         }
     }
 
+    fn replay(&mut self, batch: &Batch) -> Outcome {
+        match self.write_again(batch) {
+            Ok(()) => Outcome::Accepted,
+            Err(error) => Outcome::failed(error),
+        }
+    }
+
     fn flush(&mut self) -> Result<(), SinkError> {
         if std::mem::take(&mut self.resend) {
             return Err(FileError::Unsynced { path: self.config.path.clone() }.into());
@@ -194,8 +221,8 @@ impl Pending {
     }
 
     fn append_to(&mut self, file: &mut ActiveFile) -> Result<(), FileError> {
-        if let Some((first, last)) = self.range.take() {
-            file.append(&self.lines, first, last)?;
+        if let Some(range) = self.range.take() {
+            file.append(&self.lines, Some(range))?;
             self.lines.clear();
         }
         Ok(())

@@ -10,7 +10,7 @@ use hookring_journal::Seq;
 use hookring_journal::storage::sync_ancestors;
 use rustix::fs::{FlockOperation, OFlags};
 
-use super::encode::{LINE_START, line_seq};
+use super::encode::{LINE_START, REPLAY_START, line_seq};
 use super::rotate::sync_folder;
 
 /// How many bytes are read at a time when looking back for the end of the last whole line.
@@ -115,16 +115,23 @@ impl ActiveFile {
         })
     }
 
-    /// Appends whole lines, all of them or none.
-    pub(super) fn append(&mut self, lines: &[u8], first: Seq, last: Seq) -> Result<(), FileError> {
+    /// Appends whole lines, all of them or none. `range`: the first and the last of their numbers; `None`: they
+    /// are replayed, and say nothing of what arrived.
+    pub(super) fn append(
+        &mut self,
+        lines: &[u8],
+        range: Option<(Seq, Seq)>,
+    ) -> Result<(), FileError> {
         self.synced = false;
         if let Err(error) = (&self.file).write_all(lines) {
             self.file.set_len(self.bytes).map_err(io_error("cut back", &self.path))?;
             return Err(io_error("append to", &self.path)(error));
         }
         self.bytes += lines.len() as u64;
-        self.first_seq.get_or_insert(first);
-        self.last_seq = Some(last);
+        if let Some((first, last)) = range {
+            self.first_seq.get_or_insert(first);
+            self.last_seq = Some(last);
+        }
         Ok(())
     }
 
@@ -259,11 +266,12 @@ fn mend_end(file: &File) -> io::Result<()> {
     if whole == bytes {
         return Ok(());
     }
-    let mut start = [0; LINE_START.len()];
+    let mut start = [0; REPLAY_START.len()];
     let kept = start.len().min((bytes - whole) as usize);
     file.read_exact_at(&mut start[..kept], whole)?;
     // Some file systems fill what a loss of power took with zeros.
-    let torn = LINE_START.starts_with(&start[..kept]) || start[0] == 0;
+    let begins = |form: &[u8]| form.iter().zip(&start[..kept]).all(|(one, other)| one == other);
+    let torn = begins(LINE_START) || begins(REPLAY_START) || start[0] == 0;
     if torn { file.set_len(whole) } else { (&mut &*file).write_all(b"\n") }
 }
 

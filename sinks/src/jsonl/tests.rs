@@ -140,6 +140,25 @@ fn two_sinks_cannot_share_a_file() {
 }
 
 #[test]
+fn a_replay_stands_behind_the_rest_marked_and_a_torn_one_is_cut_off() {
+    let (journal, path) = journal(5);
+    let mut sink = JsonlSink::new(JsonlConfig::new(&path));
+    accept(&mut sink, &journal.batch(1, 5));
+    let before = fs::read(&path).expect("the file");
+    assert!(matches!(sink.replay(&journal.batch(2, 2)), Outcome::Accepted));
+    drop(sink);
+    let whole = fs::read(&path).expect("the file");
+    assert!(whole[before.len()..].starts_with(b"{\"replay\":true,\"seq\":2,\"version\":"));
+    for torn in before.len()..whole.len() {
+        fs::write(&path, &whole[..torn]).expect("the file");
+        // What is there already is not written again.
+        accept(&mut JsonlSink::new(JsonlConfig::new(&path)), &journal.batch(1, 5));
+        let left = fs::read(&path).expect("the file");
+        assert!(whole.starts_with(&left) && left.len() >= before.len(), "torn at {torn}");
+    }
+}
+
+#[test]
 fn a_torn_last_line_is_cut_off_and_written_whole() {
     let (journal, path) = journal(5);
     let mut sink = JsonlSink::new(JsonlConfig::new(&path));

@@ -44,7 +44,7 @@ impl Worker {
         });
         // The next store makes up for it.
         if let Err(error) = self.cursor.save() {
-            self.shared.failed(&error, self.delivery.breaker());
+            self.note_failure(&error);
         }
     }
 

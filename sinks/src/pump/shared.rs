@@ -7,8 +7,9 @@ use std::time::{Duration, Instant, SystemTime};
 use hookring_journal::{Seq, Tail};
 
 use super::complaints::Complaints;
-use crate::delivery::BreakerState;
+use crate::delivery::Delivery;
 use crate::stats::{LastError, SinkState, SinkStats, in_words};
+use crate::switch::{Off, OffBy};
 
 /// When to end.
 #[derive(Copy, Clone)]
@@ -100,42 +101,58 @@ impl Shared {
     }
 
     /// An attempt succeeded.
-    pub(super) fn works(&self, breaker: BreakerState) {
+    pub(super) fn works(&self, delivery: &Delivery) {
         let mut state = self.lock();
-        (state.stats.state, state.stats.breaker) = (SinkState::Running, breaker);
+        state.stats.state = SinkState::Running;
+        state.stats.show(delivery);
         if let Some(line) = state.complaints.works(Instant::now()) {
             tracing::info!(sink = state.stats.name, "{line}");
         }
     }
 
     /// An attempt failed: shown until the next success, and remembered after it.
-    pub(super) fn failed(&self, error: &(dyn Error + 'static), breaker: BreakerState) {
+    pub(super) fn failed(&self, error: &(dyn Error + 'static), delivery: &Delivery) {
         let message = in_words(error);
         let mut state = self.lock();
         if let Some(line) = state.complaints.failed(&message, Instant::now()) {
             tracing::warn!(sink = state.stats.name, "{line}");
         }
         state.stats.last_error = Some(LastError { message, at: SystemTime::now() });
-        (state.stats.state, state.stats.breaker) = (SinkState::Retrying, breaker);
+        state.stats.state = SinkState::Retrying;
+        state.stats.show(delivery);
     }
 
-    /// Somebody, or the sink itself, switched it off.
-    pub(super) fn switched_off(&self, reason: &str) {
+    /// Somebody, or the sink itself, switched it off or on.
+    pub(super) fn switched(&self, off: Option<Off>, is_opened: bool) {
         let mut state = self.lock();
-        if state.stats.state != SinkState::Off {
-            tracing::warn!(sink = state.stats.name, "switched off: {reason}");
-            state.stats.last_error =
-                Some(LastError { message: reason.to_owned(), at: SystemTime::now() });
+        let name = &state.stats.name;
+        match &off {
+            Some(Off { by: OffBy::Person, .. }) => tracing::info!(sink = name, "paused"),
+            Some(Off { by: OffBy::Place, reason }) => {
+                tracing::warn!(sink = name, "switched off, it wants nothing any more: {reason}");
+            }
+            None => tracing::info!(sink = name, "switched on"),
         }
-        state.stats.state = SinkState::Off;
+        state.stats.state = match &off {
+            Some(_) => SinkState::Off,
+            // What it can do now shows with its next attempt.
+            None if is_opened => SinkState::Running,
+            None => SinkState::Opening,
+        };
+        state.stats.off = off;
     }
 
-    /// Something that a person should know of.
-    pub(super) fn warn(&self, message: &str) {
+    /// How the breaker stands now, and until when nothing is sent.
+    pub(super) fn show(&self, delivery: &Delivery) {
+        self.lock().stats.show(delivery);
+    }
+
+    /// Its cursor was damaged, which a person should know of.
+    pub(super) fn cursor_damage(&self, message: &str) {
         let mut state = self.lock();
         tracing::warn!(sink = state.stats.name, "{message}");
-        state.stats.last_error =
-            Some(LastError { message: message.to_owned(), at: SystemTime::now() });
+        let damage = LastError { message: message.to_owned(), at: SystemTime::now() };
+        state.stats.cursor_damage = Some(damage);
     }
 
     /// Events are gone for good.

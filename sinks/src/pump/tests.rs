@@ -278,7 +278,7 @@ fn a_damaged_cursor_is_said_and_everything_comes_again() {
     let handle = journal.start("s", sink.clone());
     let stats = wait_until(&handle, |stats| stats.stored_seq == 4);
     assert_eq!(sink.accepted(), [1, 2, 3, 1, 2, 3]);
-    assert!(stats.last_error.expect("an error").message.starts_with("the cursor was damaged"));
+    assert!(stats.cursor_damage.expect("a note").message.starts_with("the cursor was damaged"));
 }
 
 #[test]

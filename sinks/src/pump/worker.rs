@@ -1,27 +1,29 @@
-//! The loop of one sink: read a batch, record it, deliver it until it is accepted, move on.
+//! The loop of one sink: read a batch, record it, deliver it until it is accepted, move on. What a person
+//! asks for is in [`super::orders`], what is sent once more in [`super::again`].
 
 use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use hookring_journal::{Batch, Cursor, Feed, Seq, Tail};
 
+use super::again::Again;
+use super::orders::ORDERS_INTERVAL;
 use super::shared::Shared;
 use crate::dead_letters::{DeadLetters, Reason};
 use crate::delivery::{Delivery, Turn, Verdict};
 use crate::filter::Filter;
+use crate::replay::ReplayFile;
 use crate::sink::{Outcome, Sink, SinkError};
 use crate::stats::in_words;
-use crate::switch::Switch;
+use crate::switch::{Off, OffBy, Switch};
 
 /// How long one wait for new events lasts: an order to stop is noticed after this at the latest.
 const IDLE_WAIT: Duration = Duration::from_millis(250);
 /// The same while the cursor waits for the journal to sync.
 const SETTLE_WAIT: Duration = Duration::from_millis(50);
-
-/// How often a sink that waits for its next attempt looks what the journal gives up.
-const LOOK_INTERVAL: Duration = Duration::from_secs(1);
 
 /// The state of a worker. Only `cursor` outlives it.
 pub(super) struct Worker {
@@ -34,6 +36,14 @@ pub(super) struct Worker {
     pub(super) delivery: Delivery,
     pub(super) dead_letters: DeadLetters,
     pub(super) switch: Switch,
+    /// Whether it is off, by the last look.
+    pub(super) off: Option<Off>,
+    /// When it is next looked what a person wants.
+    pub(super) next_look: Instant,
+    pub(super) replay_file: ReplayFile,
+    /// What is sent once more.
+    pub(super) again: Option<Again>,
+    pub(super) journal_dir: PathBuf,
     pub(super) shared: Arc<Shared>,
     pub(super) batch_bytes: usize,
     /// How long a batch may wait for more events.
@@ -53,7 +63,7 @@ pub(super) struct Worker {
 }
 
 /// What comes after a step.
-enum Step {
+pub(super) enum Step {
     /// Another.
     Done,
     /// Another, of the same.
@@ -76,7 +86,7 @@ impl Worker {
         while !self.is_done() {
             let step = self.step().unwrap_or_else(|error| {
                 self.delivery.failed(Instant::now());
-                self.shared.failed(&*error, self.delivery.breaker());
+                self.note_failure(&*error);
                 Step::Failed
             });
             let is_told_to_stop = self.shared.stop_order().is_some();
@@ -87,13 +97,15 @@ impl Worker {
                 Step::Wait(_) if is_last_chance_over => break,
                 Step::Wait(_) if is_told_to_stop => {
                     is_last_chance_over = true;
+                    self.next_look = Instant::now();
                     self.delivery.hurry();
                 }
                 Step::Wait(until) => self.wait(until),
             }
         }
+        self.leave_again();
         if let Err(error) = self.settle() {
-            self.shared.failed(&*error, self.delivery.breaker());
+            self.note_failure(&*error);
         }
         self.note_lost();
         if self.tail.is_closed() {
@@ -102,19 +114,20 @@ impl Worker {
         // The sink may still have to end threads of its own; that can panic like any other call.
         let sink = self.sink;
         if let Err(panic) = catch_unwind(AssertUnwindSafe(|| drop(sink))) {
-            self.shared.failed(&SinkPanicked(panic_message(&*panic)), self.delivery.breaker());
+            self.shared.failed(&SinkPanicked(panic_message(&*panic)), &self.delivery);
         }
     }
 
-    /// Waits for the next attempt.
+    /// Waits for the next attempt, or for a person's order.
     fn wait(&mut self, until: Instant) {
         loop {
-            let left = until.saturating_duration_since(Instant::now());
-            if left.is_zero() || self.shared.stop_order().is_some() {
+            let now = Instant::now();
+            let left = until.saturating_duration_since(now);
+            if left.is_zero() || self.shared.stop_order().is_some() || now >= self.next_look {
                 return;
             }
             self.look();
-            self.shared.wait_for_stop(left.min(LOOK_INTERVAL));
+            self.shared.wait_for_stop(left.min(self.next_look.saturating_duration_since(now)));
         }
     }
 
@@ -122,7 +135,7 @@ impl Worker {
     /// restart must not take it for lost. And it is looked what the journal gives up.
     fn look(&mut self) {
         if let Err(error) = self.settle().and_then(|()| self.idle()) {
-            self.shared.failed(&*error, self.delivery.breaker());
+            self.note_failure(&*error);
         }
         self.note_lost();
     }
@@ -137,6 +150,10 @@ impl Worker {
         looked
     }
 
+    pub(super) fn note_failure(&self, error: &(dyn std::error::Error + 'static)) {
+        self.shared.failed(error, &self.delivery);
+    }
+
     /// True once it is told to stop and has nothing left to do, or no time.
     fn is_done(&self) -> bool {
         self.shared.stop_order().is_some_and(|stop| {
@@ -146,18 +163,31 @@ impl Worker {
 
     /// One attempt at a part of a batch, or one wait for new events.
     fn step(&mut self) -> Result<Step, SinkError> {
-        if let Some(reason) = self.switch.is_off()? {
-            self.shared.switched_off(&reason);
-            return Ok(Step::Wait(Instant::now() + LOOK_INTERVAL));
+        let now = Instant::now();
+        self.take_orders(now)?;
+        if self.off.is_some() {
+            return Ok(Step::Wait(now + ORDERS_INTERVAL));
         }
-        if self.batch.is_none() && self.opened {
+        // Before anything is tried that may be what failed: the disk of the cursor, say.
+        if let Some((until, _)) = self.delivery.waits(now) {
+            return Ok(Step::Wait(until));
+        }
+        if !self.opened {
+            return self.open(now);
+        }
+        if self.is_again_in_hand() {
+            return self.again(now);
+        }
+        if self.batch.is_none() {
             self.settle()?;
             self.batch = self.read()?;
             self.delivery.begin();
-            if self.batch.is_none() {
-                self.idle()?;
+            if self.batch.is_some() {
+                // What came meanwhile is looked at first.
                 return Ok(Step::Done);
             }
+            self.idle()?;
+            return self.again(now);
         }
         let events = match &self.batch {
             // Nothing of it is for this sink.
@@ -169,25 +199,34 @@ impl Worker {
             }
             batch => batch.as_ref().map_or(1, Batch::len),
         };
-        let part = match self.delivery.turn(events, Instant::now()) {
-            Turn::Wait(until) => return Ok(Step::Wait(until)),
-            Turn::Send(part) => part,
-        };
-        if std::mem::take(&mut self.is_retry) {
-            self.shared.update(|stats| stats.retries += 1);
+        match self.delivery.turn(events, now) {
+            Turn::Wait(until) => Ok(Step::Wait(until)),
+            Turn::Send(part) => self.attempt(part),
         }
-        self.is_retry = true;
-        if self.opened {
-            return self.attempt(part);
+    }
+
+    /// One attempt to make the sink ready.
+    fn open(&mut self, now: Instant) -> Result<Step, SinkError> {
+        if let Turn::Wait(until) = self.delivery.turn(1, now) {
+            return Ok(Step::Wait(until));
         }
+        self.count_retry();
         guarded(|| self.sink.open())?;
         (self.opened, self.is_retry) = (true, false);
-        self.shared.works(self.delivery.breaker());
+        self.shared.works(&self.delivery);
         Ok(Step::Done)
+    }
+
+    /// Counts an attempt that repeats one that failed. Until it is known how it ends, so does the next.
+    pub(super) fn count_retry(&mut self) {
+        if std::mem::replace(&mut self.is_retry, true) {
+            self.shared.update(|stats| stats.retries += 1);
+        }
     }
 
     /// Sends the first `events` of the batch in hand.
     fn attempt(&mut self, events: usize) -> Result<Step, SinkError> {
+        self.count_retry();
         let Some(batch) = &self.batch else { return Ok(Step::Done) };
         let (part, _) = batch.split(events);
         self.cursor.begin(part.first(), part.last())?;
@@ -195,42 +234,66 @@ impl Worker {
         let outcome = guarded(|| Ok(self.sink.deliver(&part)))
             .unwrap_or_else(|error| Outcome::Failed { error });
         let verdict = self.delivery.answered(part.len(), &outcome, Instant::now());
-        self.bury(&part, &verdict, &outcome)?;
+        if !self.bury(&part, &verdict, &outcome, self.attempts) {
+            return Ok(Step::Failed);
+        }
         if verdict.done > 0 {
             self.done_with(&part, &verdict);
         }
-        let breaker = self.delivery.breaker();
+        self.conclude(&verdict, &outcome)
+    }
+
+    /// What an answer means for the sink, whatever was sent.
+    pub(super) fn conclude(
+        &mut self,
+        verdict: &Verdict,
+        outcome: &Outcome,
+    ) -> Result<Step, SinkError> {
         match outcome.error().filter(|_| verdict.is_failure) {
-            Some(error) => self.shared.failed(error, breaker),
-            None => self.shared.works(breaker),
+            Some(error) => self.note_failure(error),
+            None => self.shared.works(&self.delivery),
         }
         self.is_retry = verdict.done == 0;
         if verdict.is_gone {
-            self.switch.off(&outcome.error().map(in_words).unwrap_or_default())?;
+            let reason = outcome.error().map(in_words).unwrap_or_default();
+            let off = Off { by: OffBy::Place, reason };
+            self.switch.off(off.by, &off.reason)?;
+            self.set_off(Some(off));
         }
         Ok(if self.is_retry { Step::Failed } else { Step::Done })
     }
 
-    /// What will never be taken goes to the dead letters.
-    fn bury(
+    /// What will never be taken goes to the dead letters. `false`: it could not be kept, so nothing is done with,
+    /// and it is sent again.
+    pub(super) fn bury(
         &mut self,
         part: &Batch,
         verdict: &Verdict,
         outcome: &Outcome,
-    ) -> Result<(), SinkError> {
+        attempts: u32,
+    ) -> bool {
         if verdict.dead.is_empty() {
-            return Ok(());
+            return true;
         }
         let words = outcome.error().map(in_words).unwrap_or_default();
-        let reason = Reason { status: outcome.status(), words: &words, attempts: self.attempts };
+        let reason = Reason { status: outcome.status(), words: &words, attempts };
         let lines = part.lines().enumerate();
         let dead = lines.filter(|(at, _)| verdict.dead.contains(at)).map(|(_, line)| line);
-        let given_up = self.dead_letters.keep(dead, reason)?;
-        self.shared.update(|stats| {
-            stats.dead_letters += verdict.dead.len() as u64;
-            stats.given_up_dead_letters += given_up;
-        });
-        Ok(())
+        match self.dead_letters.keep(dead, reason) {
+            Ok(given_up) => {
+                self.delivery.buried();
+                self.shared.update(|stats| {
+                    stats.dead_letters += verdict.dead.len() as u64;
+                    stats.given_up_dead_letters += given_up;
+                });
+                true
+            }
+            Err(error) => {
+                self.delivery.not_buried(verdict, Instant::now());
+                self.note_failure(&error);
+                false
+            }
+        }
     }
 
     /// So many of the first events of the batch in hand need not be sent again.
@@ -252,6 +315,7 @@ impl Worker {
     fn read(&mut self) -> Result<Option<Batch>, SinkError> {
         let settled = self.cursor.position() >= self.next;
         let wait = if settled { IDLE_WAIT } else { SETTLE_WAIT };
+        let wait = self.again_wait(Instant::now()).min(wait);
         let stopping = self.shared.stop_order().is_some();
         let batch = self.gather(wait)?.map(|batch| self.filtered(batch));
         self.report_skipped();
@@ -281,7 +345,9 @@ impl Worker {
         loop {
             let is_full = batch.len() >= events || batch.last() < written;
             let left = end.saturating_duration_since(Instant::now());
-            let is_last = self.tail.is_closed() || self.shared.stop_order().is_some();
+            let is_last = self.tail.is_closed()
+                || self.shared.stop_order().is_some()
+                || self.switch.is_off().is_ok_and(|off| off.is_some());
             if is_full || is_last || left.is_zero() {
                 return Ok(Some(batch));
             }
@@ -307,7 +373,7 @@ impl Worker {
     }
 
     /// What of a batch the sink takes. It stands for the same numbers.
-    fn filtered(&self, batch: Batch) -> Batch {
+    pub(super) fn filtered(&self, batch: Batch) -> Batch {
         let Some(filter) = &self.filter else { return batch };
         let taken = batch.only(|line| filter.takes(line.bytes));
         let left_out = (batch.len() - taken.len()) as u64;
@@ -337,8 +403,14 @@ impl Worker {
 
     /// Goes back to the cursor: what lies beyond may be lost on the sink's side.
     fn rewind(&mut self) {
-        self.next = self.cursor.position();
+        self.go_to(self.cursor.position());
+    }
+
+    /// Goes on there.
+    pub(super) fn go_to(&mut self, next: Seq) {
+        self.next = next;
         self.batch = None;
+        self.attempts = 0;
         self.feed.seek(self.next);
         self.shared.set_reach(self.reach(None));
         self.shared.update(|stats| stats.next_seq = self.next);
@@ -346,7 +418,7 @@ impl Worker {
 }
 
 /// Calls into a sink; a panic becomes an error.
-fn guarded<T>(call: impl FnOnce() -> Result<T, SinkError>) -> Result<T, SinkError> {
+pub(super) fn guarded<T>(call: impl FnOnce() -> Result<T, SinkError>) -> Result<T, SinkError> {
     catch_unwind(AssertUnwindSafe(call))
         .unwrap_or_else(|panic| Err(SinkPanicked(panic_message(&*panic)).into()))
 }

@@ -6,7 +6,7 @@ use std::os::fd::AsFd;
 
 use hookring_journal::{Batch, Seq};
 
-use crate::jsonl::encode::encode_batch;
+use crate::jsonl::encode::{encode_batch, encode_replay};
 use crate::sink::{Outcome, Sink, SinkError};
 
 /// Standard output cannot be written to.
@@ -25,8 +25,11 @@ pub struct StdoutError {
 pub struct StdoutSink<W = File> {
     out: W,
     /// The batch whose lines went out only in part, by its range, and how many bytes did.
-    partial: Option<((Seq, Seq), usize)>,
+    partial: Option<(Piece, usize)>,
 }
+
+/// The range of a batch, and whether it is replayed.
+type Piece = (Seq, Seq, bool);
 
 impl StdoutSink {
     /// A sink on this process's standard output.
@@ -46,12 +49,16 @@ impl<W: Write> StdoutSink<W> {
 
     /// Goes on in the middle of a line if that is where the last attempt ended, so that no reader
     /// sees half a line twice.
-    fn write(&mut self, batch: &Batch) -> io::Result<()> {
+    fn write(&mut self, batch: &Batch, is_replay: bool) -> io::Result<()> {
         let mut lines = Vec::new();
-        encode_batch(batch, &mut lines);
-        let range = (batch.first(), batch.last());
+        if is_replay {
+            batch.lines().for_each(|line| encode_replay(&line, &mut lines));
+        } else {
+            encode_batch(batch, &mut lines);
+        }
+        let piece = (batch.first(), batch.last(), is_replay);
         let mut sent = match self.partial.take() {
-            Some((of, sent)) if of == range => sent,
+            Some((of, sent)) if of == piece => sent,
             _ => 0,
         };
         while sent < lines.len() {
@@ -59,7 +66,7 @@ impl<W: Write> StdoutSink<W> {
                 Ok(more @ 1..) => sent += more,
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 refused => {
-                    self.partial = Some((range, sent));
+                    self.partial = Some((piece, sent));
                     return Err(refused.err().unwrap_or(io::ErrorKind::WriteZero.into()));
                 }
             }
@@ -70,13 +77,21 @@ impl<W: Write> StdoutSink<W> {
 
 impl<W: Write + Send> Sink for StdoutSink<W> {
     fn deliver(&mut self, batch: &Batch) -> Outcome {
-        match self.write(batch) {
-            Ok(()) => Outcome::Accepted,
-            Err(error) => Outcome::failed(StdoutError::from(error)),
-        }
+        answer(self.write(batch, false))
+    }
+
+    fn replay(&mut self, batch: &Batch) -> Outcome {
+        answer(self.write(batch, true))
     }
 
     fn flush(&mut self) -> Result<(), SinkError> {
         Ok(self.out.flush().map_err(StdoutError::from)?)
+    }
+}
+
+fn answer(written: io::Result<()>) -> Outcome {
+    match written {
+        Ok(()) => Outcome::Accepted,
+        Err(error) => Outcome::failed(StdoutError::from(error)),
     }
 }

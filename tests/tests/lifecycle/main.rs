@@ -3,6 +3,7 @@
 
 mod capture;
 mod commands;
+mod delivery;
 mod ending;
 mod exec;
 mod filters;

@@ -129,7 +129,7 @@ fn a_configuration_that_is_gone_leaves_the_running_one_in_force_and_says_so() {
     assert_eq!(daemon.stop(), 0);
     let log = bed.log();
     // Of the hooks' ten; the daemon's own events are among the numbers.
-    for line in ["sink other begins with event 1", "sink other took events 1 to 1", ": 10, "] {
+    for line in ["sink other begins with event 1", "sink other took 10 of events 1 to 1"] {
         assert!(log.contains(line), "{line}: {log}");
     }
     assert!(!log.contains("\"n\""), "no payload: {log}");
@@ -189,10 +189,13 @@ fn reload_waits_until_the_configuration_is_in_force() {
     let file = bed.path().join("hookring.toml").display().to_string();
     let output = reload(&bed);
     assert_eq!(output.status.code(), Some(0), "{}", text(&output.stderr));
-    assert_eq!(text(&output.stdout), format!("reloaded: there is no {file}, the defaults apply\n"));
+    assert_eq!(
+        text(&output.stdout),
+        format!("reloaded: there is no {file}, the defaults apply\nnothing changed\n")
+    );
     bed.configure("[sinks.a]\ntype = \"jsonl\"\n");
     let output = reload(&bed);
-    assert_eq!(text(&output.stdout), format!("reloaded: {file} is in force\n"));
+    assert_eq!(text(&output.stdout), format!("reloaded: {file} is in force\nsink a added\n"));
     assert!(sink(&bed, "a").is_some(), "it is there when the command ends");
     // What only may go wrong is said and changes nothing.
     fs::set_permissions(&file, fs::Permissions::from_mode(0o644)).expect("its mode");
@@ -246,7 +249,10 @@ fn reload_checks_what_the_daemon_would_read() {
     write("[sinks.a]\ntype = \"jsonl\"\nenabled = false\npath = \"/tmp/${SINK}\"\n");
     let output = reload(&bed);
     assert_eq!(output.status.code(), Some(0), "{}", text(&output.stderr));
-    assert_eq!(text(&output.stdout), format!("reloaded: {} is in force\n", file.display()));
+    assert_eq!(
+        text(&output.stdout),
+        format!("reloaded: {} is in force\nnothing changed\n", file.display())
+    );
     assert_eq!(daemon.stop(), 0);
 }
 

@@ -1,0 +1,290 @@
+//! `hookring replay`: has the running daemon send events to a sink once more, and shows how far it is.
+
+use std::io::Write;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context as _, Result, bail};
+use hookring_journal::{self as journal, Filter, OLDEST};
+use hookring_sinks::{Replay, ReplayEnd, ReplayFile, Switch};
+use jiff::Timestamp;
+
+use super::Exit;
+use super::interrupt::Interrupt;
+use super::progress::Progress;
+use super::sink_args::ReplayArgs;
+use super::sink_commands::{Known, status_of};
+use super::style::{FAINT, GOOD, WARNING, printable};
+use super::table::{counted, human_duration};
+use super::{require_journal, session};
+use crate::config::Env;
+use crate::paths::Paths;
+use crate::run::status::since;
+
+const POLL: Duration = Duration::from_millis(100);
+/// How often a line says how far it is, where there is no terminal.
+const LINE_INTERVAL: Duration = Duration::from_secs(5);
+/// How long a sink within a call may keep a replay from ending.
+const STOP_PATIENCE: Duration = Duration::from_secs(60);
+
+/// Asks for a replay and follows it to its end.
+///
+/// # Errors
+/// No daemon runs, there is no such sink, or another replay to it is under way.
+pub fn replay(
+    args: &ReplayArgs,
+    paths: &Paths,
+    env: Env<'_>,
+    out: &mut dyn Write,
+    err: &mut dyn Write,
+) -> Result<Exit> {
+    let known = Known::find(paths, env)?;
+    known.require(&args.sink)?;
+    if !known.is_running {
+        bail!("no daemon runs that could send anything; `hookring run` starts one");
+    }
+    let asked = Asked {
+        name: &args.sink,
+        file: ReplayFile::new(&paths.cursors, &args.sink),
+        switch: Switch::new(&paths.cursors, &args.sink),
+    };
+    if args.stop {
+        return asked.stop(out);
+    }
+    let Some(sink) = status_of(&args.sink, paths) else {
+        bail!("{} does not run: it is switched off in the configuration", args.sink);
+    };
+    require_journal(paths)?;
+    let mut filter = Filter { since: args.since, until: args.until, session: args.session.clone() };
+    session::complete(&mut filter, paths, err)?;
+    let begins = journal::export::begins_with(&paths.journal, &filter)?;
+    let first = args.from.map_or(begins, |from| from.max(begins).max(1));
+    let last = journal::last_seq(&paths.journal).context("cannot read the end of the journal")?;
+    if first > last {
+        bail!("the journal ends with event {last}: there is nothing from {first} on");
+    }
+    let replay = Replay {
+        id: uuid::Uuid::new_v4().to_string(),
+        first,
+        last,
+        since: filter.since,
+        until: filter.until,
+        session: filter.session,
+        speed: (!args.max).then_some(args.speed.unwrap_or(1.0)),
+        ..Replay::default()
+    };
+    // One of earlier would end this.
+    asked.switch.take_stop()?;
+    asked.file.ask(&replay)?;
+    if matches!(&*sink.state, "paused" | "off") {
+        writeln!(
+            err,
+            "{WARNING}{} is {}{WARNING:#}: it begins once that is resumed",
+            args.sink, sink.state
+        )?;
+    }
+    asked.follow(&replay.id, args, paths, out, err)
+}
+
+/// A replay to one sink.
+struct Asked<'a> {
+    name: &'a str,
+    file: ReplayFile,
+    switch: Switch,
+}
+
+impl Asked<'_> {
+    fn stop(&self, out: &mut dyn Write) -> Result<Exit> {
+        match self.file.read()?.filter(|replay| replay.end.is_none()) {
+            Some(replay) => {
+                self.switch.ask_stop()?;
+                let at = replay.next.max(replay.first);
+                writeln!(out, "{GOOD}stopping{GOOD:#}: {} is at event {at}", self.name)?;
+            }
+            None => writeln!(out, "no replay to {} is under way", self.name)?,
+        }
+        Ok(Exit::Fine)
+    }
+
+    fn follow(
+        &self,
+        id: &str,
+        args: &ReplayArgs,
+        paths: &Paths,
+        out: &mut dyn Write,
+        err: &mut dyn Write,
+    ) -> Result<Exit> {
+        let interrupt = Interrupt::watch().context("cannot watch for signals")?;
+        let mut progress = Progress::new(err);
+        let mut stopped_at: Option<Instant> = None;
+        let mut said_at: Option<Instant> = None;
+        let ended = loop {
+            let Some(now) = self.file.read()?.filter(|replay| replay.id == id) else {
+                progress.clear();
+                bail!("the replay was forgotten: its file is gone, or has another one");
+            };
+            if now.end.is_some() {
+                break now;
+            }
+            if interrupt.came() && stopped_at.is_none() {
+                self.switch.ask_stop()?;
+                stopped_at = Some(Instant::now());
+            }
+            if stopped_at.is_some_and(|at| at.elapsed() > STOP_PATIENCE) {
+                progress.clear();
+                bail!("{} is within a call; the replay ends behind it", self.name);
+            }
+            if !super::sink_commands::is_running(paths)? {
+                progress.clear();
+                bail!(
+                    "the daemon has ended, at event {}; its next start goes on with this, or `hookring replay \
+                     --sink {} --stop` ends it then",
+                    now.next.max(now.first),
+                    self.name
+                );
+            }
+            if progress.is_shown() && !args.json {
+                progress.show_text(&bar(&now, Timestamp::now()));
+            } else if said_at.is_none_or(|at| at.elapsed() >= LINE_INTERVAL) {
+                said_at = Some(Instant::now());
+                say(&now, args.json, out)?;
+            }
+            thread::sleep(POLL);
+        };
+        progress.clear();
+        self.file.remove()?;
+        self.conclude(&ended, args, out)
+    }
+
+    fn conclude(&self, ended: &Replay, args: &ReplayArgs, out: &mut dyn Write) -> Result<Exit> {
+        if args.json {
+            say(ended, true, out)?;
+        } else {
+            let sent = counted(ended.sent_events, "event");
+            match ended.end {
+                Some(ReplayEnd::Done) => writeln!(out, "{GOOD}done{GOOD:#}: {sent} sent again")?,
+                Some(ReplayEnd::Stopped) => writeln!(
+                    out,
+                    "stopped: {sent} sent again, the next is {}; `{}` goes on there",
+                    ended.next,
+                    self.go_on(ended)
+                )?,
+                _ => {
+                    let why = ended.error.as_deref().unwrap_or("its log says why");
+                    writeln!(
+                        out,
+                        "{WARNING}ended{WARNING:#}: {} rejects what is sent again: {}; {sent} sent again, the next is {}",
+                        self.name,
+                        printable(why),
+                        ended.next
+                    )?;
+                }
+            }
+            if ended.dead_letters > 0 {
+                let letters = counted(ended.dead_letters, "event");
+                writeln!(out, "{letters} rejected: `hookring dlq list --sink {}`", self.name)?;
+            }
+            if ended.missing_events > 0 {
+                let events = counted(ended.missing_events, "number");
+                writeln!(out, "{FAINT}{events} not in the journal any more{FAINT:#}")?;
+            }
+        }
+        Ok(match ended.end {
+            Some(ReplayEnd::Done) => Exit::Fine,
+            _ => Exit::Failed,
+        })
+    }
+
+    /// The command that goes on.
+    fn go_on(&self, ended: &Replay) -> String {
+        let mut command = format!("hookring replay --sink {} --from {}", self.name, ended.next);
+        if let Some(since) = ended.since {
+            command.push_str(&format!(" --since {since}"));
+        }
+        if let Some(until) = ended.until {
+            command.push_str(&format!(" --until {until}"));
+        }
+        if let Some(session) = &ended.session {
+            command.push_str(&format!(" --session {}", printable(session)));
+        }
+        match ended.speed {
+            None => command.push_str(" --max"),
+            Some(speed) if speed != 1.0 => command.push_str(&format!(" --speed {speed}")),
+            Some(_) => {}
+        }
+        command
+    }
+}
+
+/// A line for a terminal.
+fn bar(replay: &Replay, now: Timestamp) -> String {
+    const WIDTH: usize = 24;
+    let first = replay.first.max(OLDEST + 1);
+    let last = replay.last.max(first);
+    let total = (last - first).saturating_add(1);
+    let done = replay.next.max(first).saturating_sub(first).min(total);
+    let part = done as f64 / total as f64;
+    let filled = (part * WIDTH as f64) as usize;
+    let blank = WIDTH - filled;
+    let next = replay.next_at.map(|at| since(now, at)).filter(|wait| !wait.is_zero());
+    let next = next.map(|wait| format!(", the next in {}", human_duration(wait)));
+    format!(
+        "[{}{}] {} % {} of {first} to {last}, {} sent{}",
+        "#".repeat(filled),
+        ".".repeat(blank),
+        (part * 100.0) as u64,
+        replay.next.max(first),
+        replay.sent_events,
+        next.unwrap_or_default()
+    )
+}
+
+/// A line for a file or a program.
+fn say(replay: &Replay, is_json: bool, out: &mut dyn Write) -> Result<()> {
+    if is_json {
+        writeln!(out, "{}", serde_json::to_string(replay)?)?;
+    } else {
+        writeln!(out, "{}", bar(replay, Timestamp::now()))?;
+    }
+    Ok(out.flush()?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(seconds: i64) -> Timestamp {
+        Timestamp::from_second(1_800_000_000 + seconds).expect("a time")
+    }
+
+    #[test]
+    fn a_bar_says_how_far_it_is_whatever_stands_in_the_file() {
+        let replay = Replay { first: 1, last: 100, next: 51, sent_events: 20, ..Replay::default() };
+        let half = "[############............] 50 % 51 of 1 to 100, 20 sent";
+        assert_eq!(bar(&replay, at(0)), half);
+        let waiting = Replay { next_at: Some(at(90)), ..replay.clone() };
+        assert_eq!(bar(&waiting, at(0)), format!("{half}, the next in 1m 30s"));
+        assert_eq!(bar(&waiting, at(100)), half);
+        for (first, last, next) in [(0, 0, 0), (5, 3, 9), (7, 9, u64::MAX), (1, u64::MAX - 1, 3)] {
+            let bar = bar(&Replay { first, last, next, ..replay.clone() }, at(0));
+            assert!(bar.starts_with('['), "{bar}");
+        }
+    }
+
+    #[test]
+    fn the_command_that_goes_on_names_what_was_asked_for() {
+        let dir = std::path::Path::new("/nowhere");
+        let asked =
+            Asked { name: "s", file: ReplayFile::new(dir, "s"), switch: Switch::new(dir, "s") };
+        let replay = Replay { next: 7, speed: Some(1.0), ..Replay::default() };
+        assert_eq!(asked.go_on(&replay), "hookring replay --sink s --from 7");
+        let session = Some("3f1c".to_owned());
+        let since = Some(at(-1));
+        let replay = Replay { speed: None, session, since, until: Some(at(0)), ..replay };
+        assert_eq!(
+            asked.go_on(&replay),
+            "hookring replay --sink s --from 7 --since 2027-01-15T07:59:59Z --until \
+             2027-01-15T08:00:00Z --session 3f1c --max"
+        );
+    }
+}

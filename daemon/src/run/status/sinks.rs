@@ -1,0 +1,183 @@
+//! What the status says of each sink.
+
+use std::time::SystemTime;
+
+use hookring_journal::Lost;
+use hookring_sinks::{
+    BreakerState, LastError, OffBy, Replay, RetryProgress, SinkState, SinkStats, WaitCause,
+};
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+/// One sink. Counts are of this run of the daemon, unless they say otherwise.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct SinkStatus {
+    /// Its name in the configuration.
+    pub name: String,
+    /// `opening`, `running`, `retrying` (what was tried last failed), `paused` (by a person), `off` (the place
+    /// wants nothing any more) or `stopped`.
+    pub state: String,
+    /// Why it is paused or off, if that was said.
+    pub off_reason: Option<String>,
+    /// `closed`, `open` (nothing is sent for a while) or `half_open` (one event at a time is, to see whether it
+    /// works again).
+    pub breaker: String,
+    /// Until when nothing is sent to it.
+    pub waits_until: Option<Timestamp>,
+    /// Why: `failed`, `throttled` (it asked for it) or `refused` (only a person can help).
+    pub waits_because: Option<String>,
+    /// Events delivered since the start.
+    pub delivered_events: u64,
+    /// Batches sent again.
+    pub retries: u64,
+    /// Events that its filter left out.
+    pub filtered_events: u64,
+    /// Events that the journal has and it does not have yet.
+    pub lag_events: u64,
+    /// The oldest of them.
+    pub oldest_undelivered: Option<u64>,
+    /// When that was published.
+    pub oldest_undelivered_at: Option<Timestamp>,
+    /// Events that it will never take, found since the start.
+    pub dead_letters: u64,
+    /// Dead letters that are in files now, of earlier daemons, too.
+    pub kept_dead_letters: u64,
+    /// Dead letters that were given up for later ones since the start.
+    pub given_up_dead_letters: u64,
+    /// Events that were gone from the journal before it had them, found since the start.
+    pub skipped_events: u64,
+    /// The same since its cursor was made.
+    pub lost_events: u64,
+    /// Which, the latest gaps.
+    pub lost: Vec<LostStatus>,
+    /// The replay that is under way.
+    pub replay: Option<Replay>,
+    /// Dead letters that are being sent again, since the daemon took that up.
+    pub retry: Option<RetryStatus>,
+    /// What went wrong last.
+    pub last_error: Option<String>,
+    /// When.
+    pub last_error_at: Option<Timestamp>,
+    /// What was wrong with its cursor when it began.
+    pub cursor_damage: Option<String>,
+    /// When.
+    pub cursor_damage_at: Option<Timestamp>,
+}
+
+/// Numbers that a sink did not get because the journal no longer had them, both ends included.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct LostStatus {
+    /// The first.
+    pub first: u64,
+    /// The last.
+    pub last: u64,
+    /// When the last of them was found to be lost.
+    pub at: Option<Timestamp>,
+}
+
+/// Dead letters that are being sent again.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct RetryStatus {
+    /// Those to go.
+    pub left: u64,
+    /// Those that the sink took.
+    pub taken: u64,
+    /// Those that it refused again.
+    pub refused: u64,
+}
+
+/// A cursor whose sink is not configured any more.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct OrphanStatus {
+    /// The sink's name.
+    pub sink: String,
+    /// The number that it would have got next.
+    pub next_seq: u64,
+}
+
+impl From<&Lost> for LostStatus {
+    fn from(lost: &Lost) -> Self {
+        let at = Timestamp::try_from(lost.at).ok();
+        LostStatus { first: lost.gap.first, last: lost.gap.last, at }
+    }
+}
+
+impl From<RetryProgress> for RetryStatus {
+    fn from(RetryProgress { left, taken, refused }: RetryProgress) -> Self {
+        RetryStatus { left, taken, refused }
+    }
+}
+
+/// As the status and the daemon's events have it.
+pub(in crate::run) fn state_name(stats: &SinkStats) -> &'static str {
+    match stats.state {
+        SinkState::Opening => "opening",
+        SinkState::Running => "running",
+        SinkState::Retrying => "retrying",
+        SinkState::Off => match stats.off.as_ref().map(|off| off.by) {
+            Some(OffBy::Place) => "off",
+            Some(OffBy::Person) | None => "paused",
+        },
+        SinkState::Stopped => "stopped",
+    }
+}
+
+fn breaker_name(breaker: BreakerState) -> &'static str {
+    match breaker {
+        BreakerState::Closed => "closed",
+        BreakerState::Open => "open",
+        BreakerState::HalfOpen => "half_open",
+    }
+}
+
+fn cause_name(cause: WaitCause) -> &'static str {
+    match cause {
+        WaitCause::Failed => "failed",
+        WaitCause::Throttled => "throttled",
+        WaitCause::Refused => "refused",
+    }
+}
+
+impl SinkStatus {
+    /// A sink beside a journal whose last event was `written_seq` then or a little later.
+    pub(super) fn new(stats: SinkStats, written_seq: u64) -> Self {
+        let at = |time: SystemTime| Timestamp::try_from(time).ok();
+        let said = |error: Option<LastError>| match error {
+            Some(LastError { message, at: time }) => (Some(message), at(time)),
+            None => (None, None),
+        };
+        let state = state_name(&stats).to_owned();
+        let (last_error, last_error_at) = said(stats.last_error);
+        let (cursor_damage, cursor_damage_at) = said(stats.cursor_damage);
+        SinkStatus {
+            name: stats.name,
+            state,
+            off_reason: stats.off.map(|off| off.reason).filter(|reason| !reason.is_empty()),
+            breaker: breaker_name(stats.breaker).to_owned(),
+            waits_until: stats.waiting.and_then(|waiting| at(waiting.until)),
+            waits_because: stats.waiting.map(|waiting| cause_name(waiting.cause).to_owned()),
+            delivered_events: stats.delivered_events,
+            filtered_events: stats.filtered_events,
+            retries: stats.retries,
+            lag_events: stats.lag_events + written_seq.saturating_sub(stats.counted_to),
+            oldest_undelivered: stats.oldest_undelivered,
+            oldest_undelivered_at: stats.oldest_at.and_then(at),
+            dead_letters: stats.dead_letters,
+            kept_dead_letters: stats.kept_dead_letters,
+            given_up_dead_letters: stats.given_up_dead_letters,
+            skipped_events: stats.skipped_events,
+            lost_events: stats.lost.events,
+            lost: stats.lost.gaps.iter().map(LostStatus::from).collect(),
+            replay: stats.replay,
+            retry: stats.retry.map(RetryStatus::from),
+            last_error,
+            last_error_at,
+            cursor_damage,
+            cursor_damage_at,
+        }
+    }
+}

@@ -1,0 +1,83 @@
+//! How many dead letters are kept. Asked each second, so a file is only read if it changed, and only its new
+//! part if it grew.
+
+use std::fs::File;
+use std::io::{self, Read, Seek, SeekFrom};
+use std::os::unix::fs::MetadataExt;
+use std::path::Path;
+
+use super::DeadLetters;
+use super::letter::DONE;
+
+/// What is read at once.
+const CHUNK_BYTES: usize = 64 << 10;
+
+/// The letters of one sink, as they were counted last.
+#[derive(Debug, Default)]
+pub struct LetterCount {
+    files: [Counted; 3],
+}
+
+#[derive(Debug, Default)]
+struct Counted {
+    inode: u64,
+    bytes: u64,
+    changed: (i64, i64),
+    letters: u64,
+    /// The counted part ends with a whole line.
+    ends_whole: bool,
+}
+
+impl LetterCount {
+    /// How many there are now. A file that cannot be read counts as it did before.
+    pub fn look(&mut self, letters: &DeadLetters) -> u64 {
+        let files = letters.files();
+        for (counted, path) in self.files.iter_mut().zip(files) {
+            // That one is marked in place; letters that are being retried stand in both until it begins.
+            let is_marked = path == files[0];
+            match counted.look(path, is_marked) {
+                Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                    *counted = Counted::default();
+                }
+                _ => {}
+            }
+        }
+        let [retry, older, newer] = &self.files;
+        retry.letters + older.letters + newer.letters
+    }
+}
+
+impl Counted {
+    fn look(&mut self, path: &Path, is_marked: bool) -> io::Result<()> {
+        let metadata = std::fs::metadata(path)?;
+        let changed = (metadata.mtime(), metadata.mtime_nsec());
+        let (inode, bytes) = (metadata.ino(), metadata.len());
+        if (inode, bytes, changed) == (self.inode, self.bytes, self.changed) {
+            return Ok(());
+        }
+        let has_grown = inode == self.inode && bytes >= self.bytes && self.ends_whole && !is_marked;
+        let from = if has_grown { self.bytes } else { 0 };
+        let (letters, ends_whole) = count(path, from, bytes)?;
+        let before = if has_grown { self.letters } else { 0 };
+        *self = Counted { inode, bytes, changed, letters: before + letters, ends_whole };
+        Ok(())
+    }
+}
+
+/// Lines that are not done with between two places of a file, the first of which is a line's beginning.
+fn count(path: &Path, from: u64, to: u64) -> io::Result<(u64, bool)> {
+    let mut file = File::open(path)?;
+    file.seek(SeekFrom::Start(from))?;
+    let mut file = file.take(to - from);
+    let (mut chunk, mut letters, mut is_start) = (vec![0; CHUNK_BYTES], 0, true);
+    loop {
+        let read = file.read(&mut chunk)?;
+        if read == 0 {
+            return Ok((letters, is_start));
+        }
+        for byte in &chunk[..read] {
+            letters += u64::from(is_start && *byte != DONE);
+            is_start = *byte == b'\n';
+        }
+    }
+}

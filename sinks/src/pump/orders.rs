@@ -1,0 +1,71 @@
+//! What a person wants of a sink, by files beside its cursor ([`crate::switch`]): to be off or on, to begin
+//! elsewhere, to be tried at once. The worker looks four times a second, and so alone owns the cursor.
+
+use std::time::{Duration, Instant};
+
+use hookring_journal::Seq;
+
+use super::worker::{Worker, guarded};
+use crate::sink::SinkError;
+use crate::switch::Off;
+
+/// How often it is looked; a batch in flight is answered first.
+pub(super) const ORDERS_INTERVAL: Duration = Duration::from_millis(250);
+
+impl Worker {
+    /// Looks, if it is time, and does what is wanted.
+    pub(super) fn take_orders(&mut self, now: Instant) -> Result<(), SinkError> {
+        if now < self.next_look {
+            return Ok(());
+        }
+        // First, so that what cannot be read is not tried all the time.
+        self.next_look = now + ORDERS_INTERVAL;
+        let off = self.switch.is_off()?;
+        if off != self.off {
+            self.set_off(off);
+        }
+        if let Some(to) = self.switch.wants_reset()? {
+            self.reset(to)?;
+        }
+        if self.switch.take_try_now()? {
+            self.try_now();
+        }
+        self.look_for_again()
+    }
+
+    pub(super) fn set_off(&mut self, off: Option<Off>) {
+        if off.is_none() {
+            self.try_now();
+        }
+        self.off.clone_from(&off);
+        self.shared.switched(off, self.opened);
+    }
+
+    fn try_now(&mut self) {
+        self.delivery.try_now();
+        self.shared.show(&self.delivery);
+    }
+
+    /// Goes to a number, within what there is.
+    fn reset(&mut self, to: Seq) -> Result<(), SinkError> {
+        let to = to.clamp(self.tail.available_from(), self.tail.written() + 1);
+        // What it took so far is to be durable. If it cannot be made so, that may be why it is to go on elsewhere.
+        if self.opened
+            && let Err(error) = guarded(|| self.sink.flush())
+        {
+            self.note_failure(&*error);
+        }
+        let stored = to.min(self.tail.synced() + 1);
+        self.cursor.store(stored)?;
+        let before = self.next;
+        self.go_to(to);
+        self.delivery.begin();
+        self.shared.update(|stats| stats.stored_seq = stored);
+        self.switch.reset_done()?;
+        tracing::info!(
+            sink = self.name,
+            "goes on with event {to}, as it was told; it was at {before}"
+        );
+        Ok(())
+    }
+}
