@@ -17,7 +17,7 @@ const MAX_TOLD: usize = 20;
 #[derive(Default)]
 pub(crate) struct Acknowledged {
     /// By stream and life: every event up to this one.
-    last: HashMap<(u32, u32), u32>,
+    pub(crate) last: HashMap<(u32, u32), u32>,
 }
 
 impl Acknowledged {
