@@ -14,7 +14,7 @@ use super::Exit;
 use super::interrupt::Interrupt;
 use super::progress::Progress;
 use super::sink_args::{DlqCommand, DlqListArgs, DlqPurgeArgs, DlqRetryArgs, DlqShowArgs};
-use super::sink_commands::{Known, is_running};
+use super::sink_commands::{Known, is_running, status_of};
 use super::style::{FAINT, GOOD, WARNING, printable};
 use super::table::{Align, Cell, Table, counted};
 use crate::config::Env;
@@ -212,7 +212,14 @@ fn retry(
             }
             continue;
         }
-        if super::sink_commands::status_of(&name, paths).is_none() {
+        let status = status_of(&name, paths);
+        if let Some(state) =
+            status.as_ref().map(|it| &*it.state).filter(|it| matches!(*it, "paused" | "off"))
+        {
+            writeln!(err, "{WARNING}{name} is {state}{WARNING:#}: left out until it is resumed")?;
+            continue;
+        }
+        if status.is_none() {
             if args.sink.is_some() {
                 known.require(&name)?;
                 bail!("{name} does not run: it is switched off in the configuration");
@@ -238,7 +245,9 @@ fn retry(
         return Ok(Exit::Fine);
     }
     if asked.is_empty() {
-        bail!("there is no such dead letter; `hookring dlq list` has what there is");
+        bail!(
+            "there is no such dead letter that could be sent now; `hookring dlq list` has what there is"
+        );
     }
     follow(&asked, paths, out, err)
 }
@@ -275,7 +284,7 @@ fn follow(
         }
         let left: u64 = asked
             .iter()
-            .filter_map(|it| super::sink_commands::status_of(&it.name, paths)?.retry)
+            .filter_map(|it| status_of(&it.name, paths)?.retry)
             .map(|retry| retry.left)
             .sum();
         progress.show_text(&format!("{} of {total} sent", total.saturating_sub(left)));

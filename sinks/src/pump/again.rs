@@ -59,17 +59,23 @@ enum Went {
 
 impl Worker {
     /// Begins what is asked for, and ends what is not wanted any more.
-    pub(super) fn look_for_again(&mut self) -> Result<(), SinkError> {
-        if self.again.is_none() {
-            self.again = self.begin_again()?;
-        }
-        if self.switch.wants_stop() {
-            if let Some(again) = self.again.take() {
-                self.end_again(again, ReplayEnd::Stopped, None)?;
+    /// What fails here holds up nothing else; the next look tries again.
+    pub(super) fn look_for_again(&mut self) {
+        let mut look = || {
+            if self.again.is_none() {
+                self.again = self.begin_again()?;
             }
-            self.switch.take_stop()?;
+            if self.switch.wants_stop() {
+                if let Some(again) = self.again.take() {
+                    self.end_again(again, ReplayEnd::Stopped, None)?;
+                }
+                self.switch.take_stop()?;
+            }
+            Ok::<_, SinkError>(())
+        };
+        if let Err(error) = look() {
+            self.note_failure(&*error);
         }
-        Ok(())
     }
 
     /// Part of what is sent once more is in hand, and must be finished.

@@ -331,10 +331,13 @@ impl Worker {
         loop {
             let is_full = batch.len() >= events || batch.last() < written;
             let left = end.saturating_duration_since(Instant::now());
-            let is_last = self.tail.is_closed()
-                || self.shared.stop_order().is_some()
-                || self.switch.is_off().is_ok_and(|off| off.is_some());
-            if is_full || is_last || left.is_zero() {
+            let is_last = || self.tail.is_closed() || self.shared.stop_order().is_some();
+            if is_full || left.is_zero() || is_last() {
+                return Ok(Some(batch));
+            }
+            if self.switch.is_off().is_ok_and(|off| off.is_some()) {
+                // That is looked at before it is sent.
+                self.next_look = Instant::now();
                 return Ok(Some(batch));
             }
             // Twice as many: each time what is there is read again.
