@@ -31,6 +31,7 @@ from mutants import (
     durability,
     orderings,
     producer,
+    programs,
     reader,
     spool,
     stores,
@@ -40,7 +41,7 @@ ROOT = Path(__file__).resolve().parent.parent
 # A test that takes longer hangs, which is a way to notice. A build may take what it takes.
 TEST_LIMIT_S = 240
 
-GROUPS = [orderings, stores, reader, spool, producer, durability, directories]
+GROUPS = [orderings, stores, reader, spool, producer, durability, directories, programs]
 MUTATIONS: list[Mutation] = [mutation for group in GROUPS for mutation in group.MUTATIONS]
 EQUIVALENT: list[Equivalent] = [it for group in GROUPS for it in group.EQUIVALENT]
 

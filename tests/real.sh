@@ -1,19 +1,49 @@
 #!/usr/bin/env bash
-# The long tests, which `cargo xtask test` leaves out: the group `real`. Arguments go to the test
-# programs, e.g. `tests/real.sh -- --nocapture`. They need python3, which is installed where it is
-# missing and this runs as root.
+# The group `real`, which `cargo xtask test` leaves out: what needs more than the Rust toolchain, or takes longer.
+# Arguments go to the test programs, e.g. `tests/real.sh --test receivers -- --nocapture`. It needs python3 with venv,
+# node and npm, which are installed where they are missing and this runs as root; libraries for both come from their
+# registries into a folder below target/. Where one cannot be had, this fails.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
-if ! command -v python3 >/dev/null; then
+# Each package in the version that the tests were written with.
+readonly PYTHON_PACKAGES=(cloudevents==2.2.0 standardwebhooks==1.1.0)
+readonly JAVASCRIPT_PACKAGES=(cloudevents@10.0.0 standardwebhooks@1.1.1)
+readonly DIR="${CARGO_TARGET_DIR:-$PWD/target}/real"
+
+main() {
+    install_programs
+    install_libraries
+    HOOKRING_TEST_BIN_DIR="$(cargo xtask build)"
+    export HOOKRING_TEST_BIN_DIR HOOKRING_TEST_REAL_DIR="$DIR"
+    cargo test --package hookring-tests --features real "$@"
+}
+
+install_programs() {
+    if python3 -c 'import ensurepip, venv' && command -v node && command -v npm; then
+        return
+    fi >/dev/null 2>&1
     if ! command -v apt-get >/dev/null || [ "$(id -u)" != 0 ]; then
-        echo "tests/real.sh: python3 is missing; install it and run this again" >&2
+        echo "tests/real.sh: python3 with venv, node or npm is missing; install them and run this again" >&2
         exit 1
     fi
     apt-get update -q
-    apt-get install -qy --no-install-recommends python3
-fi
+    apt-get install -qy --no-install-recommends python3 python3-venv nodejs npm
+}
 
-HOOKRING_TEST_BIN_DIR="$(cargo xtask build)"
-export HOOKRING_TEST_BIN_DIR
-cargo test --package hookring-tests --features real "$@"
+# Once for each choice of versions.
+install_libraries() {
+    local wanted="${PYTHON_PACKAGES[*]} ${JAVASCRIPT_PACKAGES[*]}"
+    if [ "$(cat "$DIR/installed" 2>/dev/null)" = "$wanted" ]; then
+        return
+    fi
+    rm -rf "$DIR"
+    mkdir -p "$DIR/javascript"
+    python3 -m venv "$DIR/python"
+    "$DIR/python/bin/pip" install --quiet --disable-pip-version-check "${PYTHON_PACKAGES[@]}"
+    npm install --silent --no-audit --no-fund --ignore-scripts --prefix "$DIR/javascript" \
+        "${JAVASCRIPT_PACKAGES[@]}"
+    echo "$wanted" >"$DIR/installed"
+}
+
+main "$@"

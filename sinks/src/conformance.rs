@@ -1,13 +1,19 @@
 //! What every sink has to hold to, run against each: a new sink adds one line to [`kinds`].
 
+mod network;
+
 use std::fs;
 use std::io::{self, PipeWriter, Write};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard};
 
+use hookring_faults::{FaultServer, Reply};
 use hookring_journal::{Batch, Seq};
 use rustix::fs::{CWD, RenameFlags, renameat_with};
 
+use self::network::{LONG, Networked, networked};
+use crate::exec::ExecSink;
+use crate::exec::program::Program;
 use crate::jsonl::{JsonlConfig, JsonlSink};
 use crate::pump::PumpHandle;
 use crate::replay::{Replay, ReplayFile};
@@ -33,10 +39,15 @@ trait Kind {
 }
 
 fn kinds(folder: &Path) -> Vec<Box<dyn Kind>> {
-    vec![
+    let mut kinds: Vec<Box<dyn Kind>> = vec![
         Box::new(Jsonl { path: folder.join("files/events.jsonl") }),
         Box::new(Stdout { out: SharedOut::default() }),
-    ]
+        Box::new(Exec { program: Program::new(folder.join("program")) }),
+    ];
+    for kind in networked() {
+        kinds.push(Box::new(Far { kind, server: FaultServer::start() }));
+    }
+    kinds
 }
 
 fn for_each_kind(check: impl Fn(TestJournal, &mut dyn Kind)) {
@@ -186,6 +197,14 @@ impl Sink for Panicking {
         self.inner.deliver(batch)
     }
 
+    fn idle(&mut self) -> Result<(), SinkError> {
+        self.inner.idle()
+    }
+
+    fn max_events(&self) -> usize {
+        self.inner.max_events()
+    }
+
     fn flush(&mut self) -> Result<(), SinkError> {
         self.inner.flush()
     }
@@ -223,6 +242,30 @@ impl Kind for Jsonl {
         if reachable {
             fs::remove_dir(&aside).expect("the folder that was in the way");
         }
+    }
+}
+
+/// A program that keeps what it gets in a file.
+struct Exec {
+    program: Program,
+}
+
+impl Kind for Exec {
+    fn name(&self) -> &'static str {
+        "exec"
+    }
+
+    fn sink(&mut self) -> Box<dyn Sink> {
+        Box::new(ExecSink::new(self.name(), self.program.config()))
+    }
+
+    fn arrived(&self) -> Vec<Seq> {
+        self.program.taken()
+    }
+
+    /// It ends at once, and cannot be started.
+    fn set_reachable(&mut self, reachable: bool) {
+        self.program.set_working(reachable);
     }
 }
 
@@ -282,5 +325,29 @@ impl Write for SharedOut {
 
     fn flush(&mut self) -> io::Result<()> {
         Ok(())
+    }
+}
+
+/// Across a network.
+struct Far {
+    kind: Networked,
+    server: FaultServer,
+}
+
+impl Kind for Far {
+    fn name(&self) -> &'static str {
+        self.kind.name
+    }
+
+    fn sink(&mut self) -> Box<dyn Sink> {
+        (self.kind.sink)(&self.server, LONG)
+    }
+
+    fn arrived(&self) -> Vec<Seq> {
+        self.server.taken().iter().flat_map(self.kind.seqs).collect()
+    }
+
+    fn set_reachable(&mut self, reachable: bool) {
+        self.server.set(if reachable { Reply::ok() } else { Reply::close() });
     }
 }

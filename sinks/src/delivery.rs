@@ -58,6 +58,8 @@ pub(crate) struct Verdict {
 pub(crate) struct Delivery {
     breaker: Breaker,
     size: BatchSize,
+    /// The most events that one call to the sink takes.
+    max_events: usize,
     rate: Option<RateLimit>,
     backoff: Backoff,
     jitter: Jitter,
@@ -90,6 +92,7 @@ impl Delivery {
         Delivery {
             breaker: Breaker::new(),
             size: BatchSize::new(batch_events),
+            max_events: usize::MAX,
             rate: events_per_s.map(RateLimit::new),
             backoff: Backoff::new(RETRY),
             jitter,
@@ -99,6 +102,11 @@ impl Delivery {
             rejected_in_row: 0,
             bury_backoff: Backoff::new(RETRY),
         }
+    }
+
+    /// With calls to the sink of at most `events`.
+    pub(crate) fn with_max_events(self, events: usize) -> Delivery {
+        Delivery { max_events: events.max(1), ..self }
     }
 
     pub(crate) fn breaker(&self) -> BreakerState {
@@ -141,7 +149,8 @@ impl Delivery {
         if let Some(until) = self.not_before.filter(|until| now < *until) {
             return Turn::Wait(until);
         }
-        let mut events = self.parts.last().copied().unwrap_or(left).min(self.size.get());
+        let part = self.parts.last().copied().unwrap_or(left);
+        let mut events = part.min(self.size.get()).min(self.max_events);
         match self.breaker.permit(now) {
             Permit::NotBefore(until) => return Turn::Wait(until),
             Permit::Probe => events = 1,

@@ -147,6 +147,7 @@ impl Pump {
         report_cursor(found, &shared);
         let dead_letters =
             DeadLetters::new(&self.dead_letters_dir, &self.name, self.dead_letters_bytes);
+        let delivery = Delivery::new(self.batch_events, self.events_per_s, self.jitter);
         let worker = Worker {
             name: self.name.clone(),
             replay_file: ReplayFile::new(&self.cursor_dir, &self.name),
@@ -154,7 +155,7 @@ impl Pump {
             off: None,
             next_look: Instant::now(),
             journal_dir: self.journal_dir.clone(),
-            delivery: Delivery::new(self.batch_events, self.events_per_s, self.jitter),
+            delivery: delivery.with_max_events(sink.max_events()),
             dead_letters: dead_letters.clone(),
             switch: Switch::new(&self.cursor_dir, &self.name),
             batch_age: self.batch_age,

@@ -47,7 +47,9 @@ mod tests {
 
     #[test]
     fn anything_else_says_nothing() {
-        for value in ["", " ", "-1", "1.5", "soon", "1 2", "Sun, 99 Nov 1994 08:49:37 GMT", &"1".repeat(65)] {
+        for value in
+            ["", " ", "-1", "1.5", "soon", "1 2", "Sun, 99 Nov 1994 08:49:37 GMT", &"1".repeat(65)]
+        {
             assert_eq!(parse(value, at(0)), None, "{value}");
         }
     }

@@ -51,9 +51,9 @@ pub enum Outcome {
         /// In its words.
         error: SinkError,
     },
-    /// The sink judged each event.
+    /// The sink judged each event, or each of the first ones: what is behind those is sent again.
     Each {
-        /// As many as there are events in the batch.
+        /// One for each event of the batch, in order, or fewer.
         answers: Vec<Answer>,
         /// Why not all were accepted.
         error: SinkError,
@@ -125,6 +125,20 @@ pub trait Sink: Send {
     /// are lower than those of what was accepted last. A sink whose format can say so marks it.
     fn replay(&mut self, batch: &Batch) -> Outcome {
         self.deliver(batch)
+    }
+
+    /// Called while there is nothing to send, or nothing may be sent yet, about once in a second, from when it
+    /// was opened: for a sink that has something to look after. It should not wait for anything.
+    ///
+    /// # Errors
+    /// The sink does not work any more. It is opened again before anything is sent.
+    fn idle(&mut self) -> Result<(), SinkError> {
+        Ok(())
+    }
+
+    /// The most events that one call takes, at least 1; a larger batch comes in parts.
+    fn max_events(&self) -> usize {
+        usize::MAX
     }
 
     /// Makes every accepted batch as durable as this sink can. The pump calls it before it stores

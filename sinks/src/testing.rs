@@ -59,6 +59,20 @@ impl TestJournal {
         last
     }
 
+    /// Writes an event with other members beside its payload.
+    pub(crate) fn write_with(
+        &mut self,
+        payload: &serde_json::Value,
+        members: &[(&str, serde_json::Value)],
+    ) -> Seq {
+        let more: String = members.iter().map(|(name, it)| format!(",\"{name}\":{it}")).collect();
+        let members = format!("{more},\"payload\":{payload}").into_bytes().leak();
+        let last = self.journal.stage(Origin::Daemon, &Event { members, ..event(b"{}") });
+        self.journal.commit().expect("the journal takes the event");
+        self.journal.sync_if_due(Instant::now()).expect("the journal syncs");
+        last
+    }
+
     /// Writes `count` small events with distinct payloads.
     pub(crate) fn write_many(&mut self, count: usize) -> Seq {
         let first = self.tail().written() + 1;

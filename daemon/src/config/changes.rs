@@ -1,7 +1,7 @@
 //! What a new configuration changes, in words for the log.
 
-use super::schema::SinkConfig;
 use super::show::{ShownKey, ShownSection};
+use super::sinks::SinkConfig;
 
 /// So many changes are told one by one at most: the log has them in one line.
 pub const MAX_CHANGES: usize = 24;

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 
 use rustix::fs::{Mode, OFlags};
 
-use super::schema::{SinkConfig, SinkKind};
+use super::sinks::SinkConfig;
 
 /// The largest configuration that is read, in bytes.
 pub const MAX_CONFIG_BYTES: u64 = 1 << 20;
@@ -90,9 +90,9 @@ impl fmt::Display for Warning {
 
 /// A sink that runs and whose file is a directory. No error: the other sinks can do without it.
 pub(super) fn directory_in_the_way(sink: &SinkConfig) -> Option<Warning> {
-    let SinkKind::Jsonl(jsonl) = &sink.kind else { return None };
-    let warning = || Warning::SinkIsDirectory { sink: sink.name.clone(), path: jsonl.path.clone() };
-    (sink.enabled && jsonl.path.is_dir()).then(warning)
+    let path = sink.file()?;
+    let warning = || Warning::SinkIsDirectory { sink: sink.name.clone(), path: path.to_owned() };
+    (sink.enabled && path.is_dir()).then(warning)
 }
 
 /// Why a file is not read, with a suggestion.

@@ -15,7 +15,7 @@ pub(super) fn filter(mut section: Section<'_, '_>) -> FilterOptions {
     let levels: Vec<_> = levels.into_iter().chain([("none", None)]).collect();
     let min_risk = section.choice("min_risk", Some(None), &levels).flatten();
     let duplicates = section.boolean("duplicates", true);
-    let sample = section.share("sample", 0.0..=1.0);
+    let sample = section.number("sample", 0.0..=1.0, "0.1");
     let mut options = FilterOptions {
         include: lists.texts(),
         min_risk,

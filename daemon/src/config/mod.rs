@@ -1,6 +1,6 @@
 //! The configuration, `hookring.toml`: read, checked and shown.
 //!
-//! Every error is found at once. `schema` says what can be configured, `reader` how a value is
+//! Every error is found at once. `schema`, `content` and `sinks` say what can be configured, `reader` how a value is
 //! read, `errors` how an error looks.
 
 use std::path::{Path, PathBuf};
@@ -16,6 +16,7 @@ mod errors;
 mod expand;
 mod file;
 mod filter;
+mod hide;
 mod names;
 mod orphans;
 mod ours;
@@ -23,6 +24,7 @@ mod reader;
 mod report;
 mod schema;
 mod show;
+mod sinks;
 mod syntax;
 mod units;
 mod value;
@@ -33,9 +35,9 @@ pub use errors::{ConfigErrors, MAX_PROBLEMS, Place, Problem};
 pub use file::{MAX_CONFIG_BYTES, Warning};
 pub use filter::doubt;
 pub use report::{ConfigReport, ProblemReport};
-pub use schema::{
-    BusConfig, Compress, JournalConfig, JsonlConfig, LogConfig, MAX_RING_BYTES,
-    MAX_SINK_NAME_BYTES, MAX_SINKS, SinkConfig, SinkKind, SinkStart, SyncPolicy,
+pub use schema::{BusConfig, JournalConfig, LogConfig, MAX_RING_BYTES, SyncPolicy};
+pub use sinks::{
+    Compress, JsonlConfig, MAX_SINK_NAME_BYTES, MAX_SINKS, SinkConfig, SinkKind, SinkStart,
 };
 pub use units::{GIB, KIB, MIB, TIB};
 
@@ -122,12 +124,12 @@ impl Config {
             redact: content::redact(root.section("redact")),
             capture: content::capture(root.section("capture")),
             risk: content::risk(root.section("risk")),
-            sinks: schema::sinks(&mut root, &paths.sinks, &ours),
+            sinks: sinks::sinks(&mut root, &paths.sinks, &ours),
             shown: Vec::new(),
             doubts: Vec::new(),
         };
         root.finish();
-        let reader::Reader { mut faults, shown, doubts, .. } = reader;
+        let reader::Reader { mut faults, shown, doubts, hidden, .. } = reader;
         all.append(&mut syntax::faults(&errors));
         syntax::drop_echoes(text, &mut all);
         syntax::keep_believable(text, &all, &mut faults);
@@ -135,7 +137,7 @@ impl Config {
         if all.is_empty() {
             Ok(Self { shown, doubts: doubted(path, text, doubts), ..config })
         } else {
-            Err(listed(path, text, all))
+            Err(listed(path, &hide::hidden(text, &hidden), all))
         }
     }
 

@@ -17,7 +17,9 @@ use super::show::{Origin, ShownKey, ShownSection, quote_literal, quote_value};
 use super::units::{format_duration, format_size, parse_duration, parse_size};
 use super::value::{Scalar, Value, Wrong, absolute, in_range, nearest, type_of, whole_ms};
 
+mod directories;
 mod lists;
+mod secrets;
 
 pub(super) use lists::Texts;
 
@@ -28,6 +30,8 @@ pub(super) struct Reader<'d> {
     home: Option<&'d Path>,
     pub(super) faults: Vec<Fault>,
     pub(super) doubts: Vec<Doubt>,
+    /// Where secrets stand in the text: no error may quote them.
+    pub(super) hidden: Vec<Range<usize>>,
     /// The keys of each table that was finished.
     keys: Vec<(String, Vec<&'static str>)>,
     pub(super) shown: Vec<ShownSection>,
@@ -73,8 +77,8 @@ impl<'d> Reader<'d> {
         env: &'d dyn Fn(&str) -> Option<String>,
         home: Option<&'d Path>,
     ) -> Self {
-        let (faults, doubts) = (Vec::new(), Vec::new());
-        Self { text, env, home, faults, doubts, keys: Vec::new(), shown: Vec::new() }
+        let (faults, doubts, hidden) = (Vec::new(), Vec::new(), Vec::new());
+        Self { text, env, home, faults, doubts, hidden, keys: Vec::new(), shown: Vec::new() }
     }
 
     /// The document itself, as a section.
@@ -303,17 +307,21 @@ impl<'r, 'd> Section<'r, 'd> {
 
     /// Refuses the keys that nobody asked for.
     pub(super) fn finish(self) {
-        self.finish_beside("", &[]);
+        self.finish_beside(&[]);
     }
 
-    /// The same; `elsewhere` has keys that are known where `place` says.
-    pub(super) fn finish_beside(self, place: &str, elsewhere: &[&str]) {
+    /// The same; `elsewhere` has the keys that are known in other places, which it names.
+    pub(super) fn finish_beside(self, elsewhere: &[(String, &[&str])]) {
         for (key, _) in self.table.into_iter().flatten() {
             let name = key.get_ref().as_ref();
             if !self.known.contains(&name) {
                 let owner = self.reader.keys.iter().find(|(_, keys)| keys.contains(&name));
+                let places = elsewhere.iter().filter(|(_, keys)| keys.contains(&name));
+                let places: Vec<_> = places.map(|(place, _)| place.as_str()).collect();
                 let help = match (closest(name, &self.known), owner) {
-                    _ if elsewhere.contains(&name) => format!("this is a key of {place}"),
+                    _ if !places.is_empty() => {
+                        format!("this is a key of {}", places.join(" and "))
+                    }
                     (None, Some((owner, _))) if self.path.is_empty() => {
                         format!("put it below a line `[{owner}]`")
                     }

@@ -10,8 +10,10 @@ use hookring_sinks::FilterOptions;
 use super::*;
 
 mod errors;
+mod exec;
 mod files;
 mod lists;
+mod webhook;
 
 fn paths(state: &Path) -> Paths {
     let state = state.to_str().unwrap().to_owned();
@@ -26,6 +28,7 @@ fn env(name: &str) -> Option<String> {
         "ON" => "true",
         "LOGS" => "/var/log",
         "SECRET" => "hunter2",
+        "PATH" => "/usr/bin:/bin",
         _ => return None,
     };
     Some(value.to_owned())
@@ -74,6 +77,9 @@ compress = "zstd"
 start = "now"
 batch_events = 10
 batch_bytes = "4KiB"
+batch_age = "2s"
+events_per_s = 0.5
+dead_letter_bytes = "1MiB"
 [sinks.screen]
 type = "stdout"
 enabled = false
@@ -110,6 +116,9 @@ fn every_key_is_read() {
         start: SinkStart::Now,
         batch_events: 10,
         batch_bytes: 4096,
+        batch_age: Duration::from_secs(2),
+        events_per_s: Some(0.5),
+        dead_letter_bytes: MIB,
         kind: SinkKind::Jsonl(JsonlConfig {
             path: "/home/ada/a.jsonl".into(),
             rotate_bytes: MIB,
@@ -124,6 +133,9 @@ fn every_key_is_read() {
         start: SinkStart::Now,
         batch_events: 1000,
         batch_bytes: 1 << 20,
+        batch_age: Duration::ZERO,
+        events_per_s: None,
+        dead_letter_bytes: 64 * MIB,
         kind: SinkKind::Stdout,
     };
     assert_eq!(config.sinks, [audit, screen]);
@@ -158,7 +170,7 @@ fn sinks_have_a_file_of_their_own_by_default() {
     let config = parse("[sinks.a]\ntype = \"jsonl\"\n[sinks.b-2_]\ntype = \"jsonl\"").unwrap();
     let files = config.sinks.iter().map(|sink| match &sink.kind {
         SinkKind::Jsonl(it) => it.path.to_str().unwrap(),
-        SinkKind::Stdout => "",
+        _ => "",
     });
     assert_eq!(files.collect::<Vec<_>>(), ["/state/sinks/a.jsonl", "/state/sinks/b-2_.jsonl"]);
 }
@@ -194,6 +206,9 @@ fn plausible_text() -> impl Strategy<Value = String> {
         "sinks",
         "\"jsonl\"",
         "\"stdout\"",
+        "\"exec\"",
+        "command",
+        "env",
         "1",
         "-5",
         "0x1F",

@@ -10,8 +10,9 @@ use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 /// What the daemon opens besides its sinks': journal, signals, three places with ring, old rings and
 /// spool, and what is open for a moment.
 const OWN_FILES: usize = 24;
-/// What a sink opens: cursor, segment, its own file, and what is open for a moment.
-const SINK_FILES: usize = 5;
+/// What a sink opens: cursor, segment, its own file or its program's three pipes, and what is open for a moment
+/// (the other ends of those).
+const SINK_FILES: usize = 10;
 
 /// Raises the limit as far as it goes.
 ///

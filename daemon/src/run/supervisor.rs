@@ -5,9 +5,10 @@ use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
 use hookring_journal::{OLDEST, Seq, Tail};
+use hookring_sinks::webhook::Reloads;
 use hookring_sinks::{
-    BreakerState, Compression, Filter, JsonlConfig, JsonlSink, LastError, Pump, PumpHandle, Sink,
-    SinkState, SinkStats, Start, StdoutSink, WaitCause,
+    BreakerState, Compression, ExecSink, Filter, JsonlConfig, JsonlSink, LastError, Pump,
+    PumpHandle, Sink, SinkState, SinkStats, Start, StdoutSink, WaitCause, WebhookSink, exec,
 };
 
 use super::collector::describe;
@@ -24,6 +25,8 @@ pub(super) struct Supervisor {
     sinks: Vec<Entry>,
     /// Stopped workers within a call to their sink, by name. Until it ends, no other may begin.
     ending: Vec<(String, PumpHandle)>,
+    /// Has the sinks read their secrets anew.
+    reloads: Reloads,
 }
 
 struct Entry {
@@ -39,12 +42,14 @@ enum Worker {
 
 impl Supervisor {
     pub(super) fn new(journal_dir: PathBuf, cursor_dir: PathBuf, tail: Arc<Tail>) -> Supervisor {
-        Supervisor { journal_dir, cursor_dir, tail, sinks: Vec::new(), ending: Vec::new() }
+        let (sinks, ending) = (Vec::new(), Vec::new());
+        Supervisor { journal_dir, cursor_dir, tail, sinks, ending, reloads: Reloads::default() }
     }
 
     /// Stops the sinks that are gone or changed, and starts those that are new or changed. A sink
-    /// that stays as it is does not notice. A changed sink goes on from its cursor.
+    /// that stays as it is does not notice, but for its secrets. A changed sink goes on from its cursor.
     pub(super) fn apply(&mut self, wanted: &[SinkConfig]) {
+        self.reloads.raise();
         let wanted: Vec<_> = wanted.iter().filter(|sink| sink.enabled).collect();
         let (stay, go): (Vec<_>, Vec<_>) =
             self.sinks.drain(..).partition(|entry| wanted.contains(&&entry.config));
@@ -89,24 +94,15 @@ impl Supervisor {
         if self.ending.iter().any(|(ending, _)| ending == name) {
             return Err(format!("sink {name} is still busy with its last batch"));
         }
-        let sink: Box<dyn Sink> = match &config.kind {
-            SinkKind::Jsonl(jsonl) => Box::new(JsonlSink::new(JsonlConfig {
-                path: jsonl.path.clone(),
-                rotate_bytes: Some(jsonl.rotate_bytes),
-                rotate_age: jsonl.rotate_age,
-                compression: compression(jsonl.compress),
-            })),
-            SinkKind::Stdout => {
-                let sink = StdoutSink::new();
-                Box::new(sink.map_err(|error| format!("sink {name}: {}", describe(&error)))?)
-            }
-        };
+        let sink = sink(name, &config.kind, &self.reloads)?;
         let start = match config.start {
             SinkStart::Oldest => Start::Oldest,
             SinkStart::Now => Start::Now,
         };
         let mut pump = Pump::new(name, &self.journal_dir, &self.cursor_dir, start);
         (pump.batch_events, pump.batch_bytes) = (config.batch_events, config.batch_bytes);
+        (pump.batch_age, pump.events_per_s) = (config.batch_age, config.events_per_s);
+        pump.dead_letters_bytes = config.dead_letter_bytes;
         let filter = Filter::new(&config.filter);
         pump.filter = filter.map_err(|error| format!("sink {name}: {}", describe(&error)))?;
         pump.start(sink, Arc::clone(&self.tail)).map_err(|error| describe(&error))
@@ -132,9 +128,11 @@ impl Supervisor {
         })
     }
 
-    /// Lets every sink deliver what is written, and ends them. Their stats stay.
+    /// Lets every sink deliver what is written, and ends them. Their stats stay. What programs run for sinks that
+    /// do not end are killed, since this process ends now.
     pub(super) fn stop(&self) {
         stop(&self.sinks);
+        exec::kill_all();
     }
 }
 
@@ -153,6 +151,26 @@ impl Entry {
             _ => None,
         }
     }
+}
+
+/// What delivers to the place that is configured.
+fn sink(name: &str, kind: &SinkKind, reloads: &Reloads) -> Result<Box<dyn Sink>, String> {
+    Ok(match kind {
+        SinkKind::Jsonl(jsonl) => Box::new(JsonlSink::new(JsonlConfig {
+            path: jsonl.path.clone(),
+            rotate_bytes: Some(jsonl.rotate_bytes),
+            rotate_age: jsonl.rotate_age,
+            compression: compression(jsonl.compress),
+        })),
+        SinkKind::Exec(exec) => Box::new(ExecSink::new(name, exec.clone())),
+        SinkKind::Stdout => {
+            let sink = StdoutSink::new();
+            Box::new(sink.map_err(|error| format!("sink {name}: {}", describe(&error)))?)
+        }
+        SinkKind::Webhook(webhook) => {
+            Box::new(WebhookSink::new(webhook.as_ref().clone(), reloads.clone()))
+        }
+    })
 }
 
 /// Stops sinks at the same time.

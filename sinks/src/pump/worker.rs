@@ -134,7 +134,7 @@ impl Worker {
     /// While nothing is delivered, the cursor goes up to what was accepted before, once that is synced: a
     /// restart must not take it for lost. And it is looked what the journal gives up.
     fn look(&mut self) {
-        if let Err(error) = self.settle() {
+        if let Err(error) = self.settle().and_then(|()| self.idle()) {
             self.note_failure(&*error);
         }
         self.note_lost();
@@ -142,6 +142,16 @@ impl Worker {
 
     pub(super) fn note_failure(&self, error: &(dyn std::error::Error + 'static)) {
         self.shared.failed(error, &self.delivery);
+    }
+
+    /// Lets a sink that has nothing to send look after itself.
+    fn idle(&mut self) -> Result<(), SinkError> {
+        if !self.opened {
+            return Ok(());
+        }
+        let looked = guarded(|| self.sink.idle());
+        self.opened = looked.is_ok();
+        looked
     }
 
     /// True once it is told to stop and has nothing left to do, or no time.
@@ -172,8 +182,12 @@ impl Worker {
             self.settle()?;
             self.batch = self.read()?;
             self.delivery.begin();
+            if self.batch.is_none() {
+                self.idle()?;
+                return self.again(now);
+            }
             // What came meanwhile is looked at first.
-            return if self.batch.is_none() { self.again(now) } else { Ok(Step::Done) };
+            return Ok(Step::Done);
         }
         let events = match &self.batch {
             // Nothing of it is for this sink.

@@ -14,7 +14,9 @@ const KEY_BYTES: std::ops::RangeInclusive<usize> = 24..=64;
 #[derive(Debug, thiserror::Error)]
 pub enum KeyError {
     /// It is no base64.
-    #[error("the secret is no base64 behind `{PREFIX}`; make one with: printf '{PREFIX}%s' \"$(openssl rand -base64 32)\"")]
+    #[error(
+        "the secret is no base64 behind `{PREFIX}`; make one with: printf '{PREFIX}%s' \"$(head -c 32 /dev/urandom | base64)\""
+    )]
     NotBase64,
     /// It is too short to be safe, or longer than receivers take.
     #[error("the secret has {bytes} bytes, and should have {} to {}", KEY_BYTES.start(), KEY_BYTES.end())]
@@ -26,7 +28,7 @@ pub enum KeyError {
 
 /// Keys to sign with, the newest first.
 #[derive(Clone)]
-pub struct Keys(Vec<Zeroizing<Vec<u8>>>);
+pub(super) struct Keys(Vec<Zeroizing<Vec<u8>>>);
 
 impl Keys {
     /// From secrets in the form `whsec_` + base64; the prefix may be missing.
@@ -34,12 +36,17 @@ impl Keys {
     /// # Errors
     ///
     /// If one cannot be used.
-    pub fn parse<'a>(secrets: impl IntoIterator<Item = &'a str>) -> Result<Keys, KeyError> {
+    pub(super) fn parse<'a>(secrets: impl IntoIterator<Item = &'a str>) -> Result<Keys, KeyError> {
         secrets.into_iter().map(key).collect::<Result<_, _>>().map(Keys)
     }
 
+    /// All of these, in their order.
+    pub(super) fn joined(keys: impl IntoIterator<Item = Keys>) -> Keys {
+        Keys(keys.into_iter().flat_map(|it| it.0).collect())
+    }
+
     /// The value of `webhook-signature`.
-    pub fn sign(&self, id: &str, timestamp_s: u64, body: &[u8]) -> String {
+    pub(super) fn sign(&self, id: &str, timestamp_s: u64, body: &[u8]) -> String {
         let signatures = self.0.iter().map(|key| {
             let mut mac =
                 Hmac::<Sha256>::new_from_slice(key).expect("HMAC takes keys of every length");
@@ -61,7 +68,11 @@ fn key(secret: &str) -> Result<Zeroizing<Vec<u8>>, KeyError> {
     let text = secret.trim_ascii();
     let text = text.strip_prefix(PREFIX).unwrap_or(text);
     let key = Zeroizing::new(BASE64_STANDARD.decode(text).map_err(|_| KeyError::NotBase64)?);
-    if KEY_BYTES.contains(&key.len()) { Ok(key) } else { Err(KeyError::Length { bytes: key.len() }) }
+    if KEY_BYTES.contains(&key.len()) {
+        Ok(key)
+    } else {
+        Err(KeyError::Length { bytes: key.len() })
+    }
 }
 
 #[cfg(test)]
@@ -72,7 +83,8 @@ mod tests {
     #[test]
     fn a_known_message_has_the_known_signature() {
         let keys = Keys::parse(["whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"]).expect("a key");
-        let signature = keys.sign("msg_p5jXN8AQM9LWM0D4loKWxJek", 1_614_265_330, br#"{"test": 2432232314}"#);
+        let signature =
+            keys.sign("msg_p5jXN8AQM9LWM0D4loKWxJek", 1_614_265_330, br#"{"test": 2432232314}"#);
         assert_eq!(signature, "v1,g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE=");
     }
 
@@ -82,7 +94,8 @@ mod tests {
         let two = BASE64_STANDARD.encode([7; 32]);
         let keys = Keys::parse([one, &two]).expect("keys");
         let both = keys.sign("id", 1, b"{}");
-        let [first, second] = [one, &two].map(|key| Keys::parse([key]).expect("a key").sign("id", 1, b"{}"));
+        let [first, second] =
+            [one, &two].map(|key| Keys::parse([key]).expect("a key").sign("id", 1, b"{}"));
         assert_eq!(both, format!("{first} {second}"));
         for bad in ["whsec_not base64!", "whsec_c2hvcnQ="] {
             let error = Keys::parse([bad]).expect_err("it is bad").to_string();

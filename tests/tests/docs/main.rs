@@ -2,6 +2,7 @@
 //! somewhere.
 
 mod commands;
+mod exec;
 mod guarantees;
 mod journal;
 mod service;
@@ -32,7 +33,7 @@ impl Document {
 
     /// All of them.
     fn all() -> Vec<Document> {
-        let mut paths: Vec<_> = [root().to_owned(), root().join("docs")]
+        let mut paths: Vec<_> = [root().to_owned(), root().join("docs"), root().join("docs/sinks")]
             .iter()
             .flat_map(|dir| fs::read_dir(dir).expect("a directory"))
             .map(|entry| entry.expect("an entry").path())

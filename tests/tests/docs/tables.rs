@@ -17,6 +17,8 @@ use crate::commands::emit_help;
 struct Setting {
     /// Such as `bus`, `sinks` or `sinks.filter`.
     section: String,
+    /// The type of the sinks that alone have it.
+    kind: Option<String>,
     key: String,
     default: String,
     range: String,
@@ -33,16 +35,35 @@ fn kind_of(heading: &str, name: &str) -> String {
     parts.collect::<Vec<_>>().join(".")
 }
 
+/// The type of sinks that a heading is about.
+fn sink_type(line: &str) -> Option<&str> {
+    line.strip_prefix("### `type = \"")?.split('"').next()
+}
+
+/// A sink of this type with what it must have, but for one key.
+fn sink_without(kind: &str, key: &str) -> String {
+    let must =
+        [("exec", "command", "[\"/bin/true\"]"), ("webhook", "url", "\"https://example.com/\"")];
+    let must = must.iter().filter(|(its, name, _)| *its == kind && *name != key);
+    let must: String = must.map(|(_, name, value)| format!("{name} = {value}\n")).collect();
+    format!("[sinks.name]\ntype = \"{kind}\"\n{must}")
+}
+
+fn sink(kind: &str) -> String {
+    sink_without(kind, "")
+}
+
 /// The rows with a default and a range, under the heading that names their table.
 fn settings(document: &Document) -> Vec<Setting> {
     let mut settings = Vec::new();
     let mut section = String::new();
+    let mut kind = None;
     for line in document.text.lines() {
         let heading = line.trim_start_matches('#').strip_prefix(" `[");
         if let Some(heading) = heading.filter(|_| line.starts_with('#')) {
-            section = kind_of(heading, "NAME");
-        } else if line.starts_with("### `type") {
-            section = "sinks".to_owned();
+            (section, kind) = (kind_of(heading, "NAME"), None);
+        } else if let Some(name) = sink_type(line) {
+            (section, kind) = ("sinks".to_owned(), Some(name.to_owned()));
         }
         let cells: Vec<_> = line.trim_matches('|').split('|').map(str::trim).collect();
         if let [key, default, range, _] = cells[..]
@@ -51,6 +72,7 @@ fn settings(document: &Document) -> Vec<Setting> {
             let [key, default] = [key, default].map(without_ticks).map(str::to_owned);
             settings.push(Setting {
                 section: section.clone(),
+                kind: kind.clone(),
                 key,
                 default,
                 range: range.to_owned(),
@@ -91,19 +113,29 @@ fn shown(bed: &Bed, toml: &str) -> BTreeMap<(String, String), String> {
 #[test]
 fn every_setting_is_listed_with_its_default() {
     let bed = Bed::new();
-    let shown = shown(&bed, "[sinks.name]\ntype = \"jsonl\"\n");
-    let listed: BTreeMap<_, _> = settings(&Document::read("docs/configuration.md"))
-        .into_iter()
-        .map(|it| ((it.section, it.key), it.default))
-        .collect();
-    let keys =
-        |map: &BTreeMap<(String, String), String>| map.keys().cloned().collect::<BTreeSet<_>>();
-    assert_eq!(keys(&listed), keys(&shown));
-    for (key, default) in &listed {
-        let default =
-            default.replace("<state>", &bed.path().display().to_string()).replace("NAME", "name");
-        // There is no default for the type.
-        assert!(key.1 == "type" || default == shown[key], "{key:?}: {default} or {}?", shown[key]);
+    let document = Document::read("docs/configuration.md");
+    let kinds: Vec<_> = document.text.lines().filter_map(sink_type).collect();
+    assert!(kinds.contains(&"jsonl") && kinds.contains(&"stdout"), "{kinds:?}");
+    for kind in kinds {
+        let shown = shown(&bed, &sink(kind));
+        let settings = settings(&document).into_iter();
+        let listed: BTreeMap<_, _> = settings
+            .filter(|it| it.kind.as_deref().is_none_or(|its| its == kind))
+            .map(|it| ((it.section, it.key), it.default))
+            .collect();
+        let keys =
+            |map: &BTreeMap<(String, String), String>| map.keys().cloned().collect::<BTreeSet<_>>();
+        assert_eq!(keys(&listed), keys(&shown), "{kind}");
+        for (key, default) in &listed {
+            let default = default
+                .replace("<state>", &bed.path().display().to_string())
+                .replace("NAME", "name");
+            // The text says whose default is another one.
+            let is_said_elsewhere = kind != "jsonl" && key.1 == "start";
+            // There is no default for what must be given.
+            let is_there = default.is_empty() || is_said_elsewhere || default == shown[key];
+            assert!(is_there, "{kind}: {key:?}: {default} or {}?", shown[key]);
+        }
     }
 }
 
@@ -112,20 +144,26 @@ fn every_setting_is_listed_with_its_default() {
 fn every_setting_is_listed_with_its_range() {
     let bed = Bed::new();
     for setting in settings(&Document::read("docs/configuration.md")) {
-        let Setting { section, key, default, range } = &setting;
+        let Setting { section, kind, key, default, range } = &setting;
         let is_text = default.starts_with('"') || range.contains(", ") || range.contains('m');
         let wrong = match (key.as_str(), is_text) {
-            _ if range == "true, false" || range == "names" => "7",
+            _ if range == "true, false" || range == "names" || range == "strings" => "7",
+            _ if range == "a secret" || range == "secrets by name" => "7",
             _ if range == "0 to 1" => "1.5",
-            ("path", _) => "\"relative\"",
-            (key, _) if key.ends_with("_age") || key.ends_with("_interval") => "\"0ms\"",
+            _ if range == "a path" || range == "a directory" || range == "an address" => {
+                "\"relative\""
+            }
+            (key, _) if ["_age", "_interval", "timeout"].iter().any(|end| key.ends_with(end)) => {
+                "\"99999d\""
+            }
             (_, true) if !range.contains(" to ") => "\"unheard of\"",
             _ => "0",
         };
+        let sink = || sink_without(kind.as_deref().unwrap_or("jsonl"), key);
         let table = match section.split_once('.') {
-            Some(("sinks", inner)) => format!("[sinks.a]\ntype = \"jsonl\"\n[sinks.a.{inner}]"),
-            _ if section == "sinks" && key == "type" => "[sinks.a]".to_owned(),
-            _ if section == "sinks" => "[sinks.a]\ntype = \"jsonl\"".to_owned(),
+            Some(("sinks", inner)) => format!("{}[sinks.name.{inner}]", sink()),
+            _ if section == "sinks" && key == "type" => "[sinks.name]".to_owned(),
+            _ if section == "sinks" => sink(),
             _ => format!("[{section}]"),
         };
         let toml = format!("{table}\n{key} = {wrong}\n");
@@ -142,12 +180,17 @@ fn every_setting_is_listed_with_its_range() {
         match said.or(choices) {
             Some(said) => assert_eq!(&said, range, "{section}.{key}"),
             None if range == "true, false" => assert!(message.contains("`true` or `false`")),
-            None if range == "names" => assert!(message.contains("a list of strings"), "{message}"),
+            None if range == "names" || range == "strings" => {
+                assert!(message.contains("a list of strings"), "{message}");
+            }
             None => {
-                assert!(
-                    key == "path" && message.contains("absolute"),
-                    "{section}.{key}: {message}"
-                );
+                let said = match range.as_str() {
+                    "a path" | "a directory" => "absolute",
+                    "an address" => "URL",
+                    "a secret" => "expected a secret",
+                    _ => "expected a table",
+                };
+                assert!(message.contains(said), "{section}.{key}: {message}");
             }
         }
     }

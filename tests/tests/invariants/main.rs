@@ -4,6 +4,7 @@
 mod daemon;
 mod hook;
 mod limits;
+mod memory;
 mod places;
 mod privacy;
 #[cfg(all(target_os = "linux", target_arch = "x86_64"))]

@@ -5,6 +5,7 @@ mod capture;
 mod commands;
 mod delivery;
 mod ending;
+mod exec;
 mod filters;
 mod looking;
 mod own_events;

@@ -8,6 +8,7 @@ use std::path::Path;
 use std::process::Stdio;
 
 use flate2::read::MultiGzDecoder;
+use hookring_faults::FaultServer;
 use hookring_tests::{Bed, Daemon, wait_for};
 use ruzstd::decoding::StreamingDecoder;
 
@@ -15,11 +16,23 @@ use crate::chance::Chance;
 use crate::plant::{PATTERN, Plant, VARIABLES};
 use crate::search::Search;
 
+/// A program that keeps all that it gets, its environment too, and says it again.
+const PROGRAM: &str = r#"env > "$DIR/program.environment"
+while IFS= read -r line; do
+    printf '%s\n' "$line" >> "$DIR/program.requests"
+    printf '%s\n' "$line" >&2
+    id=${line#*'"id":'}
+    printf '{"jsonrpc":"2.0","id":%s,"result":{"outcome":"accepted"}}\n' "${id%%,*}"
+done
+"#;
+
 /// Secrets, and where each is to be seen.
 type Found = Vec<(String, String)>;
 
 pub(crate) struct Stand {
     bed: Bed,
+    /// Takes what webhooks send.
+    server: FaultServer,
     /// Outside of the bed: the hooks' folders are named after secrets.
     folders: tempfile::TempDir,
     /// How many hooks run before there is a daemon.
@@ -37,20 +50,35 @@ impl Stand {
                 "[sinks.{name}-file]\ntype = \"jsonl\"\nrotate_bytes = \"4KiB\"\ncompress = \"{compress}\"\n"
             )
         };
+        let server = FaultServer::start();
+        let hook = |format: &str| {
+            format!(
+                "[sinks.{format}]\ntype = \"webhook\"\nstart = \"oldest\"\nbatches = true\n\
+                 format = \"{format}\"\nurl = \"{}\"\n",
+                server.url("/")
+            )
+        };
         bed.configure(&format!(
             "[log]\nlevel = \"trace\"\n[redact]\nmax_text = \"4KiB\"\n\
              [[redact.patterns]]\nname = \"ticket\"\npattern = '{PATTERN}'\nkeywords = [\"ticket-\"]\n\
-             [sinks.screen]\ntype = \"stdout\"\nstart = \"oldest\"\n{}{}{}",
+             [sinks.screen]\ntype = \"stdout\"\nstart = \"oldest\"\n{}{}{}{}{}\
+             [sinks.program]\ntype = \"exec\"\ncommand = [\"sh\", {:?}]\nenv.DIR = {:?}\n",
             sink("plain", "none"),
             sink("gzip", "gzip"),
-            sink("zstd", "zstd")
+            sink("zstd", "zstd"),
+            hook("cloudevents"),
+            hook("slack"),
+            bed.path().join("program.sh"),
+            bed.path()
         ));
+        fs::write(bed.path().join("program.sh"), PROGRAM).expect("the program");
         let value = |name: &&'static str| {
             let plant = plants.iter().find(|plant| plant.variable == Some(name))?;
             Some((*name, plant.secret.clone()))
         };
         Stand {
             bed,
+            server,
             folders: tempfile::tempdir().expect("a folder"),
             early: chance.below(plants.len()),
             variables: VARIABLES.iter().filter_map(value).collect(),
@@ -72,7 +100,16 @@ impl Stand {
         self.look_at_commands(search, &mut found);
         assert_eq!(daemon.stop(), 0);
         assert_eq!(self.hooks_events(), plants.len(), "each once");
+        let kept = fs::read_to_string(self.bed.path().join("program.requests"));
+        assert!(kept.is_ok_and(|kept| kept.contains("deliver")), "the program got events");
         self.look_at_files(self.bed.path(), search, &mut found);
+        let requests = self.server.received();
+        assert!(requests.len() >= 2, "both webhooks have sent");
+        for request in requests {
+            let mut bytes = request.body;
+            bytes.extend(request.headers.iter().flat_map(|(_, value)| value.bytes()));
+            self.look(&request.line, &bytes, search, &mut found);
+        }
         found
     }
 

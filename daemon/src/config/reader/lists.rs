@@ -1,7 +1,7 @@
-//! Lists of strings, numbers with a point, and lists of tables.
+//! Lists of strings, numbers with a point, texts and paths that need not be there, and lists of tables.
 
 use std::ops::{Range, RangeInclusive};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use toml::Spanned;
 use toml::de::DeValue;
@@ -9,7 +9,7 @@ use toml::de::DeValue;
 use super::{Doubt, Fault, Section, Value, quote_value};
 use crate::config::names::join;
 use crate::config::show::{Origin, ShownSection};
-use crate::config::value::type_of;
+use crate::config::value::{absolute, type_of};
 
 /// The most elements of a list.
 const MAX_ELEMENTS: usize = 256;
@@ -33,11 +33,13 @@ impl<'d> Section<'_, 'd> {
         let help = || Some(format!("for instance `{key} = {example}`"));
         let DeValue::Array(elements) = node.get_ref() else {
             let found = type_of(node.get_ref());
+            self.unknown.push(key);
             self.fail(key, format!("expected a list of strings, found {found}"), help());
             return Texts::default();
         };
         if elements.len() > MAX_ELEMENTS {
             let message = format!("this list has more than {MAX_ELEMENTS} elements");
+            self.unknown.push(key);
             self.fail(
                 key,
                 message,
@@ -48,7 +50,10 @@ impl<'d> Section<'_, 'd> {
         let mut list = Texts::default();
         let mut shown = Vec::new();
         for element in elements {
-            let Some((text, from_env)) = self.element(&path, element, help()) else { continue };
+            let Some((text, from_env)) = self.element(&path, element, help()) else {
+                self.unknown.push(key);
+                continue;
+            };
             let raw = element.get_ref().as_str().filter(|_| from_env);
             shown.push(raw.map_or_else(|| quote_value(&text), super::quote_literal));
             list.texts.push(text);
@@ -59,7 +64,7 @@ impl<'d> Section<'_, 'd> {
         list
     }
 
-    fn element(
+    pub(super) fn element(
         &mut self,
         path: &str,
         element: &Spanned<DeValue<'d>>,
@@ -107,10 +112,11 @@ impl<'d> Section<'_, 'd> {
     }
 
     /// A number with or without a point that need not be there.
-    pub(in crate::config) fn share(
+    pub(in crate::config) fn number(
         &mut self,
         key: &'static str,
         range: RangeInclusive<f64>,
+        example: &str,
     ) -> Option<f64> {
         self.known.push(key);
         let Some((_, node)) = self.entry(key) else {
@@ -122,15 +128,15 @@ impl<'d> Section<'_, 'd> {
             DeValue::Integer(integer) => integer.as_str().parse().ok(),
             _ => None,
         };
-        let Some(share) = number.filter(|number| range.contains(number)) else {
+        let Some(number) = number.filter(|number| range.contains(number)) else {
             let message =
                 format!("this must be a number from {} to {}", range.start(), range.end());
-            self.fail(key, message, Some(format!("for instance `{key} = 0.1`")));
+            self.fail(key, message, Some(format!("for instance `{key} = {example}`")));
             return None;
         };
         let line = self.reader.text[..node.span().start].matches('\n').count() + 1;
-        self.shown(key, Some(format!("{share:?}")), Origin::Line(line));
-        Some(share)
+        self.shown(key, Some(format!("{number:?}")), Origin::Line(line));
+        Some(number)
     }
 
     /// A string that must be there.
@@ -162,6 +168,13 @@ impl<'d> Section<'_, 'd> {
     pub(in crate::config) fn optional_text(&mut self, key: &'static str) -> Option<String> {
         let show = |text: &String| quote_value(text);
         self.read(key, None, show, |scalar| Ok(scalar.text("a string")?.to_owned()))
+    }
+
+    /// A file's absolute name that need not be there.
+    pub(in crate::config) fn optional_path(&mut self, key: &'static str) -> Option<PathBuf> {
+        let home = self.reader.home;
+        let show = |path: &PathBuf| quote_value(&path.to_string_lossy());
+        self.read(key, None, show, |scalar| absolute(scalar.text("a file's name")?, home))
     }
 
     /// Reads each of the tables `[[key]]`, in order. What they are is not shown one by one.

@@ -1,0 +1,134 @@
+//! `type = "webhook"`, and secrets: what is read, shown and refused.
+
+use std::fs;
+
+use hookring_sinks::Secret;
+use hookring_sinks::webhook::{Format, WebhookConfig};
+
+use super::*;
+
+fn webhook(text: &str) -> WebhookConfig {
+    let config = parse(text).unwrap_or_else(|errors| panic!("{errors}"));
+    match config.sinks.into_iter().next().map(|sink| sink.kind) {
+        Some(SinkKind::Webhook(webhook)) => *webhook,
+        other => panic!("{other:?}"),
+    }
+}
+
+/// A sink with a good address and these lines.
+fn with(lines: &str) -> String {
+    format!("[sinks.hook]\ntype = \"webhook\"\nurl = \"https://example.com/x\"\n{lines}\n")
+}
+
+#[test]
+fn every_key_is_read_and_shown_as_it_is() {
+    let text = with(
+        "format = \"standard-webhooks\"\nbatches = true\nsecret = { env = \"SECRET\" }\n\
+         old_secret = { command = [\"cat\", \"/x/${LANES}\"] }\ngzip = true\ntimeout = \"5s\"\n\
+         connect_timeout = \"2s\"\nproxy = { env = \"SECRET\" }\n\
+         headers = { X-From = \"ci\", Authorization = \"Bearer ${SECRET}\", \"x.key\" = { env = \"SECRET\" } }",
+    );
+    let hook = webhook(&text);
+    assert_eq!(hook.url.to_string(), "https://example.com");
+    assert_eq!((hook.format, hook.batches, hook.gzip), (Format::StandardWebhooks, true, true));
+    let command = ["cat", "/x/64"].map(str::to_owned);
+    let secret = || Secret::Env("SECRET".to_owned());
+    assert_eq!(hook.keys, [secret(), Secret::Command(command.into())]);
+    let headers = [
+        ("Authorization", Secret::Text("Bearer hunter2".to_owned().into())),
+        ("X-From", Secret::Text("ci".to_owned().into())),
+        ("x.key", secret()),
+    ];
+    assert_eq!(hook.headers, headers.map(|(name, secret)| (name.to_owned(), secret)));
+    assert_eq!((hook.timeout.as_secs(), hook.connect_timeout.as_secs()), (5, 2));
+    let shown = parse(&text).unwrap().to_toml();
+    assert_snapshot!(shown.split("[sinks.hook.filter]").next().unwrap());
+    assert!(!shown.contains("hunter2") && !format!("{hook:?}").contains("hunter2"));
+    let json = parse(&text).unwrap().to_json();
+    assert_eq!(json["sinks"]["hook"]["secret"]["env"], "SECRET");
+    assert_eq!(
+        parse(&shown).unwrap_or_else(|errors| panic!("{errors}")).sinks,
+        parse(&text).unwrap().sinks
+    );
+}
+
+#[test]
+fn what_is_wrong_is_told_at_its_place() {
+    assert_snapshot!(errors(
+        "[sinks.a]\ntype = \"webhook\"\n[sinks.b]\ntype = \"webhook\"\nurl = \"example.com/x\"\n\
+         path = \"/x\"\nsecret = \"whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw\"\n[sinks.c]\ntype = \"webhook\"\n\
+         url = \"http://example.com/\"\nformat = \"standard-webhook\"\nheaders = { X-Token = \"x\", Host = \"a\" }\n\
+         proxy = 3\n[sinks.d]\ntype = \"webhook\"\nurl = \"http://example.com/\"\n\
+         headers.Authorization.env = \"SECRET\"\nformat = \"standard-webhooks\"\nca_file = \"/no/such/file\"\n\
+         timeout = \"1ms\"\n[sinks.e]\ntype = \"webhok\"\nurl = \"https://ada:pw@example.com/\"\n\
+         secret = { env = \"NONE\", file = \"/x\" }\n[sinks.f]\ntype = \"stdout\"\nurl = \"https://example.com/\"\n"
+    ));
+}
+
+#[test]
+fn a_secret_that_cannot_be_read_is_refused_at_its_place() {
+    let dir = tempfile::tempdir().unwrap();
+    let [empty, good] = ["empty", "good"].map(|name| dir.path().join(name).display().to_string());
+    fs::write(&empty, "\n").unwrap();
+    fs::write(&good, "hunter2\n").unwrap();
+    for (place, said) in [
+        ("{ env = \"NONE\" }", "the environment variable `NONE` is not set"),
+        ("{ env = 3 }", "expected a string, found an integer"),
+        ("{ file = \"secret\" }", "a path must be absolute"),
+        ("{ file = \"/no/such/file\" }", "cannot read the secret in /no/such/file: No such file"),
+        (&format!("{{ file = \"{empty}\" }}"), "is empty"),
+        ("{ command = [] }", "there is no such program"),
+        ("{ command = [\"no-such-program\"] }", "there is no such program"),
+        ("{ command = [\"/etc/passwd\"] }", "there is no such program"),
+        ("{ command = \"cat\" }", "expected a list of strings, found a string"),
+        ("{ command = [1] }", "expected a string, found an integer"),
+        ("{ vault = \"x\" }", "a secret cannot be there"),
+        ("{ env = \"SECRET\", file = \"/x\" }", "this must say one place"),
+        ("{}", "this must say one place"),
+        ("\"hunter3\"", "a secret may not stand in the configuration itself"),
+        ("[\"hunter3\"]", "expected a secret, found an array"),
+    ] {
+        let text = with(&format!("headers = {{ X-Token = {place} }}"));
+        let problems = parse(&text).unwrap_err().problems;
+        assert!(problems[0].message.contains(said), "{place}: {problems:?}");
+        assert_eq!(problems[0].place.as_ref().map(|it| it.line), Some(4), "{place}");
+        assert_eq!(problems.len(), 1, "{place}: {problems:?}");
+    }
+    for (proxy, said) in [
+        ("http://ada:hunter2@proxy", "may not stand in the configuration"),
+        ("socks5://proxy", "only proxies of `http://` and `https://`"),
+        ("http://a b", "this is not the URL of a proxy"),
+    ] {
+        let problems = parse(&with(&format!("proxy = \"{proxy}\""))).unwrap_err().problems;
+        assert!(problems.len() == 1 && problems[0].message.contains(said), "{problems:?}");
+    }
+    let file = with(&format!("headers = {{ X-Token = {{ file = \"{good}\" }} }}"));
+    assert!(!parse(&file).unwrap().to_toml().contains("hunter2"));
+}
+
+/// Errors quote the file, and are logged.
+#[test]
+fn a_secret_in_the_file_is_not_quoted() {
+    for line in [
+        "secret = \"hunter2\"",
+        "secret = \"whsec_hunter2\"\nsecret = 3",
+        "secret = whsec_hunter2",
+        "old_secret = [\"whsec_hunter2\"]",
+        "headers = { Authorization = \"hunter2\", Host = \"x\" }",
+        "proxy = { env = \"NONE\" }\nheaders = { X-Key = \"hunter2\" }",
+        "proxy = \"http://ada:hunter2@p\"\ngzip = 3",
+    ] {
+        let found = errors(&with(line));
+        assert!(!found.contains("hunter2"), "{found}");
+    }
+    let found = errors("[sinks.a]\ntype = \"webhook\"\nurl = \"https://ada:hunter2@example.com\"");
+    assert!(!found.contains("hunter2"), "{found}");
+}
+
+#[test]
+fn an_address_that_everybody_can_read_along_gets_a_warning() {
+    for (url, warnings) in [("http://example.com/", 1), ("http://127.0.0.1:8080/", 0)] {
+        let text = format!("[sinks.a]\ntype = \"webhook\"\nurl = \"{url}\"\n");
+        assert_eq!(parse(&text).unwrap().doubts.len(), warnings, "{url}");
+    }
+}

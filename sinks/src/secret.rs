@@ -1,0 +1,287 @@
+//! What nobody should see: where it is kept, and how it is read. A secret is read when it is needed and again
+//! when a place no longer takes it, so that it can be changed without a restart.
+
+use std::fmt;
+use std::fs::File;
+use std::io::{self, Read};
+use std::os::unix::process::CommandExt as _;
+use std::path::PathBuf;
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::mpsc;
+use std::thread;
+use std::time::Duration;
+
+use rustix::process::{Pid, Signal, kill_process_group};
+use zeroize::Zeroizing;
+
+/// A longer secret is none, in bytes.
+pub const MAX_SECRET_BYTES: usize = 64 << 10;
+/// How long a command may take to say a secret.
+pub const COMMAND_LIMIT: Duration = Duration::from_secs(10);
+
+/// Where a secret is.
+#[derive(Clone, PartialEq, Eq)]
+pub enum Secret {
+    /// Here.
+    Text(Zeroizing<String>),
+    /// In an environment variable of this process.
+    Env(String),
+    /// In a file: its text without the newlines at its end.
+    File(PathBuf),
+    /// What a program writes, without the newlines at its end. No shell is between.
+    Command(Vec<String>),
+}
+
+/// A secret that cannot be read. The text has where it is, never what it is.
+#[derive(Debug, thiserror::Error)]
+pub enum SecretError {
+    /// The variable is not there, or is no UTF-8.
+    #[error("cannot read the environment variable {name}; set it for the daemon")]
+    Env {
+        /// Its name.
+        name: String,
+    },
+    /// The file cannot be read.
+    #[error("cannot read the secret in {}", path.display())]
+    File {
+        /// Its name.
+        path: PathBuf,
+        /// The system's answer.
+        source: io::Error,
+    },
+    /// The program cannot be started, or not be read from.
+    #[error("cannot run `{program}` for a secret")]
+    Start {
+        /// Its name.
+        program: String,
+        /// The system's answer.
+        source: io::Error,
+    },
+    /// It ended otherwise than well.
+    #[error("cannot take a secret from `{program}`, which ended with {status}; try it by hand")]
+    Ended {
+        /// Its name.
+        program: String,
+        /// How it ended.
+        status: ExitStatus,
+    },
+    /// It took too long and was killed.
+    #[error("cannot take a secret from `{program}`, which did not end within {} s", limit.as_secs())]
+    TooSlow {
+        /// Its name.
+        program: String,
+        /// How long it may take.
+        limit: Duration,
+    },
+    /// There is nothing.
+    #[error("the secret in {place} is empty")]
+    Empty {
+        /// Where it is.
+        place: String,
+    },
+    /// There is more than a secret can be, or what is no text.
+    #[error("the secret in {place} is no line of text of at most {MAX_SECRET_BYTES} bytes")]
+    NoText {
+        /// Where it is.
+        place: String,
+    },
+}
+
+impl Secret {
+    /// Reads it anew. Blocks for at most [`COMMAND_LIMIT`].
+    ///
+    /// # Errors
+    ///
+    /// If it cannot be read, is empty, longer than [`MAX_SECRET_BYTES`], or no line of text.
+    pub fn read(&self) -> Result<Zeroizing<String>, SecretError> {
+        self.read_within(COMMAND_LIMIT)
+    }
+
+    fn read_within(&self, limit: Duration) -> Result<Zeroizing<String>, SecretError> {
+        let bytes = match self {
+            Secret::Text(text) => Zeroizing::new(text.as_bytes().to_vec()),
+            Secret::Env(name) => {
+                let value = std::env::var(name);
+                let value = value.map_err(|_| SecretError::Env { name: name.clone() })?;
+                Zeroizing::new(value.into_bytes())
+            }
+            Secret::File(path) => {
+                let failed = |source| SecretError::File { path: path.clone(), source };
+                read_some(File::open(path).map_err(failed)?).map_err(failed)?
+            }
+            Secret::Command(words) => said(words, limit)?,
+        };
+        let place = || self.to_string();
+        let text = std::str::from_utf8(&bytes)
+            .map_err(|_| SecretError::NoText { place: place() })?
+            .trim_end_matches(['\n', '\r']);
+        if text.is_empty() {
+            return Err(SecretError::Empty { place: place() });
+        }
+        if bytes.len() > MAX_SECRET_BYTES || text.chars().any(char::is_control) {
+            return Err(SecretError::NoText { place: place() });
+        }
+        Ok(Zeroizing::new(text.to_owned()))
+    }
+}
+
+/// Where it is.
+impl fmt::Display for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Secret::Text(_) => f.write_str("the configuration"),
+            Secret::Env(name) => write!(f, "the environment variable {name}"),
+            Secret::File(path) => write!(f, "{}", path.display()),
+            Secret::Command(words) => {
+                write!(f, "the output of `{}`", words.first().map_or("", String::as_str))
+            }
+        }
+    }
+}
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+/// What a stranger's file or program has, up to what is too much.
+fn read_some(from: impl Read) -> io::Result<Zeroizing<Vec<u8>>> {
+    // At once, so that no copy is left behind by a vector that grew.
+    let mut bytes = Zeroizing::new(Vec::with_capacity(MAX_SECRET_BYTES + 1));
+    from.take(MAX_SECRET_BYTES as u64 + 1).read_to_end(&mut bytes)?;
+    Ok(bytes)
+}
+
+fn said(words: &[String], limit: Duration) -> Result<Zeroizing<Vec<u8>>, SecretError> {
+    let (program, arguments) =
+        words.split_first().map_or((String::new(), &[][..]), |(first, rest)| (first.clone(), rest));
+    let failed = |source| SecretError::Start { program: program.clone(), source };
+    let mut command = Command::new(&program);
+    command.args(arguments).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null());
+    // A group of its own, so that what it starts ends with it.
+    let mut child = command.process_group(0).spawn().map_err(failed)?;
+    let Some(output) = child.stdout.take() else {
+        return Err(failed(io::ErrorKind::BrokenPipe.into()));
+    };
+    let (sender, receiver) = mpsc::channel();
+    let reader = thread::Builder::new().name("secret".to_owned()).spawn(move || {
+        // Nobody waits for it any more if it took too long.
+        let _ = sender.send(read_some(output));
+    });
+    if let Err(error) = reader {
+        end(&mut child);
+        return Err(failed(error));
+    }
+    let Ok(bytes) = receiver.recv_timeout(limit) else {
+        end(&mut child);
+        return Err(SecretError::TooSlow { program, limit });
+    };
+    let is_enough = bytes.as_ref().is_ok_and(|bytes| bytes.len() <= MAX_SECRET_BYTES);
+    if !is_enough {
+        end(&mut child);
+        return bytes.map_err(failed);
+    }
+    let status = ended(&mut child, limit).map_err(failed)?;
+    match status {
+        None => Err(SecretError::TooSlow { program, limit }),
+        Some(status) if status.success() => bytes.map_err(failed),
+        Some(status) => Err(SecretError::Ended { program, status }),
+    }
+}
+
+/// How the program ended, which has closed its output; one that does not end is killed.
+fn ended(child: &mut Child, limit: Duration) -> io::Result<Option<ExitStatus>> {
+    const LOOK_INTERVAL: Duration = Duration::from_millis(5);
+    let mut waited = Duration::ZERO;
+    while waited < limit {
+        if let Some(status) = child.try_wait()? {
+            return Ok(Some(status));
+        }
+        thread::sleep(LOOK_INTERVAL);
+        waited += LOOK_INTERVAL;
+    }
+    end(child);
+    Ok(None)
+}
+
+fn end(child: &mut Child) {
+    if let Some(group) = i32::try_from(child.id()).ok().and_then(Pid::from_raw) {
+        // It may have ended by itself.
+        let _ = kill_process_group(group, Signal::KILL);
+    }
+    let _ = child.wait();
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::*;
+
+    fn command(words: &[&str]) -> Secret {
+        Secret::Command(words.iter().map(|it| (*it).to_owned()).collect())
+    }
+
+    fn read(secret: &Secret) -> String {
+        secret.read().expect("a secret").to_string()
+    }
+
+    #[test]
+    fn it_is_read_from_where_it_is() {
+        let dir = tempfile::tempdir().expect("a folder");
+        let path = dir.path().join("secret");
+        fs::write(&path, "hunter2\r\n").expect("a file");
+        assert_eq!(read(&Secret::File(path.clone())), "hunter2");
+        fs::write(&path, "hunter3").expect("a file");
+        assert_eq!(read(&Secret::File(path)), "hunter3", "it is read anew");
+        assert_eq!(read(&command(&["printf", "%s\\n\\n", "a $HOME;b"])), "a $HOME;b", "no shell");
+        assert_eq!(read(&Secret::Text(Zeroizing::new("hunter4".to_owned()))), "hunter4");
+        assert_eq!(read(&Secret::Env("PATH".to_owned())), std::env::var("PATH").expect("PATH"));
+    }
+
+    #[test]
+    fn what_is_no_secret_is_told_without_being_shown() {
+        let dir = tempfile::tempdir().expect("a folder");
+        let write = |name: &str, text: &[u8]| {
+            let path = dir.path().join(name);
+            fs::write(&path, text).expect("a file");
+            Secret::File(path)
+        };
+        for (secret, said) in [
+            (Secret::Env("HOOKRING_NO_SUCH_VARIABLE".to_owned()), "variable HOOKRING_NO_SUCH"),
+            (Secret::File(dir.path().join("none")), "cannot read the secret in "),
+            (Secret::File("/dev/zero".into()), "no line of text"),
+            (write("empty", b"\n"), "is empty"),
+            (write("lines", b"hunter2\nhunter3\n"), "no line of text"),
+            (write("latin", b"hunter2\xe9"), "no line of text"),
+            (command(&["/no/such/program", "hunter2"]), "cannot run `/no/such/program`"),
+            (command(&["sh", "-c", "echo hunter2; exit 3"]), "exit status: 3"),
+            (command(&["cat", "/dev/zero"]), "no line of text"),
+            (command(&[]), "cannot run"),
+        ] {
+            let error = secret.read().expect_err("no secret").to_string();
+            assert!(error.contains(said) && !error.contains("hunter"), "{error}");
+        }
+        let text = Secret::Text(Zeroizing::new("hunter2".to_owned()));
+        assert!(!format!("{text:?} {text}").contains("hunter2"));
+    }
+
+    /// It fails in another way than by waiting until the test's end: the limit is reached.
+    #[test]
+    fn a_command_that_does_not_end_is_killed_with_what_it_started() {
+        let dir = tempfile::tempdir().expect("a folder");
+        let pipe = dir.path().join("pipe");
+        rustix::fs::mkfifoat(rustix::fs::CWD, &pipe, rustix::fs::Mode::RWXU).expect("a pipe");
+        let script = format!("cat {} & cat {}", pipe.display(), pipe.display());
+        for script in [script.as_str(), "exec 1>&-; sleep 1000"] {
+            let secret = command(&["sh", "-c", script]);
+            let error = secret.read_within(Duration::from_millis(100)).expect_err("too slow");
+            assert!(matches!(error, SecretError::TooSlow { .. }), "{error}");
+        }
+        // Nobody reads it any more.
+        let write = rustix::fs::OFlags::WRONLY | rustix::fs::OFlags::NONBLOCK;
+        let opened = rustix::fs::open(&pipe, write, rustix::fs::Mode::empty());
+        assert_eq!(opened.expect_err("no reader"), rustix::io::Errno::NXIO);
+    }
+}

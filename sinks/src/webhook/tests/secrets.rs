@@ -1,0 +1,119 @@
+//! Secrets: where they go, when they are read anew, and that nobody sees them.
+
+use std::fs;
+
+use super::*;
+
+#[test]
+fn headers_are_sent_and_never_shown() {
+    let server = FaultServer::start();
+    let headers = vec![("Authorization".to_owned(), text("Bearer hunter2"))];
+    let config = WebhookConfig { headers, ..config(&server) };
+    assert!(!format!("{config:?}").contains("hunter"));
+    assert_eq!(send_to(&server, config).header("authorization"), Some("Bearer hunter2"));
+}
+
+#[test]
+fn a_header_that_cannot_be_is_told_without_its_value() {
+    let server = FaultServer::start();
+    for (header, value) in
+        [("Host", "hunter2"), ("webhook-id", "hunter2"), ("X Y", "hunter2"), ("X-Y", "hünter2")]
+    {
+        let headers = vec![(header.to_owned(), text(value))];
+        let config = WebhookConfig { headers, ..config(&server) };
+        let error = WebhookSink::new(config, Reloads::default()).open().expect_err("no header");
+        let error = error.to_string();
+        assert!(error.contains(header) && !error.contains("nter2"), "{error}");
+    }
+}
+
+#[test]
+fn a_secret_that_changed_is_read_when_the_server_no_longer_takes_the_old_one() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let file = dir.path().join("token");
+    let server = FaultServer::start();
+    server.set_rule(|request| match request.header("x-token") {
+        Some("new") => Reply::ok(),
+        _ => Reply::status(401),
+    });
+    fs::write(&file, "old").expect("a file");
+    let headers = vec![("X-Token".to_owned(), Secret::File(file.clone()))];
+    let mut sink = sink(WebhookConfig { headers, ..config(&server) });
+    assert_eq!(name(&send_one(&mut sink)), "refused");
+    assert_eq!(server.requests(), 1, "the same secret is not tried again at once");
+    fs::write(&file, "new").expect("a file");
+    assert_eq!(name(&send_one(&mut sink)), "accepted");
+    assert_eq!(server.requests(), 3);
+    fs::remove_file(&file).expect("gone");
+    assert_eq!(name(&send_one(&mut sink)), "accepted", "it is not read for each request");
+    server.set(Reply::status(401));
+    let outcome = send_one(&mut sink);
+    assert_eq!(name(&outcome), "refused");
+    assert!(words(&outcome).contains("cannot read the secret in"), "{outcome:?}");
+}
+
+#[test]
+fn a_reload_has_secrets_read_anew() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let file = dir.path().join("token");
+    fs::write(&file, "old").expect("a file");
+    let server = FaultServer::start();
+    let headers = vec![("X-Token".to_owned(), Secret::File(file.clone()))];
+    let reloads = Reloads::default();
+    let mut sink = WebhookSink::new(WebhookConfig { headers, ..config(&server) }, reloads.clone());
+    let mut sent = || {
+        assert_eq!(name(&send_one(&mut sink)), "accepted");
+        let request = server.received().pop().expect("a request");
+        request.header("x-token").map(str::to_owned)
+    };
+    assert_eq!(sent().as_deref(), Some("old"));
+    fs::write(&file, "new").expect("a file");
+    assert_eq!(sent().as_deref(), Some("old"));
+    reloads.raise();
+    assert_eq!(sent().as_deref(), Some("new"));
+}
+
+#[test]
+fn a_key_that_is_none_is_told_without_being_shown() {
+    let server = FaultServer::start();
+    let config = WebhookConfig {
+        format: Format::StandardWebhooks,
+        keys: vec![text("whsec_hunter2")],
+        ..config(&server)
+    };
+    let error = WebhookSink::new(config, Reloads::default()).open().expect_err("no key");
+    assert_eq!(error.to_string(), "cannot sign with the secret in the configuration");
+    assert!(!crate::stats::in_words(&*error).contains("hunter"));
+}
+
+#[test]
+fn settings_that_do_not_agree_are_found() {
+    let url = |text: &str| WebhookConfig::new(Target::parse(text).expect("a URL"));
+    let token = || vec![("Authorization".to_owned(), Secret::Env("TOKEN".to_owned()))];
+    let far = "http://events.test/";
+    for (config, setting) in [
+        (WebhookConfig { format: Format::StandardWebhooks, ..url(far) }, Setting::Keys),
+        (WebhookConfig { keys: vec![text(KEY)], ..url(far) }, Setting::Keys),
+        (
+            WebhookConfig { format: Format::CloudEventsBinary, batches: true, ..url(far) },
+            Setting::Batches,
+        ),
+        (WebhookConfig { headers: token(), ..url(far) }, Setting::Url),
+        (WebhookConfig { ca_file: Some("/x".into()), ..url(far) }, Setting::Url),
+        (WebhookConfig { refuse_local: true, ..url("http://169.254.169.254/") }, Setting::Url),
+        (
+            WebhookConfig { refuse_local: true, proxy: Some(text("http://p")), ..url(far) },
+            Setting::Proxy,
+        ),
+    ] {
+        let faults = config.faults();
+        assert!(faults.iter().any(|it| it.setting == setting), "{config:?}: {faults:?}");
+    }
+    for config in [
+        WebhookConfig { headers: token(), ..url("https://events.test/") },
+        WebhookConfig { headers: token(), ..url("http://localhost:8080/") },
+        WebhookConfig { headers: vec![("X-From".to_owned(), text("ci"))], ..url(far) },
+    ] {
+        assert_eq!(config.faults(), []);
+    }
+}
