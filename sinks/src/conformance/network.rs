@@ -212,7 +212,9 @@ fn one_that_is_gone_is_switched_off_and_keeps_its_place() {
         assert!(handle.stop(deadline()).worker_ended);
         assert_eq!(bed.server.requests(), requests);
         let switch = crate::Switch::new(&bed.journal.path("cursors"), bed.kind.name);
-        assert!(switch.is_off().expect("readable").is_some_and(|it| it.reason.contains("moved away")));
+        assert!(
+            switch.is_off().expect("readable").is_some_and(|it| it.reason.contains("moved away"))
+        );
         assert!(switch.on().expect("on"));
         let handle = bed.start();
         wait_until(&handle, |stats| stats.lag_events == 0);
