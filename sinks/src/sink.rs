@@ -117,11 +117,11 @@ pub trait Sink: Send {
 
     /// Sends one batch. It is never empty, and its events carry ascending sequence numbers; after
     /// [`Outcome::Failed`] the next call brings the same batch. After a restart, or an error from
-    /// [`flush`](Sink::flush), batches may begin with events that were accepted before. A dead letter that a person
-    /// has sent again comes alone, with a number below those that were accepted since.
+    /// [`flush`](Sink::flush), batches may begin with events that were accepted before.
     fn deliver(&mut self, batch: &Batch) -> Outcome;
 
-    /// Sends a batch that a person asked for once more ([`deliver`](Sink::deliver) in all else). Its numbers
+    /// Sends a batch that a person asked for once more, from the journal or the dead letters
+    /// ([`deliver`](Sink::deliver) in all else). Its numbers
     /// are lower than those of what was accepted last. A sink whose format can say so marks it.
     fn replay(&mut self, batch: &Batch) -> Outcome {
         self.deliver(batch)

@@ -296,8 +296,9 @@ impl Worker {
         }
         self.count_retry();
         *attempts = attempts.saturating_add(1);
-        // The sink never had it, so it is no replay.
-        let outcome = guarded(|| Ok(self.sink.deliver(&letter.batch)))
+        // Its number is lower than those that the sink had since: one that takes such numbers for repeats must know
+        // that a person wants this.
+        let outcome = guarded(|| Ok(self.sink.replay(&letter.batch)))
             .unwrap_or_else(|error| Outcome::Failed { error });
         let verdict = self.delivery.answered_again(1, &outcome, Instant::now());
         let all = letter.attempts.saturating_add(*attempts);
