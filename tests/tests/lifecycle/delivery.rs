@@ -281,6 +281,7 @@ fn dead_letters_are_listed_shown_sent_again_and_given_up() {
     let lines: Vec<Value> =
         lines.lines().map(|line| serde_json::from_str(line).expect("JSON")).collect();
     assert_eq!(lines.iter().map(|it| n(&it["event"])).collect::<Vec<_>>(), [1, 2, 3]);
+    assert_eq!(done(&bed, &["dlq", "list", "--sink", "none", "--json"]), "");
     let by_id = done(&bed, &["dlq", "show", events[0]["id"].as_str().expect("an id")]);
     assert_eq!(by_id, done(&bed, &["dlq", "show", &seq(0)]));
     assert!(by_id.contains("\"attempts\": 7"), "{by_id}");
