@@ -232,9 +232,18 @@ impl DeadLetters {
 
     /// Under the lock.
     fn append(&self, lines: &[u8]) -> io::Result<u64> {
+        let (mut file, given_up) = self.open_to_append(lines.len() as u64)?;
+        file.write_all(lines)?;
+        file.sync_data()?;
+        Ok(given_up)
+    }
+
+    /// Under the lock: the file to which so many bytes are to be added, and how many older letters were given up
+    /// for them.
+    fn open_to_append(&self, more_bytes: u64) -> io::Result<(File, u64)> {
         let mut given_up = 0;
         let bytes = fs::metadata(&self.path).map_or(0, |it| it.len());
-        if bytes > 0 && bytes + lines.len() as u64 > self.limit_bytes / 2 {
+        if bytes > 0 && bytes + more_bytes > self.limit_bytes / 2 {
             given_up = count_lines(&self.older)?;
             fs::rename(&self.path, &self.older)?;
         }
@@ -244,9 +253,7 @@ impl DeadLetters {
         if ends_within_a_line(&mut file)? {
             file.write_all(b"\n")?;
         }
-        file.write_all(lines)?;
-        file.sync_data()?;
-        Ok(given_up)
+        Ok((file, given_up))
     }
 }
 
@@ -279,11 +286,12 @@ fn each_line(path: &Path, mut show: impl FnMut(&[u8]) -> io::Result<()>) -> io::
 
 /// How many lines a file has; none if it is missing.
 fn count_lines(path: &Path) -> io::Result<u64> {
-    match fs::read(path) {
-        Ok(bytes) => Ok(bytes.iter().filter(|byte| **byte == b'\n').count() as u64),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(0),
-        Err(error) => Err(error),
-    }
+    let mut lines = 0;
+    each_line(path, |_| {
+        lines += 1;
+        Ok(())
+    })?;
+    Ok(lines)
 }
 
 #[cfg(test)]

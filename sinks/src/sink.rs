@@ -120,7 +120,8 @@ pub trait Sink: Send {
     /// [`flush`](Sink::flush), batches may begin with events that were accepted before.
     fn deliver(&mut self, batch: &Batch) -> Outcome;
 
-    /// Sends a batch that a person asked for once more ([`deliver`](Sink::deliver) in all else). Its numbers
+    /// Sends a batch that a person asked for once more, from the journal or the dead letters
+    /// ([`deliver`](Sink::deliver) in all else). Its numbers
     /// are lower than those of what was accepted last. A sink whose format can say so marks it.
     fn replay(&mut self, batch: &Batch) -> Outcome {
         self.deliver(batch)

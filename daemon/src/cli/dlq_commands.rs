@@ -8,13 +8,15 @@ use std::time::Duration;
 use anyhow::{Context as _, Result, bail};
 use hookring_sinks::dead_letters::DEAD_LETTERS_BYTES;
 use hookring_sinks::{DeadLetters, Letter, LetterCount, Switch, sinks_with_letters};
-use serde_json::json;
+use jiff::Timestamp;
+use serde::Serialize;
+use serde_json::value::RawValue;
 
 use super::Exit;
 use super::interrupt::Interrupt;
 use super::progress::Progress;
 use super::sink_args::{DlqCommand, DlqListArgs, DlqPurgeArgs, DlqRetryArgs, DlqShowArgs};
-use super::sink_commands::{Known, is_running};
+use super::sink_commands::{Known, is_running, status_of};
 use super::style::{FAINT, GOOD, WARNING, printable};
 use super::table::{Align, Cell, Table, counted};
 use crate::config::Env;
@@ -84,7 +86,9 @@ fn list(
     use Align::{Left, Right};
     let sinks = match (&args.sink, args.json) {
         // A program that asks for what is not there gets nothing.
-        (Some(_), true) => wanted(args.sink.as_deref(), paths).unwrap_or_default(),
+        (Some(sink), true) if !sinks_with_letters(&paths.dead_letters)?.contains(sink) => {
+            Vec::new()
+        }
         (sink, _) => wanted(sink.as_deref(), paths)?,
     };
     let titles = [
@@ -102,36 +106,13 @@ fn list(
         bad_lines += letters.each(|letter, is_retried| {
             count += 1;
             if args.json {
-                let line = json!({
-                    "sink": letter.sink,
-                    "at": letter.at,
-                    "status": letter.status,
-                    "reason": letter.reason,
-                    "attempts": letter.attempts,
-                    "retrying": is_retried,
-                    "event": letter.event,
-                });
+                let line =
+                    serde_json::to_string(&Shown::of(letter, is_retried)).unwrap_or_default();
                 written =
                     std::mem::replace(&mut written, Ok(())).and_then(|()| writeln!(raw, "{line}"));
-                return;
+            } else {
+                table.row(row(letter, is_retried));
             }
-            let event = letter.event();
-            let kind = event.as_ref().and_then(|it| it.event_type.clone()).unwrap_or_default();
-            let again = if is_retried { "is being sent again; " } else { "" };
-            let reason = format!("{again}{}", letter.reason);
-            let cut = match reason.char_indices().nth(REASON_CHARS) {
-                Some((end, _)) => format!("{}…", &reason[..end]),
-                None => reason,
-            };
-            table.row([
-                Cell::from(&letter.sink),
-                Cell::from(event.map_or_else(|| "?".to_owned(), |it| it.seq.to_string())),
-                Cell::from(kind),
-                Cell::from(format!("{:.0}", letter.at)),
-                Cell::from(letter.status.map(|status| status.to_string()).unwrap_or_default()),
-                Cell::from(letter.attempts),
-                Cell::from(cut),
-            ]);
         })?;
     }
     written?;
@@ -151,6 +132,47 @@ fn list(
     Ok(Exit::Fine)
 }
 
+/// A letter for programs: its event as it stands there, no number rounded and no member moved.
+#[derive(Serialize)]
+struct Shown<'a> {
+    sink: &'a str,
+    at: Timestamp,
+    status: Option<u16>,
+    reason: &'a str,
+    attempts: u32,
+    retrying: bool,
+    event: &'a RawValue,
+}
+
+impl<'a> Shown<'a> {
+    fn of(letter: &'a Letter<'a>, retrying: bool) -> Shown<'a> {
+        let Letter { sink, at, status, reason, attempts, event } = letter;
+        let (at, status, attempts) = (*at, *status, *attempts);
+        Shown { sink, at, status, reason, attempts, retrying, event }
+    }
+}
+
+/// The same for people.
+fn row(letter: &Letter<'_>, is_retried: bool) -> [Cell; 7] {
+    let event = letter.event();
+    let kind = event.as_ref().and_then(|it| it.event_type.clone()).unwrap_or_default();
+    let again = if is_retried { "is being sent again; " } else { "" };
+    let reason = format!("{again}{}", letter.reason);
+    let cut = match reason.char_indices().nth(REASON_CHARS) {
+        Some((end, _)) => format!("{}…", &reason[..end]),
+        None => reason,
+    };
+    [
+        Cell::from(&letter.sink),
+        Cell::from(event.map_or_else(|| "?".to_owned(), |it| it.seq.to_string())),
+        Cell::from(kind),
+        Cell::from(format!("{:.0}", letter.at)),
+        Cell::from(letter.status.map(|status| status.to_string()).unwrap_or_default()),
+        Cell::from(letter.attempts),
+        Cell::from(cut),
+    ]
+}
+
 fn show(args: &DlqShowArgs, paths: &Paths, raw: &mut dyn Write) -> Result<Exit> {
     let (mut found, mut written) = (0, Ok(()));
     for (_, letters) in wanted(args.sink.as_deref(), paths)? {
@@ -159,17 +181,7 @@ fn show(args: &DlqShowArgs, paths: &Paths, raw: &mut dyn Write) -> Result<Exit> 
                 return;
             }
             found += 1;
-            let event: serde_json::Value =
-                serde_json::from_str(letter.event.get()).unwrap_or_default();
-            let shown = json!({
-                "sink": letter.sink,
-                "at": letter.at,
-                "status": letter.status,
-                "reason": letter.reason,
-                "attempts": letter.attempts,
-                "retrying": is_retried,
-                "event": event,
-            });
+            let shown = Shown::of(letter, is_retried);
             let text = serde_json::to_string_pretty(&shown).unwrap_or_default();
             // JSON escapes what steers a terminal, but for the characters of C1.
             let text: Vec<_> = text.lines().map(printable).collect();
@@ -212,7 +224,14 @@ fn retry(
             }
             continue;
         }
-        if super::sink_commands::status_of(&name, paths).is_none() {
+        let status = status_of(&name, paths);
+        if let Some(state) =
+            status.as_ref().map(|it| &*it.state).filter(|it| matches!(*it, "paused" | "off"))
+        {
+            writeln!(err, "{WARNING}{name} is {state}{WARNING:#}: left out until it is resumed")?;
+            continue;
+        }
+        if status.is_none() {
             if args.sink.is_some() {
                 known.require(&name)?;
                 bail!("{name} does not run: it is switched off in the configuration");
@@ -238,7 +257,9 @@ fn retry(
         return Ok(Exit::Fine);
     }
     if asked.is_empty() {
-        bail!("there is no such dead letter; `hookring dlq list` has what there is");
+        bail!(
+            "there is no such dead letter that could be sent now; `hookring dlq list` has what there is"
+        );
     }
     follow(&asked, paths, out, err)
 }
@@ -275,7 +296,7 @@ fn follow(
         }
         let left: u64 = asked
             .iter()
-            .filter_map(|it| super::sink_commands::status_of(&it.name, paths)?.retry)
+            .filter_map(|it| status_of(&it.name, paths)?.retry)
             .map(|retry| retry.left)
             .sum();
         progress.show_text(&format!("{} of {total} sent", total.saturating_sub(left)));

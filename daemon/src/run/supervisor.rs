@@ -8,7 +8,7 @@ use hookring_journal::{OLDEST, Seq, Tail};
 use hookring_sinks::webhook::Reloads;
 use hookring_sinks::{
     BreakerState, Compression, ExecSink, Filter, JsonlConfig, JsonlSink, LastError, Pump,
-    PumpHandle, Sink, SinkState, SinkStats, Start, StdoutSink, WebhookSink, exec,
+    PumpHandle, Sink, SinkState, SinkStats, Start, StdoutSink, WaitCause, WebhookSink, exec,
 };
 
 use super::collector::describe;
@@ -179,12 +179,14 @@ fn stop(sinks: &[Entry]) {
     for handle in sinks.iter().filter_map(Entry::handle) {
         let before = handle.stats();
         handle.begin_stop(deadline);
+        let is_waited_for =
+            before.waiting.is_some_and(|waiting| waiting.cause != WaitCause::Failed);
         let SinkStats { name, lag_events, state, last_error, breaker, .. } = before;
         if lag_events == 0 {
             continue;
         }
         let (events, seconds) = (count(lag_events), STOP_LIMIT.as_secs());
-        if state == SinkState::Off || breaker == BreakerState::Open {
+        if state == SinkState::Off || breaker == BreakerState::Open || is_waited_for {
             // Nothing is sent to it now.
             continue;
         }

@@ -126,17 +126,17 @@ impl Retry {
                 marks => marks?,
             };
             let mut ids = HashSet::new();
+            let mut left = 0;
             each_line(&path, |line| {
-                ids.extend(Letter::parse(line).and_then(|it| Some(it.event()?.id.into_owned())));
+                let letter = Letter::parse(line);
+                left += u64::from(letter.is_some());
+                ids.extend(letter.and_then(|it| id_of(&it)));
                 Ok(())
             })?;
             let _lock = letters.lock()?;
-            letters.remove(|letter| {
-                let event = letter.and_then(Letter::event);
-                event.is_some_and(|event| ids.contains(&*event.id))
-            })?;
+            letters.remove(|letter| letter.and_then(id_of).is_some_and(|id| ids.contains(&id)))?;
             let reader = BufReader::new(File::open(&path)?);
-            Ok(Some((reader, marks, ids.len() as u64)))
+            Ok(Some((reader, marks, left)))
         };
         let opened = open().map_err(|source| letters.failed("begin with", &path, source))?;
         Ok(opened.map(|(reader, marks, left)| Retry {
@@ -197,18 +197,35 @@ impl Retry {
     pub fn finish(&self, letters: &DeadLetters) -> Result<u64, DeadLetterError> {
         let finish = || {
             let _lock = letters.lock()?;
-            let mut rest = Vec::new();
+            let mut bytes = 0;
             each_line(&self.path, |line| {
-                if !is_done(line) && !line.is_empty() {
-                    rest.extend_from_slice(line);
-                    rest.push(b'\n');
-                }
+                bytes += if is_done(line) { 0 } else { line.len() as u64 + 1 };
                 Ok(())
             })?;
-            let given_up = if rest.is_empty() { 0 } else { letters.append(&rest)? };
+            let mut given_up = 0;
+            if bytes > 0 {
+                let file;
+                (file, given_up) = letters.open_to_append(bytes)?;
+                let mut rest = io::BufWriter::new(file);
+                each_line(&self.path, |line| {
+                    if !is_done(line) {
+                        rest.write_all(line)?;
+                        rest.write_all(b"\n")?;
+                    }
+                    Ok(())
+                })?;
+                rest.into_inner().map_err(io::IntoInnerError::into_error)?.sync_data()?;
+            }
             files::remove(&self.path)?;
             Ok(given_up)
         };
         finish().map_err(|source| letters.failed("put back what is in", &self.path, source))
     }
+}
+
+/// An event's id, in little room: there may be a hundred thousand of them. `None`: it is in a form that no version
+/// of this wrote, and such letters stay where they are.
+fn id_of(letter: &Letter<'_>) -> Option<u128> {
+    let digits = letter.event()?.id.replace('-', "");
+    u128::from_str_radix(&digits, 16).ok()
 }

@@ -59,17 +59,23 @@ enum Went {
 
 impl Worker {
     /// Begins what is asked for, and ends what is not wanted any more.
-    pub(super) fn look_for_again(&mut self) -> Result<(), SinkError> {
-        if self.again.is_none() {
-            self.again = self.begin_again()?;
-        }
-        if self.switch.wants_stop() {
-            if let Some(again) = self.again.take() {
-                self.end_again(again, ReplayEnd::Stopped, None)?;
+    /// What fails here holds up nothing else; the next look tries again.
+    pub(super) fn look_for_again(&mut self) {
+        let mut look = || {
+            if self.again.is_none() {
+                self.again = self.begin_again()?;
             }
-            self.switch.take_stop()?;
+            if self.switch.wants_stop() {
+                if let Some(again) = self.again.take() {
+                    self.end_again(again, ReplayEnd::Stopped, None)?;
+                }
+                self.switch.take_stop()?;
+            }
+            Ok::<_, SinkError>(())
+        };
+        if let Err(error) = look() {
+            self.note_failure(&*error);
         }
-        Ok(())
     }
 
     /// Part of what is sent once more is in hand, and must be finished.
@@ -290,8 +296,9 @@ impl Worker {
         }
         self.count_retry();
         *attempts = attempts.saturating_add(1);
-        // The sink never had it, so it is no replay.
-        let outcome = guarded(|| Ok(self.sink.deliver(&letter.batch)))
+        // Its number is lower than those that the sink had since: one that takes such numbers for repeats must know
+        // that a person wants this.
+        let outcome = guarded(|| Ok(self.sink.replay(&letter.batch)))
             .unwrap_or_else(|error| Outcome::Failed { error });
         let verdict = self.delivery.answered_again(1, &outcome, Instant::now());
         let all = letter.attempts.saturating_add(*attempts);

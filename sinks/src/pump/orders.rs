@@ -30,7 +30,8 @@ impl Worker {
         if self.switch.take_try_now()? {
             self.try_now();
         }
-        self.look_for_again()
+        self.look_for_again();
+        Ok(())
     }
 
     pub(super) fn set_off(&mut self, off: Option<Off>) {

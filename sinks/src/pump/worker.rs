@@ -140,6 +140,10 @@ impl Worker {
         self.note_lost();
     }
 
+    pub(super) fn note_failure(&self, error: &(dyn std::error::Error + 'static)) {
+        self.shared.failed(error, &self.delivery);
+    }
+
     /// Lets a sink that has nothing to send look after itself.
     fn idle(&mut self) -> Result<(), SinkError> {
         if !self.opened {
@@ -148,10 +152,6 @@ impl Worker {
         let looked = guarded(|| self.sink.idle());
         self.opened = looked.is_ok();
         looked
-    }
-
-    pub(super) fn note_failure(&self, error: &(dyn std::error::Error + 'static)) {
-        self.shared.failed(error, &self.delivery);
     }
 
     /// True once it is told to stop and has nothing left to do, or no time.
@@ -182,12 +182,12 @@ impl Worker {
             self.settle()?;
             self.batch = self.read()?;
             self.delivery.begin();
-            if self.batch.is_some() {
-                // What came meanwhile is looked at first.
-                return Ok(Step::Done);
+            if self.batch.is_none() {
+                self.idle()?;
+                return self.again(now);
             }
-            self.idle()?;
-            return self.again(now);
+            // What came meanwhile is looked at first.
+            return Ok(Step::Done);
         }
         let events = match &self.batch {
             // Nothing of it is for this sink.
@@ -345,10 +345,13 @@ impl Worker {
         loop {
             let is_full = batch.len() >= events || batch.last() < written;
             let left = end.saturating_duration_since(Instant::now());
-            let is_last = self.tail.is_closed()
-                || self.shared.stop_order().is_some()
-                || self.switch.is_off().is_ok_and(|off| off.is_some());
-            if is_full || is_last || left.is_zero() {
+            let is_last = || self.tail.is_closed() || self.shared.stop_order().is_some();
+            if is_full || left.is_zero() || is_last() {
+                return Ok(Some(batch));
+            }
+            if self.switch.is_off().is_ok_and(|off| off.is_some()) {
+                // That is looked at before it is sent.
+                self.next_look = Instant::now();
                 return Ok(Some(batch));
             }
             // Twice as many: each time what is there is read again.

@@ -171,6 +171,7 @@ fn a_name_that_no_sink_has_is_refused_with_those_that_there_are() {
         assert!(refused(&bed, args).contains("there is no sink x; there are a, b"), "{args:?}");
     }
     assert!(refused(&bed, &["replay", "--sink", "a"]).contains("no daemon runs"));
+    assert!(refused(&bed, &["top"]).contains("`hookring status --json` is for programs"));
     let daemon = bed.start();
     assert!(refused(&bed, &["replay", "--sink", "b"]).contains("b does not run"));
     assert_eq!(daemon.stop(), 0);
@@ -280,6 +281,7 @@ fn dead_letters_are_listed_shown_sent_again_and_given_up() {
     let lines: Vec<Value> =
         lines.lines().map(|line| serde_json::from_str(line).expect("JSON")).collect();
     assert_eq!(lines.iter().map(|it| n(&it["event"])).collect::<Vec<_>>(), [1, 2, 3]);
+    assert_eq!(done(&bed, &["dlq", "list", "--sink", "none", "--json"]), "");
     let by_id = done(&bed, &["dlq", "show", events[0]["id"].as_str().expect("an id")]);
     assert_eq!(by_id, done(&bed, &["dlq", "show", &seq(0)]));
     assert!(by_id.contains("\"attempts\": 7"), "{by_id}");
@@ -287,6 +289,10 @@ fn dead_letters_are_listed_shown_sent_again_and_given_up() {
         refused(&bed, &["dlq", "show", "nonsense"]).contains("there is no dead letter of event")
     );
 
+    done(&bed, &["sink", "pause", "file"]);
+    let text = refused(&bed, &["dlq", "retry", "--all"]);
+    assert!(text.contains("file is paused: left out until it is resumed"), "{text}");
+    done(&bed, &["sink", "resume", "file"]);
     let text = done(&bed, &["dlq", "retry", "--id", &seq(1)]);
     assert!(text.contains("file: 1 sent again, 1 taken, 0 left"), "{text}");
     let text = done(&bed, &["dlq", "retry", "--all"]);

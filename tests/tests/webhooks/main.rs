@@ -1,5 +1,7 @@
 //! Webhooks from outside: a daemon with a sink that sends to a server which fails, and what people see of it.
 
+mod asked;
+
 use std::collections::HashSet;
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;

@@ -1,0 +1,136 @@
+//! What people do with a webhook that rejects, refuses or is gone: dead letters, replays, resuming.
+
+use std::process::Output;
+
+use hookring_faults::{FaultServer, Received, Reply};
+use hookring_tests::{Bed, wait_for};
+use serde_json::{Value, json};
+
+use super::{hook, sink, taken};
+
+fn said(output: &Output) -> String {
+    let texts = [&output.stdout, &output.stderr].map(|it| String::from_utf8_lossy(it).into_owned());
+    texts.concat()
+}
+
+fn done(bed: &Bed, args: &[&str]) -> String {
+    let output = bed.hookring(args);
+    assert!(output.status.success(), "{args:?}: {}", said(&output));
+    said(&output)
+}
+
+fn numbers(server: &FaultServer) -> Vec<u64> {
+    taken(server).into_iter().map(|(number, _)| number).collect()
+}
+
+/// Whether one of these events is in a request.
+fn has(request: &Received, wanted: &[u64]) -> bool {
+    let body = String::from_utf8_lossy(&request.body);
+    wanted.iter().any(|number| body.contains(&format!("\"n\":{number}}}")))
+}
+
+#[test]
+fn a_poison_event_in_a_batch_of_a_hundred_costs_one_dead_letter_which_is_sent_again_when_it_is_mended()
+ {
+    let server = FaultServer::start();
+    let bed = Bed::new();
+    bed.configure(&hook(&server, "batches = true\nbatch_events = 100"));
+    let rejects = |wanted: &'static [u64]| {
+        move |request: &Received| match has(request, wanted) {
+            true => Reply::with(422, &[], "{\"error\":\"no \\u001b[2J such tool\"}"),
+            false => Reply::ok(),
+        }
+    };
+    server.set_rule(rejects(&[42]));
+    bed.emit_numbers(0..100);
+    let daemon = bed.start();
+    wait_for("all but one", || (numbers(&server).len() == 99).then_some(()));
+    let status =
+        wait_for("the status", || Some(sink(&bed)).filter(|it| it["kept_dead_letters"] == 1));
+    assert_eq!((&status["dead_letters"], &status["state"]), (&json!(1), &json!("running")));
+    let line = done(&bed, &["dlq", "list", "--json"]);
+    let letter: Value = serde_json::from_str(&line).expect("one letter");
+    assert_eq!((&letter["sink"], &letter["status"]), (&json!("hook"), &json!(422)));
+    assert!(letter["reason"].as_str().is_some_and(|it| it.contains("such tool")), "{letter}");
+    assert_eq!(letter["event"]["payload"]["n"], 42);
+    assert_eq!(bed.hookring(&["status", "--check"]).status.code(), Some(1));
+    // Not mended yet: it stays, and its attempts are counted on.
+    let output = bed.hookring(&["dlq", "retry", "--sink", "hook", "--all"]);
+    assert_eq!(output.status.code(), Some(1));
+    assert!(said(&output).contains("hook: 1 sent again, 0 taken, 1 left"), "{}", said(&output));
+    let again: Value = serde_json::from_str(&done(&bed, &["dlq", "list", "--json"])).expect("one");
+    assert_eq!(again["attempts"], letter["attempts"].as_u64().expect("a number") + 1);
+    server.set_rule(rejects(&[]));
+    let text = done(&bed, &["dlq", "retry", "--id", &letter["event"]["seq"].to_string()]);
+    assert!(text.contains("hook: 1 sent again, 1 taken, 0 left"), "{text}");
+    let (last, id) = taken(&server).pop().expect("an event");
+    assert_eq!((last, json!(id)), (42, letter["event"]["id"].clone()));
+    wait_for("the status", || (sink(&bed)["kept_dead_letters"] == 0).then_some(()));
+    assert_eq!(bed.hookring(&["status", "--check"]).status.code(), Some(0));
+    assert_eq!(daemon.stop(), 0);
+}
+
+#[test]
+fn a_replay_comes_under_the_same_ids_marked_behind_what_is_new_and_within_the_breaker() {
+    let server = FaultServer::start();
+    let bed = Bed::new();
+    bed.configure(&hook(&server, ""));
+    let daemon = bed.start();
+    bed.emit_numbers(0..5);
+    wait_for("the events", || (numbers(&server).len() == 5).then_some(()));
+    let before = taken(&server);
+    server.next([Reply::status(503), Reply::close()]);
+    let text = done(&bed, &["replay", "--sink", "hook", "--session", "none-such-at-all", "--max"]);
+    assert!(text.contains("0 events sent again"), "{text}");
+    let text = done(&bed, &["replay", "--sink", "hook", "--since", "1h", "--max"]);
+    assert!(text.contains("done: 5 events sent again"), "{text}");
+    assert_eq!(taken(&server)[5..], before);
+    let marks: Vec<_> =
+        server.taken().iter().map(|it| it.header("hookring-replay").map(str::to_owned)).collect();
+    assert_eq!(marks[..5], [const { None }; 5]);
+    assert!(marks[5..].iter().all(|mark| mark.as_deref() == Some("true")), "{marks:?}");
+    wait_for("the status", || (sink(&bed)["retries"].as_u64()? >= 2).then_some(()));
+    assert_eq!(daemon.stop(), 0);
+}
+
+#[test]
+fn a_refused_sink_asks_for_a_person_and_goes_on_at_a_word() {
+    let server = FaultServer::start();
+    let bed = Bed::new();
+    bed.configure(&hook(&server, ""));
+    server.set(Reply::status(401));
+    let daemon = bed.start();
+    bed.emit_numbers(0..3);
+    let status = wait_for("the refusal", || Some(sink(&bed)).filter(|it| it["breaker"] == "open"));
+    assert_eq!(status["waits_because"], "refused");
+    let text = said(&bed.hookring(&["status", "--check"]));
+    let help = "only you can help: set it right, then `hookring sink resume hook` tries at once";
+    assert!(text.contains(help), "{text}");
+    server.set(Reply::ok());
+    // The wait that is drawn may be over already; then nobody had to be told.
+    done(&bed, &["sink", "resume", "hook"]);
+    wait_for("the events", || (numbers(&server) == [0, 1, 2]).then_some(()));
+    assert_eq!(daemon.stop(), 0);
+}
+
+#[test]
+fn a_place_that_is_gone_gets_nothing_across_restarts_until_it_is_resumed() {
+    let server = FaultServer::start();
+    let bed = Bed::new();
+    bed.configure(&hook(&server, ""));
+    server.set(Reply::with(410, &[], "it moved"));
+    let daemon = bed.start();
+    bed.emit_numbers(0..2);
+    let off = |bed: &Bed| {
+        wait_for("the sink to be off", || Some(sink(bed)).filter(|it| it["state"] == "off"))
+    };
+    assert!(off(&bed)["off_reason"].as_str().is_some_and(|it| it.contains("410")));
+    assert_eq!(daemon.stop(), 0);
+    let daemon = bed.start();
+    off(&bed);
+    assert_eq!(server.requests(), 1);
+    server.set(Reply::ok());
+    assert!(done(&bed, &["sink", "resume", "hook"]).contains("resumed"));
+    wait_for("the events", || (numbers(&server) == [0, 1]).then_some(()));
+    assert_eq!(daemon.stop(), 0);
+}
