@@ -1,13 +1,24 @@
-//! The program of an `exec` sink that reads all that it gets and keeps none of it: `sink_program FILE`
-//! answers `accepted` while the file is there, else `failed`.
+//! The program of an `exec` sink, which answers `accepted` while a file is there, else `failed`:
+//! `sink_program FILE [FOLDER]`. In the folder it keeps its environment and each request, and what it keeps
+//! it says on stderr, too.
 
-use std::io::{BufRead as _, Write as _};
-use std::path::PathBuf;
+use std::fs::{self, OpenOptions};
+use std::io::{self, BufRead as _, Write as _};
+use std::path::{Path, PathBuf};
 
 fn main() {
-    let file = PathBuf::from(std::env::args().nth(1).expect("a file's name"));
-    let (mut input, mut line) = (std::io::stdin().lock(), Vec::new());
+    let mut arguments = std::env::args().skip(1).map(PathBuf::from);
+    let file = arguments.next().expect("a file's name");
+    let folder = arguments.next();
+    if let Some(folder) = &folder {
+        let variables: Vec<_> = std::env::vars().map(|(name, it)| format!("{name}={it}")).collect();
+        fs::write(folder.join("program.environment"), variables.join("\n")).expect("a file");
+    }
+    let (mut input, mut line) = (io::stdin().lock(), Vec::new());
     while input.read_until(b'\n', &mut line).expect("stdin") > 0 {
+        if let Some(folder) = &folder {
+            keep(folder, &line).expect("a file and stderr");
+        }
         let head = String::from_utf8_lossy(&line[..line.len().min(100)]).into_owned();
         let id: u64 = between(&head, "\"id\":", ",").parse().expect("a number");
         let result = match between(&head, "\"method\":\"", "\"") {
@@ -16,9 +27,15 @@ fn main() {
             _ => "{}",
         };
         let answer = format!("{{\"jsonrpc\":\"2.0\",\"id\":{id},\"result\":{result}}}\n");
-        std::io::stdout().write_all(answer.as_bytes()).expect("stdout");
+        io::stdout().write_all(answer.as_bytes()).expect("stdout");
         line.clear();
     }
+}
+
+fn keep(folder: &Path, line: &[u8]) -> io::Result<()> {
+    let requests = folder.join("program.requests");
+    OpenOptions::new().create(true).append(true).open(requests)?.write_all(line)?;
+    io::stderr().write_all(line)
 }
 
 fn between<'a>(text: &'a str, start: &str, end: &str) -> &'a str {

@@ -16,16 +16,6 @@ use crate::chance::Chance;
 use crate::plant::{PATTERN, Plant, VARIABLES};
 use crate::search::Search;
 
-/// A program that keeps all that it gets, its environment too, and says it again.
-const PROGRAM: &str = r#"env > "$DIR/program.environment"
-while IFS= read -r line; do
-    printf '%s\n' "$line" >> "$DIR/program.requests"
-    printf '%s\n' "$line" >&2
-    id=${line#*'"id":'}
-    printf '{"jsonrpc":"2.0","id":%s,"result":{"outcome":"accepted"}}\n' "${id%%,*}"
-done
-"#;
-
 /// Secrets, and where each is to be seen.
 type Found = Vec<(String, String)>;
 
@@ -62,16 +52,16 @@ impl Stand {
             "[log]\nlevel = \"trace\"\n[redact]\nmax_text = \"4KiB\"\n\
              [[redact.patterns]]\nname = \"ticket\"\npattern = '{PATTERN}'\nkeywords = [\"ticket-\"]\n\
              [sinks.screen]\ntype = \"stdout\"\nstart = \"oldest\"\n{}{}{}{}{}\
-             [sinks.program]\ntype = \"exec\"\ncommand = [\"sh\", {:?}]\nenv.DIR = {:?}\n",
+             [sinks.program]\ntype = \"exec\"\ncommand = [{:?}, {:?}, {:?}]\n",
             sink("plain", "none"),
             sink("gzip", "gzip"),
             sink("zstd", "zstd"),
             hook("cloudevents"),
             hook("slack"),
-            bed.path().join("program.sh"),
+            env!("CARGO_BIN_EXE_sink_program"),
+            bed.path().join("hookring.toml"),
             bed.path()
         ));
-        fs::write(bed.path().join("program.sh"), PROGRAM).expect("the program");
         let value = |name: &&'static str| {
             let plant = plants.iter().find(|plant| plant.variable == Some(name))?;
             Some((*name, plant.secret.clone()))
