@@ -146,9 +146,10 @@ impl Event {
         let fields: Members<'_> = serde_json::from_slice(line.bytes)?;
         let mut json = Vec::new();
         encode_line(line, &mut json);
-        let json = String::from_utf8(json)?;
+        // The newline.
+        json.pop();
         Ok(Event {
-            json: RawValue::from_string(json.trim_end().to_owned())?,
+            json: RawValue::from_string(String::from_utf8(json)?)?,
             words: words(&fields),
             is_replay,
             id: fields.id.into_owned(),
