@@ -5,12 +5,13 @@ use std::fmt;
 use std::fs::File;
 use std::io::{self, Read};
 use std::os::unix::process::CommandExt as _;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::mpsc;
 use std::thread;
 use std::time::Duration;
 
+use rustix::fs::{Mode, OFlags};
 use rustix::process::{Pid, Signal, kill_process_group};
 use zeroize::Zeroizing;
 
@@ -107,7 +108,7 @@ impl Secret {
             }
             Secret::File(path) => {
                 let failed = |source| SecretError::File { path: path.clone(), source };
-                read_some(File::open(path).map_err(failed)?).map_err(failed)?
+                read_file(path, MAX_SECRET_BYTES).map_err(failed)?
             }
             Secret::Command(words) => said(words, limit)?,
         };
@@ -145,11 +146,23 @@ impl fmt::Debug for Secret {
     }
 }
 
-/// What a stranger's file or program has, up to what is too much.
-fn read_some(from: impl Read) -> io::Result<Zeroizing<Vec<u8>>> {
+/// What a file with secrets has, up to one byte more than `max_bytes`. It must be a regular one: reading another
+/// might never end.
+pub(crate) fn read_file(path: &Path, max_bytes: usize) -> io::Result<Zeroizing<Vec<u8>>> {
+    // Without NONBLOCK, opening a named pipe would wait for somebody to write into it.
+    let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
+    let file = File::from(rustix::fs::open(path, flags, Mode::empty())?);
+    if !file.metadata()?.is_file() {
+        return Err(io::Error::new(io::ErrorKind::InvalidInput, "it is no regular file"));
+    }
+    read_some(file, max_bytes)
+}
+
+/// What a stranger has to say, up to what is too much.
+fn read_some(from: impl Read, max_bytes: usize) -> io::Result<Zeroizing<Vec<u8>>> {
     // At once, so that no copy is left behind by a vector that grew.
-    let mut bytes = Zeroizing::new(Vec::with_capacity(MAX_SECRET_BYTES + 1));
-    from.take(MAX_SECRET_BYTES as u64 + 1).read_to_end(&mut bytes)?;
+    let mut bytes = Zeroizing::new(Vec::with_capacity(max_bytes + 1));
+    from.take(max_bytes as u64 + 1).read_to_end(&mut bytes)?;
     Ok(bytes)
 }
 
@@ -167,7 +180,7 @@ fn said(words: &[String], limit: Duration) -> Result<Zeroizing<Vec<u8>>, SecretE
     let (sender, receiver) = mpsc::channel();
     let reader = thread::Builder::new().name("secret".to_owned()).spawn(move || {
         // Nobody waits for it any more if it took too long.
-        let _ = sender.send(read_some(output));
+        let _ = sender.send(read_some(output, MAX_SECRET_BYTES));
     });
     if let Err(error) = reader {
         end(&mut child);
@@ -248,10 +261,14 @@ mod tests {
             fs::write(&path, text).expect("a file");
             Secret::File(path)
         };
+        let pipe = dir.path().join("pipe");
+        rustix::fs::mkfifoat(rustix::fs::CWD, &pipe, Mode::RWXU).expect("a pipe");
         for (secret, said) in [
             (Secret::Env("HOOKRING_NO_SUCH_VARIABLE".to_owned()), "variable HOOKRING_NO_SUCH"),
             (Secret::File(dir.path().join("none")), "cannot read the secret in "),
-            (Secret::File("/dev/zero".into()), "no line of text"),
+            (Secret::File("/dev/zero".into()), "cannot read the secret in /dev/zero"),
+            (Secret::File(pipe), "cannot read the secret in "),
+            (write("long", &[b'x'; MAX_SECRET_BYTES + 1]), "no line of text"),
             (write("empty", b"\n"), "is empty"),
             (write("lines", b"hunter2\nhunter3\n"), "no line of text"),
             (write("latin", b"hunter2\xe9"), "no line of text"),

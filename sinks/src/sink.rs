@@ -115,7 +115,8 @@ pub trait Sink: Send {
         Ok(())
     }
 
-    /// Sends one batch. It is never empty, and its events carry ascending sequence numbers; after
+    /// Sends one batch. It is never empty, has [`max_events`](Sink::max_events) at most, and its events carry
+    /// ascending sequence numbers; after
     /// [`Outcome::Failed`] the next call brings the same batch. After a restart, or an error from
     /// [`flush`](Sink::flush), batches may begin with events that were accepted before.
     fn deliver(&mut self, batch: &Batch) -> Outcome;

@@ -281,3 +281,13 @@ proptest! {
         prop_assert_eq!(arrived, wanted);
     }
 }
+
+#[test]
+fn a_sink_that_takes_one_event_at_once_gets_a_batch_one_by_one() {
+    let mut delivery = delivery(1000).with_max_events(1);
+    let (done, dead, sizes, _) = deliver(&mut delivery, 5, Instant::now(), 20, |part| {
+        if part.contains(&2) { rejected() } else { Outcome::Accepted }
+    });
+    assert_eq!((done, dead, sizes), (5, vec![2], vec![1; 5]));
+    assert_eq!(delivery.batch_events(), 1000, "it is read as before");
+}

@@ -1,7 +1,6 @@
 //! The HTTP client: its limits, its certificates, and which addresses it connects to.
 
-use std::fs::File;
-use std::io::{self, Read as _};
+use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -18,6 +17,7 @@ use ureq::{Agent, Proxy};
 
 use super::config::{Setting, SettingError, WebhookConfig};
 use super::target::{bare, is_local};
+use crate::secret::read_file;
 
 /// A longer head of an answer is none, in bytes.
 pub(super) const MAX_HEAD_BYTES: usize = 16 << 10;
@@ -30,7 +30,7 @@ const OUTPUT_BYTES: usize = 64 << 10;
 /// How long the addresses of a name are used before it is looked up again.
 const NAME_AGE: Duration = Duration::from_secs(10);
 /// A larger file of certificates is none, in bytes: those of all authorities fit.
-const MAX_PEM_BYTES: u64 = 1 << 20;
+const MAX_PEM_BYTES: usize = 1 << 20;
 /// How we say who we are.
 const USER_AGENT: &str = concat!("hookring/", env!("CARGO_PKG_VERSION"));
 
@@ -160,10 +160,8 @@ fn private_key(path: &Path) -> Result<PrivateKey<'static>, TlsError> {
 
 fn read(path: &Path) -> Result<zeroize::Zeroizing<Vec<u8>>, TlsError> {
     let failed = |source| TlsError::Read { path: path.to_owned(), source };
-    let mut pem = zeroize::Zeroizing::new(Vec::new());
-    let file = File::open(path).map_err(failed)?;
-    file.take(MAX_PEM_BYTES + 1).read_to_end(&mut pem).map_err(failed)?;
-    if pem.len() as u64 > MAX_PEM_BYTES {
+    let pem = read_file(path, MAX_PEM_BYTES).map_err(failed)?;
+    if pem.len() > MAX_PEM_BYTES {
         let reason = "it is larger than 1 MiB".to_owned();
         return Err(TlsError::Bad { path: path.to_owned(), reason });
     }

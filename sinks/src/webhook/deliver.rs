@@ -21,8 +21,8 @@ const MAX_BODY_BYTES: u64 = 64 << 10;
 const MAX_WORDS_CHARS: usize = 300;
 /// A smaller body is not compressed, in bytes.
 const MIN_GZIP_BYTES: usize = 1024;
-/// A buffer for compressed bodies that has grown beyond this is not kept, in bytes.
-const MAX_KEPT_BYTES: usize = 1 << 20;
+/// A buffer for bodies that has grown beyond this is not kept, in bytes: those of usual batches are.
+const MAX_KEPT_BYTES: usize = 2 << 20;
 
 /// Posts each event, or each batch, to an address.
 ///
@@ -33,7 +33,8 @@ pub struct WebhookSink {
     clock: fn() -> SystemTime,
     /// `None` until opened, and after it could not be made ready again.
     ready: Option<Ready>,
-    /// Kept for its memory.
+    /// The last body, and the same compressed: kept for their memory.
+    body: Vec<u8>,
     compressed: Vec<u8>,
 }
 
@@ -57,7 +58,14 @@ impl WebhookSink {
         reloads: Reloads,
         clock: fn() -> SystemTime,
     ) -> WebhookSink {
-        WebhookSink { config, reloads, clock, ready: None, compressed: Vec::new() }
+        WebhookSink {
+            config,
+            reloads,
+            clock,
+            ready: None,
+            body: Vec::new(),
+            compressed: Vec::new(),
+        }
     }
 
     fn send(&mut self, batch: &Batch, is_replay: bool) -> Outcome {
@@ -66,8 +74,15 @@ impl WebhookSink {
             Err(error) => return Outcome::failed(error),
         };
         let is_single = !self.config.batches;
-        let outcome = match encode::encode(self.config.format, batch, is_single, is_replay) {
-            Ok(request) => self.post_with_current_secrets(&mut ready, &request),
+        let body = std::mem::take(&mut self.body);
+        let outcome = match encode::encode(self.config.format, batch, is_single, is_replay, body) {
+            Ok(request) => {
+                let outcome = self.post_with_current_secrets(&mut ready, &request);
+                if request.body.capacity() <= MAX_KEPT_BYTES {
+                    self.body = request.body;
+                }
+                outcome
+            }
             // Only damage can bring that about; what is damaged is never sent.
             Err(error) => Outcome::Rejected { status: None, error },
         };

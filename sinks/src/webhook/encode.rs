@@ -1,23 +1,23 @@
 //! What is sent: the body, its type, and the headers that go with it, by format.
 
-use std::fmt::Write as _;
-
 use std::borrow::Cow;
+use std::fmt::{self, Write as _};
 
-use hookring_journal::model::Level;
+use hookring_journal::text::push_json_string;
 use hookring_journal::{Batch, Line};
-use serde::{Deserialize, Serialize};
-use serde_json::value::RawValue;
+use serde::Deserialize;
+use serde::de::{Deserializer as _, Error as _, IgnoredAny, MapAccess, Visitor};
 use sha2::{Digest, Sha256};
 
 use super::config::Format;
+use super::message;
 use crate::jsonl::encode::encode_line;
 use crate::sink::SinkError;
 
 /// One request.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(super) struct Request {
-    /// The same whenever the same events are sent.
+    /// The same whenever the same events are sent; empty if it is not to be signed.
     pub(super) id: String,
     /// Whether it is to be signed.
     pub(super) is_signed: bool,
@@ -26,10 +26,6 @@ pub(super) struct Request {
     pub(super) body: Vec<u8>,
 }
 
-/// The most that one part of an event takes in a message for people, in characters.
-const MAX_PART_CHARS: usize = 300;
-/// The most that a message for people has, in bytes. Slack cuts at 40,000 characters.
-const MAX_MESSAGE_BYTES: usize = 30_000;
 /// A longer text is no attribute of a CloudEvent, in bytes: it may have to fit into a header.
 const MAX_ATTRIBUTE_BYTES: usize = 512;
 /// Says that a person asked for these events once more.
@@ -38,7 +34,7 @@ const REPLAY: &str = "hookring-replay";
 const TYPE_PREFIX: &str = "dev.hookring.";
 
 /// Makes a request of a batch. `is_single`: the receiver always gets one event, not an array of one.
-/// `is_replay`: a person asked for it once more.
+/// `is_replay`: a person asked for it once more. `body`: its memory is used again.
 ///
 /// # Errors
 ///
@@ -48,189 +44,240 @@ pub(super) fn encode(
     batch: &Batch,
     is_single: bool,
     is_replay: bool,
+    mut body: Vec<u8>,
 ) -> Result<Request, SinkError> {
-    let events = batch.lines().map(|line| Event::read(&line, is_replay));
-    let events = events.collect::<Result<Vec<_>, _>>()?;
-    let mut headers = Vec::new();
+    body.clear();
+    body.reserve(batch.bytes().len());
+    let mut request = Request {
+        id: String::new(),
+        is_signed: format == Format::StandardWebhooks,
+        content_type: "application/json",
+        headers: Vec::new(),
+        body,
+    };
     if is_replay {
-        headers.push((REPLAY, "true".to_owned()));
+        request.headers.push((REPLAY, "true".to_owned()));
     }
-    let (content_type, body) = match format {
-        Format::Json => ("application/json", json(&events, is_single)),
-        Format::StandardWebhooks => ("application/json", standard(&events, is_single)?),
+    let body = &mut request.body;
+    match format {
+        Format::Json => push_all(body, batch, is_single, push_event),
+        Format::StandardWebhooks => request.id = push_standard(body, batch, is_single)?,
         Format::CloudEvents => {
-            let events: Vec<_> = events.iter().map(CloudEvent::of).collect();
-            match &events[..] {
-                [event] if is_single => {
-                    ("application/cloudevents+json", serde_json::to_vec(event)?)
-                }
-                events => ("application/cloudevents-batch+json", serde_json::to_vec(events)?),
-            }
+            request.content_type = if is_single {
+                "application/cloudevents+json"
+            } else {
+                "application/cloudevents-batch+json"
+            };
+            let mut read = Ok(());
+            push_all(body, batch, is_single, |body, line| match Head::read(line.bytes) {
+                Ok(head) => push_cloud_event(body, &head, line, is_replay),
+                Err(error) => read = Err(error),
+            });
+            read?;
         }
         Format::CloudEventsBinary => {
-            headers.extend(events.first().map(attributes).unwrap_or_default());
-            ("application/json", json(&events, true))
+            push_all(body, batch, true, push_event);
+            if let Some(line) = batch.lines().next() {
+                request.headers.extend(attributes(&Head::read(line.bytes)?, is_replay));
+            }
         }
-        Format::Slack => ("application/json", message(&events)?),
-    };
-    let is_signed = format == Format::StandardWebhooks;
-    Ok(Request { id: id(&events), is_signed, content_type, headers, body })
-}
-
-/// The events as they are.
-fn json(events: &[Event], is_single: bool) -> Vec<u8> {
-    let members: Vec<_> = events.iter().map(|event| event.json.get()).collect();
-    if is_single { members.concat() } else { format!("[{}]", members.join(",")) }.into_bytes()
-}
-
-/// An event as it is sent, and what stands in it.
-struct Event {
-    json: Box<RawValue>,
-    id: String,
-    event_type: String,
-    timestamp: String,
-    host: String,
-    session_id: Option<String>,
-    words: String,
-    is_replay: bool,
-}
-
-/// What a request says of an event beside the event itself. Lines that an earlier hookring wrote may have
-/// less.
-#[derive(Deserialize)]
-struct Members<'a> {
-    #[serde(borrow)]
-    id: Cow<'a, str>,
-    #[serde(borrow)]
-    timestamp: Cow<'a, str>,
-    #[serde(borrow, default = "unknown")]
-    event_type: Cow<'a, str>,
-    #[serde(borrow, default = "unknown")]
-    host: Cow<'a, str>,
-    #[serde(borrow, default)]
-    session_id: Option<Cow<'a, str>>,
-    #[serde(borrow, default)]
-    source: Option<Source<'a>>,
-    #[serde(borrow, default)]
-    tool_name: Option<Cow<'a, str>>,
-    #[serde(default)]
-    security_risk: Option<Level>,
-    #[serde(borrow, default)]
-    risk: Option<Vec<Finding<'a>>>,
-    #[serde(borrow, default)]
-    error_message: Option<Cow<'a, str>>,
-    #[serde(borrow, default)]
-    file_path: Option<Cow<'a, str>>,
-    #[serde(borrow, default)]
-    working_directory: Option<Cow<'a, str>>,
-}
-
-#[derive(Deserialize)]
-struct Source<'a> {
-    #[serde(borrow, default)]
-    agent: Option<Cow<'a, str>>,
-}
-
-#[derive(Deserialize)]
-struct Finding<'a> {
-    #[serde(borrow, default)]
-    evidence: Option<Cow<'a, str>>,
-}
-
-fn unknown() -> Cow<'static, str> {
-    "unknown".into()
-}
-
-impl Event {
-    fn read(line: &Line<'_>, is_replay: bool) -> Result<Event, SinkError> {
-        let fields: Members<'_> = serde_json::from_slice(line.bytes)?;
-        let mut json = Vec::new();
-        encode_line(line, &mut json);
-        let json = String::from_utf8(json)?;
-        Ok(Event {
-            json: RawValue::from_string(json.trim_end().to_owned())?,
-            words: words(&fields),
-            is_replay,
-            id: fields.id.into_owned(),
-            event_type: fields.event_type.into_owned(),
-            timestamp: fields.timestamp.into_owned(),
-            host: fields.host.into_owned(),
-            session_id: fields.session_id.map(Cow::into_owned),
-        })
+        Format::Slack => {
+            body.push(b'{');
+            push_member(body, "text", &message::text(batch)?);
+            body.push(b'}');
+        }
     }
+    Ok(request)
+}
 
-    fn source(&self) -> String {
-        let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~".contains(&byte);
-        let end = self.host.floor_char_boundary(MAX_ATTRIBUTE_BYTES);
-        format!("/hookring/{}", percent_encoded(&self.host[..end], is_plain))
+/// The event as it is: a line without its end.
+fn push_event(out: &mut Vec<u8>, line: &Line<'_>) {
+    encode_line(line, out);
+    out.pop();
+}
+
+/// All events, each by `push`, in an array unless there is always one.
+fn push_all(
+    out: &mut Vec<u8>,
+    batch: &Batch,
+    is_single: bool,
+    mut push: impl FnMut(&mut Vec<u8>, &Line<'_>),
+) {
+    if !is_single {
+        out.push(b'[');
+    }
+    for (at, line) in batch.lines().enumerate() {
+        if at > 0 {
+            out.push(b',');
+        }
+        push(out, &line);
+    }
+    if !is_single {
+        out.push(b']');
     }
 }
 
-/// One event's own id; of several, what only these events in this order have.
-fn id(events: &[Event]) -> String {
-    if let [event] = events {
-        return event.id.clone();
+fn push_member(out: &mut Vec<u8>, name: &str, value: &str) {
+    if out.last() != Some(&b'{') {
+        out.push(b',');
     }
-    let mut hash = Sha256::new();
-    events.iter().for_each(|event| hash.update(&event.id));
+    push_json_string(out, name);
+    out.push(b':');
+    push_json_string(out, value);
+}
+
+/// The message of Standard Webhooks. Returns its id: one event's own; of several, what only these events in this
+/// order have.
+fn push_standard(out: &mut Vec<u8>, batch: &Batch, is_single: bool) -> Result<String, SinkError> {
+    let (mut hash, mut last) = (Sha256::new(), Head::default());
+    for line in batch.lines() {
+        last = Head::read(line.bytes)?;
+        hash.update(last.id.as_bytes());
+    }
+    out.push(b'{');
+    push_member(out, "type", if is_single { &last.event_type } else { "batch" });
+    push_member(out, "timestamp", &last.timestamp);
+    out.extend_from_slice(b",\"data\":");
+    push_all(out, batch, is_single, push_event);
+    out.push(b'}');
+    if batch.len() == 1 {
+        return Ok(last.id.into_owned());
+    }
     let mut id = "batch_".to_owned();
     for byte in &hash.finalize()[..16] {
         // Writing to a String cannot fail.
         let _ = write!(id, "{byte:02x}");
     }
-    id
+    Ok(id)
 }
 
-fn standard(events: &[Event], is_single: bool) -> Result<Vec<u8>, serde_json::Error> {
-    #[derive(Serialize)]
-    struct Payload<'a, D> {
-        r#type: &'a str,
-        timestamp: &'a str,
-        data: D,
-    }
-    let last = events.last();
-    let timestamp = last.map_or("", |event| &event.timestamp);
-    match events {
-        [event] if is_single => {
-            serde_json::to_vec(&Payload { r#type: &event.event_type, timestamp, data: &event.json })
-        }
-        events => {
-            let data: Vec<_> = events.iter().map(|event| &event.json).collect();
-            serde_json::to_vec(&Payload { r#type: "batch", timestamp, data })
+/// What a request says of an event beside the event itself. Lines that an earlier hookring wrote may have less.
+#[derive(Debug)]
+struct Head<'a> {
+    id: Cow<'a, str>,
+    timestamp: Cow<'a, str>,
+    event_type: Cow<'a, str>,
+    host: Cow<'a, str>,
+    session_id: Option<Cow<'a, str>>,
+    /// All of it was read, though not all of the line.
+    is_whole: bool,
+}
+
+impl Default for Head<'_> {
+    fn default() -> Self {
+        Head {
+            id: Cow::default(),
+            timestamp: Cow::default(),
+            event_type: "unknown".into(),
+            host: "unknown".into(),
+            session_id: None,
+            is_whole: false,
         }
     }
 }
 
-#[derive(Serialize)]
-struct CloudEvent<'a> {
-    specversion: &'static str,
-    id: &'a str,
-    source: String,
-    r#type: String,
-    time: &'a str,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    subject: Option<&'a str>,
-    /// An extension: these may be booleans.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    replay: Option<bool>,
-    datacontenttype: &'static str,
-    data: &'a RawValue,
+/// The members of a line, of which those that can be long come last.
+#[derive(Deserialize)]
+#[serde(field_identifier, rename_all = "snake_case")]
+enum Name {
+    Id,
+    Timestamp,
+    EventType,
+    Host,
+    SessionId,
+    Command,
+    ToolParameters,
+    Payload,
+    PayloadText,
+    PayloadBase64,
+    #[serde(other)]
+    Other,
 }
 
-impl CloudEvent<'_> {
-    fn of(event: &Event) -> CloudEvent<'_> {
-        CloudEvent {
-            specversion: "1.0",
-            id: &event.id,
-            source: event.source(),
-            r#type: format!("{TYPE_PREFIX}{}", event.event_type),
-            time: &event.timestamp,
-            subject: event.session_id.as_deref().filter(|id| is_attribute(id)),
-            replay: event.is_replay.then_some(true),
-            datacontenttype: "application/json",
-            data: &event.json,
+#[derive(Deserialize)]
+struct Text<'a>(#[serde(borrow)] Cow<'a, str>);
+
+impl<'a> Head<'a> {
+    /// Reads a line up to what can be long.
+    fn read(line: &'a [u8]) -> Result<Head<'a>, SinkError> {
+        let mut head = Head::default();
+        let read =
+            serde_json::Deserializer::from_slice(line).deserialize_map(HeadReader(&mut head));
+        match read {
+            Err(error) if !head.is_whole => Err(error.into()),
+            _ => Ok(head),
         }
     }
+}
+
+struct HeadReader<'h, 'a>(&'h mut Head<'a>);
+
+impl<'a> Visitor<'a> for HeadReader<'_, 'a> {
+    type Value = ();
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an event")
+    }
+
+    fn visit_map<A: MapAccess<'a>>(self, mut members: A) -> Result<(), A::Error> {
+        let head = self.0;
+        while let Some(name) = members.next_key()? {
+            match name {
+                Name::Id => head.id = members.next_value::<Text<'a>>()?.0,
+                Name::Timestamp => head.timestamp = members.next_value::<Text<'a>>()?.0,
+                Name::EventType => head.event_type = members.next_value::<Text<'a>>()?.0,
+                Name::Host => head.host = members.next_value::<Text<'a>>()?.0,
+                Name::SessionId => {
+                    let id = members.next_value::<Option<Text<'a>>>()?;
+                    head.session_id = id.map(|text| text.0);
+                }
+                Name::Other => drop(members.next_value::<IgnoredAny>()?),
+                _ => {
+                    head.is_whole = !head.id.is_empty();
+                    return Err(A::Error::custom("what follows is not looked at"));
+                }
+            }
+        }
+        if head.id.is_empty() { Err(A::Error::missing_field("id")) } else { Ok(()) }
+    }
+}
+
+impl Head<'_> {
+    fn source(&self) -> String {
+        let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~".contains(&byte);
+        let end = self.host.floor_char_boundary(MAX_ATTRIBUTE_BYTES);
+        format!("/hookring/{}", percent_encoded(&self.host[..end], is_plain))
+    }
+
+    fn subject(&self) -> Option<&str> {
+        self.session_id.as_deref().filter(|id| is_attribute(id))
+    }
+
+    fn cloud_type(&self) -> String {
+        let end = self.event_type.floor_char_boundary(MAX_ATTRIBUTE_BYTES);
+        let name = &self.event_type[..end];
+        format!("{TYPE_PREFIX}{}", if is_attribute(name) { name } else { "unknown" })
+    }
+}
+
+/// An event in the JSON format of CloudEvents. `replay` is an extension, which may be a boolean.
+fn push_cloud_event(out: &mut Vec<u8>, head: &Head<'_>, line: &Line<'_>, is_replay: bool) {
+    out.push(b'{');
+    push_member(out, "specversion", "1.0");
+    push_member(out, "id", &head.id);
+    push_member(out, "source", &head.source());
+    push_member(out, "type", &head.cloud_type());
+    push_member(out, "time", &head.timestamp);
+    if let Some(subject) = head.subject() {
+        push_member(out, "subject", subject);
+    }
+    if is_replay {
+        out.extend_from_slice(b",\"replay\":true");
+    }
+    push_member(out, "datacontenttype", "application/json");
+    out.extend_from_slice(b",\"data\":");
+    push_event(out, line);
+    out.push(b'}');
 }
 
 /// Whether a text can be an attribute (CloudEvents 1.0.2, type system: no control characters and no
@@ -245,17 +292,18 @@ fn is_attribute(text: &str) -> bool {
 }
 
 /// CloudEvents' attributes as headers, by its HTTP binding (version 1.0.2, section 3.1.3).
-fn attributes(event: &Event) -> Vec<(&'static str, String)> {
-    let event = CloudEvent::of(event);
+fn attributes(head: &Head<'_>, is_replay: bool) -> Vec<(&'static str, String)> {
     let mut headers = vec![
-        ("ce-specversion", event.specversion.to_owned()),
-        ("ce-id", event.id.to_owned()),
-        ("ce-source", event.source),
-        ("ce-type", event.r#type),
-        ("ce-time", event.time.to_owned()),
+        ("ce-specversion", "1.0".to_owned()),
+        ("ce-id", head.id.clone().into_owned()),
+        ("ce-source", head.source()),
+        ("ce-type", head.cloud_type()),
+        ("ce-time", head.timestamp.clone().into_owned()),
     ];
-    headers.extend(event.subject.map(|subject| ("ce-subject", subject.to_owned())));
-    headers.extend(event.replay.map(|replay| ("ce-replay", replay.to_string())));
+    headers.extend(head.subject().map(|subject| ("ce-subject", subject.to_owned())));
+    if is_replay {
+        headers.push(("ce-replay", "true".to_owned()));
+    }
     let is_plain = |byte: u8| byte.is_ascii_graphic() && byte != b'"' && byte != b'%';
     headers.iter_mut().for_each(|(_, value)| *value = percent_encoded(value, is_plain));
     headers
@@ -268,64 +316,6 @@ fn percent_encoded(text: &str, is_plain: impl Fn(u8) -> bool) -> String {
             out.push(char::from(byte));
         } else {
             let _ = write!(out, "%{byte:02X}");
-        }
-    }
-    out
-}
-
-/// Events in words, a line each, as Slack reads them.
-fn message(events: &[Event]) -> Result<Vec<u8>, serde_json::Error> {
-    #[derive(Serialize)]
-    struct Message {
-        text: String,
-    }
-    let mut text = String::new();
-    for (at, event) in events.iter().enumerate() {
-        if text.len() + event.words.len() > MAX_MESSAGE_BYTES {
-            let _ = write!(text, "and {} more events", events.len() - at);
-            break;
-        }
-        text.push_str(&event.words);
-        text.push('\n');
-    }
-    text.truncate(text.trim_end().len());
-    serde_json::to_vec(&Message { text })
-}
-
-/// Who did what, how risky it is, and where.
-fn words(fields: &Members<'_>) -> String {
-    let agent = fields.source.as_ref().and_then(|source| source.agent.as_deref());
-    let mut line =
-        format!("*{}* {}", escaped(agent.unwrap_or("hookring")), escaped(&fields.event_type));
-    if let Some(tool) = &fields.tool_name {
-        let _ = write!(line, " `{}`", escaped(tool));
-    }
-    if let Some(risk) = &fields.security_risk {
-        let _ = write!(line, " *{}*", risk.name());
-    }
-    let finding = fields.risk.as_ref().and_then(|findings| findings.first());
-    let evidence = finding.and_then(|finding| finding.evidence.as_deref());
-    let about = evidence.or(fields.error_message.as_deref()).or(fields.file_path.as_deref());
-    if let Some(about) = about {
-        let _ = write!(line, ": {}", escaped(about));
-    }
-    if let Some(directory) = &fields.working_directory {
-        let _ = write!(line, " _in {}_", escaped(directory));
-    }
-    line
-}
-
-/// Without what Slack reads as more than text, on one line and not too long.
-fn escaped(text: &str) -> String {
-    let mut out = String::new();
-    for char in text.chars().take(MAX_PART_CHARS) {
-        match char {
-            '&' => out.push_str("&amp;"),
-            '<' => out.push_str("&lt;"),
-            '>' => out.push_str("&gt;"),
-            '`' => out.push('\''),
-            char if char.is_control() => out.push(' '),
-            char => out.push(char),
         }
     }
     out

@@ -5,6 +5,7 @@ mod client;
 mod config;
 mod deliver;
 mod encode;
+mod message;
 mod sign;
 mod target;
 

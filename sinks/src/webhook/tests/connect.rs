@@ -4,7 +4,7 @@ use std::fs;
 use std::net::TcpListener;
 use std::path::PathBuf;
 
-use hookring_faults::{Authority, Presented};
+use hookring_faults::{Authority, Presented, Step};
 
 use super::*;
 
@@ -78,6 +78,28 @@ fn a_client_certificate_is_shown_where_it_is_asked_for() {
     }
     assert_eq!(name(&send_one(&mut sink(with(Some(authority.client_pem()))))), "accepted");
     assert_eq!(server.requests(), 1);
+}
+
+/// A handshake that never ends holds nobody for longer than the limit, and what is no TLS is a failure.
+#[test]
+fn a_handshake_that_leads_nowhere_is_a_failure() {
+    let server = FaultServer::start();
+    let url = server.url("/").replace("http:", "https:");
+    for reply in [
+        Reply::silence(),
+        Reply::drip(Duration::from_secs(1)),
+        Reply::steps([Step::Drip(vec![22, 3, 3, 64, 0, 2, 0, 0, 0], Duration::from_millis(100))]),
+        Reply::not_http(),
+        Reply::close(),
+        Reply::reset(),
+        Reply::endless_head(),
+    ] {
+        server.set(reply.clone().early());
+        let config = WebhookConfig::new(Target::parse(&url).expect("a URL"));
+        let outcome = send_one(&mut sink(WebhookConfig { connect_timeout: SHORT, ..config }));
+        assert_eq!(name(&outcome), "failed", "{reply:?}: {outcome:?}");
+        assert!(words(&outcome).starts_with("cannot send to https://127.0.0.1:"), "{outcome:?}");
+    }
 }
 
 #[test]

@@ -75,7 +75,7 @@ fn a_batch_has_an_id_of_its_own_that_stays() {
     journal.write_many(3);
     let id = |from, events| {
         let batch = journal.batch(from, events);
-        encode(Format::StandardWebhooks, &batch, false, false).expect("a request").id
+        encode(Format::StandardWebhooks, &batch, false, false, Vec::new()).expect("a request").id
     };
     assert_eq!(id(1, 3), id(1, 3));
     let ids = [id(1, 1), id(1, 2), id(1, 3), id(2, 2)];
@@ -156,7 +156,7 @@ fn slack_gets_lines_that_mean_nothing_else_and_are_not_too_many() {
     journal.write([line("\"<!channel> & `x`\"")]);
     let message = |journal: &TestJournal, events| {
         let batch = journal.batch(1, events);
-        let request = encode(Format::Slack, &batch, false, false).expect("a request");
+        let request = encode(Format::Slack, &batch, false, false, Vec::new()).expect("a request");
         let body: Value = serde_json::from_slice(&request.body).expect("JSON");
         body["text"].as_str().expect("a text").to_owned()
     };
@@ -232,7 +232,7 @@ proptest! {
             (Format::Slack, false),
         ] {
             let batch = journal.batch(1, if is_single { 1 } else { 2 });
-            let request = encode(format, &batch, is_single, true).expect("a request");
+            let request = encode(format, &batch, is_single, true, Vec::new()).expect("a request");
             assert_legal(&request);
             let body: Value = serde_json::from_slice(&request.body).expect("JSON");
             let event = match (format, is_single) {

@@ -1,0 +1,128 @@
+//! How fast a webhook sink posts events to a server on loopback, from the journal and through all of the delivery
+//! engine, beside a bare loop of the same HTTP client that posts the same bodies and does nothing else.
+//!
+//! Interleaved: each round sends the same requests in both ways. The server, which takes everything, runs in this
+//! process in both. Run with `cargo xtask bench --bench webhook [-- --rounds N] [--json FILE]`.
+
+mod journal;
+
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use hookring_benches::args::Args;
+use hookring_benches::figures::{Figures, Row, Target};
+use hookring_benches::machine::Machine;
+use hookring_faults::FaultServer;
+use hookring_sinks::webhook::{Reloads, Target as Url};
+use hookring_sinks::{Pump, Start, WebhookConfig, WebhookSink};
+
+use journal::Events;
+
+const DEFAULT_ROUNDS: usize = 15;
+/// What the sink is to reach of what the client alone does.
+const AT_LEAST: f64 = 0.8;
+/// How often it is looked whether all is sent: little beside a round.
+const LOOK_INTERVAL: Duration = Duration::from_micros(200);
+
+fn main() -> ExitCode {
+    let args = match Args::read(std::env::args().skip(1)) {
+        Ok(args) => args,
+        Err(error) => {
+            eprintln!("{error}");
+            return ExitCode::FAILURE;
+        }
+    };
+    let rounds = args.rounds.unwrap_or(DEFAULT_ROUNDS);
+    println!("{} | median of {rounds} rounds", Machine::look());
+    let mut figures = Figures::default();
+    figures.rows.push(row("one event per request", 2000, 1, rounds));
+    figures.rows.push(row("batches of 100", 20_000, 100, rounds));
+    for Row { block, what, value, beside, base, unit, ratio, .. } in &figures.rows {
+        println!("\n{block}\n{what} {value:.0} {unit}, {beside} {base:.0} {unit}: {ratio:.2} ×");
+    }
+    if let Some(path) = &args.json {
+        figures.write(path).expect("the figures can be written");
+    }
+    ExitCode::SUCCESS
+}
+
+/// `events` are sent in each round, so many in a request.
+fn row(what: &str, events: usize, batch: usize, rounds: usize) -> Row {
+    let (events, server) = (Events::new(events), FaultServer::start());
+    let bodies = bodies(&events, batch);
+    let bytes = bodies.iter().map(Vec::len).sum::<usize>() / bodies.len();
+    let agent = agent();
+    server.count_only();
+    // The first of each is not counted.
+    let (mut ours, mut theirs, mut ratios) = (Vec::new(), Vec::new(), Vec::new());
+    for round in 0..=rounds {
+        let taken = [deliver(&events, &server, batch, round), post(&agent, &server, &bodies)];
+        let [sink, bare] = taken.map(|time| events.count as f64 / time.as_secs_f64());
+        if round > 0 {
+            ours.push(sink);
+            theirs.push(bare);
+            ratios.push(sink / bare);
+        }
+    }
+    Row {
+        block: format!("webhook to loopback, {what}, bodies of {bytes} B: events per second"),
+        what: "the sink".to_owned(),
+        value: median(&mut ours),
+        beside: "its client alone".to_owned(),
+        base: median(&mut theirs),
+        unit: "events/s".to_owned(),
+        ratio: median(&mut ratios),
+        target: Some(Target::AtLeast(AT_LEAST)),
+    }
+}
+
+/// What the sink sends.
+fn bodies(events: &Events, batch: usize) -> Vec<Vec<u8>> {
+    let server = FaultServer::start();
+    deliver(events, &server, batch, usize::MAX);
+    server.received().into_iter().map(|request| request.body).collect()
+}
+
+/// From the journal to the server, by a worker of its own.
+fn deliver(events: &Events, server: &FaultServer, batch: usize, round: usize) -> Duration {
+    let url = Url::parse(&server.url("/events")).expect("a URL");
+    let config = WebhookConfig { batches: batch > 1, ..WebhookConfig::new(url) };
+    let sink = Box::new(WebhookSink::new(config, Reloads::default()));
+    let cursors = events.dir.path().join(format!("cursors-{batch}-{round}"));
+    let mut pump = Pump::new("hook", events.dir.path().join("journal"), cursors, Start::Oldest);
+    if batch > 1 {
+        pump.batch_events = batch;
+    }
+    let begin = Instant::now();
+    let handle = pump.start(sink, Arc::clone(&events.tail)).expect("a worker");
+    while handle.stats().lag_events > 0 {
+        std::thread::sleep(LOOK_INTERVAL);
+    }
+    let taken = begin.elapsed();
+    let stats = handle.stop(begin + Duration::from_secs(60)).stats;
+    assert_eq!((stats.retries, stats.delivered_events), (0, events.count as u64));
+    taken
+}
+
+fn agent() -> ureq::Agent {
+    ureq::Agent::config_builder().http_status_as_error(false).proxy(None).build().into()
+}
+
+/// The client and nothing else.
+fn post(agent: &ureq::Agent, server: &FaultServer, bodies: &[Vec<u8>]) -> Duration {
+    let url = server.url("/events");
+    let begin = Instant::now();
+    for body in bodies {
+        let request = agent.post(&url).header("content-type", "application/json");
+        let mut response = request.send(body.as_slice()).expect("an answer");
+        assert!(response.status().is_success(), "{}", response.status());
+        response.body_mut().read_to_vec().expect("its body");
+    }
+    begin.elapsed()
+}
+
+fn median(values: &mut [f64]) -> f64 {
+    values.sort_by(f64::total_cmp);
+    values[values.len() / 2]
+}

@@ -1,0 +1,111 @@
+//! Events in words, for people: who did what, how risky it is, and where.
+
+use std::borrow::Cow;
+use std::fmt::Write as _;
+
+use hookring_journal::Batch;
+use hookring_journal::model::Level;
+use serde::Deserialize;
+
+use crate::sink::SinkError;
+
+/// The most that one part of an event takes in characters.
+const MAX_PART_CHARS: usize = 300;
+/// The most that a message has, in bytes. Slack cuts at 40,000 characters.
+const MAX_MESSAGE_BYTES: usize = 30_000;
+
+/// Events in words, a line each, as Slack reads them.
+///
+/// # Errors
+///
+/// If an event cannot be read, which only damage can bring about.
+pub(super) fn text(batch: &Batch) -> Result<String, SinkError> {
+    let mut text = String::new();
+    for (at, line) in batch.lines().enumerate() {
+        let words = words(&serde_json::from_slice(line.bytes)?);
+        if text.len() + words.len() > MAX_MESSAGE_BYTES {
+            let _ = write!(text, "and {} more events", batch.len() - at);
+            break;
+        }
+        text.push_str(&words);
+        text.push('\n');
+    }
+    text.truncate(text.trim_end().len());
+    Ok(text)
+}
+
+/// What a message for people is made of.
+#[derive(Deserialize)]
+struct Members<'a> {
+    #[serde(borrow, default = "unknown")]
+    event_type: Cow<'a, str>,
+    #[serde(borrow, default)]
+    source: Option<Source<'a>>,
+    #[serde(borrow, default)]
+    tool_name: Option<Cow<'a, str>>,
+    #[serde(default)]
+    security_risk: Option<Level>,
+    #[serde(borrow, default)]
+    risk: Option<Vec<Finding<'a>>>,
+    #[serde(borrow, default)]
+    error_message: Option<Cow<'a, str>>,
+    #[serde(borrow, default)]
+    file_path: Option<Cow<'a, str>>,
+    #[serde(borrow, default)]
+    working_directory: Option<Cow<'a, str>>,
+}
+
+#[derive(Deserialize)]
+struct Source<'a> {
+    #[serde(borrow, default)]
+    agent: Option<Cow<'a, str>>,
+}
+
+#[derive(Deserialize)]
+struct Finding<'a> {
+    #[serde(borrow, default)]
+    evidence: Option<Cow<'a, str>>,
+}
+
+fn unknown() -> Cow<'static, str> {
+    "unknown".into()
+}
+
+/// Who did what, how risky it is, and where.
+fn words(fields: &Members<'_>) -> String {
+    let agent = fields.source.as_ref().and_then(|source| source.agent.as_deref());
+    let mut line =
+        format!("*{}* {}", escaped(agent.unwrap_or("hookring")), escaped(&fields.event_type));
+    if let Some(tool) = &fields.tool_name {
+        let _ = write!(line, " `{}`", escaped(tool));
+    }
+    if let Some(risk) = &fields.security_risk {
+        let _ = write!(line, " *{}*", risk.name());
+    }
+    let finding = fields.risk.as_ref().and_then(|findings| findings.first());
+    let evidence = finding.and_then(|finding| finding.evidence.as_deref());
+    let about = evidence.or(fields.error_message.as_deref()).or(fields.file_path.as_deref());
+    if let Some(about) = about {
+        let _ = write!(line, ": {}", escaped(about));
+    }
+    if let Some(directory) = &fields.working_directory {
+        let _ = write!(line, " _in {}_", escaped(directory));
+    }
+    line
+}
+
+/// Without what Slack reads as more than text, on one line and not too long.
+fn escaped(text: &str) -> String {
+    let mut out = String::new();
+    for char in text.chars().take(MAX_PART_CHARS) {
+        match char {
+            '&' => out.push_str("&amp;"),
+            '<' => out.push_str("&lt;"),
+            '>' => out.push_str("&gt;"),
+            '`' => out.push('\''),
+            char if char.is_control() => out.push(' '),
+            char => out.push(char),
+        }
+    }
+    out
+}
