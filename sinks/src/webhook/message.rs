@@ -9,7 +9,7 @@ use serde::Deserialize;
 
 use crate::sink::SinkError;
 
-/// The most that one part of an event takes in characters.
+/// The most that one part of an event takes, in characters.
 const MAX_PART_CHARS: usize = 300;
 /// The most that a message has, in bytes. Slack cuts at 40,000 characters.
 const MAX_MESSAGE_BYTES: usize = 30_000;
