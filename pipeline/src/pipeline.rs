@@ -254,6 +254,7 @@ fn assess(
         operation: facts.operation.unwrap_or_default(),
         command: deed.command.as_deref(),
         paths: &paths,
+        statements: deed.statements.as_deref(),
         url: deed.url.as_deref(),
         working_directory: directory.as_deref(),
         home: options.home.as_deref(),

@@ -26,6 +26,7 @@ fn env(name: &str) -> Option<String> {
         "ON" => "true",
         "LOGS" => "/var/log",
         "SECRET" => "hunter2",
+        "SHORT" => "_",
         _ => return None,
     };
     Some(value.to_owned())
