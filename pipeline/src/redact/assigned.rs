@@ -325,7 +325,8 @@ fn may_do(value: &str, is_quoted: bool, sign: &Sign) -> bool {
     value.len() >= MIN_BYTES
         && (sign.is_shell || is_mixed(value) || is_quoted && (is_odd() || is_random_letters(value)))
         && (is_quoted || !value.starts_with('<') && !value.starts_with("$("))
-        && !(sign.is_option && value.starts_with("--"))
+        // (Another option, or where a build finds one: `--secret id=npm,src=.npmrc`.)
+        && !(sign.is_option && (value.starts_with("--") || value.starts_with("id=")))
         && (!value.starts_with("${") || value.ends_with('}'))
         && (!value.contains(char::is_whitespace) || is_quoted && sign.is_shell && is_phrase(value))
 }

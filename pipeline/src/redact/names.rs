@@ -31,6 +31,8 @@ pub(super) struct Lists {
     some_words: HashSet<String>,
     /// Last words of names that have several.
     some_last: HashSet<String>,
+    /// Whole names.
+    some_alone: HashSet<String>,
     strict_last: HashSet<String>,
     /// Words behind the last that say which of several it is.
     suffixes: HashSet<String>,
@@ -143,6 +145,7 @@ impl Names {
         } else if some
             || words.iter().any(|word| lists.some_words.contains(word))
             || (count > 1 && is_last(&lists.some_last))
+            || (count == 1 && is_last(&lists.some_alone))
         {
             Some(Strength::Some)
         } else {
@@ -262,6 +265,7 @@ mod tests {
             ("wifi_psk", Strength::Some),
             ("STRIPE_KEY_PROD", Strength::Strict),
             ("DB_PASS_2", Strength::Some),
+            ("pass", Strength::Some),
         ];
         for (name, expected) in cases {
             assert_eq!(names().strength(name), Some(expected), "{name}");
@@ -295,6 +299,7 @@ mod tests {
             "primary_key",
             "compass",
             "bypass",
+            "render_pass_state",
             "cookieConsent",
             "token_type",
             "context_tokens",
