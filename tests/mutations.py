@@ -30,6 +30,7 @@ from mutants import (
     directories,
     durability,
     orderings,
+    pipeline,
     producer,
     reader,
     spool,
@@ -40,7 +41,7 @@ ROOT = Path(__file__).resolve().parent.parent
 # A test that takes longer hangs, which is a way to notice. A build may take what it takes.
 TEST_LIMIT_S = 240
 
-GROUPS = [orderings, stores, reader, spool, producer, durability, directories]
+GROUPS = [orderings, stores, reader, spool, producer, durability, directories, pipeline]
 MUTATIONS: list[Mutation] = [mutation for group in GROUPS for mutation in group.MUTATIONS]
 EQUIVALENT: list[Equivalent] = [it for group in GROUPS for it in group.EQUIVALENT]
 

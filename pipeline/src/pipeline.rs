@@ -99,6 +99,7 @@ impl Pipeline {
     /// From here on, events are made like this. What is remembered stays.
     pub fn set_options(&mut self, options: Options) {
         self.options = options;
+        self.clean_directory.clear();
     }
 
     /// Forgets earlier events, as a new daemon has.
