@@ -13,7 +13,7 @@ CLEAN = cargo("pipeline", "redaction", "what_is_no_secret")
 COMMANDS = cargo("pipeline", "risk")
 READING = cargo("pipeline", "lib", "document::")
 REPORTS = cargo("pipeline", "lib", "activity::")
-EVENTS = cargo("pipeline", "lib", "pipeline::", "keep::", "texts::")
+EVENTS = cargo("pipeline", "lib", "pipeline::tests::secrets", "pipeline::tests::what_users")
 
 MUTATIONS = [
     # Where a secret is looked for at all.
@@ -61,11 +61,11 @@ MUTATIONS = [
         SECRETS,
     ),
     Mutation(
-        "base64 is looked into one layer too few",
+        "layers are looked into, one too few",
         f"{REDACT}/text.rs",
         "        if layer < MAX_LAYERS {\n            search.in_escapes(layer);",
         "        if layer < MAX_LAYERS - 1 {\n            search.in_escapes(layer);",
-        cargo("pipeline", "redaction"),
+        UNITS,
     ),
     # Markers.
     Mutation(

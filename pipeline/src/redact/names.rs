@@ -252,6 +252,7 @@ mod tests {
             ("env-12-internal_pin", Strength::Listed),
             ("token", Strength::Some),
             ("GITHUB_TOKEN", Strength::Some),
+            ("admin_token", Strength::Some),
             ("refreshToken", Strength::Some),
             ("authorization", Strength::Some),
             ("set-cookie", Strength::Some),

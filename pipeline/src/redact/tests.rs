@@ -1,5 +1,7 @@
 use std::sync::{LazyLock, Mutex, PoisonError};
 
+use base64::Engine as _;
+use base64::prelude::BASE64_STANDARD;
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
@@ -132,7 +134,6 @@ fn members_are_known_by_their_names_at_any_depth() {
 
 #[test]
 fn secrets_are_found_in_every_wrapping() {
-    use base64::prelude::{BASE64_STANDARD, Engine as _};
     let token = token();
     let inner = json!({"deep": {"list": [token]}}).to_string();
     let twice = json!({"again": inner}).to_string();
@@ -162,6 +163,17 @@ fn secrets_are_found_in_every_wrapping() {
     assert_eq!(redacted.rules().collect::<Vec<_>>(), [("github-token", 2)], "{out}");
     let (out, _) = redact_with(&mut redactor(), r#"{"p\u0061ssword":"a b"}"#);
     assert!(out.contains("key-name"), "{out}");
+}
+
+#[test]
+fn a_secret_is_found_as_deep_as_the_document_says() {
+    const DOCUMENTED_LAYERS: usize = 6;
+    assert_eq!(text::MAX_LAYERS as usize, DOCUMENTED_LAYERS);
+    let mut hidden = token();
+    for layer in 1..=DOCUMENTED_LAYERS {
+        hidden = BASE64_STANDARD.encode(hidden);
+        assert!(is_marker(&redact(&json!(hidden)), "github-token"), "in {layer} layers");
+    }
 }
 
 #[test]

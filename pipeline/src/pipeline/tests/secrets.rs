@@ -90,3 +90,16 @@ fn a_new_pattern_holds_for_the_directory_of_the_event_before() {
         assert_eq!(written.redacted.secrets(), 1, "{line}");
     }
 }
+
+#[test]
+fn arguments_that_hold_json_and_members_that_nobody_knows_are_left_out_with_the_content() {
+    let keep = Keep { prompts: false, tool_output: true };
+    let mut pipeline = Pipeline::new(Options { keep, ..Options::plain() });
+    let payload = r#"{"hook_event_name":"Stop","session_id":"s","never_heard_of":["said"]}"#;
+    let mut record = received(payload.as_bytes());
+    let arguments: [&[u8]; 3] = [b"plain", br#"{"a":"said"}"#, b" \n{\"a\":\"said\"}"];
+    record.arguments = &arguments;
+    let (line, _) = line_and(&mut pipeline, &record);
+    assert!(!line.contains("said") && line.contains("\"plain\""), "{line}");
+    assert_eq!(line.matches("[not kept: ").count(), 3, "{line}");
+}

@@ -93,3 +93,18 @@ fn whatever_a_listed_name_is_given_goes_but_code_and_placeholders() {
         assert_eq!(left(&keys, text), text);
     }
 }
+
+#[test]
+fn a_text_in_which_each_replacement_shows_something_new_goes_whole() {
+    let patterns = vec![UserPattern {
+        name: "first".to_owned(),
+        pattern: "^[^q]*(q)".to_owned(),
+        keywords: Vec::new(),
+    }];
+    let redactor = Redactor::new(Options { patterns, ..options() }).unwrap();
+    let left = |text: &str| redactor.redact_text(text, &mut Redacted::default()).unwrap();
+    assert!(!left("qqq").contains('q') && left("qqq").contains("[redacted:first:"));
+    let out = left(&"q".repeat(12));
+    assert!(out.starts_with("[redacted:unsettled:") && out.ends_with(']'), "{out}");
+    assert!(!out[1..].contains('['), "{out}");
+}
