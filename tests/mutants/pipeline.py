@@ -139,7 +139,6 @@ MUTATIONS = [
         "            return self.unwrap_from(id, &wrapper, begin, dialect);\n",
         "            let _ = (wrapper, begin);\n            return;\n",
         COMMANDS,
-        is_quick=True,
     ),
     Mutation(
         "what asks where a program is runs it",
