@@ -30,6 +30,7 @@ from mutants import (
     directories,
     durability,
     orderings,
+    pipeline,
     producer,
     programs,
     reader,
@@ -41,7 +42,17 @@ ROOT = Path(__file__).resolve().parent.parent
 # A test that takes longer hangs, which is a way to notice. A build may take what it takes.
 TEST_LIMIT_S = 240
 
-GROUPS = [orderings, stores, reader, spool, producer, durability, directories, programs]
+GROUPS = [
+    orderings,
+    stores,
+    reader,
+    spool,
+    producer,
+    durability,
+    directories,
+    pipeline,
+    programs,
+]
 MUTATIONS: list[Mutation] = [mutation for group in GROUPS for mutation in group.MUTATIONS]
 EQUIVALENT: list[Equivalent] = [it for group in GROUPS for it in group.EQUIVALENT]
 

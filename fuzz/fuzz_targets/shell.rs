@@ -62,6 +62,7 @@ fn check_risk(text: &str, workspace: &mut Workspace) {
         operation: Operation::Write,
         command: Some(text),
         paths: &paths,
+        statements: Some(text),
         url: Some(text),
         working_directory: Some("/home/ada/project"),
         home: Some("/home/ada"),

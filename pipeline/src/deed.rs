@@ -33,6 +33,8 @@ pub(crate) struct Deed<'a> {
     /// What a patch is for besides, or what the agent says that it wrote.
     pub(crate) more_files: Vec<Cow<'a, str>>,
     pub(crate) url: Option<Cow<'a, str>>,
+    /// What a server's tool is to ask a database.
+    pub(crate) statements: Option<Cow<'a, str>>,
     output: Option<Value<'a>>,
     /// That, or what it holds as a string.
     answer: Option<Value<'a>>,
@@ -61,12 +63,23 @@ impl<'a> Deed<'a> {
             file_path,
             more_files: Vec::new(),
             url: said(Field::Url, &["url", "uri"]),
+            statements: None,
             output,
             answer,
             error: error.filter(|error| error.kind() != Kind::Null),
         };
         if let Some(input) = input.filter(|_| facts.is_of_a_server) {
             deed.take_files(server::files(input));
+            deed.statements = server::statements(facts.tool_name.as_deref(), input);
+        }
+        // A search reads the files that it is for.
+        if facts.operation == Some(Operation::Read) {
+            let names = in_input(&["glob", "include", "include_pattern", "includePattern"]);
+            deed.more_files.extend(
+                names.and_then(|names| {
+                    searched(deed.file_path.as_deref().unwrap_or_default(), &names)
+                }),
+            );
         }
         if facts.operation == Some(Operation::Write) && deed.file_path.is_none() {
             let mut files = written(facts, input).into_iter();
@@ -203,6 +216,17 @@ fn written<'a>(facts: &Facts<'a>, input: Option<Value<'a>>) -> Vec<Cow<'a, str>>
     paths.filter(is_path).take(MAX_FILES).collect()
 }
 
+/// The file that all files whose names are so have as theirs, if they have one: `**/.env` in `/srv` is `/srv/.env`.
+fn searched<'a>(folder: &str, names: &str) -> Option<Cow<'a, str>> {
+    let name = names.rsplit('/').next().filter(|name| !name.is_empty())?;
+    let is_one = !name.contains(['*', '?', '[', '{']);
+    let path = match folder {
+        "" => name.to_owned(),
+        _ => format!("{}/{name}", folder.trim_end_matches('/')),
+    };
+    (is_one && path.len() <= MAX_PATH_BYTES).then_some(Cow::Owned(path))
+}
+
 /// Where tools are given a command.
 const COMMANDS: &[&str] = &["command", "command_line", "commandLine", "cmd", "script"];
 
@@ -311,6 +335,20 @@ mod tests {
         let payload =
             call("PreToolUse", "apply_patch", &format!(r#""tool_input":{{"patch":"{many}"}}"#));
         assert_eq!(look(&payload, |deed, _| deed.files().count()), MAX_FILES);
+    }
+
+    #[test]
+    fn a_search_is_about_the_files_that_it_reads() {
+        for (input, files) in [
+            (r#"{"pattern":"KEY","path":"/srv/","glob":"**/.env"}"#, &["/srv/", "/srv/.env"][..]),
+            (r#"{"pattern":"KEY","include":".env"}"#, &[".env"]),
+            (r#"{"pattern":"KEY","glob":"*.rs"}"#, &[]),
+        ] {
+            let payload = call("PreToolUse", "Grep", &format!(r#""tool_input":{input}"#));
+            look(&payload, |deed, _| {
+                assert_eq!(deed.files().collect::<Vec<_>>(), files, "{input}");
+            });
+        }
     }
 
     #[test]

@@ -99,6 +99,7 @@ impl Pipeline {
     /// From here on, events are made like this. What is remembered stays.
     pub fn set_options(&mut self, options: Options) {
         self.options = options;
+        self.clean_directory.clear();
     }
 
     /// Forgets earlier events, as a new daemon has.
@@ -254,6 +255,7 @@ fn assess(
         operation: facts.operation.unwrap_or_default(),
         command: deed.command.as_deref(),
         paths: &paths,
+        statements: deed.statements.as_deref(),
         url: deed.url.as_deref(),
         working_directory: directory.as_deref(),
         home: options.home.as_deref(),

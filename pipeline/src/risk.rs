@@ -49,6 +49,8 @@ pub struct Action<'a> {
     pub command: Option<&'a str>,
     /// The files that it reads or writes.
     pub paths: &'a [&'a str],
+    /// The SQL that it gives a database itself, not by a command.
+    pub statements: Option<&'a str>,
     /// The address that it gets.
     pub url: Option<&'a str>,
     /// Where it runs; absolute.

@@ -8,6 +8,7 @@
 mod code;
 mod compound;
 mod expansion;
+mod given;
 mod heredoc;
 mod interpret;
 mod names;

@@ -69,5 +69,6 @@ fn commands_are_told_apart() {
     );
     assert!(risky.commands.len() + harmless.commands.len() >= 250);
     assert!(harmless.commands.len() >= 100);
-    assert!(precision >= 0.97 && recall >= 0.97);
+    // What is in the lists is found, each and every one; what is not yet goes to docs/risk.md.
+    assert!(found == risky.commands.len() && wrong == 0, "precision {precision}, recall {recall}");
 }

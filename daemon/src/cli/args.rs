@@ -23,7 +23,7 @@ pub struct Cli {
 }
 
 /// The commands.
-#[derive(Debug, PartialEq, Eq, Subcommand)]
+#[derive(Debug, PartialEq, Subcommand)]
 pub enum Command {
     /// Run the daemon in the foreground: collect events, write the journal, feed the sinks
     ///
@@ -158,7 +158,7 @@ pub struct RunArgs {
 }
 
 /// `hookring tail`.
-#[derive(Debug, PartialEq, Eq, Args)]
+#[derive(Debug, PartialEq, Args)]
 pub struct TailArgs {
     /// Go on with each new event until interrupted
     #[arg(short, long)]

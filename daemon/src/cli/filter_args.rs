@@ -13,7 +13,7 @@ use crate::config::{self, Config, Env};
 use crate::paths::Paths;
 
 /// Which events are wanted. Names are patterns: `*` stands for anything.
-#[derive(Debug, Default, PartialEq, Eq, Args)]
+#[derive(Debug, Default, PartialEq, Args)]
 #[command(next_help_heading = "Which events")]
 pub struct FilterArgs {
     /// Only events of this type, such as `tool.*`; may be given more than once, as those below
@@ -35,6 +35,13 @@ pub struct FilterArgs {
     /// Only events of this risk or a higher one
     #[arg(long, value_name = "LEVEL", value_parser = level)]
     min_risk: Option<Level>,
+    /// Leave out events with LIST=PATTERN, such as `tool=Read`; LIST is type, namespace, agent, tool, project or
+    /// session. May be given more than once; of several lists, all must match, as in a sink's `exclude`
+    #[arg(long = "exclude", value_name = "LIST=PATTERN")]
+    excluded: Vec<String>,
+    /// Only events of this share of the sessions, 0 to 1, and of no session; the same ones as a sink's `sample`
+    #[arg(long, value_name = "SHARE", value_parser = share)]
+    sample: Option<f64>,
     /// Leave out what another event told before
     #[arg(long)]
     no_duplicates: bool,
@@ -47,6 +54,21 @@ fn level(text: &str) -> Result<Level, String> {
     let found = Level::ALL.into_iter().find(|level| level.name() == text);
     found.ok_or_else(|| format!("give one of {}", Level::ALL.map(Level::name).join(", ")))
 }
+
+fn share(text: &str) -> Result<f64, String> {
+    let share = text.parse().ok().filter(|share| (0.0..=1.0).contains(share));
+    share.ok_or_else(|| "give a number from 0 to 1, such as 0.1".to_owned())
+}
+
+/// What `--exclude` calls a list, and what the filter does.
+const LISTS: [(&str, &str); 6] = [
+    ("type", "event_types"),
+    ("namespace", "namespaces"),
+    ("agent", "agents"),
+    ("tool", "tools"),
+    ("project", "projects"),
+    ("session", "sessions"),
+];
 
 /// The filters that an event must pass.
 #[derive(Debug, Default)]
@@ -64,11 +86,20 @@ impl FilterArgs {
         env: Env<'_>,
         err: &mut dyn Write,
     ) -> Result<Filters> {
-        self.say_doubts(err)?;
-        let project = |pattern: &String| {
-            in_home(pattern, paths.home.as_deref()).map_err(|reason| {
-                anyhow!("cannot use the pattern {pattern:?} in `projects`: {reason}")
-            })
+        let excluded = self.excluded.iter().map(|text| excluded(text));
+        let excluded = excluded.collect::<Result<Vec<_>>>()?;
+        self.say_doubts(&excluded, err)?;
+        let of_list = |wanted: &str| {
+            let patterns = excluded.iter().filter(|(list, _)| *list == wanted);
+            patterns.map(|(_, pattern)| (*pattern).to_owned()).collect::<Vec<_>>()
+        };
+        let projects = |patterns: &[String]| -> Result<Vec<String>> {
+            let project = |pattern: &String| {
+                in_home(pattern, paths.home.as_deref()).map_err(|reason| {
+                    anyhow!("cannot use the pattern {pattern:?} in `projects`: {reason}")
+                })
+            };
+            patterns.iter().map(project).collect()
         };
         let options = FilterOptions {
             include: Match {
@@ -76,12 +107,20 @@ impl FilterArgs {
                 event_types: self.types.clone(),
                 agents: self.agents.clone(),
                 tools: self.tools.clone(),
-                projects: self.projects.iter().map(project).collect::<Result<_>>()?,
+                projects: projects(&self.projects)?,
                 sessions: Vec::new(),
+            },
+            exclude: Match {
+                namespaces: of_list("namespace"),
+                event_types: of_list("type"),
+                agents: of_list("agent"),
+                tools: of_list("tool"),
+                projects: projects(&of_list("project"))?,
+                sessions: of_list("session"),
             },
             min_risk: self.min_risk,
             without_duplicates: self.no_duplicates,
-            ..FilterOptions::default()
+            sample: self.sample,
         };
         let mut filters: Vec<Filter> = Filter::new(&options)?.into_iter().collect();
         if let Some(name) = &self.sink {
@@ -91,20 +130,33 @@ impl FilterArgs {
     }
 
     /// Names which nobody knows.
-    fn say_doubts(&self, err: &mut dyn Write) -> Result<()> {
-        for (option, list, names) in [
-            ("--type", "event_types", &self.types),
-            ("--namespace", "namespaces", &self.namespaces),
-            ("--agent", "agents", &self.agents),
-        ] {
-            for name in names {
-                let Some(doubt) = config::doubt(list, name) else { continue };
-                let name = printable(name);
-                writeln!(err, "{WARNING}warning{WARNING:#}: {option} {name}: {doubt}")?;
-            }
+    fn say_doubts(&self, excluded: &[(&str, &str)], err: &mut dyn Write) -> Result<()> {
+        let given =
+            [("type", &self.types), ("namespace", &self.namespaces), ("agent", &self.agents)];
+        let given = given.into_iter().flat_map(|(list, names)| {
+            names.iter().map(move |name| (format!("--{list} "), list, name.as_str()))
+        });
+        let excluded =
+            excluded.iter().map(|(list, name)| (format!("--exclude {list}="), *list, *name));
+        for (option, list, name) in given.chain(excluded) {
+            let known = LISTS.iter().find(|(own, _)| *own == list);
+            let Some(doubt) = known.and_then(|(_, list)| config::doubt(list, name)) else {
+                continue;
+            };
+            let name = printable(name);
+            writeln!(err, "{WARNING}warning{WARNING:#}: {option}{name}: {doubt}")?;
         }
         Ok(())
     }
+}
+
+/// The list and the pattern of `--exclude`.
+fn excluded(text: &str) -> Result<(&str, &str)> {
+    let given = text.split_once('=').filter(|(list, _)| LISTS.iter().any(|(it, _)| it == list));
+    given.with_context(|| {
+        let lists = LISTS.map(|(list, _)| list).join(", ");
+        format!("cannot use --exclude {text:?}: give LIST=PATTERN, such as tool=Read; LIST is one of {lists}")
+    })
 }
 
 fn sink_filter(name: &str, paths: &Paths, env: Env<'_>) -> Result<Option<Filter>> {

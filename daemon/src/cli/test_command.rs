@@ -45,7 +45,14 @@ pub fn test(
             return Ok(Exit::BadConfig);
         }
     };
-    let line = line_of(args, &payload(args)?, &config, paths)?;
+    let (line, is_own_key) = line_of(args, &payload(args)?, &config, paths)?;
+    if !is_own_key && contains(&line, b"[redacted:") {
+        let key = paths.redaction_key.display();
+        writeln!(
+            err,
+            "no daemon has made {key} yet, so that the hashes of secrets are others each time"
+        )?;
+    }
     let sinks = judged(&config, &line)?;
     if args.json {
         let event =
@@ -74,8 +81,14 @@ fn payload(args: &TestArgs) -> Result<Vec<u8>> {
     Ok(payload)
 }
 
-/// The line that the journal would have, but for its number, its origin and its check sum.
-fn line_of(args: &TestArgs, payload: &[u8], config: &Config, paths: &Paths) -> Result<Vec<u8>> {
+/// The line that the journal would have, but for its number, its origin and its check sum; and whether its hashes are
+/// made with the daemon's key.
+fn line_of(
+    args: &TestArgs,
+    payload: &[u8],
+    config: &Config,
+    paths: &Paths,
+) -> Result<(Vec<u8>, bool)> {
     let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
     let id = *uuid::Uuid::now_v7().as_bytes();
     let timestamp_ns = i64::try_from(now.as_nanos()).unwrap_or(i64::MAX);
@@ -93,10 +106,8 @@ fn line_of(args: &TestArgs, payload: &[u8], config: &Config, paths: &Paths) -> R
         payload,
     };
     // With the daemon's key the hashes are those that its events have.
-    let key = match key::load(&paths.redaction_key)? {
-        Some(key) => key,
-        None => key::random()?,
-    };
+    let own_key = key::load(&paths.redaction_key)?;
+    let key = own_key.map_or_else(key::random, Ok)?;
     let mut pipeline = Pipeline::new(crate::pipeline::options(config, paths, key)?);
     let mut members = Vec::new();
     pipeline.write(&received, &mut members);
@@ -104,7 +115,11 @@ fn line_of(args: &TestArgs, payload: &[u8], config: &Config, paths: &Paths) -> R
     let mut line = b"{".to_vec();
     event.write_to(&mut line);
     line.push(b'}');
-    Ok(line)
+    Ok((line, own_key.is_some()))
+}
+
+fn contains(bytes: &[u8], wanted: &[u8]) -> bool {
+    bytes.windows(wanted.len()).any(|window| window == wanted)
 }
 
 /// What `--json` prints.

@@ -154,16 +154,8 @@ pub(super) fn risk(mut section: Section<'_, '_>) -> risk::Options {
         };
         let (id, level) = (said("id", &rule.id, "unnamed"), said("level", &rule.level, "low"));
         let checked = UserRule { id, level, ..rule.clone() };
-        let options = risk::Options { rules: vec![checked.clone()], disabled: Vec::new() };
-        match Rules::new(&options) {
-            Ok(_) if table.is_known("id") => rules.push(checked),
-            Ok(_) => {}
-            Err(RiskError::Id { .. }) => {
-                let message = "an id is made of letters, digits, `.`, `-` and `_`, and not empty";
-                let help = "for instance `id = \"ours.delete-namespace\"`".to_owned();
-                table.fail("id", message.to_owned(), Some(help));
-            }
-            Err(error) => table.fail(faulty_key(&error), error.to_string(), None),
+        if fail_rule(&mut table, checked.clone()) && table.is_known("id") {
+            rules.push(checked);
         }
         table.finish();
     });
@@ -208,6 +200,51 @@ fn rule(table: &mut Section<'_, '_>) -> UserRule {
     rule.shape = table.optional_text("shape");
     rule.bare = table.boolean("bare", false);
     rule
+}
+
+/// Says what is wrong with a rule, one fault of each key; whether nothing is.
+fn fail_rule(table: &mut Section<'_, '_>, rule: UserRule) -> bool {
+    let mut rest = Some(rule);
+    let mut is_right = true;
+    while let Some(rule) = rest {
+        let options = risk::Options { rules: vec![rule.clone()], disabled: Vec::new() };
+        let Err(error) = Rules::new(&options) else { break };
+        is_right = false;
+        let key = faulty_key(&error);
+        if matches!(error, RiskError::Id { .. }) {
+            let message = "an id is made of letters, digits, `.`, `-` and `_`, and not empty";
+            let help = "for instance `id = \"ours.delete-namespace\"`".to_owned();
+            table.fail("id", message.to_owned(), Some(help));
+        } else {
+            table.fail(key, error.to_string(), None);
+        }
+        rest = without(&rule, key);
+    }
+    is_right
+}
+
+/// The rule with something in the place of a key's value that is not wrong, so that what else is can be seen; `None`
+/// if nobody knows what that would be.
+fn without(rule: &UserRule, key: &str) -> Option<UserRule> {
+    // (Not empty, as a rule needs some of them.)
+    let plain = || vec!["unnamed".to_owned()];
+    let mut other = rule.clone();
+    match key {
+        "id" => other.id = "unnamed".to_owned(),
+        "level" => other.level = "low".to_owned(),
+        "access" => other.access = None,
+        "via" => other.via.clear(),
+        "programs" => other.programs = plain(),
+        "operands" => other.operands = plain(),
+        "arguments" => other.arguments = plain(),
+        "redirects" => other.redirects = plain(),
+        "paths" => other.paths = plain(),
+        "input" => other.input = plain(),
+        "code_input" => other.code_input = plain(),
+        _ => {}
+    }
+    // (The same again would not end.)
+    (other != *rule).then_some(other)
 }
 
 fn faulty_key(error: &RiskError) -> &'static str {

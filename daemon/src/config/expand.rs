@@ -10,6 +10,8 @@ pub(super) struct Expanded {
     pub(super) text: String,
     /// It contains an expression, so its text may be what nobody should see.
     pub(super) from_env: bool,
+    /// What each variable gave, behind its name.
+    pub(super) given: Vec<(String, String)>,
 }
 
 /// What is wrong with an expression, and where in the string.
@@ -25,7 +27,8 @@ pub(super) fn expand(
     text: &str,
     env: &dyn Fn(&str) -> Option<String>,
 ) -> Result<Expanded, Vec<ExpandError>> {
-    let mut out = Expanded { text: String::with_capacity(text.len()), from_env: false };
+    let (given, buffer) = (Vec::new(), String::with_capacity(text.len()));
+    let mut out = Expanded { text: buffer, from_env: false, given };
     let mut errors = Vec::new();
     let mut at = 0;
     while let Some(dollar) = text[at..].find('$').map(|found| at + found) {
@@ -36,7 +39,12 @@ pub(super) fn expand(
         } else if let Some(inner) = rest.strip_prefix("${") {
             out.from_env = true;
             match inner.find('}') {
-                Some(end) => (end + 3, expression(&inner[..end], env)),
+                Some(end) => {
+                    let value = expression(&inner[..end], env);
+                    let name = name_of(inner).to_owned();
+                    out.given.extend(value.iter().map(|value| (name.clone(), value.clone())));
+                    (end + 3, value)
+                }
                 None => (rest.len(), Err(wrong("`${` without `}`", "close it: `${NAME}`"))),
             }
         } else {

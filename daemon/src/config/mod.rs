@@ -129,6 +129,7 @@ impl Config {
             doubts: Vec::new(),
         };
         root.finish();
+        reader.hide_values();
         let reader::Reader { mut faults, shown, doubts, hidden, .. } = reader;
         all.append(&mut syntax::faults(&errors));
         syntax::drop_echoes(text, &mut all);

@@ -18,9 +18,11 @@ use super::units::{format_duration, format_size, parse_duration, parse_size};
 use super::value::{Scalar, Value, Wrong, absolute, in_range, nearest, type_of, whole_ms};
 
 mod directories;
+mod given;
 mod lists;
 mod secrets;
 
+use given::Given;
 pub(super) use lists::Texts;
 
 /// What reading a document needs and what comes of it.
@@ -35,6 +37,7 @@ pub(super) struct Reader<'d> {
     /// The keys of each table that was finished.
     keys: Vec<(String, Vec<&'static str>)>,
     pub(super) shown: Vec<ShownSection>,
+    given: Vec<Given>,
 }
 
 /// An error, with its place as a range of bytes.
@@ -78,7 +81,8 @@ impl<'d> Reader<'d> {
         home: Option<&'d Path>,
     ) -> Self {
         let (faults, doubts, hidden) = (Vec::new(), Vec::new(), Vec::new());
-        Self { text, env, home, faults, doubts, hidden, keys: Vec::new(), shown: Vec::new() }
+        let (keys, shown, given) = (Vec::new(), Vec::new(), Vec::new());
+        Self { text, env, home, faults, doubts, hidden, keys, shown, given }
     }
 
     /// The document itself, as a section.
@@ -428,7 +432,10 @@ impl<'d> Reader<'d> {
 
     fn text(&mut self, path: &str, text: &str, span: &Range<usize>) -> Option<Scalar> {
         match expand(text, self.env) {
-            Ok(it) => Some(Scalar { value: Value::Text(it.text), from_env: it.from_env }),
+            Ok(it) => {
+                self.given.extend(it.given.into_iter().map(|given| Given::new(path, given)));
+                Some(Scalar { value: Value::Text(it.text), from_env: it.from_env })
+            }
             Err(errors) => {
                 // Without escapes, the string stands in the file as it is.
                 let offset = self.text.get(span.clone()).and_then(|raw| raw.find(text));

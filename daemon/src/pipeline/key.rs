@@ -3,7 +3,7 @@
 
 use std::fs::{self, OpenOptions};
 use std::io::{self, Write as _};
-use std::os::unix::fs::OpenOptionsExt as _;
+use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
 use std::path::Path;
 
 use anyhow::{Context as _, Result};
@@ -43,6 +43,19 @@ pub fn load(path: &Path) -> Result<Option<[u8; 32]>> {
     }
 }
 
+/// What is to be said of a key's file if others than its owner may read or change it.
+pub fn openness(path: &Path) -> Option<String> {
+    const OTHERS: u32 = 0o077;
+    let mode = fs::metadata(path).ok()?.permissions().mode() & 0o7777;
+    (mode & OTHERS != 0).then(|| {
+        let path = path.display();
+        format!(
+            "others than its owner may use {path} (mode {mode:04o}), and whoever has this key can try guesses at \
+             secrets from their hashes; run: chmod 600 {path}"
+        )
+    })
+}
+
 /// A key that is not kept.
 ///
 /// # Errors
@@ -78,7 +91,6 @@ fn make(path: &Path) -> Result<[u8; 32]> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::os::unix::fs::PermissionsExt as _;
 
     #[test]
     fn a_key_is_made_once_and_for_its_owner_only() {
@@ -89,6 +101,16 @@ mod tests {
         assert!(is_new);
         assert_eq!(load_or_make(&path).unwrap(), (key, false));
         assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
+        assert_eq!(openness(&path), None);
+        for mode in [0o640, 0o602, 0o644] {
+            fs::set_permissions(&path, fs::Permissions::from_mode(mode)).unwrap();
+            let said = openness(&path).unwrap();
+            assert!(
+                said.contains(&format!("(mode {mode:04o})")) && said.contains("chmod 600"),
+                "{said}"
+            );
+            assert_eq!(load(&path).unwrap(), Some(key), "it is used all the same");
+        }
         assert_ne!(random().unwrap(), key);
         fs::write(&path, b"short").unwrap();
         let error = load_or_make(&path).unwrap_err().to_string();

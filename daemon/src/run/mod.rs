@@ -159,6 +159,9 @@ impl Daemon {
         let shared = Arc::new(Shared::default());
         shared.needed_seq.store(supervisor.needed_seq(), Ordering::Relaxed);
         let (key, is_new_key) = pipeline::key::load_or_make(&paths.redaction_key)?;
+        pipeline::key::openness(&paths.redaction_key)
+            .iter()
+            .for_each(|warning| tracing::warn!("{warning}"));
         // Without earlier events nothing could be joined by its hashes.
         if is_new_key && recovery.has_events() {
             let path = paths.redaction_key.display();

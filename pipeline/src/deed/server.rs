@@ -57,6 +57,32 @@ pub(super) fn files<'a>(input: Value<'a>) -> Vec<Cow<'a, str>> {
     files
 }
 
+/// The SQL that a tool is given: as `sql`, or as a query where the tool's or the server's name says that a database is
+/// asked.
+pub(super) fn statements<'a>(tool_name: Option<&str>, input: Value<'a>) -> Option<Cow<'a, str>> {
+    const DATABASES: &[&str] = &[
+        "bigquery",
+        "clickhouse",
+        "database",
+        "db",
+        "duckdb",
+        "mariadb",
+        "neon",
+        "oracle",
+        "postgres",
+        "redshift",
+        "snowflake",
+        "sql",
+        "supabase",
+    ];
+    let text = |key: &str| input.get(key).and_then(Value::as_str);
+    let name = tool_name.unwrap_or_default().to_ascii_lowercase();
+    let is_database = || DATABASES.iter().any(|it| name.contains(it));
+    let query =
+        || ["query", "statement"].iter().find_map(|key| text(key)).filter(|_| is_database());
+    text("sql").or_else(query)
+}
+
 fn texts(value: Value<'_>) -> impl Iterator<Item = Cow<'_, str>> {
     value.elements().filter_map(Value::as_str)
 }
@@ -105,6 +131,22 @@ mod tests {
         document.parse(input).expect("JSON");
         let found = files(document.root().expect("a value"));
         assert_eq!(found, ["/a", "b", "c d", "e", "//etc/pass", "/h%zz%"]);
+    }
+
+    #[test]
+    fn what_a_database_is_asked_is_known_by_the_tools_name() {
+        let mut document = Document::default();
+        for (input, tool, is_found) in [
+            (r#"{"sql":"drop table x"}"#, "mcp__x__run", true),
+            (r#"{"query":"drop table x"}"#, "mcp__postgres__query", true),
+            (r#"{"query":"drop table x"}"#, "mcp__docs__search", false),
+            (r#"{"statement":"drop table x"}"#, "mcp__my-DB__run", true),
+            (r#"{"query":7}"#, "mcp__db__query", false),
+        ] {
+            document.parse(input.as_bytes()).expect("JSON");
+            let found = statements(Some(tool), document.root().expect("a value"));
+            assert_eq!(found.is_some(), is_found, "{input} {tool}");
+        }
     }
 
     #[test]

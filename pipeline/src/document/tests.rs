@@ -222,6 +222,20 @@ fn escapes_that_may_hide_a_letter_are_known() {
 }
 
 #[test]
+fn a_key_that_was_replaced_is_found_by_what_stands_there_now() {
+    for new in ["b", "zz", "another_one", "Q7", ""] {
+        let mut document = document(r#"{"a":1,"o":{"a":2}}"#);
+        let keys: Vec<_> =
+            document.values().filter(|value| value.is_text("a")).map(Value::id).collect();
+        keys.iter().for_each(|key| document.replace(*key, new.to_owned()));
+        let root = document.root().unwrap();
+        assert_eq!(root.get(new).and_then(Value::as_i64), Some(1), "{new}");
+        assert_eq!(root.path(&["o", new]).and_then(Value::as_i64), Some(2), "{new}");
+        assert!(root.get("a").is_none() && root.path(&["o", "a"]).is_none());
+    }
+}
+
+#[test]
 fn a_member_is_found_however_its_key_is_written() {
     let escaped = document(r#"{"session\u005fid":1,"o":{"k\u0065y":2}}"#);
     assert_eq!(escaped.root().unwrap().get("session_id").unwrap().as_i64(), Some(1));

@@ -15,6 +15,7 @@ use super::*;
 use crate::received::{MAX_ARGUMENTS_BYTES, MAX_NAME_BYTES, MAX_PAYLOAD_BYTES};
 
 mod payloads;
+mod secrets;
 
 /// The longest text of a payload that an event has as its own, too.
 const MAX_FIELD_BYTES: usize = 4096;
@@ -426,67 +427,4 @@ fn what_users_say_is_a_prompt_wherever_it_stands() {
     let write = call("Write", json!({"file_path": "/f", "content": "said", "args": "said"}));
     let (line, _) = line_and(&mut pipeline, &received(write.to_string().as_bytes()));
     assert_eq!(line.matches("said").count(), 4, "what a tool is given is kept: {line}");
-}
-
-#[test]
-fn a_users_address_can_be_left_out() {
-    let pattern = redact::UserPattern {
-        name: "our-addresses".to_owned(),
-        pattern: r"[\w.+-]+@example\.org".to_owned(),
-        keywords: vec!["@example.org".to_owned()],
-    };
-    let redactor = redact::Options {
-        key: [0; 32],
-        environment: Vec::new(),
-        extra_keys: Vec::new(),
-        patterns: vec![pattern],
-        disabled: Vec::new(),
-        max_text_bytes: 64 << 10,
-    };
-    let redactor = Redactor::new(redactor).unwrap();
-    let mut pipeline = Pipeline::new(Options { redactor, ..Options::plain() });
-    let payload =
-        r#"{"hook_event_name":"stop","conversation_id":"c","user_email":"ada@example.org"}"#;
-    let (line, _) = line_and(&mut pipeline, &received(payload.as_bytes()));
-    assert!(!line.contains("ada@") && line.contains(r#""user_id":"[redacted:our-addr"#), "{line}");
-}
-
-#[test]
-fn secrets_in_what_the_command_line_said_are_taken_out() {
-    let secret = ["ghp", "_", "Zq3Rt8Yw1Lk6Np4Vx9Bc2Hd7Jf5Gm0Sa1Tx2"].concat();
-    let (argument, directory) = (format!("--token={secret}"), format!("/tmp/{secret}"));
-    let mut record = received(b"{}");
-    (record.agent, record.event) = (Some(&*secret), Some(&*secret));
-    record.directory = Some(directory.as_bytes());
-    let arguments = [argument.as_bytes()];
-    record.arguments = &arguments;
-    let (line, written) = line_and(&mut pipeline(), &record);
-    assert!(!line.contains(&secret), "{line}");
-    assert_eq!(written.redacted.secrets(), 4, "{line}");
-    let event: Json = serde_json::from_str(&line).unwrap();
-    assert!(event["event_type"].as_str().unwrap().starts_with("[redacted:github-token:"));
-}
-
-/// What a shell puts together may be a secret, though no part of it was.
-#[test]
-fn no_secret_that_a_command_puts_together_is_shown() {
-    let secret = format!("ghp_{}", "a1B2c3D4e5F6".repeat(3));
-    let hex: String =
-        format!("rm -rf / {secret}").bytes().map(|byte| format!("{byte:02x}")).collect();
-    let reversed: String = format!("rm -rf / {secret}").chars().rev().collect();
-    let (first, second) = secret.split_at(16);
-    for command in [
-        format!("echo {hex} | xxd -r -p | sh"),
-        format!("echo '{reversed}' | rev | sh"),
-        format!("A={first};eval \"rm -rf / ${{A}}{second}\""),
-        format!("eval \"rm -rf / {first}\"'{second}'"),
-        format!("printf 'rm -rf / \\147{}' | sh", &secret[1..]),
-    ] {
-        let payload = json!({"hook_event_name": "PreToolUse", "tool_name": "Bash",
-            "tool_input": {"command": command}});
-        let (line, written) = line_and(&mut pipeline(), &received(payload.to_string().as_bytes()));
-        assert!(line.contains("destructive.rm-root"), "{line}");
-        assert!(!line.contains(&secret), "{line}");
-        assert!(written.redacted.secrets() > 0, "{line}");
-    }
 }

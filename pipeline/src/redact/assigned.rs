@@ -5,8 +5,8 @@ use std::ops::Range;
 
 use super::names::{Names, Strength};
 use super::plausible::{
-    has_digit, is_code, is_path, is_placeholder, is_plain_url, is_random, is_random_letters,
-    is_sure_path, is_words,
+    has_brackets, has_digit, is_code, is_constant, is_joined_words, is_path, is_placeholder,
+    is_plain_url, is_random, is_random_letters, is_sure_path, is_words,
 };
 
 /// Bytes on one side of a keyword that still belong to the name.
@@ -61,9 +61,14 @@ impl Looked {
         let value = without_scheme(text, value);
         let judged = &text[value.clone()];
         // Most values would not do whatever the name says, and names take longer.
-        if !may_do(judged, is_quoted, &sign)
-            || !accepts(judged, self.strength(text, name, names)?, is_quoted, &sign)
-        {
+        let may_do = may_do(judged, is_quoted, &sign);
+        let strength =
+            (may_do || names.has_listed()).then(|| self.strength(text, name, names))??;
+        let is_secret = match strength {
+            Strength::Listed => is_given(judged, is_quoted),
+            _ => may_do && accepts(judged, strength, is_quoted, &sign),
+        };
+        if !is_secret {
             return None;
         }
         if is_quoted {
@@ -104,7 +109,9 @@ impl Looked {
         }
         let end = self.open_end(bytes, begin, begin + max_bytes);
         self.count(end - begin);
-        Some((begin..end, false))
+        // A type stands before a value: `key: X509Key = …`.
+        let is_type = bytes[sign.end - 1] == b':' && is_assigned(bytes, end);
+        (!is_type).then_some((begin..end, false))
     }
 
     /// How much of a value to judge that stands behind a keyword at this place.
@@ -164,6 +171,9 @@ struct Sign {
     end: usize,
     /// As in a shell: without blanks around, by name in capitals or as an option.
     is_shell: bool,
+    is_option: bool,
+    /// It may be the next of a list as well: `"name", "value"`.
+    is_list: bool,
     /// Only a quoted value counts.
     wants_quotes: bool,
     /// The value goes up to this byte, as in an element, or in `${NAME:-value}`.
@@ -188,9 +198,11 @@ impl Sign {
             [b':', b'-' | b'=', ..] if is_expanded => (2, false),
             [b':', b'=', ..] | [b'=', b'>', ..] => (2, false),
             [b'=', b'=', ..] | [b':', b':', ..] => return None,
+            [b':', ..] if before == Some(b':') && is_arn(&bytes[..name.start]) => return None,
             [b'=' | b':', ..] => (1, false),
             [b',', ..] if was_quoted => (1, true),
-            [b'>', ..] if before == Some(b'<') => (1, false),
+            // (Not of a pattern's group, `(?P<name>…)`.)
+            [b'>', ..] if before == Some(b'<') && !is_group(&bytes[..name.start]) => (1, false),
             _ if is_option && has_blanks => (0, false),
             [b'|', b'|', ..] | [b'?', b'?', ..] => (2, true),
             [b'o', b'r', b' ', ..] if has_blanks => (2, true),
@@ -203,6 +215,8 @@ impl Sign {
         Some(Sign {
             end: at + sign_bytes,
             is_shell: is_option || is_expanded || is_equals && is_capital,
+            is_option,
+            is_list: rest.first() == Some(&b','),
             wants_quotes,
             end_byte: match rest.first().filter(|_| sign_bytes > 0) {
                 Some(b'>') => Some(b'<'),
@@ -211,6 +225,20 @@ impl Sign {
             },
         })
     }
+}
+
+/// Whether a text ends within the name of something at Amazon: `arn:aws:secretsmanager:eu-west-1:1234:`.
+fn is_arn(before: &[u8]) -> bool {
+    const MAX_BYTES: usize = 96;
+    let near = &before[before.len().saturating_sub(MAX_BYTES)..];
+    let is_part = |byte: &u8| byte.is_ascii_alphanumeric() || b":-".contains(byte);
+    let begin = near.iter().rposition(|byte| !is_part(byte)).map_or(0, |at| at + 1);
+    near[begin..].starts_with(b"arn:")
+}
+
+/// Whether a text ends with what begins the name of a pattern's group.
+fn is_group(before: &[u8]) -> bool {
+    before.ends_with(b"?<") || before.ends_with(b"?P<")
 }
 
 fn skip_blanks(bytes: &[u8], at: usize) -> usize {
@@ -260,6 +288,11 @@ fn behind_type(bytes: &[u8], begin: usize) -> Option<usize> {
     matches!(bytes.get(value), Some(b'"' | b'\'' | b'`')).then_some(value)
 }
 
+/// Whether a single `=` stands here, with a blank before it and behind it.
+fn is_assigned(bytes: &[u8], at: usize) -> bool {
+    bytes[at..].starts_with(b" = ")
+}
+
 /// The last quote that opens a string of a programming language: of `b'…'`, `r#"…"#`, `"""…"""`.
 fn behind_prefix(bytes: &[u8], begin: usize) -> usize {
     const MAX_PREFIX_BYTES: usize = 3;
@@ -292,6 +325,8 @@ fn may_do(value: &str, is_quoted: bool, sign: &Sign) -> bool {
     value.len() >= MIN_BYTES
         && (sign.is_shell || is_mixed(value) || is_quoted && (is_odd() || is_random_letters(value)))
         && (is_quoted || !value.starts_with('<') && !value.starts_with("$("))
+        // (Another option, or where a build finds one: `--secret id=npm,src=.npmrc`.)
+        && !(sign.is_option && (value.starts_with("--") || value.starts_with("id=")))
         && (!value.starts_with("${") || value.ends_with('}'))
         && (!value.contains(char::is_whitespace) || is_quoted && sign.is_shell && is_phrase(value))
 }
@@ -312,9 +347,18 @@ fn is_mixed(value: &str) -> bool {
     has_digit(value) && value.bytes().any(|byte| byte.is_ascii_alphabetic())
 }
 
+/// Whether a value is one, and not code, a placeholder or nothing: behind a user's name, it goes.
+fn is_given(value: &str, is_quoted: bool) -> bool {
+    !is_placeholder(value) && (is_quoted || !has_brackets(value) && !value.contains("::"))
+}
+
 /// Whether a value is a secret behind a name of that strength.
 fn accepts(value: &str, strength: Strength, is_quoted: bool, sign: &Sign) -> bool {
-    if strength != Strength::Any && value.contains(char::is_whitespace) {
+    if strength != Strength::Any && value.contains(char::is_whitespace)
+        || strength == Strength::Strict && has_brackets(value)
+        || !sign.is_shell && is_constant(value, is_quoted)
+        || sign.is_list && is_joined_words(value)
+    {
         return false;
     }
     let is_mixed = || is_mixed(value);
@@ -326,8 +370,9 @@ fn accepts(value: &str, strength: Strength, is_quoted: bool, sign: &Sign) -> boo
         (Strength::Any, _, true) => !is_words(value) || value.len() >= 8,
         (Strength::Some, _, true) => !is_words(value) && !is_code(value),
         (Strength::Any, true, _) => is_mixed() || is_odd() && !is_words(value),
+        (Strength::Some, true, _) if sign.is_list => is_random(value, 8),
         (Strength::Some, true, _) => is_mixed() && value.len() >= 8 && !is_code(value),
-        (Strength::Any, false, _) => is_mixed() && value.len() >= 8 && !is_code(value),
+        (Strength::Any | Strength::Listed, ..) => is_mixed() && value.len() >= 8 && !is_code(value),
         (Strength::Some, false, _) => is_random(value, 12) && !is_code(value),
     };
     let is_file = if strength == Strength::Any { is_sure_path } else { is_path };

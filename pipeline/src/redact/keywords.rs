@@ -246,4 +246,22 @@ mod tests {
             prop_assert_eq!(hits, expected);
         }
     }
+
+    #[test]
+    fn begin_and_end_are_not_all_of_a_keyword() {
+        let keywords = ["abcdefwxyz", "key_", "p@ss"].map(|text| text.as_bytes().to_vec());
+        let all = keywords.into_iter().zip(0..).map(|(text, at)| (text, Target::Rule(at)));
+        let found = Keywords::new(all.collect());
+        let hits = |text: &str| {
+            let mut hits = 0;
+            found.each_hit(text.as_bytes(), |_, _, _| hits += 1);
+            hits
+        };
+        for text in ["xabcdefwxyz", "ABCDEFWXYZ", "a key_", "P@SS"] {
+            assert_eq!(hits(text), 1, "{text}");
+        }
+        for text in ["abcdeXwxyz", "abcd  wxyz", "abcdwxyz", "key\x7f", "p`ss"] {
+            assert_eq!(hits(text), 0, "{text}");
+        }
+    }
 }

@@ -193,7 +193,8 @@ impl Plan<'_> {
         if value.original_range().start >= self.walked_to
             && let Some(strength) = self.strength(name)
         {
-            self.walk(rule, value, strength.min(Strength::Some));
+            let is_listed = strength == Strength::Listed;
+            self.walk(rule, value, if is_listed { strength } else { Strength::Some.min(strength) });
         }
     }
 
@@ -211,7 +212,7 @@ impl Plan<'_> {
                 self.named.push(value.id());
                 self.string_by_name(rule, (value.id(), &text), strength);
             }
-            Kind::Number if strength == Strength::Any => {
+            Kind::Number if strength >= Strength::Any => {
                 let mut digits = Vec::new();
                 value.write_to(&mut digits);
                 self.push(rule, value.id(), &digits);
@@ -276,7 +277,7 @@ impl Plan<'_> {
 
 /// Whether it describes a value instead of having one, in the words of JSON Schema.
 fn is_schema(object: Value<'_>) -> bool {
-    const WORDS: [&str; 16] = [
+    const WORDS: [&str; 24] = [
         "$ref",
         "anyOf",
         "description",
@@ -293,6 +294,14 @@ fn is_schema(object: Value<'_>) -> bool {
         "type",
         "writeOnly",
         "additionalProperties",
+        "allOf",
+        "deprecated",
+        "enum",
+        "enumDescriptions",
+        "location",
+        "maximum",
+        "minimum",
+        "readOnly",
     ];
     let is_word =
         |(key, _): (Value<'_>, Value<'_>)| key.as_str().is_some_and(|key| WORDS.contains(&&*key));

@@ -16,6 +16,8 @@ pub(super) enum Strength {
     Some,
     /// A secret whatever it is.
     Any,
+    /// The same, and what is given to the name in a text is one, too: who lists a name wants it gone.
+    Listed,
 }
 
 /// The lists of the data file. Stems are words joined by `_`.
@@ -29,6 +31,8 @@ pub(super) struct Lists {
     some_words: HashSet<String>,
     /// Last words of names that have several.
     some_last: HashSet<String>,
+    /// Whole names.
+    some_alone: HashSet<String>,
     strict_last: HashSet<String>,
     /// Words behind the last that say which of several it is.
     suffixes: HashSet<String>,
@@ -78,14 +82,34 @@ impl Names {
         Names { lists, stems, extra }
     }
 
+    /// Whether it is one of the user's, maybe behind a file's name and a line's number as `grep -C` writes them:
+    /// `app.env-12-pin`.
+    fn is_listed(&self, name: &str, joined: &String) -> bool {
+        let is_number =
+            |part: &str| !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_digit());
+        self.has_listed()
+            && (self.extra.contains(joined)
+                || name
+                    .match_indices('-')
+                    .filter(|(at, _)| {
+                        name[..*at].rsplit_once('-').is_some_and(|(_, it)| is_number(it))
+                    })
+                    .any(|(at, _)| self.extra.contains(&Words::of(&name[at + 1..]).joined)))
+    }
+
+    /// Whether a user has listed some.
+    pub(super) fn has_listed(&self) -> bool {
+        !self.extra.is_empty()
+    }
+
     /// What the name of something says about it; `None` if nothing.
     pub(super) fn strength(&self, name: &str) -> Option<Strength> {
         if name.len() > MAX_NAME_BYTES || name.contains('/') {
             return None;
         }
         let words = Words::of(name);
-        if self.extra.contains(&words.joined) {
-            return Some(Strength::Any);
+        if self.is_listed(name, &words.joined) {
+            return Some(Strength::Listed);
         }
         let lists = &self.lists;
         let is_suffix = |word: &&str| {
@@ -106,7 +130,7 @@ impl Names {
                 match stem {
                     // An `admin_token` is none of the `min_token`s.
                     Stem::Harmless => is_harmless |= words.bounds.contains(&at),
-                    Stem::Secret(Strength::Any) => any = true,
+                    Stem::Secret(Strength::Any | Strength::Listed) => any = true,
                     Stem::Secret(Strength::Strict) => strict = true,
                     Stem::Secret(Strength::Some) => some = true,
                 }
@@ -121,6 +145,7 @@ impl Names {
         } else if some
             || words.iter().any(|word| lists.some_words.contains(word))
             || (count > 1 && is_last(&lists.some_last))
+            || (count == 1 && is_last(&lists.some_alone))
         {
             Some(Strength::Some)
         } else {
@@ -222,10 +247,12 @@ mod tests {
             ("AWSSecretAccessKey", Strength::Any),
             ("apikey", Strength::Any),
             ("privateKey", Strength::Any),
-            ("InternalPIN", Strength::Any),
-            ("internal-pin", Strength::Any),
+            ("InternalPIN", Strength::Listed),
+            ("internal-pin", Strength::Listed),
+            ("env-12-internal_pin", Strength::Listed),
             ("token", Strength::Some),
             ("GITHUB_TOKEN", Strength::Some),
+            ("admin_token", Strength::Some),
             ("refreshToken", Strength::Some),
             ("authorization", Strength::Some),
             ("set-cookie", Strength::Some),
@@ -239,6 +266,7 @@ mod tests {
             ("wifi_psk", Strength::Some),
             ("STRIPE_KEY_PROD", Strength::Strict),
             ("DB_PASS_2", Strength::Some),
+            ("pass", Strength::Some),
         ];
         for (name, expected) in cases {
             assert_eq!(names().strength(name), Some(expected), "{name}");
@@ -272,6 +300,7 @@ mod tests {
             "primary_key",
             "compass",
             "bypass",
+            "render_pass_state",
             "cookieConsent",
             "token_type",
             "context_tokens",

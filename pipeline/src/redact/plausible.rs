@@ -166,6 +166,10 @@ fn is_reference(value: &str) -> bool {
     if enclosed("$(", ")").is_some() {
         return true;
     }
+    // What a text is made of in several languages: `{password}`, `{self.password}`.
+    if let Some(inner) = enclosed("{", "}") {
+        return inner.split('.').all(|part| is_name(part) && part.split('_').all(is_word));
+    }
     if let Some(behind) = value.strip_prefix('$') {
         // `$2b$10$…` is a password's hash, `$ecret1` a password, and `$XK29FJ` too.
         let name = behind.trim_end_matches([';', '"', '\'']);
@@ -241,12 +245,12 @@ pub(super) fn is_sure_path(value: &str) -> bool {
 
 /// Whether the value of a JSON member may be a secret, as its name is one of that strength.
 pub(super) fn may_be_value(value: &str, strength: Strength) -> bool {
-    let is_file = if strength == Strength::Any { is_sure_path } else { is_path };
-    if is_placeholder(value) || is_file(value) {
+    let is_file = if strength >= Strength::Any { is_sure_path } else { is_path };
+    if is_placeholder(value) || strength < Strength::Listed && is_file(value) {
         return false;
     }
     match strength {
-        Strength::Any => true,
+        Strength::Any | Strength::Listed => true,
         Strength::Some => {
             let is_words = is_words(value) && !is_random_letters(value);
             value.len() >= 6 && !is_words && !is_plain_url(value) && !is_uuid(value)
@@ -307,6 +311,8 @@ pub(super) fn is_code(value: &str) -> bool {
             part.bytes().next().is_some_and(|byte| byte.is_ascii_alphabetic() || byte == b'_')
         });
     value.contains(['(', '{', '[', ']', '}', '<', '>'])
+        || value.starts_with("self.")
+        || value.starts_with("this.")
         || is_identifier(value)
         || value.contains("::")
         || value.contains("->")
@@ -316,6 +322,23 @@ pub(super) fn is_code(value: &str) -> bool {
 /// Words joined by underscores, some with a number at their ends: `_types_net_4`.
 fn is_identifier(value: &str) -> bool {
     value.matches('_').count() > 1 && value.split('_').all(is_word)
+}
+
+/// Whether it is the name of a constant: `TLS_MODE_2`, or where it may not be a text, `WBEM_128BITS` as well.
+pub(super) fn is_constant(value: &str, is_quoted: bool) -> bool {
+    let is_upper = |byte: u8| byte.is_ascii_uppercase() || byte.is_ascii_digit() || byte == b'_';
+    value.bytes().all(is_upper)
+        && if is_quoted { is_identifier(value) } else { value.contains('_') }
+}
+
+/// Whether it is several words with something between them, some with a number at their ends: `scram-sha-256`.
+pub(super) fn is_joined_words(value: &str) -> bool {
+    value.matches(['-', '_', '.']).count() > 1 && value.split(['-', '_', '.']).all(is_word)
+}
+
+/// Whether there is a sign in it that patterns and calls are made of, and what is random is not.
+pub(super) fn has_brackets(value: &str) -> bool {
+    value.contains(['(', ')', '[', ']', '{', '}', '<', '>', '\\'])
 }
 
 /// Whether there is a digit in it.
@@ -348,6 +371,8 @@ mod tests {
             "sk-ant-api03-xxxxxxxxxxxxxxxxxxxxxxxx",
             "****",
             "ghp_****",
+            "{password}",
+            "{self.db_password}",
             "process.env.API_KEY",
             "os.environ[\"API_KEY\"]",
             "os.getenv(\"API_KEY\")",
@@ -391,6 +416,8 @@ mod tests {
             "${Xk29fj!",
             "${Xk29fj!}",
             "${DB_PASS:-Xk29fjQ7}",
+            "{Xk29fj!}",
+            "{Xk29fjQ7}",
             "<Xk29fjQ7pL0>",
             "fooxxxx29fjQ7pL0",
             "Insert7!pLq",

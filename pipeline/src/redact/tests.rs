@@ -1,9 +1,13 @@
 use std::sync::{LazyLock, Mutex, PoisonError};
 
+use base64::Engine as _;
+use base64::prelude::BASE64_STANDARD;
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
 use super::*;
+
+mod users;
 
 fn options() -> Options {
     let environment = [("SHOP_TOKEN", "q\"7/é zz9\\top"), ("HOME", "/home/somebody")];
@@ -130,7 +134,6 @@ fn members_are_known_by_their_names_at_any_depth() {
 
 #[test]
 fn secrets_are_found_in_every_wrapping() {
-    use base64::prelude::{BASE64_STANDARD, Engine as _};
     let token = token();
     let inner = json!({"deep": {"list": [token]}}).to_string();
     let twice = json!({"again": inner}).to_string();
@@ -160,6 +163,17 @@ fn secrets_are_found_in_every_wrapping() {
     assert_eq!(redacted.rules().collect::<Vec<_>>(), [("github-token", 2)], "{out}");
     let (out, _) = redact_with(&mut redactor(), r#"{"p\u0061ssword":"a b"}"#);
     assert!(out.contains("key-name"), "{out}");
+}
+
+#[test]
+fn a_secret_is_found_as_deep_as_the_document_says() {
+    const DOCUMENTED_LAYERS: usize = 6;
+    assert_eq!(text::MAX_LAYERS as usize, DOCUMENTED_LAYERS);
+    let mut hidden = token();
+    for layer in 1..=DOCUMENTED_LAYERS {
+        hidden = BASE64_STANDARD.encode(hidden);
+        assert!(is_marker(&redact(&json!(hidden)), "github-token"), "in {layer} layers");
+    }
 }
 
 #[test]
@@ -338,6 +352,14 @@ fn secrets_given_to_commands_and_in_the_next_line_are_found() {
         "<add key=\"ApiKey\" value=\"§\"/>",
         "{\"password\":\n    \"§\", x",
         "db_password: |\n  §\nport: 1",
+        "API_KEY: >-\n  §\nport: 1",
+        "setx API_KEY §",
+        "rclone config create x s3 secret_access_key §",
+        "echo '§' | sudo -S apt update",
+        "echo § | sudo -k -S -p '' true",
+        "printf '%s' § | docker login -u me --password-stdin ghcr.io",
+        "echo \"ada:§\" | sudo chpasswd",
+        "auth: { user: 'ada', pass: '§' }",
         "- name: DB_PASSWORD\n  value: §\n",
         "Authorization: SSWS ¶",
         "https://app.host.test/api/f?code=¶==",
@@ -352,60 +374,6 @@ fn secrets_given_to_commands_and_in_the_next_line_are_found() {
         let (again, redacted) = redact_with(&mut redactor, &out);
         assert!(again == out && redacted.is_empty(), "{out} gave {again}");
     }
-}
-
-#[test]
-fn what_a_user_gets_wrong_is_named() {
-    let pattern = |name: &str, pattern: &str, keywords: &[&str]| UserPattern {
-        name: name.to_owned(),
-        pattern: pattern.to_owned(),
-        keywords: keywords.iter().map(|&keyword| keyword.to_owned()).collect(),
-    };
-    let with = |patterns: Vec<UserPattern>| {
-        Redactor::new(Options { patterns, ..options() }).err().unwrap().to_string()
-    };
-    let wrong = with(vec![pattern("ours", "abc(d", &[])]);
-    assert!(wrong.contains("`ours`") && wrong.contains("byte 3"), "{wrong}");
-    let wrong = with(vec![pattern("ours", r"ab\p{Nonsense}", &[])]);
-    assert!(wrong.contains("byte 2"), "{wrong}");
-    assert!(with(vec![pattern("ours", r"(\w{1000}){100}", &[])]).contains("bytes when compiled"));
-    assert!(with(vec![pattern("Not This", "x", &[])]).contains("`Not This`"));
-    assert!(with(vec![pattern("jwt", "x", &[])]).contains("another name"));
-    assert!(with(vec![pattern("ours", "x", &["abc"])]).contains("`abc`"));
-    let disabled = vec!["nonsense".to_owned()];
-    assert!(
-        Redactor::new(Options { disabled, ..options() })
-            .err()
-            .unwrap()
-            .to_string()
-            .contains("`nonsense`")
-    );
-    assert!(Redactor::new(Options { max_text_bytes: 10, ..options() }).is_err());
-    assert!(Redactor::new(Options { extra_keys: vec!["_".to_owned()], ..options() }).is_err());
-}
-
-#[test]
-fn rules_are_added_and_switched_off() {
-    let patterns = vec![
-        UserPattern {
-            name: "ticket".to_owned(),
-            pattern: "T-(?P<secret>[0-9]{6})".to_owned(),
-            keywords: vec!["T-12".to_owned()],
-        },
-        UserPattern {
-            name: "badge".to_owned(), pattern: "\"ä[0-9]+".to_owned(), keywords: vec![]
-        },
-    ];
-    let disabled = vec!["github-token".to_owned(), "key-name".to_owned(), "environment".to_owned()];
-    let mut redactor = Redactor::new(Options { patterns, disabled, ..options() }).unwrap();
-    let payload =
-        json!({"a": "see T-123456", "b": "its \"ä12", "c": token(), "password": "x1y2z3"});
-    let (out, redacted) = redact_with(&mut redactor, &payload.to_string());
-    let out: Value = serde_json::from_str(&out).unwrap();
-    assert!(out["a"].as_str().unwrap().starts_with("see T-[redacted:ticket:"), "{out}");
-    assert!(out["b"].as_str().unwrap().starts_with("its [redacted:badge:"), "{out}");
-    assert_eq!((out["c"].as_str(), out["password"].as_str()), (Some(&*token()), Some("x1y2z3")));
-    assert_eq!(redacted.rules().collect::<Vec<_>>(), [("ticket", 1), ("badge", 1)]);
 }
 
 proptest! {

@@ -45,6 +45,9 @@ impl Rules {
         if let Some(url) = action.url {
             found.address(url);
         }
+        if let Some(statements) = action.statements {
+            found.statements(statements);
+        }
         let mut commands = Commands { script, arguments, normal, directories };
         commands.tool_paths(&mut found);
         if let Some(command) = action.command {
@@ -128,6 +131,16 @@ impl<'a> Found<'a> {
             };
             if rule.hosts.iter().any(|it| is_it(it)) {
                 self.add(rule, url);
+            }
+        }
+    }
+
+    /// By the rules for what programs of databases are given.
+    fn statements(&mut self, text: &str) {
+        let rules = self.rules;
+        for rule in rules.all.iter().filter(|rule| rule.is_about_statements()) {
+            if rule.statements.iter().any(|statement| statement.is_in(text)) {
+                self.add(rule, text);
             }
         }
     }

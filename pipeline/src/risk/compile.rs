@@ -109,6 +109,20 @@ pub(super) fn compile(
     })
 }
 
+impl Rule {
+    /// Whether nothing but the statements counts, whatever program they are given to.
+    pub(super) fn is_about_statements(&self) -> bool {
+        !self.statements.is_empty()
+            && self.input.is_none()
+            && self.code_input.is_none()
+            && self.subcommands.is_empty()
+            && self.flags.is_empty()
+            && self.operands.is_empty()
+            && self.arguments.is_empty()
+            && self.via.is_empty()
+    }
+}
+
 impl Access {
     /// Whether a rule that asks for this is met by what is done.
     pub(super) fn allows(self, done: Access) -> bool {

@@ -71,6 +71,33 @@ fn files_of_tools_are_looked_at() {
 }
 
 #[test]
+fn folders_with_secrets_are_not_to_be_searched() {
+    let rules = rules();
+    let searched = |tool_name, path: &'static str| {
+        let paths = [path];
+        let action =
+            Action { tool_name, operation: Operation::Read, paths: &paths, ..Action::default() };
+        ids(&rules, &Action { home: Some("/home/ada"), ..action })
+    };
+    for tool in ["Grep", "grep_search", "search_file_content", "mcp__fs__search_files"] {
+        assert_eq!(searched(tool, "/home/ada/.ssh"), ["sensitive.secret-folder-search"], "{tool}");
+        assert_eq!(searched(tool, "/home/ada/src"), [""; 0], "{tool}");
+    }
+    assert_eq!(searched("LS", "/home/ada/.ssh"), [""; 0]);
+}
+
+#[test]
+fn statements_for_a_database_are_looked_at() {
+    let rules = rules();
+    let asked = |text| ids(&rules, &Action { statements: Some(text), ..Action::default() });
+    assert_eq!(asked("select 1; DROP TABLE users"), ["destructive.sql-drop"]);
+    assert_eq!(asked("delete from users"), ["destructive.sql-empty"]);
+    assert_eq!(asked("delete from users where id = 1"), [""; 0]);
+    assert_eq!(asked("select 'drop table users'"), [""; 0]);
+    assert_eq!(asked("flushall"), [""; 0], "that is another database's");
+}
+
+#[test]
 fn places_that_are_not_known_are_not_outside() {
     let rules = rules();
     let action = Action {
@@ -249,6 +276,7 @@ proptest! {
                 operation: Operation::Write,
                 command: Some(command),
                 paths: &paths,
+                statements: Some(&text),
                 url: Some(&url),
                 working_directory: Some(&directory),
                 home: Some(&directory),

@@ -1,9 +1,10 @@
 //! What wrappers run: `sudo`, `xargs`, `find -exec`, `sh -c`, `ssh`, `docker exec` and their like each
 //! get the commands that they lead to, read in their turn.
 
+use super::given::is_given_some;
 use super::names::{is_interpreter, is_shell};
 use super::script::{Assignment, Command, CommandId, Ids, Script, Span, Via, Word};
-use super::wrappers::{CONTAINER_OPTIONS, Wrapper, takes_next, wrapper};
+use super::wrappers::{CONTAINER_OPTIONS, Wrapper, subcommand, takes_next, wrapper};
 use super::{Dialect, MAX_COMMANDS, MAX_DEPTH, program_name};
 
 impl Script {
@@ -25,8 +26,16 @@ impl Script {
         if first.nested.is_some() && command.words.len() > 1 {
             self.unwrap_printed(id, first, dialect);
         }
-        let value = self.text(first.value);
-        let name = program_name(value);
+        self.see_through_echo(id);
+        let name = program_name(self.text(first.value));
+        if !command.assignments.is_empty() || is_given_some(name) {
+            let name = name.to_owned();
+            self.read_given(id, &name);
+        }
+        let name = program_name(self.text(first.value));
+        if let Some((wrapper, begin)) = self.subcommand(&command, name) {
+            return self.unwrap_from(id, &wrapper, begin, dialect);
+        }
         if !may_run_others(name) {
             return;
         }
@@ -60,10 +69,26 @@ impl Script {
         }
     }
 
+    /// What is known of a program that runs others only behind some of its first words (`uv run`), and where the
+    /// words behind those begin.
+    fn subcommand(&self, command: &Command, name: &str) -> Option<(Wrapper, usize)> {
+        let words = &self.words[command.words.range()];
+        let known = subcommand(name)?;
+        let first = self.first_operand(command, 1, known.valued);
+        let (_, second, wrapper) = known
+            .words
+            .iter()
+            .find(|(it, ..)| words.get(first).is_some_and(|word| self.value(word) == *it))?;
+        let is_next = |word: &Word| self.value(word) == *second;
+        match *second {
+            "" => Some((*wrapper, first + 1)),
+            _ => words.get(first + 1).is_some_and(is_next).then_some((*wrapper, first + 2)),
+        }
+    }
+
     /// The wrapper's operands are the command.
     fn unwrap_wrapper(&mut self, id: CommandId, wrapper: &Wrapper, dialect: Dialect) {
         let command = self.commands[id as usize];
-        let mut at = self.first_operand(&command, 1, wrapper.valued);
         if self.is_query(&command) {
             return;
         }
@@ -71,7 +96,20 @@ impl Script {
         if let Some(span) = split {
             return self.read_derived(id, span, wrapper.via, dialect);
         }
-        at += wrapper.skipped;
+        self.unwrap_from(id, wrapper, 1, dialect);
+    }
+
+    /// The command is among the words from `begin` on.
+    fn unwrap_from(&mut self, id: CommandId, wrapper: &Wrapper, begin: usize, dialect: Dialect) {
+        let command = self.commands[id as usize];
+        let mut at = self.first_operand(&command, begin, wrapper.valued) + wrapper.skipped;
+        let separator = self.words[command.words.range()]
+            .iter()
+            .skip(begin)
+            .position(|word| wrapper.separates && self.value(word) == "--");
+        if let Some(separator) = separator {
+            at = begin + separator + 1;
+        }
         let words = &self.words[command.words.range()];
         if wrapper.skipped > 0 && words.get(at).is_some_and(|word| self.value(word) == "--") {
             at += 1;

@@ -3,6 +3,7 @@
 use super::script::Via;
 
 /// A program that runs its own operands as a command.
+#[derive(Copy, Clone)]
 pub(super) struct Wrapper {
     /// Options whose value is the next word, each after a blank.
     pub(super) valued: &'static str,
@@ -12,11 +13,85 @@ pub(super) struct Wrapper {
     pub(super) takes_assignments: bool,
     /// The operands are joined and given to a shell.
     pub(super) joins: bool,
+    /// If there is a `--`, the command stands behind it.
+    pub(super) separates: bool,
     pub(super) via: Via,
 }
 
-const PLAIN: Wrapper =
-    Wrapper { valued: "", skipped: 0, takes_assignments: false, joins: false, via: Via(0) };
+const PLAIN: Wrapper = Wrapper {
+    valued: "",
+    skipped: 0,
+    takes_assignments: false,
+    joins: false,
+    separates: false,
+    via: Via(0),
+};
+
+/// A program that runs others behind one of its subcommands.
+pub(super) struct Subcommands {
+    /// Options before the subcommand whose value is the next word.
+    pub(super) valued: &'static str,
+    /// The subcommand, a second word if it has one, and what stands behind.
+    pub(super) words: &'static [(&'static str, &'static str, Wrapper)],
+}
+
+/// The same for a program that only runs others behind some of its first words.
+pub(super) fn subcommand(name: &str) -> Option<Subcommands> {
+    const NODE: &str = "-p --package -w --workspace --prefix -C --dir --filter -F";
+    const RUN: Wrapper = Wrapper { separates: true, ..PLAIN };
+    const UV: Wrapper = Wrapper {
+        valued: "-p --python --with --extra --group --env-file --directory --project --package --index-url",
+        ..PLAIN
+    };
+    const NODE_RUN: Wrapper = Wrapper { valued: NODE, ..PLAIN };
+    const CONDA: Wrapper = Wrapper { valued: "-n --name -p --prefix --cwd", ..PLAIN };
+    const PERF: Wrapper = Wrapper { valued: "-e -o -F -p -c --call-graph", ..PLAIN };
+    const SKIP: Wrapper = Wrapper { skipped: 1, separates: true, ..PLAIN };
+    const JOIN: Wrapper = Wrapper { joins: true, ..PLAIN };
+    const TMUX: Wrapper =
+        Wrapper { valued: "-s -t -n -c -x -y -F -e -l -p -w -h -b -T", joins: true, ..PLAIN };
+    const CONTAINER: Wrapper =
+        Wrapper { skipped: 1, separates: true, via: Via::CONTAINER, ..PLAIN };
+    let of = |valued, words| Some(Subcommands { valued, words });
+    match name {
+        "uv" => of("--directory --project", &[("run", "", UV)]),
+        "poetry" | "pipenv" | "pdm" | "hatch" | "rye" | "pixi" | "pipx" | "dotenvx" | "op"
+        | "doppler" | "infisical" => of("-C --directory -p --project", &[("run", "", RUN)]),
+        "pnpm" | "yarn" | "npm" | "bun" => {
+            of(NODE, &[("exec", "", NODE_RUN), ("dlx", "", NODE_RUN), ("x", "", NODE_RUN)])
+        }
+        "bundle" | "rbenv" | "pyenv" | "nodenv" | "asdf" => of("", &[("exec", "", RUN)]),
+        "mise" => of("-C --cd", &[("exec", "", SKIP), ("x", "", SKIP)]),
+        "direnv" | "aws-vault" => of("", &[("exec", "", SKIP)]),
+        "conda" | "mamba" | "micromamba" => of("", &[("run", "", CONDA)]),
+        "nix" => of("", &[("develop", "-c", PLAIN), ("shell", "-c", PLAIN)]),
+        "git" => of("-C -c", &[("bisect", "run", PLAIN), ("submodule", "foreach", JOIN)]),
+        "perf" => of("", &[("record", "", PERF), ("stat", "", PERF), ("trace", "", PERF)]),
+        "tmux" => of(
+            "-L -S -f -c",
+            &[
+                ("new-session", "", TMUX),
+                ("new", "", TMUX),
+                ("new-window", "", TMUX),
+                ("neww", "", TMUX),
+                ("split-window", "", TMUX),
+                ("splitw", "", TMUX),
+                ("respawn-pane", "", TMUX),
+                ("display-popup", "", TMUX),
+                ("run-shell", "", TMUX),
+                ("run", "", TMUX),
+                ("send-keys", "", TMUX),
+                ("send", "", TMUX),
+            ],
+        ),
+        "lxc" | "incus" | "distrobox" | "devcontainer" => {
+            of("", &[("exec", "", CONTAINER), ("enter", "", CONTAINER)])
+        }
+        "heroku" => of("-a --app", &[("run", "", JOIN), ("run:detached", "", JOIN)]),
+        "adb" => of("-s -t", &[("shell", "", Wrapper { joins: true, via: Via::SSH, ..PLAIN })]),
+        _ => None,
+    }
+}
 
 /// What is known of the program with this name.
 pub(super) fn wrapper(name: &str) -> Option<Wrapper> {
@@ -42,7 +117,16 @@ pub(super) fn wrapper(name: &str) -> Option<Wrapper> {
         "systemd-run" => plain(
             "-p -u -E -M -H --unit --property --description --slice --uid --gid --setenv --machine --host",
         ),
-        "npx" | "bunx" | "pnpx" => plain("-p --package -w --workspace --prefix"),
+        "npx" | "bunx" | "pnpx" | "uvx" => {
+            plain("-p --package -w --workspace --prefix --from --with --python")
+        }
+        "valgrind" | "entr" | "ifne" | "chronic" | "tini" | "dumb-init" | "torsocks"
+        | "proxychains" | "proxychains4" => plain(""),
+        "gosu" | "su-exec" | "faketime" => skipping(1, ""),
+        "gdb" => plain("-ex -x -p -iex --eval-command --command"),
+        "proot" | "systemd-nspawn" => plain("-r -b -w -q -D -M -u --directory --machine --user"),
+        "watchexec" => plain("-e -w -i -s --exts --watch --ignore --signal"),
+        "screen" => plain("-S -c -h -p -s -t -T -e"),
         "wsl" | "wsl.exe" => plain("-d -u --distribution --user --cd"),
         "exec" => plain("-a"),
         "timeout" | "gtimeout" => skipping(1, "-s -k --signal --kill-after"),

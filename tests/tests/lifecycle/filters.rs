@@ -67,6 +67,15 @@ fn configured() -> Bed {
     bed
 }
 
+/// Hands each payload to a hook, and number 1 once more; gives how many events the journal has then.
+fn publish_all(bed: &Bed) -> u64 {
+    let payloads = payloads();
+    for payload in payloads.iter().chain([&payloads[1]]) {
+        bed.emit(payload.to_string().as_bytes());
+    }
+    bed.wait_for_events(payloads.len() + 1).len() as u64
+}
+
 fn numbers(jsonl: &str) -> Vec<u64> {
     let event = |line: &str| serde_json::from_str::<Value>(line).expect("JSON");
     jsonl.lines().filter_map(|line| event(line)["payload"]["n"].as_u64()).collect()
@@ -81,12 +90,7 @@ fn expected(numbers: &[u64]) -> Vec<u64> {
 fn a_sink_gets_what_its_filter_takes_and_counts_the_rest() {
     let bed = configured();
     let daemon = bed.start();
-    let payloads = payloads();
-    payloads
-        .iter()
-        .chain([&payloads[1]])
-        .for_each(|payload| bed.emit(payload.to_string().as_bytes()));
-    let all = bed.wait_for_events(payloads.len() + 1).len() as u64;
+    let all = publish_all(&bed);
     for (name, _, passing) in FILTERS {
         let taken = |sink: &Value| {
             let count = |key: &str| sink[key].as_u64().expect("a number");
@@ -106,12 +110,7 @@ fn a_sink_gets_what_its_filter_takes_and_counts_the_rest() {
 fn tail_shows_what_its_options_ask_for() {
     let bed = configured();
     let daemon = bed.start();
-    let payloads = payloads();
-    payloads
-        .iter()
-        .chain([&payloads[1]])
-        .for_each(|payload| bed.emit(payload.to_string().as_bytes()));
-    bed.wait_for_events(payloads.len() + 1);
+    publish_all(&bed);
     assert_eq!(daemon.stop(), 0);
     let shown = |args: &[&str]| {
         let output = bed.hookring(&[&["tail", "--json", "-n", "100"], args].concat());
@@ -130,6 +129,12 @@ fn tail_shows_what_its_options_ask_for() {
         (&["--session", "two"], &[3, 4, 6]),
         (&["--session", "two", "--tool", "Bash"], &[6]),
         (&["--tool", "Bash", "--min-risk", "low"], &[2, 6]),
+        (&["--type", "session.*", "--exclude", "agent=cursor"], &[0]),
+        (&["--tool", "*", "--exclude", "tool=bash", "--exclude", "tool=mcp__*"], &[]),
+        (&["--session", "two", "--exclude", "tool=Bash", "--exclude", "agent=cursor"], &[3, 4, 6]),
+        (&["--project", "/srv/shop/**", "--exclude", "session=two"], &[]),
+        (&["--session", "two", "--sample", "0"], &[]),
+        (&["--session", "two", "--sample", "1"], &[3, 4, 6]),
     ] {
         assert_eq!(shown(args), expected(passing), "{args:?}");
     }
@@ -145,6 +150,10 @@ fn tail_shows_what_its_options_ask_for() {
         (&["--project", "app"], "it is relative"),
         (&["--tool", "a[b"], "a[b"),
         (&["--min-risk", "huge"], "low, medium, high, critical"),
+        (&["--exclude", "tools=Bash"], "LIST is one of type, namespace"),
+        (&["--exclude", "project=app"], "it is relative"),
+        (&["--exclude", "tool=a[b"], "a[b"),
+        (&["--sample", "2"], "from 0 to 1"),
     ] {
         let output = bed.hookring(&[&["tail"], args].concat());
         assert!(!output.status.success());
@@ -171,6 +180,7 @@ fn tail_says_what_is_likely_to_match_nothing() {
             "--agent claude: no agent is known by this name; did you mean \"claude-code\"?",
         ),
         (&["--type", "PreToolUse"], "whose type is \"tool.pre\""),
+        (&["--exclude", "type=PreToolUse"], "--exclude type=PreToolUse: no event type is known"),
     ] {
         let (is_fine, text) = said(args);
         assert!(is_fine && text.starts_with("warning: ") && text.contains(message), "{text}");
@@ -236,6 +246,8 @@ fn a_sample_has_whole_sessions_and_the_same_ones_in_each_sink() {
     };
     let [a, b, more] = ["a", "b", "more"].map(taken);
     assert_eq!(a, b);
+    let tail = bed.hookring(&["tail", "--json", "-n", "1000", "--sample", "0.5"]);
+    assert_eq!(numbers(&String::from_utf8(tail.stdout).expect("text")), a);
     let sessions_of = |numbers: &[u64]| numbers.iter().copied().collect::<BTreeSet<_>>();
     assert_eq!(a.len(), 3 * sessions_of(&a).len(), "each with all of its events");
     assert!(sessions_of(&a).is_subset(&sessions_of(&more)), "a larger sample has the smaller one");

@@ -185,6 +185,25 @@ fn the_environments_content_is_never_shown() {
 }
 
 #[test]
+fn what_a_variable_gave_is_not_quoted_where_it_is_wrong() {
+    for text in [
+        "[redact]\nkeys = [\"ab\", \"-${SHORT}\"]\n",
+        "[redact]\ndisable = [\"jwt\", \"${SECRET}\"]\n",
+        "[[redact.patterns]]\nname = \"X${SECRET}\"\npattern = \"x\"\n",
+        "[[redact.patterns]]\nname = \"${SECRET}\"\npattern = \"(${SECRET}\"\n",
+        "[[risk.rules]]\nid = \"a.b\"\nlevel = \"${SECRET}\"\nprograms = [\"x\"]\n",
+        "[[risk.rules]]\nid = \"a.b\"\nlevel = \"low\"\nprograms = [\"{${SECRET}}\"]\n",
+        "[[risk.rules]]\nid = \"a.b\"\nlevel = \"low\"\npaths = [\"[${SECRET}\"]\n",
+        "[risk]\ndisable = [\"${SECRET}\"]\n",
+        "[sinks.a]\ntype = \"stdout\"\nfilter.tools = [\"[${SECRET}\"]\n",
+        "[sinks.a]\ntype = \"stdout\"\nfilter.projects = [\"${SECRET}\"]\n",
+    ] {
+        let said = errors(text);
+        assert!(!said.contains("hunter2") && said.contains("${S"), "{text}: {said}");
+    }
+}
+
+#[test]
 fn the_environment_fills_in_strings_only() {
     assert_eq!(parse("[bus]\nlanes = \"${LANES}\"").unwrap().bus.lanes, 64);
     let quoted = "[sinks.a]\ntype = \"stdout\"\nenabled = \"${ON}\"\n";
