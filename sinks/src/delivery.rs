@@ -1,5 +1,5 @@
 //! What becomes of a batch: how much of it is sent now, and what an answer means. No clock, no threads, no
-//! files: [`Delivery`] decides and the worker does, so that each rule can be tested without waiting.
+//! files: `Delivery` decides and the worker does, so that each rule can be tested without waiting.
 //!
 //! | the sink answered | what happens |
 //! |---|---|

@@ -99,7 +99,7 @@ impl Target {
         by_name || host.parse().is_ok_and(|ip: IpAddr| ip.to_canonical().is_loopback())
     }
 
-    /// Whether it is local, see [`is_local`], by its very text.
+    /// Whether it is local, see `is_local`, by its very text.
     pub fn is_local(&self) -> bool {
         self.is_loopback() || self.host().parse().is_ok_and(is_local)
     }
