@@ -48,7 +48,7 @@ impl Feed {
                 if let Some(batch) = self.cached(max_events, max_bytes) {
                     return Ok(Some(batch));
                 }
-                let batch = self.read(max_events, max_bytes)?;
+                let batch = self.read(written, max_events, max_bytes)?;
                 if !batch.is_empty() {
                     return Ok(Some(batch));
                 }
@@ -155,11 +155,19 @@ impl Feed {
         Batch::whole(Arc::new(Chunk::new(batch.first(), last, bytes)), events)
     }
 
-    fn read(&mut self, max_events: usize, max_bytes: usize) -> Result<Batch, ReadError> {
+    /// From the files, what is committed: lines that a full disk cut off in the middle of a write are written
+    /// again, under other numbers if that takes another process.
+    fn read(
+        &mut self,
+        written: Seq,
+        max_events: usize,
+        max_bytes: usize,
+    ) -> Result<Batch, ReadError> {
         let reader = match &mut self.reader {
             Some(reader) => reader,
             None => self.reader.insert(Reader::open(&self.dir, self.next)?),
         };
+        reader.read_up_to(written);
         let batch = reader.next_batch(max_events, max_bytes)?;
         self.next = reader.position();
         Ok(batch)

@@ -94,6 +94,8 @@ pub struct Reader {
     dir: PathBuf,
     /// The number wanted next; [`OLDEST`] until something was read.
     next: Seq,
+    /// No line behind this number is read.
+    last: Seq,
     open: Option<OpenSegment>,
     skipped: Skipped,
     identity: Identity,
@@ -137,7 +139,8 @@ impl Reader {
     /// If the directory or a segment cannot be read.
     pub fn open(dir: &Path, from: Seq) -> Result<Reader, ReadError> {
         let (skipped, identity) = (Skipped::default(), Identity::default());
-        let mut reader = Reader { dir: dir.to_owned(), next: from, open: None, skipped, identity };
+        let (dir, last) = (dir.to_owned(), Seq::MAX);
+        let mut reader = Reader { dir, next: from, last, open: None, skipped, identity };
         reader.advance()?;
         Ok(reader)
     }
@@ -161,6 +164,11 @@ impl Reader {
             self.identity.is_file_gone = false;
         }
         Ok(lines.into_batch())
+    }
+
+    /// From now on reads no line behind this number: the writer may take it back.
+    pub(crate) fn read_up_to(&mut self, last: Seq) {
+        self.last = last;
     }
 
     /// Whether somebody has put another journal into the directory: a number that was read stands for
@@ -224,6 +232,11 @@ impl Reader {
                     return Ok(Filled::AtEnd);
                 }
                 Step::Line { seq, .. } if seq < self.next => {}
+                Step::Line { seq, .. } if seq > self.last => {
+                    // There may be a next segment by now, and these lines come before it.
+                    open.scan.back_to(offset, seq - 1);
+                    return Ok(Filled::Full);
+                }
                 Step::Line { seq, bytes } => {
                     let line = open.scan.bytes(bytes);
                     if !lines.has_room_for(line) {

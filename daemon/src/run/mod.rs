@@ -53,6 +53,11 @@ use supervisor::Supervisor;
 /// How often the status file is brought up to date.
 const STATUS_INTERVAL: Duration = Duration::from_secs(1);
 
+/// How long the journal's lock is waited for: a process that the daemon before was about to start when it was
+/// killed has it for a moment.
+const LOCK_PATIENCE: Duration = Duration::from_secs(2);
+const LOCK_PAUSE: Duration = Duration::from_millis(20);
+
 /// How long the collector may take to say where it is; it sleeps for less. Only a disk that hangs
 /// keeps it for longer.
 const REPORT_LIMIT: Duration = Duration::from_secs(1);
@@ -143,9 +148,7 @@ impl Daemon {
         for dir in [&paths.state, &paths.journal, &paths.cursors] {
             ensure_private_dir(dir)?;
         }
-        let floor = journal::highest_cursor(&paths.cursors)?;
-        let (journal, mut recovery) =
-            Journal::open(&paths.journal, journal_options(config), floor)?;
+        let (journal, mut recovery) = open_journal(&paths, config)?;
         let tail = journal.tail();
         let hookring_dir = paths.override_dir.as_ref().map(|dir| dir.as_os_str().as_bytes());
         let places = Places::new(hookring_dir, sys::effective_uid());
@@ -367,6 +370,20 @@ impl Daemon {
         let file = &self.paths.status_file;
         let written = self.status.write(file);
         written.with_context(|| format!("cannot write {}; it is tried again", file.display()))
+    }
+}
+
+/// The journal, also if its lock is held for a moment.
+fn open_journal(paths: &Paths, config: &Config) -> Result<(Journal, journal::Recovery)> {
+    let end = Instant::now() + LOCK_PATIENCE;
+    loop {
+        let floor = journal::highest_cursor(&paths.cursors)?;
+        match Journal::open(&paths.journal, journal_options(config), floor) {
+            Err(journal::OpenError::Locked { .. }) if Instant::now() < end => {
+                std::thread::sleep(LOCK_PAUSE);
+            }
+            opened => return Ok(opened?),
+        }
     }
 }
 

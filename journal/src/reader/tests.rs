@@ -50,6 +50,24 @@ fn batches_keep_their_limits() {
 }
 
 #[test]
+fn what_is_not_committed_is_left_for_later_also_across_a_rotation() {
+    let dir = tempfile::tempdir().unwrap();
+    let (mut journal, _) = open(dir.path());
+    commit_each(&mut journal, 1..=5);
+    let mut reader = Reader::open(dir.path(), 1).unwrap();
+    reader.read_up_to(3);
+    assert_eq!(drain(&mut reader), pairs(1..=3));
+    journal.rotate(&[lane_end(0, 5)], &[]).unwrap();
+    commit_each(&mut journal, 6..=7);
+    assert_eq!(drain(&mut reader), pairs(4..=3));
+    reader.read_up_to(5);
+    assert_eq!(drain(&mut reader), pairs(4..=5));
+    reader.read_up_to(7);
+    assert_eq!(drain(&mut reader), pairs(6..=7));
+    assert_eq!(reader.skipped(), &Skipped::default());
+}
+
+#[test]
 fn a_live_writer_is_followed_over_rotations() {
     let dir = tempfile::tempdir().unwrap();
     let (mut journal, _) = open(dir.path());
