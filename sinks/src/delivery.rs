@@ -29,6 +29,10 @@ use size::BatchSize;
 
 /// So many events in a row may be rejected before it is the sink that is to blame.
 pub const REJECTED_IN_ROW: u32 = 10;
+/// A sink that asks for less time than this, or for none, gets the time that one gets which fails, and at least
+/// [`THROTTLE_FLOOR`].
+const THROTTLE_OWN: Duration = Duration::from_secs(1);
+const THROTTLE_FLOOR: Duration = Duration::from_millis(100);
 /// A sink that asks for more time than this is asked again after it.
 pub const THROTTLE_CAP: Duration = Duration::from_secs(3600);
 
@@ -220,7 +224,9 @@ impl Delivery {
         match outcome {
             Outcome::Accepted => self.accepted(sent),
             Outcome::Throttled { wait, .. } => {
-                let wait = wait.unwrap_or_else(|| self.backoff.next_wait(&mut self.jitter));
+                // Who asks for no time at all, or one that is over by our clock, is left alone all the same.
+                let own = self.backoff.next_wait(&mut self.jitter).max(THROTTLE_FLOOR);
+                let wait = wait.filter(|wait| *wait >= THROTTLE_OWN).unwrap_or(own);
                 self.not_before = Some(now + wait.min(THROTTLE_CAP));
                 self.is_throttled = true;
                 failure

@@ -291,3 +291,17 @@ fn a_sink_that_takes_one_event_at_once_gets_a_batch_one_by_one() {
     assert_eq!((done, dead, sizes), (5, vec![2], vec![1; 5]));
     assert_eq!(delivery.batch_events(), 1000, "it is read as before");
 }
+
+#[test]
+fn a_sink_that_asks_for_no_time_is_not_asked_again_at_once() {
+    let now = Instant::now();
+    let mut delivery = Delivery::new(10, None, whole());
+    for _ in 0..20 {
+        assert!(delivery.answered(1, &throttled(Some(0)), now).is_failure);
+        let Turn::Wait(until) = delivery.turn(1, now) else { panic!("asked again at once") };
+        assert!(until - now >= THROTTLE_FLOOR);
+    }
+    assert!(delivery.answered(1, &throttled(Some(7)), now).is_failure);
+    assert_eq!(delivery.turn(1, now), Turn::Wait(now + Duration::from_secs(7)));
+    assert_eq!(delivery.breaker(), BreakerState::Closed);
+}

@@ -5,7 +5,7 @@ use std::time::{Duration, SystemTime};
 
 use flate2::write::GzEncoder;
 use hookring_journal::Batch;
-use ureq::http::{Response, StatusCode, header};
+use ureq::http::{Response, StatusCode, Uri, header};
 use ureq::{Agent, Body};
 use zeroize::Zeroizing;
 
@@ -19,6 +19,8 @@ use crate::sink::{Outcome, Sink, SinkError};
 const MAX_BODY_BYTES: u64 = 64 << 10;
 /// What of it is shown, in characters.
 const MAX_WORDS_CHARS: usize = 300;
+/// A shorter part of a secret, or of an address, says nothing, in bytes.
+const MIN_SECRET_BYTES: usize = 4;
 /// A smaller body is not compressed, in bytes.
 const MIN_GZIP_BYTES: usize = 1024;
 /// A buffer for bodies that has grown beyond this is not kept, in bytes: those of usual batches are.
@@ -146,7 +148,7 @@ impl WebhookSink {
         // answer, and ends the connection.
         let mut bytes = Vec::new();
         let _ = body.as_reader().take(MAX_BODY_BYTES).read_to_end(&mut bytes);
-        let words = words(&bytes, secrets);
+        let words = words(&bytes, self.config.url.uri(), secrets);
         let now = (self.clock)();
         let outcome = answer::answered(&self.config.url, head.status, &head.headers, words, now);
         (Some(head.status), outcome)
@@ -205,11 +207,21 @@ impl Sink for WebhookSink {
     }
 }
 
-/// The beginning of what a server says, on one line, without what is secret: some send back what they got.
-fn words(body: &[u8], secrets: &[Zeroizing<String>]) -> String {
+/// The beginning of what a server says, on one line, without what is secret: some send back what they got, in
+/// whole or in parts.
+fn words(body: &[u8], uri: &Uri, secrets: &[Zeroizing<String>]) -> String {
     let mut text = String::from_utf8_lossy(body).into_owned();
-    for secret in secrets {
-        text = text.replace(secret.as_str(), "***");
+    let is_joint = |char: char| char.is_whitespace() || "/?&=,;\"".contains(char);
+    let address = uri.path_and_query().map_or("", |it| it.as_str());
+    let secrets = secrets.iter().map(|secret| secret.as_str());
+    let wholes = secrets.clone().chain([address]);
+    let parts = wholes.flat_map(|whole| std::iter::once(whole).chain(whole.split(is_joint)));
+    let parts = parts.filter(|part| part.len() >= MIN_SECRET_BYTES);
+    let mut parts: Vec<&str> = parts.chain(secrets.filter(|it| !it.is_empty())).collect();
+    // The longest first, which have the others in them.
+    parts.sort_by_key(|part| std::cmp::Reverse(part.len()));
+    for part in parts {
+        text = text.replace(part, "***");
     }
     let line: String = text.chars().map(|it| if it.is_control() { ' ' } else { it }).collect();
     let line = line.split_whitespace().collect::<Vec<_>>().join(" ");

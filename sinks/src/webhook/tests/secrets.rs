@@ -14,6 +14,25 @@ fn headers_are_sent_and_never_shown() {
 }
 
 #[test]
+fn what_a_server_sends_back_of_a_secret_or_an_address_is_not_shown() {
+    let server = FaultServer::start();
+    let headers = vec![("Authorization".to_owned(), text("Bearer hunter2-token"))];
+    let url = Target::parse(&server.url("/services/T0PATH/hunter3?key=hunter4")).expect("a URL");
+    let mut sink = sink(WebhookConfig { url, headers, ..config(&server) });
+    for body in [
+        "Cannot POST /services/T0PATH/hunter3?key=hunter4: invalid hunter2-token",
+        "no hunter3, no T0PATH, no \"Bearer hunter2-token\" and no hunter4",
+    ] {
+        server.set(Reply::with(404, &[], body));
+        let said = words(&send_one(&mut sink));
+        assert!(
+            said.contains("***") && !said.contains("hunter") && !said.contains("T0PATH"),
+            "{said}"
+        );
+    }
+}
+
+#[test]
 fn a_header_that_cannot_be_is_told_without_its_value() {
     let server = FaultServer::start();
     for (header, value) in
