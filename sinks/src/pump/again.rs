@@ -7,7 +7,7 @@ use std::time::{Duration, Instant, SystemTime};
 use hookring_journal::{Batch, Feed};
 use jiff::Timestamp;
 
-use super::worker::{Step, Worker, guarded};
+use super::worker::{Step, Worker, fitting, guarded};
 use crate::dead_letters::retry::{Retry, RetryLetter};
 use crate::delivery::{Turn, Verdict};
 use crate::replay::pace::Pace;
@@ -235,7 +235,7 @@ impl Worker {
             Turn::Wait(until) => return Ok(Went::On(Step::Wait(until))),
             Turn::Send(events) => events,
         };
-        let part = ready.split(events).0;
+        let part = fitting(&*self.sink, ready.split(events).0)?;
         self.count_retry();
         *attempts = attempts.saturating_add(1);
         let outcome = guarded(|| Ok(self.sink.replay(&part)))

@@ -228,7 +228,7 @@ impl Worker {
     fn attempt(&mut self, events: usize) -> Result<Step, SinkError> {
         self.count_retry();
         let Some(batch) = &self.batch else { return Ok(Step::Done) };
-        let (part, _) = batch.split(events);
+        let part = fitting(&*self.sink, batch.split(events).0)?;
         self.cursor.begin(part.first(), part.last())?;
         self.attempts = self.attempts.saturating_add(1);
         let outcome = guarded(|| Ok(self.sink.deliver(&part)))
@@ -418,6 +418,12 @@ impl Worker {
         self.shared.set_reach(self.reach(None));
         self.shared.update(|stats| stats.next_seq = self.next);
     }
+}
+
+/// As much of a batch as the sink takes at once.
+pub(super) fn fitting(sink: &dyn Sink, batch: Batch) -> Result<Batch, SinkError> {
+    let fits = guarded(|| Ok(sink.fits(&batch)))?.max(1);
+    Ok(if fits < batch.len() { batch.split(fits).0 } else { batch })
 }
 
 /// Calls into a sink; a panic becomes an error.
