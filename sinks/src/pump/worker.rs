@@ -249,10 +249,7 @@ impl Worker {
         verdict: &Verdict,
         outcome: &Outcome,
     ) -> Result<Step, SinkError> {
-        match outcome.error().filter(|_| verdict.is_failure) {
-            Some(error) => self.note_failure(error),
-            None => self.shared.works(&self.delivery),
-        }
+        self.shared.answered(verdict, outcome, &self.delivery);
         self.is_retry = verdict.done == 0;
         if verdict.is_gone {
             let reason = outcome.error().map(in_words).unwrap_or_default();
@@ -282,10 +279,8 @@ impl Worker {
         match self.dead_letters.keep(dead, reason) {
             Ok(given_up) => {
                 self.delivery.buried();
-                self.shared.update(|stats| {
-                    stats.dead_letters += verdict.dead.len() as u64;
-                    stats.given_up_dead_letters += given_up;
-                });
+                let first = part.lines().nth(verdict.dead[0]).map_or(part.first(), |line| line.seq);
+                self.shared.buried(first, verdict.dead.len() as u64, given_up, words);
                 true
             }
             Err(error) => {
