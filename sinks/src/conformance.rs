@@ -205,6 +205,10 @@ impl Sink for Panicking {
         self.inner.max_events()
     }
 
+    fn fits(&self, batch: &Batch) -> usize {
+        self.inner.fits(batch)
+    }
+
     fn flush(&mut self) -> Result<(), SinkError> {
         self.inner.flush()
     }

@@ -154,9 +154,18 @@ impl DeadLetters {
         events: impl IntoIterator<Item = Line<'a>>,
         reason: Reason<'_>,
     ) -> Result<u64, DeadLetterError> {
+        self.keep_each(events.into_iter().map(|event| (event, reason.attempts)), reason)
+    }
+
+    /// [`keep`](Self::keep), with attempts of its own for each.
+    pub(crate) fn keep_each<'a>(
+        &self,
+        events: impl IntoIterator<Item = (Line<'a>, u32)>,
+        reason: Reason<'_>,
+    ) -> Result<u64, DeadLetterError> {
         let mut lines = Vec::new();
-        for event in events {
-            self.push(&mut lines, &event, reason);
+        for (event, attempts) in events {
+            self.push(&mut lines, &event, Reason { attempts, ..reason });
         }
         let append = || {
             let _lock = self.lock()?;

@@ -52,8 +52,10 @@ pub(crate) struct Verdict {
     pub(crate) done: usize,
     /// Which of those go to the dead letters.
     pub(crate) dead: Vec<usize>,
-    /// It was no success: the error is to be shown.
+    /// Not all is done with, for a reason that is to be shown.
     pub(crate) is_failure: bool,
+    /// The sink works, and asked for time.
+    pub(crate) is_throttled: bool,
     /// The sink is to be switched off.
     pub(crate) is_gone: bool,
 }
@@ -115,6 +117,11 @@ impl Delivery {
 
     pub(crate) fn breaker(&self) -> BreakerState {
         self.breaker.state()
+    }
+
+    /// Nothing is sent until a person has done something about it, or for long.
+    pub(crate) fn is_refused(&self) -> bool {
+        self.breaker.open_until().is_some_and(|(_, is_refused)| is_refused)
     }
 
     /// How many events a new batch should have.
@@ -229,7 +236,7 @@ impl Delivery {
                 let wait = wait.filter(|wait| *wait >= THROTTLE_OWN).unwrap_or(own);
                 self.not_before = Some(now + wait.min(THROTTLE_CAP));
                 self.is_throttled = true;
-                failure
+                Verdict { is_throttled: true, ..Verdict::default() }
             }
             Outcome::Failed { .. } => {
                 self.failed(now);
@@ -293,7 +300,7 @@ impl Delivery {
         } else {
             self.breaker.refused(now, &mut self.jitter);
         }
-        verdict.is_failure = verdict.done < sent || !verdict.dead.is_empty();
+        verdict.is_failure = verdict.done < sent;
         verdict
     }
 

@@ -3,6 +3,7 @@
 //! The worker reads the journal through a cursor of its own; the cursor is all that it remembers.
 
 mod again;
+mod attempts;
 mod complaints;
 mod facts;
 mod losses;
@@ -31,6 +32,7 @@ use crate::replay::ReplayFile;
 use crate::sink::Sink;
 use crate::stats::SinkStats;
 use crate::switch::Switch;
+use attempts::Attempts;
 use facts::Facts;
 use shared::Shared;
 use worker::Worker;
@@ -160,7 +162,7 @@ impl Pump {
             switch: Switch::new(&self.cursor_dir, &self.name),
             batch_age: self.batch_age,
             is_retry: false,
-            attempts: 0,
+            attempts: Attempts::default(),
             next: cursor.position(),
             feed: Feed::new(self.journal_dir.clone(), Arc::clone(&tail), cursor.position()),
             cursor,

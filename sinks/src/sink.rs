@@ -115,7 +115,8 @@ pub trait Sink: Send {
         Ok(())
     }
 
-    /// Sends one batch. It is never empty, has [`max_events`](Sink::max_events) at most, and its events carry
+    /// Sends one batch. It is never empty, has [`max_events`](Sink::max_events) at most, [fits](Sink::fits), and
+    /// its events carry
     /// ascending sequence numbers; after
     /// [`Outcome::Failed`] the next call brings the same batch. After a restart, or an error from
     /// [`flush`](Sink::flush), batches may begin with events that were accepted before.
@@ -140,6 +141,12 @@ pub trait Sink: Send {
     /// The most events that one call takes, at least 1; a larger batch comes in parts.
     fn max_events(&self) -> usize {
         usize::MAX
+    }
+
+    /// How many of the first events of `batch` the next call takes, at least 1; asked before each call. For
+    /// limits that show when it is open, or that are in bytes.
+    fn fits(&self, batch: &Batch) -> usize {
+        batch.len()
     }
 
     /// Makes every accepted batch as durable as this sink can. The pump calls it before it stores

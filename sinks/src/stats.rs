@@ -35,6 +35,8 @@ pub struct SinkStats {
     pub name: String,
     /// What it is doing.
     pub state: SinkState,
+    /// It has ended, and was failing then, or off by its place.
+    pub ended_failing: bool,
     /// Who switched it off and why, if it is off.
     pub off: Option<Off>,
     /// Whether it is tried, after failures.
@@ -86,6 +88,7 @@ impl SinkStats {
         SinkStats {
             name: name.to_owned(),
             state: SinkState::Opening,
+            ended_failing: false,
             off: None,
             breaker: BreakerState::Closed,
             waiting: None,

@@ -181,6 +181,8 @@ pub(crate) enum Fault {
     Gone,
     /// Refuses it, as with a wrong key.
     Refuse,
+    /// Asks for an hour.
+    Throttle,
     /// Answers to no event.
     AnswerNone,
     /// Blocks until the test lets go.
@@ -259,6 +261,10 @@ impl Recorder {
             }
             Some(Fault::Gone) => return Outcome::Gone { error: "told to be gone".into() },
             Some(Fault::Refuse) => return Outcome::Refused { error: "told to refuse".into() },
+            Some(Fault::Throttle) => {
+                let wait = Some(Duration::from_hours(1));
+                return Outcome::Throttled { wait, error: "told to throttle".into() };
+            }
             Some(Fault::AnswerNone) => {
                 return Outcome::Each { answers: Vec::new(), error: "told to say nothing".into() };
             }

@@ -69,7 +69,7 @@ fn sink_problem(sink: &SinkStatus, now: Timestamp) -> Option<String> {
         ));
     }
     let error = sink.last_error.as_ref()?;
-    if matches!(&*sink.state, "running" | "opening" | "paused") {
+    if matches!(&*sink.state, "running" | "opening" | "paused") || has_ended_well(sink) {
         return None;
     }
     let ago = sink.last_error_at.map(|at| format!(", {}", ago(at, now))).unwrap_or_default();
@@ -87,6 +87,11 @@ fn sink_problem(sink: &SinkStatus, now: Timestamp) -> Option<String> {
         _ => String::new(),
     };
     Some(format!("sink {name}{ago}: {error}{wait}{help}"))
+}
+
+/// What went wrong once was over when its daemon ended.
+pub(super) fn has_ended_well(sink: &SinkStatus) -> bool {
+    sink.state == "stopped" && !sink.ended_failing
 }
 
 /// Said as long as the daemon runs that found it.

@@ -6,6 +6,7 @@ use std::time::Duration;
 use anstyle::Style;
 use jiff::Timestamp;
 
+use super::attention::has_ended_well;
 use super::style::{ERROR, FAINT, GOOD, HEADING, WARNING, printable};
 use super::table::{Align, Cell, Table, counted, human_duration};
 use crate::config::Warning;
@@ -70,6 +71,9 @@ pub(super) fn state_in_words(sink: &SinkStatus, now: Timestamp) -> (String, Styl
         _ => "retrying",
     };
     match (&*sink.state, left) {
+        ("running", Some(left)) if why == "throttled" => {
+            (format!("throttled, {} more", human_duration(left)), WARNING)
+        }
         ("retrying", Some(left)) => (format!("{why}, {} more", human_duration(left)), WARNING),
         ("retrying" | "running", _) if sink.breaker == "half_open" => {
             ("half-open".to_owned(), WARNING)
@@ -118,7 +122,7 @@ fn details(sink: &SinkStatus, now: Timestamp) -> Vec<String> {
     }
     // Where it does not work, the error stands at the end.
     if let (Some(error), Some(at)) = (&sink.last_error, sink.last_error_at)
-        && matches!(&*sink.state, "running" | "opening" | "paused")
+        && (matches!(&*sink.state, "running" | "opening" | "paused") || has_ended_well(sink))
         && since(at, now) < NEWS
     {
         lines.push(format!("last error {} ago: {error}", human_duration(since(at, now))));
@@ -160,6 +164,10 @@ mod tests {
             (sink("retrying", "half_open"), "half-open"),
             (waiting("failed"), "open, 42.0 s more"),
             (waiting("throttled"), "throttled, 42.0 s more"),
+            (
+                SinkStatus { state: "running".to_owned(), ..waiting("throttled") },
+                "throttled, 42.0 s more",
+            ),
             (waiting("refused"), "refused, 42.0 s more"),
             (
                 SinkStatus { breaker: "closed".to_owned(), ..waiting("failed") },

@@ -227,7 +227,8 @@ fn a_person_can_have_it_tried_at_once_whatever_it_waits_for() {
     assert_eq!(delivery.waits(now), Some((minute, WaitCause::Refused)));
     delivery.try_now();
     assert_eq!((delivery.waits(now), delivery.turn(5, now)), (None, Turn::Send(1)));
-    assert!(delivery.answered(1, &throttled(Some(60)), now).is_failure);
+    let verdict = delivery.answered(1, &throttled(Some(60)), now);
+    assert_eq!(verdict, Verdict { is_throttled: true, ..Verdict::default() });
     assert_eq!(delivery.waits(now), Some((minute, WaitCause::Throttled)));
     delivery.try_now();
     assert_eq!(delivery.turn(5, now), Turn::Send(1));

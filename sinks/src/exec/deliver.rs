@@ -7,7 +7,7 @@ use hookring_journal::Batch;
 use super::child::Child;
 use super::config::ExecConfig;
 use super::problem::Problem;
-use super::session::Session;
+use super::session::{Limits, Session};
 use super::voice::{Voice, printable};
 use crate::secret::SecretError;
 use crate::sink::{Outcome, Sink, SinkError};
@@ -61,6 +61,8 @@ pub struct ExecSink {
     config: ExecConfig,
     voice: Voice,
     session: Option<Session>,
+    /// Of the last process that was started.
+    limits: Limits,
     ping_interval: Duration,
 }
 
@@ -72,6 +74,7 @@ impl ExecSink {
             voice: Voice::new(name),
             config,
             session: None,
+            limits: Limits::NONE,
             ping_interval: PING_INTERVAL,
         }
     }
@@ -95,7 +98,10 @@ impl ExecSink {
             .map_err(|source| ExecError::Start { program: self.program(), source })?;
         let mut session = Session::new(child, &self.config);
         match session.introduce(&self.name, &mut self.voice) {
-            Ok(()) => Ok(session),
+            Ok(()) => {
+                self.limits = session.limits();
+                Ok(session)
+            }
             Err(problem) => {
                 let problem = session.end_after(problem, &mut self.voice);
                 Err(self.error("begin to talk to", problem))
@@ -152,6 +158,10 @@ impl Sink for ExecSink {
 
     fn replay(&mut self, batch: &Batch) -> Outcome {
         self.hand_over(batch, true)
+    }
+
+    fn fits(&self, batch: &Batch) -> usize {
+        self.limits.fitting(batch)
     }
 
     fn idle(&mut self) -> Result<(), SinkError> {

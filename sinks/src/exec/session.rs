@@ -41,7 +41,7 @@ pub(super) struct Session {
 
 /// What a process wants at most in one batch.
 #[derive(Copy, Clone)]
-struct Limits {
+pub(super) struct Limits {
     events: usize,
     bytes: usize,
 }
@@ -69,7 +69,7 @@ impl Session {
             child,
             last_id: 0,
             timeout: config.timeout,
-            limits: Limits { events: usize::MAX, bytes: usize::MAX },
+            limits: Limits::NONE,
             ping: None,
             quiet_since: Instant::now(),
             questions: 0,
@@ -104,7 +104,13 @@ impl Session {
         Ok(())
     }
 
-    /// Hands over a batch, or as much of it as the process takes at once.
+    /// What the process has said that it takes at once.
+    pub(super) fn limits(&self) -> Limits {
+        self.limits
+    }
+
+    /// Hands over a batch, or as much of it as the process takes at once: one that was started anew may take
+    /// less than the one that was asked.
     pub(super) fn deliver(
         &mut self,
         batch: &Batch,
@@ -122,7 +128,8 @@ impl Session {
         match outcome(&result, part.len())? {
             Outcome::Accepted if rest.is_some() => Ok(Outcome::Each {
                 answers: vec![Answer::Accepted; part.len()],
-                error: "the rest was not sent yet".into(),
+                error: "it was started anew and takes less at once; the rest was not sent yet"
+                    .into(),
             }),
             outcome => Ok(outcome),
         }
@@ -261,8 +268,11 @@ impl Session {
 }
 
 impl Limits {
+    /// All of it.
+    pub(super) const NONE: Limits = Limits { events: usize::MAX, bytes: usize::MAX };
+
     /// How many of a batch's events are within the limits; one at least.
-    fn fitting(self, batch: &Batch) -> usize {
+    pub(super) fn fitting(self, batch: &Batch) -> usize {
         let mut bytes = 0_usize;
         let fits = |line: &hookring_journal::Line<'_>| {
             bytes += line.bytes.len();

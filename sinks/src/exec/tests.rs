@@ -189,13 +189,16 @@ fn a_program_says_how_much_it_takes_at_once() {
     fs::write(program.folder.join("greeting"), greetings).expect("the greetings");
     let handle = journal.start("s", sink(&program));
     crate::testing::wait_until(&handle, |stats| stats.lag_events == 0);
-    assert!(handle.stop(deadline()).worker_ended);
+    let stats = handle.stop(deadline()).stats;
+    // That is no failure.
+    assert_eq!((stats.retries, stats.last_error), (0, None));
     assert_eq!(program.taken(), Vec::from_iter(1..=10));
     assert_eq!(program.notes("batches").len(), 3, "4, 4 and 2");
     journal.write_many(2);
     let handle = journal.start("s", sink(&program));
     let stopped = handle.stop(deadline());
     assert_eq!((stopped.stats.lag_events, stopped.stats.retries), (0, 0));
+    assert_eq!(stopped.stats.last_error, None);
     assert_eq!(program.notes("batches").len(), 5, "one by one");
 }
 

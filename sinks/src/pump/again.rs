@@ -7,7 +7,8 @@ use std::time::{Duration, Instant, SystemTime};
 use hookring_journal::{Batch, Feed};
 use jiff::Timestamp;
 
-use super::worker::{Step, Worker, guarded};
+use super::attempts::Attempts;
+use super::worker::{Step, Worker, fitting, guarded};
 use crate::dead_letters::retry::{Retry, RetryLetter};
 use crate::delivery::{Turn, Verdict};
 use crate::replay::pace::Pace;
@@ -21,8 +22,8 @@ const PROGRESS_INTERVAL: Duration = Duration::from_millis(500);
 /// What is under way.
 pub(super) struct Again {
     job: Job,
-    /// How often its next event was sent.
-    attempts: u32,
+    /// How often its next events were sent.
+    attempts: Attempts,
     /// A part of what it sent was rejected: that is finished before anything else is sent.
     in_hand: bool,
 }
@@ -162,7 +163,7 @@ impl Worker {
             self.tell(&job.replay);
             Job::Replay(Box::new(job))
         };
-        Ok(Some(Again { job, attempts: 0, in_hand: false }))
+        Ok(Some(Again { job, attempts: Attempts::default(), in_hand: false }))
     }
 
     /// Says how it ended.
@@ -205,7 +206,7 @@ impl Worker {
     fn replay(
         &mut self,
         job: &mut ReplayJob,
-        attempts: &mut u32,
+        attempts: &mut Attempts,
         in_hand: &mut bool,
         now: Instant,
     ) -> Result<Went, SinkError> {
@@ -235,19 +236,19 @@ impl Worker {
             Turn::Wait(until) => return Ok(Went::On(Step::Wait(until))),
             Turn::Send(events) => events,
         };
-        let part = ready.split(events).0;
+        let part = fitting(&*self.sink, ready.split(events).0)?;
         self.count_retry();
-        *attempts = attempts.saturating_add(1);
+        attempts.sent(part.len());
         let outcome = guarded(|| Ok(self.sink.replay(&part)))
             .unwrap_or_else(|error| Outcome::Failed { error });
         let verdict = self.delivery.answered_again(part.len(), &outcome, Instant::now());
-        let is_kept = self.bury(&part, &verdict, &outcome, *attempts);
+        let is_kept = self.bury(&part, &verdict, &outcome, &attempts.of(&verdict.dead));
         *in_hand = self.delivery.is_split() && !is_outage(&outcome);
         if !is_kept {
             return Ok(Went::On(Step::Failed));
         }
         if verdict.done > 0 {
-            *attempts = 0;
+            attempts.done(verdict.done);
             job.advance(&part, &verdict, now);
         }
         self.note_progress(job, now);
@@ -283,7 +284,7 @@ impl Worker {
     fn retry(
         &mut self,
         job: &mut RetryJob,
-        attempts: &mut u32,
+        attempts: &mut Attempts,
         now: Instant,
     ) -> Result<Went, SinkError> {
         if job.letter.is_none() {
@@ -295,19 +296,19 @@ impl Worker {
             return Ok(Went::On(Step::Wait(until)));
         }
         self.count_retry();
-        *attempts = attempts.saturating_add(1);
+        attempts.sent(1);
         // Its number is lower than those that the sink had since: one that takes such numbers for repeats must know
         // that a person wants this.
         let outcome = guarded(|| Ok(self.sink.replay(&letter.batch)))
             .unwrap_or_else(|error| Outcome::Failed { error });
         let verdict = self.delivery.answered_again(1, &outcome, Instant::now());
-        let all = letter.attempts.saturating_add(*attempts);
-        if !self.bury(&letter.batch, &verdict, &outcome, all) {
+        let all = attempts.of(&[0]).iter().fold(letter.attempts, |all, it| all.saturating_add(*it));
+        if !self.bury(&letter.batch, &verdict, &outcome, &[all]) {
             return Ok(Went::On(Step::Failed));
         }
         if verdict.done > 0 {
             job.retry.done(letter)?;
-            (job.letter, *attempts) = (None, 0);
+            (job.letter, *attempts) = (None, Attempts::default());
             let is_refused = !verdict.dead.is_empty();
             job.retry.refused += u64::from(is_refused);
             job.retry.taken += u64::from(!is_refused);

@@ -119,6 +119,33 @@ fn a_sink_that_waits_for_a_person_is_tried_when_told_so() {
 }
 
 #[test]
+fn a_sink_that_asks_for_time_has_not_failed() {
+    let mut journal = TestJournal::new();
+    journal.write_many(3);
+    let sink = Recorder::faulty([(0, Fault::Throttle)]);
+    let handle = start_patient(&journal, &sink);
+    let stats = wait_until(&handle, |stats| stats.waiting.is_some());
+    assert_eq!((stats.state, stats.last_error), (SinkState::Running, None));
+    assert_eq!(stats.waiting.map(|waiting| waiting.cause), Some(WaitCause::Throttled));
+    switch(&journal).ask_try_now().expect("asked");
+    let stats = wait_until(&handle, |stats| stats.stored_seq == 4);
+    assert_eq!((stats.retries, stats.waiting), (1, None));
+}
+
+#[test]
+fn after_a_dead_letter_a_sink_works_though_it_has_nothing_to_send() {
+    let mut journal = TestJournal::new();
+    journal.write_many(1);
+    let sink = Recorder::default();
+    sink.with(|state| state.poison = vec![1]);
+    let handle = journal.start("s", sink.clone());
+    let stats = wait_until(&handle, |stats| stats.dead_letters == 1 && stats.stored_seq == 2);
+    assert_eq!(stats.state, SinkState::Running);
+    assert_eq!(stats.last_error.expect("kept").message, "told to reject");
+    assert!(!handle.stop(deadline()).stats.ended_failing);
+}
+
+#[test]
 fn a_stop_does_not_wait_for_an_open_breaker() {
     let mut journal = TestJournal::new();
     journal.write_many(3);
@@ -307,6 +334,24 @@ fn a_poison_event_in_a_replay_is_one_dead_letter_and_too_many_end_it() {
 }
 
 #[test]
+fn a_dead_letter_says_how_often_its_event_was_sent_in_whatever_parts() {
+    let mut journal = TestJournal::new();
+    journal.write_many(20);
+    let sink = Recorder::faulty([(0, Fault::Fail), (3, Fault::Fail), (7, Fault::Fail)]);
+    sink.with(|state| state.poison = vec![3, 8, 15]);
+    let handle = journal.start("s", sink.clone());
+    wait_until(&handle, |stats| stats.stored_seq == 21);
+    let sent =
+        |seq| sink.with(|state| state.attempts.iter().filter(|it| it.contains(&seq)).count());
+    let mut kept = Vec::new();
+    letters(&journal)
+        .each(|letter, _| kept.push((letter.event().expect("one").seq, letter.attempts as usize)))
+        .expect("readable");
+    assert_eq!(kept, [3, 8, 15].map(|seq| (seq, sent(seq))));
+    assert!(sent(15) > 3);
+}
+
+#[test]
 fn dead_letters_are_sent_again_and_those_that_are_taken_are_gone() {
     let mut journal = TestJournal::new();
     journal.write_many(20);
@@ -329,8 +374,8 @@ fn dead_letters_are_sent_again_and_those_that_are_taken_are_gone() {
     letters(&journal)
         .each(|letter, _| left.push((letter.event().expect("one").seq, letter.attempts)))
         .expect("readable");
-    // In two parts that began with it, and once more.
-    assert_eq!(left, [(8, 3)]);
+    // In five batches, the last of it alone, and once more.
+    assert_eq!(left, [(8, 6)]);
 }
 
 #[test]

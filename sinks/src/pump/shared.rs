@@ -6,8 +6,9 @@ use std::time::{Duration, Instant, SystemTime};
 
 use hookring_journal::{Seq, Tail};
 
-use super::complaints::Complaints;
-use crate::delivery::Delivery;
+use super::complaints::{Complaints, Kind};
+use crate::delivery::{Delivery, Verdict};
+use crate::sink::Outcome;
 use crate::stats::{LastError, SinkState, SinkStats, in_words};
 use crate::switch::{Off, OffBy};
 
@@ -88,7 +89,10 @@ impl Shared {
 
     /// Tells how far the worker has read.
     pub(super) fn set_reach(&self, reach: Reach) {
-        self.lock().reach = reach;
+        let mut state = self.lock();
+        state.reach = reach;
+        // Looked at now and then by a worker that has nothing to send, too.
+        state.say_rest(false);
     }
 
     pub(super) fn stored_seq(&self) -> Seq {
@@ -102,24 +106,43 @@ impl Shared {
 
     /// An attempt succeeded.
     pub(super) fn works(&self, delivery: &Delivery) {
-        let mut state = self.lock();
-        state.stats.state = SinkState::Running;
-        state.stats.show(delivery);
-        if let Some(line) = state.complaints.works(Instant::now()) {
-            tracing::info!(sink = state.stats.name, "{line}");
-        }
+        self.lock().works(delivery);
     }
 
     /// An attempt failed: shown until the next success, and remembered after it.
     pub(super) fn failed(&self, error: &(dyn Error + 'static), delivery: &Delivery) {
-        let message = in_words(error);
+        self.lock().failed(in_words(error), Kind::Failed, delivery);
+    }
+
+    /// The sink answered: what that says of it.
+    pub(super) fn answered(&self, verdict: &Verdict, outcome: &Outcome, delivery: &Delivery) {
+        let is_told = verdict.is_failure || verdict.is_throttled;
         let mut state = self.lock();
-        if let Some(line) = state.complaints.failed(&message, Instant::now()) {
+        let Some(error) = outcome.error().filter(|_| is_told) else {
+            return state.works(delivery);
+        };
+        let message = in_words(error);
+        match outcome {
+            Outcome::Throttled { .. } => state.throttled(&message, delivery),
+            // It is said that it is switched off.
+            Outcome::Gone { .. } => state.fails(message, delivery),
+            _ if delivery.is_refused() => state.failed(message, Kind::Refused, delivery),
+            Outcome::TooLarge { .. } | Outcome::Rejected { .. } => {
+                state.failed(message, Kind::Halved, delivery);
+            }
+            _ => state.failed(message, Kind::Failed, delivery),
+        }
+    }
+
+    /// So many events, from this one on, are dead letters now, and older ones were given up for them.
+    pub(super) fn buried(&self, first: Seq, events: u64, given_up: u64, message: String) {
+        let mut state = self.lock();
+        state.stats.dead_letters += events;
+        state.stats.given_up_dead_letters += given_up;
+        if let Some(line) = state.complaints.buried(&message, first, events, Instant::now()) {
             tracing::warn!(sink = state.stats.name, "{line}");
         }
         state.stats.last_error = Some(LastError { message, at: SystemTime::now() });
-        state.stats.state = SinkState::Retrying;
-        state.stats.show(delivery);
     }
 
     /// Somebody, or the sink itself, switched it off or on.
@@ -131,7 +154,10 @@ impl Shared {
             Some(Off { by: OffBy::Place, reason }) => {
                 tracing::warn!(sink = name, "switched off, it wants nothing any more: {reason}");
             }
-            None => tracing::info!(sink = name, "switched on"),
+            None => match state.stats.off.as_ref().map(|off| off.by) {
+                Some(OffBy::Place) => tracing::info!(sink = name, "switched on"),
+                Some(OffBy::Person) | None => tracing::info!(sink = name, "resumed"),
+            },
         }
         state.stats.state = match &off {
             Some(_) => SinkState::Off,
@@ -187,7 +213,11 @@ impl Shared {
     pub(super) fn ended(&self) {
         let mut state = self.lock();
         state.ended = true;
-        state.stats.state = SinkState::Stopped;
+        state.say_rest(true);
+        let stats = &mut state.stats;
+        let is_gone = stats.off.as_ref().is_some_and(|off| off.by == OffBy::Place);
+        stats.ended_failing = stats.state == SinkState::Retrying || is_gone;
+        stats.state = SinkState::Stopped;
         self.changed.notify_all();
     }
 
@@ -206,5 +236,47 @@ impl Shared {
     fn lock(&self) -> MutexGuard<'_, State> {
         // No code that holds the lock can leave the state half changed.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl State {
+    fn works(&mut self, delivery: &Delivery) {
+        self.stats.state = SinkState::Running;
+        self.stats.show(delivery);
+        if let Some(line) = self.complaints.works(Instant::now()) {
+            tracing::info!(sink = self.stats.name, "{line}");
+        }
+    }
+
+    fn failed(&mut self, message: String, kind: Kind, delivery: &Delivery) {
+        // Nothing is tried again by a worker that ends.
+        let is_last = self.stop.is_some() && kind == Kind::Failed;
+        let kind = if is_last { Kind::Last } else { kind };
+        if let Some(line) = self.complaints.failed(&message, kind, Instant::now()) {
+            tracing::warn!(sink = self.stats.name, "{line}");
+        }
+        self.fails(message, delivery);
+    }
+
+    fn fails(&mut self, message: String, delivery: &Delivery) {
+        self.stats.last_error = Some(LastError { message, at: SystemTime::now() });
+        self.stats.state = SinkState::Retrying;
+        self.stats.show(delivery);
+    }
+
+    /// It works and wants to be left alone for a while.
+    fn throttled(&mut self, message: &str, delivery: &Delivery) {
+        if let Some(line) = self.complaints.throttled(message, Instant::now()) {
+            tracing::info!(sink = self.stats.name, "{line}");
+        }
+        self.stats.state = SinkState::Running;
+        self.stats.show(delivery);
+    }
+
+    /// Dead letters that were not said yet, if it is time, or the last one.
+    fn say_rest(&mut self, is_end: bool) {
+        if let Some(line) = self.complaints.rest(is_end, Instant::now()) {
+            tracing::warn!(sink = self.stats.name, "{line}");
+        }
     }
 }

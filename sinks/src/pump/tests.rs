@@ -175,7 +175,7 @@ fn a_stop_gives_a_failing_sink_up_and_keeps_its_events() {
     let handle = journal.start("s", sink.clone());
     let stopped = handle.stop(deadline());
     assert!(stopped.worker_ended);
-    assert_eq!(stopped.stats.lag_events, 3);
+    assert_eq!((stopped.stats.lag_events, stopped.stats.ended_failing), (3, true));
     let fine = Recorder::default();
     let handle = journal.start("s", fine.clone());
     wait_until(&handle, |stats| stats.lag_events == 0);

@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 use hookring_journal::{Batch, Cursor, Feed, Seq, Tail};
 
 use super::again::Again;
+use super::attempts::Attempts;
 use super::orders::ORDERS_INTERVAL;
 use super::shared::Shared;
 use crate::dead_letters::{DeadLetters, Reason};
@@ -52,8 +53,8 @@ pub(super) struct Worker {
     pub(super) opened: bool,
     /// The next attempt is a repeat.
     pub(super) is_retry: bool,
-    /// How often the next event was sent.
-    pub(super) attempts: u32,
+    /// How often the events in hand were sent.
+    pub(super) attempts: Attempts,
     /// The first event that was not accepted. At or above the cursor.
     pub(super) next: Seq,
     /// Read and not accepted yet.
@@ -228,13 +229,13 @@ impl Worker {
     fn attempt(&mut self, events: usize) -> Result<Step, SinkError> {
         self.count_retry();
         let Some(batch) = &self.batch else { return Ok(Step::Done) };
-        let (part, _) = batch.split(events);
+        let part = fitting(&*self.sink, batch.split(events).0)?;
         self.cursor.begin(part.first(), part.last())?;
-        self.attempts = self.attempts.saturating_add(1);
+        self.attempts.sent(part.len());
         let outcome = guarded(|| Ok(self.sink.deliver(&part)))
             .unwrap_or_else(|error| Outcome::Failed { error });
         let verdict = self.delivery.answered(part.len(), &outcome, Instant::now());
-        if !self.bury(&part, &verdict, &outcome, self.attempts) {
+        if !self.bury(&part, &verdict, &outcome, &self.attempts.of(&verdict.dead)) {
             return Ok(Step::Failed);
         }
         if verdict.done > 0 {
@@ -249,10 +250,7 @@ impl Worker {
         verdict: &Verdict,
         outcome: &Outcome,
     ) -> Result<Step, SinkError> {
-        match outcome.error().filter(|_| verdict.is_failure) {
-            Some(error) => self.note_failure(error),
-            None => self.shared.works(&self.delivery),
-        }
+        self.shared.answered(verdict, outcome, &self.delivery);
         self.is_retry = verdict.done == 0;
         if verdict.is_gone {
             let reason = outcome.error().map(in_words).unwrap_or_default();
@@ -264,28 +262,26 @@ impl Worker {
     }
 
     /// What will never be taken goes to the dead letters. `false`: it could not be kept, so nothing is done with,
-    /// and it is sent again.
+    /// and it is sent again. `attempts`: how often each of the dead was sent.
     pub(super) fn bury(
         &mut self,
         part: &Batch,
         verdict: &Verdict,
         outcome: &Outcome,
-        attempts: u32,
+        attempts: &[u32],
     ) -> bool {
         if verdict.dead.is_empty() {
             return true;
         }
         let words = outcome.error().map(in_words).unwrap_or_default();
-        let reason = Reason { status: outcome.status(), words: &words, attempts };
+        let reason = Reason { status: outcome.status(), words: &words, attempts: 0 };
         let lines = part.lines().enumerate();
         let dead = lines.filter(|(at, _)| verdict.dead.contains(at)).map(|(_, line)| line);
-        match self.dead_letters.keep(dead, reason) {
+        match self.dead_letters.keep_each(dead.zip(attempts.iter().copied()), reason) {
             Ok(given_up) => {
                 self.delivery.buried();
-                self.shared.update(|stats| {
-                    stats.dead_letters += verdict.dead.len() as u64;
-                    stats.given_up_dead_letters += given_up;
-                });
+                let first = part.lines().nth(verdict.dead[0]).map_or(part.first(), |line| line.seq);
+                self.shared.buried(first, verdict.dead.len() as u64, given_up, words);
                 true
             }
             Err(error) => {
@@ -304,7 +300,7 @@ impl Worker {
             "sink {} took {taken} of events {first} to {last}: {bytes} bytes",
             self.name
         );
-        self.attempts = 0;
+        self.attempts.done(verdict.done);
         let Some(batch) = self.batch.take() else { return };
         let (done, rest) = batch.split(verdict.done);
         self.next = done.last() + 1;
@@ -413,11 +409,17 @@ impl Worker {
     pub(super) fn go_to(&mut self, next: Seq) {
         self.next = next;
         self.batch = None;
-        self.attempts = 0;
+        self.attempts = Attempts::default();
         self.feed.seek(self.next);
         self.shared.set_reach(self.reach(None));
         self.shared.update(|stats| stats.next_seq = self.next);
     }
+}
+
+/// As much of a batch as the sink takes at once.
+pub(super) fn fitting(sink: &dyn Sink, batch: Batch) -> Result<Batch, SinkError> {
+    let fits = guarded(|| Ok(sink.fits(&batch)))?.max(1);
+    Ok(if fits < batch.len() { batch.split(fits).0 } else { batch })
 }
 
 /// Calls into a sink; a panic becomes an error.

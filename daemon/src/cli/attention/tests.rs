@@ -170,7 +170,11 @@ fn a_failing_sink_says_why_and_how_much_waits() {
     assert!(told("running", 1).is_empty());
     assert_eq!(told("retrying", 0), ["sink s, 1h 0m ago: cannot"]);
     assert_eq!(told("retrying", 1), ["sink s, 1h 0m ago: cannot; 1 event waits in the journal"]);
-    assert_eq!(told("stopped", 2), ["sink s, 1h 0m ago: cannot; 2 events wait in the journal"]);
+    // It may have worked again, and slowly.
+    assert!(told("stopped", 2).is_empty());
+    let failing = SinkStatus { ended_failing: true, ..sink("stopped", 2) };
+    let told = self::told(0, 1, vec![], vec![failing]);
+    assert_eq!(told, ["sink s, 1h 0m ago: cannot; 2 events wait in the journal"]);
 }
 
 #[test]

@@ -18,6 +18,8 @@ pub struct SinkStatus {
     /// `opening`, `running`, `retrying` (what was tried last failed), `paused` (by a person), `off` (the place
     /// wants nothing any more) or `stopped`.
     pub state: String,
+    /// It is stopped, and was failing then, or off.
+    pub ended_failing: bool,
     /// Why it is paused or off, if that was said.
     pub off_reason: Option<String>,
     /// `closed`, `open` (nothing is sent for a while) or `half_open` (one event at a time is, to see whether it
@@ -156,6 +158,7 @@ impl SinkStatus {
         SinkStatus {
             name: stats.name,
             state,
+            ended_failing: stats.ended_failing,
             off_reason: stats.off.map(|off| off.reason).filter(|reason| !reason.is_empty()),
             breaker: breaker_name(stats.breaker).to_owned(),
             waits_until: stats.waiting.and_then(|waiting| at(waiting.until)),
