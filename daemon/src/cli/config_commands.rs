@@ -49,7 +49,10 @@ pub fn check(
                 }
             }
         }
-        Err(errors) => write!(err, "{}", errors.styled())?,
+        Err(errors) => {
+            write_warnings(err, &errors.warnings)?;
+            write!(err, "{}", errors.styled())?;
+        }
     }
     Ok(exit)
 }
@@ -85,6 +88,7 @@ pub fn show(
             Ok(Exit::Fine)
         }
         Err(errors) => {
+            write_warnings(err, &errors.warnings)?;
             write!(err, "{}", errors.styled())?;
             Ok(Exit::BadConfig)
         }

@@ -38,7 +38,7 @@ pub fn dlq(
     err: &mut dyn Write,
 ) -> Result<Exit> {
     match command {
-        DlqCommand::List(args) => list(args, paths, (out, raw), err),
+        DlqCommand::List(args) => list(args, paths, env, (out, raw), err),
         DlqCommand::Show(args) => show(args, paths, raw),
         DlqCommand::Retry(args) => retry(args, paths, env, out, err),
         DlqCommand::Purge(args) => purge(args, paths, out, err),
@@ -80,16 +80,17 @@ fn is(letter: &Letter<'_>, id: &str) -> bool {
 fn list(
     args: &DlqListArgs,
     paths: &Paths,
+    env: Env<'_>,
     (out, raw): (&mut dyn Write, &mut dyn Write),
     err: &mut dyn Write,
 ) -> Result<Exit> {
     use Align::{Left, Right};
-    let sinks = match (&args.sink, args.json) {
-        // A program that asks for what is not there gets nothing.
-        (Some(sink), true) if !sinks_with_letters(&paths.dead_letters)?.contains(sink) => {
+    let sinks = match &args.sink {
+        Some(sink) if !sinks_with_letters(&paths.dead_letters)?.contains(sink) => {
+            Known::find(paths, env)?.require(sink)?;
             Vec::new()
         }
-        (sink, _) => wanted(sink.as_deref(), paths)?,
+        sink => wanted(sink.as_deref(), paths)?,
     };
     let titles = [
         ("SINK", Left),

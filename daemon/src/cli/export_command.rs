@@ -10,6 +10,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use anyhow::{Context as _, Result, bail};
 use hookring_journal::export::Exported;
 use hookring_journal::{self as journal, Filter};
+use jiff::Timestamp;
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 
 use super::args::ExportArgs;
@@ -34,14 +35,7 @@ pub fn export(
     err: &mut dyn Write,
 ) -> Result<Exit> {
     require_journal(paths)?;
-    if let (Some(since), Some(until)) = (args.since, args.until)
-        && since >= until
-    {
-        writeln!(
-            err,
-            "{ERROR}error{ERROR:#}: the range is empty, it begins at {since} and ends at {until}: \
-             --since must be before --until, and a span counts back from now, so 7d is before 2h"
-        )?;
+    if is_empty_range(args.since, args.until, err)? {
         return Ok(Exit::Usage);
     }
     let mut filter = Filter { since: args.since, until: args.until, session: args.session.clone() };
@@ -73,6 +67,23 @@ pub fn export(
     }
     say_skipped(exported.skipped.bad_lines, err)?;
     Ok(Exit::Fine)
+}
+
+/// Whether nothing can be in a range; says so on `err`.
+pub(super) fn is_empty_range(
+    since: Option<Timestamp>,
+    until: Option<Timestamp>,
+    err: &mut dyn Write,
+) -> Result<bool> {
+    let Some((since, until)) = since.zip(until).filter(|(since, until)| since >= until) else {
+        return Ok(false);
+    };
+    writeln!(
+        err,
+        "{ERROR}error{ERROR:#}: the range is empty, it begins at {since} and ends at {until}: \
+         --since must be before --until, and a span counts back from now, so 7d is before 2h"
+    )?;
+    Ok(true)
 }
 
 fn copy(

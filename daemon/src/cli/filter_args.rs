@@ -4,11 +4,13 @@ use std::io::Write;
 
 use anyhow::{Context as _, Result, anyhow};
 use clap::Args;
-use hookring_journal::Line;
 use hookring_journal::model::Level;
+use hookring_journal::{self as journal, Line};
 use hookring_sinks::{Filter, FilterOptions, Match, in_home};
 
+use super::session::HINT;
 use super::style::{WARNING, printable};
+use super::{require_journal, session};
 use crate::config::{self, Config, Env};
 use crate::paths::Paths;
 
@@ -89,6 +91,9 @@ impl FilterArgs {
         let excluded = self.excluded.iter().map(|text| excluded(text));
         let excluded = excluded.collect::<Result<Vec<_>>>()?;
         self.say_doubts(&excluded, err)?;
+        let sessions = excluded.iter().filter(|(list, _)| *list == "session");
+        let sessions = sessions.map(|(_, given)| excluded_session(given, paths, err));
+        let sessions = sessions.collect::<Result<Vec<_>>>()?;
         let of_list = |wanted: &str| {
             let patterns = excluded.iter().filter(|(list, _)| *list == wanted);
             patterns.map(|(_, pattern)| (*pattern).to_owned()).collect::<Vec<_>>()
@@ -116,7 +121,7 @@ impl FilterArgs {
                 agents: of_list("agent"),
                 tools: of_list("tool"),
                 projects: projects(&of_list("project"))?,
-                sessions: of_list("session"),
+                sessions,
             },
             min_risk: self.min_risk,
             without_duplicates: self.no_duplicates,
@@ -157,6 +162,19 @@ fn excluded(text: &str) -> Result<(&str, &str)> {
         let lists = LISTS.map(|(list, _)| list).join(", ");
         format!("cannot use --exclude {text:?}: give LIST=PATTERN, such as tool=Read; LIST is one of {lists}")
     })
+}
+
+/// What `--session` would mean by it, where it is no pattern.
+fn excluded_session(given: &str, paths: &Paths, err: &mut dyn Write) -> Result<String> {
+    let is_pattern = given.contains(['*', '?', '[', '{', '\\']);
+    if is_pattern || require_journal(paths).is_err() {
+        return Ok(given.to_owned());
+    }
+    let found = session::find(given, &journal::Filter::default(), paths)?;
+    if found.is_none() {
+        writeln!(err, "{WARNING}{}{WARNING:#}: {HINT}", session::none_of(given))?;
+    }
+    Ok(found.unwrap_or_else(|| given.to_owned()))
 }
 
 fn sink_filter(name: &str, paths: &Paths, env: Env<'_>) -> Result<Option<Filter>> {

@@ -36,13 +36,17 @@ pub fn reload(paths: &Paths, out: &mut dyn Write, err: &mut dyn Write) -> Result
     let theirs = daemon.paths()?;
     let file = daemon.named_config(&theirs);
     let env = |name: &str| daemon.variable(name)?.into_string().ok();
-    match load_and_look(file.as_deref(), &theirs, &env) {
-        Ok((_, warnings)) => write_warnings(err, &warnings)?,
+    let has_secrets = match load_and_look(file.as_deref(), &theirs, &env) {
+        Ok((config, warnings)) => {
+            write_warnings(err, &warnings)?;
+            config.sinks.iter().any(|sink| sink.enabled && sink.rereads_secrets())
+        }
         Err(errors) => {
+            write_warnings(err, &errors.warnings)?;
             write!(err, "{}", errors.styled())?;
             return Ok(Exit::BadConfig);
         }
-    }
+    };
     let sent = Timestamp::now();
     daemon.hang_up()?;
     let status = daemon.answer_to(sent, paths)?;
@@ -61,8 +65,12 @@ pub fn reload(paths: &Paths, out: &mut dyn Write, err: &mut dyn Write) -> Result
         }
     }
     match &status.config_changes[..] {
+        [] if has_secrets => writeln!(out, "nothing changed in it")?,
         [] => writeln!(out, "nothing changed")?,
         changes => changes.iter().try_for_each(|change| writeln!(out, "{}", printable(change)))?,
+    }
+    if has_secrets {
+        writeln!(out, "the sinks' secrets are read again")?;
     }
     Ok(Exit::Fine)
 }

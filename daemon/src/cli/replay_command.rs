@@ -5,13 +5,15 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, bail};
-use hookring_journal::{self as journal, Filter, OLDEST};
+use hookring_journal::{self as journal, Filter, OLDEST, Reader, Seq};
 use hookring_sinks::{Replay, ReplayEnd, ReplayFile, Switch};
 use jiff::Timestamp;
 
 use super::Exit;
+use super::export_command::is_empty_range;
 use super::interrupt::Interrupt;
 use super::progress::Progress;
+use super::session::HINT;
 use super::sink_args::ReplayArgs;
 use super::sink_commands::{Known, status_of};
 use super::style::{FAINT, GOOD, WARNING, printable};
@@ -51,18 +53,20 @@ pub fn replay(
     if args.stop {
         return asked.stop(out);
     }
+    if is_empty_range(args.since, args.until, err)? {
+        return Ok(Exit::Usage);
+    }
     let Some(sink) = status_of(&args.sink, paths) else {
         bail!("{} does not run: it is switched off in the configuration", args.sink);
     };
     require_journal(paths)?;
-    let mut filter = Filter { since: args.since, until: args.until, session: args.session.clone() };
-    session::complete(&mut filter, paths, err)?;
-    let begins = journal::export::begins_with(&paths.journal, &filter)?;
-    let first = args.from.map_or(begins, |from| from.max(begins).max(1));
-    let last = journal::last_seq(&paths.journal).context("cannot read the end of the journal")?;
-    if first > last {
-        bail!("the journal ends with event {last}: there is nothing from {first} on");
+    let mut filter = Filter { since: args.since, until: args.until, session: None };
+    if let Some(given) = &args.session {
+        let found = session::find(given, &filter, paths)?;
+        let none = || format!("{} is in the journal: {HINT}", session::none_of(given));
+        filter.session = Some(found.with_context(none)?);
     }
+    let (first, last) = numbers(args, &filter, paths, err)?;
     let replay = Replay {
         id: uuid::Uuid::new_v4().to_string(),
         first,
@@ -86,6 +90,30 @@ pub fn replay(
     asked.follow(&replay.id, args, paths, out, err)
 }
 
+/// The first and the last number that are asked for and that there are. Those that are gone are told.
+fn numbers(
+    args: &ReplayArgs,
+    filter: &Filter,
+    paths: &Paths,
+    err: &mut dyn Write,
+) -> Result<(Seq, Seq)> {
+    const ONE_BYTES: usize = 1 << 20;
+    let begins = journal::export::begins_with(&paths.journal, filter)?.max(OLDEST + 1);
+    let asked = args.from.map_or(begins, |from| from.max(begins));
+    let last = journal::last_seq(&paths.journal).context("cannot read the end of the journal")?;
+    if asked > last {
+        bail!("the journal ends with event {last}: there is nothing from {asked} on");
+    }
+    let batch = Reader::open(&paths.journal, asked)?.next_batch(1, ONE_BYTES)?;
+    let first = batch.lines().next().map_or(asked, |line| line.seq);
+    let gone = args.from.map_or(0, |from| first.saturating_sub(from.max(asked)));
+    if gone > 0 {
+        let gone = counted(gone, "number");
+        writeln!(err, "{WARNING}{gone} gone{WARNING:#}: what is left begins with event {first}")?;
+    }
+    Ok((first, last))
+}
+
 /// A replay to one sink.
 struct Asked<'a> {
     name: &'a str,
@@ -101,7 +129,11 @@ impl Asked<'_> {
                 let at = replay.next.max(replay.first);
                 writeln!(out, "{GOOD}stopping{GOOD:#}: {} is at event {at}", self.name)?;
             }
-            None => writeln!(out, "no replay to {} is under way", self.name)?,
+            None => {
+                // One that ended while nobody followed it.
+                self.file.remove()?;
+                writeln!(out, "no replay to {} is under way", self.name)?;
+            }
         }
         Ok(Exit::Fine)
     }
@@ -226,14 +258,15 @@ fn bar(replay: &Replay, now: Timestamp) -> String {
     let part = done as f64 / total as f64;
     let filled = (part * WIDTH as f64) as usize;
     let blank = WIDTH - filled;
+    let at = replay.next.max(first);
+    let at = if at <= last { format!("at event {at}, ") } else { String::new() };
     let next = replay.next_at.map(|at| since(now, at)).filter(|wait| !wait.is_zero());
     let next = next.map(|wait| format!(", the next in {}", human_duration(wait)));
     format!(
-        "[{}{}] {} % {} of {first} to {last}, {} sent{}",
+        "[{}{}] {} % of events {first} to {last}, {at}{} sent{}",
         "#".repeat(filled),
         ".".repeat(blank),
         (part * 100.0) as u64,
-        replay.next.max(first),
         replay.sent_events,
         next.unwrap_or_default()
     )
@@ -260,7 +293,7 @@ mod tests {
     #[test]
     fn a_bar_says_how_far_it_is_whatever_stands_in_the_file() {
         let replay = Replay { first: 1, last: 100, next: 51, sent_events: 20, ..Replay::default() };
-        let half = "[############............] 50 % 51 of 1 to 100, 20 sent";
+        let half = "[############............] 50 % of events 1 to 100, at event 51, 20 sent";
         assert_eq!(bar(&replay, at(0)), half);
         let waiting = Replay { next_at: Some(at(90)), ..replay.clone() };
         assert_eq!(bar(&waiting, at(0)), format!("{half}, the next in 1m 30s"));

@@ -153,7 +153,11 @@ fn resume(args: &SinkName, known: &Known, paths: &Paths, out: &mut dyn Write) ->
     }
     if !was_off {
         switch.ask_try_now()?;
-        writeln!(out, "{name} was not paused; if it waits after failures, it is tried now")?;
+        if status_of(name, paths).is_some_and(|sink| sink.state != "running") {
+            writeln!(out, "{GOOD}resumed{GOOD:#}: {name} is tried now")?;
+        } else {
+            writeln!(out, "{name} was not paused, and does not wait")?;
+        }
         return Ok(Exit::Fine);
     }
     let is_on = |sink: SinkStatus| !matches!(&*sink.state, "paused" | "off");

@@ -216,7 +216,7 @@ mod tests {
         s     paused                        0       0            0     0        0
         s: paused: we move\u{1b}; `hookring sink resume s` has it go on
         s: last error 1m 0s ago: it was down
-        there is a cursor of sink old, which is not configured: if it has another name now, `hookring sink reset NAME --to 17` has that go on where old was; else `hookring sink forget old` removes it
+        there is a cursor of sink old, which is not configured: if it has another name now, run `hookring sink reset NAME --to 17` before `hookring reload` or the start, and that goes on where old was, else it begins anew; `hookring sink forget old` removes the cursor
         ");
     }
 }

@@ -218,7 +218,9 @@ fn fail_rule(table: &mut Section<'_, '_>, rule: UserRule) -> bool {
         } else {
             table.fail(key, error.to_string(), None);
         }
-        rest = without(&rule, key);
+        // The id stands for what is about the rule as a whole: another one would have the same said twice.
+        let is_general = key == "id" && !is_about_id(&error);
+        rest = without(&rule, key).filter(|_| !is_general);
     }
     is_right
 }
@@ -245,6 +247,10 @@ fn without(rule: &UserRule, key: &str) -> Option<UserRule> {
     }
     // (The same again would not end.)
     (other != *rule).then_some(other)
+}
+
+fn is_about_id(error: &RiskError) -> bool {
+    matches!(error, RiskError::Id { .. } | RiskError::DuplicateId { .. })
 }
 
 fn faulty_key(error: &RiskError) -> &'static str {

@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use anstyle::Style;
 use unicode_width::UnicodeWidthStr;
 
+use super::Warning;
 use crate::cli::style::{ERROR, GUIDE, HEADING, printable};
 
 /// The most errors that are kept; how many more there were is said.
@@ -26,6 +27,8 @@ pub struct ConfigErrors {
     pub problems: Vec<Problem>,
     /// How many more there were.
     pub left_out: usize,
+    /// What may go wrong later, as far as it could be told. `Display` leaves it out.
+    pub warnings: Vec<Warning>,
 }
 
 /// One error.
@@ -59,7 +62,7 @@ impl ConfigErrors {
     /// An error about the file as a whole.
     pub(super) fn about_file(file: &Path, message: String, help: String) -> Self {
         let problem = Problem { key: None, message, help: Some(help), place: None };
-        Self { file: file.to_owned(), problems: vec![problem], left_out: 0 }
+        Self { file: file.to_owned(), problems: vec![problem], left_out: 0, warnings: Vec::new() }
     }
 
     /// The same text with colours, to be written to an `anstream`, which takes them out where they

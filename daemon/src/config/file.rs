@@ -59,9 +59,9 @@ impl fmt::Display for Warning {
         match self {
             Self::OrphanedCursor { sink, next_seq } => write!(
                 f,
-                "there is a cursor of sink {sink}, which is not configured: if it has another name now, \
-                 `hookring sink reset NAME --to {next_seq}` has that go on where {sink} was; else `hookring sink \
-                 forget {sink}` removes it"
+                "there is a cursor of sink {sink}, which is not configured: if it has another name now, run \
+                 `hookring sink reset NAME --to {next_seq}` before `hookring reload` or the start, and that goes on \
+                 where {sink} was, else it begins anew; `hookring sink forget {sink}` removes the cursor"
             ),
             Self::OpenToOthers { file, mode, is_own } => {
                 let what = match (mode & 0o044 != 0, mode & 0o022 != 0) {

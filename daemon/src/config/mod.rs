@@ -90,7 +90,13 @@ impl Config {
             }
             Err(error) => return Err(ConfigErrors::about_file(path, error.message, error.help)),
         };
-        let config = Self::parse(path, &bytes, paths, env)?;
+        let config = match Self::parse(path, &bytes, paths, env) {
+            Ok(config) => config,
+            Err(mut errors) => {
+                errors.warnings.splice(..0, warnings);
+                return Err(errors);
+            }
+        };
         warnings.extend(config.doubts.iter().cloned());
         Ok((config, warnings))
     }
@@ -138,7 +144,8 @@ impl Config {
         if all.is_empty() {
             Ok(Self { shown, doubts: doubted(path, text, doubts), ..config })
         } else {
-            Err(listed(path, &hide::hidden(text, &hidden), all))
+            let errors = listed(path, &hide::hidden(text, &hidden), all);
+            Err(ConfigErrors { warnings: doubted(path, text, doubts), ..errors })
         }
     }
 
@@ -230,7 +237,7 @@ fn listed(path: &Path, text: &str, mut faults: Vec<reader::Fault>) -> ConfigErro
         }
     };
     let problems = faults.into_iter().map(problem).collect();
-    ConfigErrors { file: path.to_owned(), problems, left_out }
+    ConfigErrors { file: path.to_owned(), problems, left_out, warnings: Vec::new() }
 }
 
 #[cfg(test)]

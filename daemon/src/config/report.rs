@@ -61,6 +61,7 @@ impl From<&ConfigErrors> for ConfigReport {
             file: errors.file.to_string_lossy().into_owned(),
             errors: errors.problems.iter().map(ProblemReport::from).collect(),
             errors_left_out: errors.left_out,
+            warnings: errors.warnings.iter().map(Warning::to_string).collect(),
             ..Self::default()
         }
     }

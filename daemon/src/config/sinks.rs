@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use hookring_sinks::webhook::WebhookConfig;
-use hookring_sinks::{ExecConfig, FilterOptions};
+use hookring_sinks::{ExecConfig, FilterOptions, Secret};
 
 use super::filter;
 use super::ours::Ours;
@@ -146,6 +146,14 @@ impl SinkConfig {
             SinkKind::Jsonl(jsonl) => Some(&jsonl.path),
             SinkKind::Exec(_) | SinkKind::Stdout | SinkKind::Webhook(_) => None,
         }
+    }
+
+    /// Whether a reload has it read secrets again, though its settings are the same.
+    pub(crate) fn rereads_secrets(&self) -> bool {
+        let SinkKind::Webhook(webhook) = &self.kind else { return false };
+        let mut secrets =
+            webhook.keys.iter().chain(webhook.headers.iter().map(|it| &it.1)).chain(&webhook.proxy);
+        secrets.any(|secret| !matches!(secret, Secret::Text(_)))
     }
 }
 

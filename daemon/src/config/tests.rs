@@ -28,6 +28,7 @@ fn env(name: &str) -> Option<String> {
         "ON" => "true",
         "LOGS" => "/var/log",
         "SECRET" => "hunter2",
+        "KEY" => "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw",
         "PATH" => "/usr/bin:/bin",
         "SHORT" => "_",
         _ => return None,

@@ -279,7 +279,10 @@ fn of_program(program: &Program, view: &mut View<'_>, found: &mut Found<'_>) {
     for id in &program.rules {
         let rule = &rules.all[usize::from(*id)];
         if meets(rule, view, rules) {
-            found.add(rule, evidence);
+            // Where it reads from is half of what such a rule is about.
+            let is_about_input = rule.input.is_some() || rule.code_input.is_some();
+            let whole = is_about_input.then(|| view.script.pipeline(view.command));
+            found.add(rule, whole.map_or(evidence, |whole| view.script.text(whole)));
         }
     }
     view.each_file(|view, at, access| {

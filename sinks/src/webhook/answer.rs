@@ -13,7 +13,7 @@
 use std::io::ErrorKind;
 use std::time::{Duration, SystemTime};
 
-use rustls::AlertDescription;
+use rustls::{AlertDescription, InvalidMessage};
 use ureq::http::{HeaderMap, StatusCode};
 use ureq::{Timeout, http};
 
@@ -91,6 +91,10 @@ pub(super) fn failed(target: &Target, error: &ureq::Error) -> Outcome {
     let tls = tls_error(error);
     let is_refused = tls.is_some_and(is_about_certificates) || is_local_refused(error);
     let reason = match (tls, error) {
+        (Some(rustls::Error::InvalidMessage(InvalidMessage::InvalidContentType)), _) => {
+            "what came back is not TLS; if this port speaks plain HTTP, the `url` begins with `http://`"
+                .to_owned()
+        }
         (Some(tls), _) => tls.to_string(),
         (None, ureq::Error::Timeout(phase)) => timed_out(*phase).to_owned(),
         (None, ureq::Error::Io(error)) => match error.kind() {

@@ -24,7 +24,8 @@ pub(super) fn text(batch: &Batch) -> Result<String, SinkError> {
     for (at, line) in batch.lines().enumerate() {
         let words = words(&serde_json::from_slice(line.bytes)?);
         if text.len() + words.len() > MAX_MESSAGE_BYTES {
-            let _ = write!(text, "and {} more events", batch.len() - at);
+            let more = batch.len() - at;
+            let _ = write!(text, "and {more} more event{}", if more == 1 { "" } else { "s" });
             break;
         }
         text.push_str(&words);
@@ -64,6 +65,8 @@ struct Source<'a> {
 #[derive(Deserialize)]
 struct Finding<'a> {
     #[serde(borrow, default)]
+    rule: Option<Cow<'a, str>>,
+    #[serde(borrow, default)]
     evidence: Option<Cow<'a, str>>,
 }
 
@@ -83,6 +86,9 @@ fn words(fields: &Members<'_>) -> String {
         let _ = write!(line, " *{}*", risk.name());
     }
     let finding = fields.risk.as_ref().and_then(|findings| findings.first());
+    if let Some(rule) = finding.and_then(|finding| finding.rule.as_deref()) {
+        let _ = write!(line, " ({})", escaped(rule));
+    }
     let evidence = finding.and_then(|finding| finding.evidence.as_deref());
     let about = evidence.or(fields.error_message.as_deref()).or(fields.file_path.as_deref());
     if let Some(about) = about {

@@ -17,5 +17,5 @@ pub use config::{
     SettingError, WebhookConfig, is_credential,
 };
 pub use deliver::WebhookSink;
-pub use sign::KeyError;
+pub use sign::{KeyError, check_key};
 pub use target::{Target, TargetError};

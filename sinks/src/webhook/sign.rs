@@ -26,6 +26,15 @@ pub enum KeyError {
     },
 }
 
+/// Whether a secret has the form that [`WebhookConfig::keys`](super::WebhookConfig::keys) must have.
+///
+/// # Errors
+///
+/// If it has not.
+pub fn check_key(secret: &str) -> Result<(), KeyError> {
+    key(secret).map(|_| ())
+}
+
 /// Keys to sign with, the newest first.
 #[derive(Clone)]
 pub(super) struct Keys(Vec<Zeroizing<Vec<u8>>>);

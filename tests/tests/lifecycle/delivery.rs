@@ -206,6 +206,17 @@ fn a_replay_sends_what_was_asked_for_marked_and_under_the_same_ids() {
     assert!(
         refused(&bed, &["replay", "--sink", "file", "--from", "9999"]).contains("there is nothing")
     );
+    // What cannot be is refused.
+    let empty = bed.hookring(&["replay", "--sink", "file", "--since", "10m", "--until", "20m"]);
+    assert_eq!(empty.status.code(), Some(2));
+    assert!(self::said(&empty).contains("the range is empty"), "{}", self::said(&empty));
+    let nobody = refused(&bed, &["replay", "--sink", "file", "--session", "nosuch"]);
+    assert!(nobody.contains("no event of a session `nosuch` is in the journal"), "{nobody}");
+    // The same beginning of an id is shown and left out.
+    let shown = |args: &[&str]| done(&bed, &[&["tail", "--json"], args].concat());
+    assert_eq!(shown(&["--session", "odd-sess"]).lines().count(), 3);
+    let others = shown(&["--exclude", "session=odd-sess"]);
+    assert!(!others.contains("odd-session") && others.contains("even-session"), "{others}");
     // What comes later is as ever.
     bed.emit_numbers(6..7);
     wait_for_delivery(&bed, "file", 7);

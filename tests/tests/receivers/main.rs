@@ -3,8 +3,8 @@
 //! `docs/sinks/webhook.md` works. `tests/real.sh` installs what they need.
 
 use std::fs;
-use std::io::{BufRead as _, BufReader, Write as _};
-use std::net::TcpListener;
+use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+use std::net::{TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 
@@ -222,6 +222,11 @@ fn percent_decoded(text: &str) -> String {
     String::from_utf8(bytes).expect("text")
 }
 
+fn now_s() -> u64 {
+    let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
+    since.expect("after 1970").as_secs()
+}
+
 /// The one that newcomers copy.
 #[test]
 fn the_receiver_of_the_documentation_takes_what_is_signed_and_nothing_else() {
@@ -256,6 +261,24 @@ fn the_receiver_of_the_documentation_takes_what_is_signed_and_nothing_else() {
     );
     let line = next_line();
     assert!(line.starts_with("session.start 20"), "{line}");
+    for headers in [
+        "",
+        "webhook-id: a\r\nwebhook-timestamp: 1700000000\r\n",
+        "webhook-id: a\r\nwebhook-timestamp: soon\r\nwebhook-signature: v1,b\r\n",
+        "webhook-id: a\r\nwebhook-timestamp: 99999999999999999999\r\nwebhook-signature: v1,b\r\n",
+        &format!(
+            "webhook-id: a\r\nwebhook-timestamp: {}\r\nwebhook-signature: v1,\u{e9}\r\n",
+            now_s()
+        ),
+        &format!("webhook-id: a\r\nwebhook-timestamp: {}\r\n", now_s()),
+    ] {
+        let mut stream = TcpStream::connect(("127.0.0.1", port)).expect("the receiver");
+        write!(stream, "POST /events HTTP/1.0\r\ncontent-length: 2\r\n{headers}\r\n{{}}")
+            .expect("sent");
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).expect("an answer");
+        assert!(answer.contains(" 401 "), "{headers:?}: {answer:?}");
+    }
     fs::write(bed.path().join("other"), OTHER_KEY).expect("another key");
     configure("other");
     assert!(bed.hookring(&["reload"]).status.success());

@@ -86,6 +86,20 @@ impl<'d> Section<'_, 'd> {
         secrets
     }
 
+    /// Holds what a secret is now against a check, as far as it can be read without running anything.
+    pub(in crate::config) fn try_secret<T>(
+        &self,
+        secret: &Secret,
+        check: impl FnOnce(&str) -> T,
+    ) -> Option<T> {
+        match secret {
+            Secret::Text(text) => Some(check(text)),
+            Secret::Env(name) => (self.reader.env)(name).map(|text| check(&text)),
+            Secret::File(_) => secret.read().ok().map(|text| check(&text)),
+            Secret::Command(_) => None,
+        }
+    }
+
     /// Has no error quote a key's value.
     pub(in crate::config) fn hide_value(&mut self, key: &str) {
         if let Some(value) = self.table.and_then(|table| table.get(key)) {

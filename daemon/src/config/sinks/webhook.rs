@@ -1,6 +1,9 @@
 //! `type = "webhook"`: events are posted to an address of HTTP.
 
-use hookring_sinks::webhook::{Format, Setting, Target, TargetError, WebhookConfig, is_credential};
+use hookring_sinks::Secret;
+use hookring_sinks::webhook::{
+    Format, Setting, Target, TargetError, WebhookConfig, check_key, is_credential,
+};
 
 use super::{Context, Kind, SinkKind, SinkStart};
 use crate::config::reader::Section;
@@ -45,7 +48,11 @@ fn read(section: &mut Section<'_, '_>) -> WebhookConfig {
     ];
     config.format = section.choice("format", Some(Format::Json), &formats).unwrap_or(Format::Json);
     config.batches = section.boolean("batches", false);
-    let secrets = [section.secret("secret"), section.secret("old_secret")];
+    let secrets = ["secret", "old_secret"].map(|key| {
+        let secret = section.secret(key);
+        check_form(section, key, secret.as_ref());
+        secret
+    });
     let is_secret_known = secrets[0].is_some() || !section.has("secret");
     config.keys = secrets.into_iter().flatten().collect();
     config.headers = section.secrets("headers", |name| !is_credential(name));
@@ -76,6 +83,14 @@ fn read(section: &mut Section<'_, '_>) -> WebhookConfig {
         );
     }
     config
+}
+
+/// Says at once what the sink would say when it starts: of what a program has to say, only that can be known.
+fn check_form(section: &mut Section<'_, '_>, key: &str, secret: Option<&Secret>) {
+    let checked = secret.and_then(|secret| section.try_secret(secret, check_key));
+    if let Some(Err(error)) = checked {
+        section.fail(key, error.to_string(), None);
+    }
 }
 
 fn url(section: &mut Section<'_, '_>) -> Option<Target> {

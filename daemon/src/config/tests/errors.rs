@@ -20,6 +20,22 @@ fn wrong_types() {
 }
 
 #[test]
+fn warnings_are_there_beside_errors() {
+    let text =
+        "[bus]\nlanes = 0\n[sinks.a]\ntype = \"stdout\"\nfilter.event_types = [\"tool.pree\"]\n";
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("hookring.toml");
+    std::fs::write(&file, text).unwrap();
+    std::fs::set_permissions(&file, std::os::unix::fs::PermissionsExt::from_mode(0o644)).unwrap();
+    let errors = Config::load(Some(&file), &paths(dir.path()), &env).unwrap_err();
+    assert_eq!(errors.problems.len(), 1);
+    let warnings: Vec<_> = errors.warnings.iter().map(Warning::to_string).collect();
+    assert_eq!(warnings.len(), 2, "{warnings:?}");
+    assert!(warnings[0].contains("chmod 600") && warnings[1].contains("tool.pre"), "{warnings:?}");
+    assert_eq!(ConfigReport::from(&errors).warnings, warnings);
+}
+
+#[test]
 fn values_out_of_range() {
     assert_snapshot!(errors(
         "[bus]\nlanes = 0\nlane_bytes = \"128MiB\"\nspool_bytes = -1\n[journal]\nsync_interval = \"2h\"\n\

@@ -104,6 +104,8 @@ fn what_is_missing_or_wrong_in_a_rule_is_said_once() {
     let several = "id = \"a b\"\nlevel = \"huge\"\noperands = [\"{x}\"]\nvia = [\"train\"]\ninput = [\"{y}\"]";
     let found: Vec<_> = rule(several).into_iter().map(|it| it.0).collect();
     assert_eq!(found.len(), 5, "all at once: {found:?}");
+    let found = problems("[[risk.rules]]\nid = \"ours.x\"\nlevel = \"low\"\n");
+    assert!(found.len() == 1 && found[0].0.contains("ours.x"), "{found:?}");
     let found = rule("id = \"a.b\"\nlevel = \"huge\"");
     assert!(found.len() == 1 && found[0].0.contains("low, medium, high, critical"), "{found:?}");
     let found = problems("[[redact.patterns]]\nname = \"\"\npattern = \"x{9}\"\n");

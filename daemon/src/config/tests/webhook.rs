@@ -23,7 +23,7 @@ fn with(lines: &str) -> String {
 #[test]
 fn every_key_is_read_and_shown_as_it_is() {
     let text = with(
-        "format = \"standard-webhooks\"\nbatches = true\nsecret = { env = \"SECRET\" }\n\
+        "format = \"standard-webhooks\"\nbatches = true\nsecret = { env = \"KEY\" }\n\
          old_secret = { command = [\"cat\", \"/x/${LANES}\"] }\ngzip = true\ntimeout = \"5s\"\n\
          connect_timeout = \"2s\"\nproxy = { env = \"SECRET\" }\n\
          headers = { X-From = \"ci\", Authorization = \"Bearer ${SECRET}\", \"x.key\" = { env = \"SECRET\" } }",
@@ -33,7 +33,7 @@ fn every_key_is_read_and_shown_as_it_is() {
     assert_eq!((hook.format, hook.batches, hook.gzip), (Format::StandardWebhooks, true, true));
     let command = ["cat", "/x/64"].map(str::to_owned);
     let secret = || Secret::Env("SECRET".to_owned());
-    assert_eq!(hook.keys, [secret(), Secret::Command(command.into())]);
+    assert_eq!(hook.keys, [Secret::Env("KEY".to_owned()), Secret::Command(command.into())]);
     let headers = [
         ("Authorization", Secret::Text("Bearer hunter2".to_owned().into())),
         ("X-From", Secret::Text("ci".to_owned().into())),
@@ -45,7 +45,7 @@ fn every_key_is_read_and_shown_as_it_is() {
     assert_snapshot!(shown.split("[sinks.hook.filter]").next().unwrap());
     assert!(!shown.contains("hunter2") && !format!("{hook:?}").contains("hunter2"));
     let json = parse(&text).unwrap().to_json();
-    assert_eq!(json["sinks"]["hook"]["secret"]["env"], "SECRET");
+    assert_eq!(json["sinks"]["hook"]["secret"]["env"], "KEY");
     assert_eq!(
         parse(&shown).unwrap_or_else(|errors| panic!("{errors}")).sinks,
         parse(&text).unwrap().sinks
@@ -104,6 +104,33 @@ fn a_secret_that_cannot_be_read_is_refused_at_its_place() {
     }
     let file = with(&format!("headers = {{ X-Token = {{ file = \"{good}\" }} }}"));
     assert!(!parse(&file).unwrap().to_toml().contains("hunter2"));
+}
+
+#[test]
+fn a_secret_to_sign_with_that_is_none_is_refused_at_its_place() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("short").display().to_string();
+    fs::write(&file, "whsec_c2hvcnQ=\n").unwrap();
+    let signed = |key: &str, place: &str| {
+        let first = if key == "secret" { "" } else { "secret = { env = \"KEY\" }\n" };
+        parse(&with(&format!("format = \"standard-webhooks\"\n{first}{key} = {place}")))
+    };
+    for key in ["secret", "old_secret"] {
+        for (place, said) in [
+            ("{ env = \"SECRET\" }", "is no base64"),
+            ("\"${SECRET}\"", "is no base64"),
+            (&format!("{{ file = \"{file}\" }}"), "has 5 bytes, and should have 24 to 64"),
+        ] {
+            let errors = signed(key, place).unwrap_err();
+            let [problem] = &errors.problems[..] else { panic!("{errors}") };
+            assert!(problem.message.contains(said), "{errors}");
+            assert_eq!(problem.key.as_deref(), Some(&*format!("sinks.hook.{key}")));
+            assert!(problem.place.is_some());
+            assert!(!errors.to_string().contains("hunter2"), "{errors}");
+        }
+        // It is not run, so nobody knows.
+        assert!(signed(key, "{ command = [\"echo\", \"x\"] }").is_ok());
+    }
 }
 
 /// Errors quote the file, and are logged.
