@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crate::reader::{Gap, ReadError, Reader, Skipped};
-use crate::tail::{Batch, Chunk, Tail};
+use crate::tail::{Batch, Chunk, Place, Tail};
 use crate::{OLDEST, Seq};
 
 /// One sink's way through the journal. Belongs to one thread at a time.
@@ -16,6 +16,8 @@ pub struct Feed {
     next: Seq,
     /// Open while it lags.
     reader: Option<Reader>,
+    /// Where the last batch from the cache ended.
+    place: Option<Place>,
     skipped: Skipped,
 }
 
@@ -23,7 +25,7 @@ impl Feed {
     /// A feed that begins at `from` ([`OLDEST`]: at the oldest event that still exists) of the
     /// journal in `dir`, whose writer gave the `tail`.
     pub fn new(dir: PathBuf, tail: Arc<Tail>, from: Seq) -> Feed {
-        Feed { dir, tail, next: from, reader: None, skipped: Skipped::default() }
+        Feed { dir, tail, next: from, reader: None, place: None, skipped: Skipped::default() }
     }
 
     /// The next events in order: at most `max_events` and `max_bytes`, but at least one line.
@@ -113,9 +115,14 @@ impl Feed {
     /// From the cache: without a copy if one chunk has enough, else gathered from several.
     fn cached(&mut self, max_events: usize, max_bytes: usize) -> Option<Batch> {
         let chunk = self.tail.chunk(self.next)?;
-        let mut batch = Batch::of(&chunk, self.next, max_events, max_bytes)?;
+        let is_here = |place: &Place| place.next == self.next && place.is_in(&chunk);
+        let mut batch = match self.place.filter(is_here) {
+            Some(place) => Batch::of_place(&chunk, place, max_events, max_bytes)?,
+            None => Batch::of(&chunk, self.next, max_events, max_bytes)?,
+        };
+        self.place = batch.end();
         if batch.last() == chunk.last() {
-            batch = self.gather(batch, max_events, max_bytes);
+            (batch, self.place) = self.gather(batch, max_events, max_bytes);
         }
         self.keep_skipped();
         self.reader = None;
@@ -128,8 +135,9 @@ impl Feed {
 
     /// Adds lines of the following chunks as long as there is room: after many small commits a
     /// sink still gets large batches.
-    fn gather(&self, batch: Batch, max_events: usize, max_bytes: usize) -> Batch {
-        let (mut events, mut last) = (batch.len(), batch.last());
+    /// Also says where the last one ends.
+    fn gather(&self, batch: Batch, max_events: usize, max_bytes: usize) -> (Batch, Option<Place>) {
+        let (mut events, mut last, mut place) = (batch.len(), batch.last(), batch.end());
         let mut bytes = Vec::new();
         loop {
             let len = if bytes.is_empty() { batch.bytes().len() } else { bytes.len() };
@@ -147,12 +155,12 @@ impl Feed {
             }
             bytes.extend_from_slice(more.bytes());
             events += more.len();
-            last = more.last();
+            (last, place) = (more.last(), more.end());
         }
         if bytes.is_empty() {
-            return batch;
+            return (batch, place);
         }
-        Batch::whole(Arc::new(Chunk::new(batch.first(), last, bytes)), events)
+        (Batch::whole(Arc::new(Chunk::new(batch.first(), last, bytes)), events), place)
     }
 
     /// From the files, what is committed: lines that a full disk cut off in the middle of a write are written

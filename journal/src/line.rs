@@ -71,6 +71,11 @@ impl<'a> Line<'a> {
         parse_origin(std::str::from_utf8(origin).ok()?)
     }
 
+    /// What follows the origin: the comma, the other members and the closing brace. Empty if there is no origin.
+    pub fn after_origin(&self) -> &'a [u8] {
+        self.split_origin().map_or(&[], |(_, rest)| &rest[1..])
+    }
+
     /// The event's id; `None` if it does not stand where this version writes it.
     pub fn id(&self) -> Option<[u8; 16]> {
         let (id, rest) = self.split_id()?;

@@ -99,6 +99,8 @@ pub struct Reader {
     open: Option<OpenSegment>,
     skipped: Skipped,
     identity: Identity,
+    /// The length of the last batch: the next one is likely to be as long.
+    usual_bytes: usize,
 }
 
 /// By what a reader notices that somebody has put another journal into the directory.
@@ -139,8 +141,9 @@ impl Reader {
     /// If the directory or a segment cannot be read.
     pub fn open(dir: &Path, from: Seq) -> Result<Reader, ReadError> {
         let (skipped, identity) = (Skipped::default(), Identity::default());
-        let (dir, last) = (dir.to_owned(), Seq::MAX);
-        let mut reader = Reader { dir, next: from, last, open: None, skipped, identity };
+        let (dir, last, usual_bytes) = (dir.to_owned(), Seq::MAX, 0);
+        let mut reader =
+            Reader { dir, next: from, last, open: None, skipped, identity, usual_bytes };
         reader.advance()?;
         Ok(reader)
     }
@@ -152,7 +155,8 @@ impl Reader {
     ///
     /// If the directory or a segment cannot be read; nothing is lost, the call may be repeated.
     pub fn next_batch(&mut self, max_events: usize, max_bytes: usize) -> Result<Batch, ReadError> {
-        let mut lines = Gathered { max_events, max_bytes, ..Gathered::default() };
+        let usual_bytes = self.usual_bytes.min(max_bytes);
+        let mut lines = Gathered { max_events, max_bytes, usual_bytes, ..Gathered::default() };
         for _ in 0..REOPEN_MAX {
             match self.fill(&mut lines)? {
                 Filled::AtEnd if lines.events == 0 && self.advance()? => {}
@@ -162,6 +166,7 @@ impl Reader {
         if let Some(line) = lines.last_line() {
             self.identity.last = Some((lines.last, fingerprint(line)));
             self.identity.is_file_gone = false;
+            self.usual_bytes = lines.bytes.len();
         }
         Ok(lines.into_batch())
     }
@@ -377,6 +382,8 @@ fn find(scan: &mut SegmentScan, wanted: Seq) -> io::Result<Option<u32>> {
 struct Gathered {
     max_events: usize,
     max_bytes: usize,
+    /// Room that is made with the first line.
+    usual_bytes: usize,
     bytes: Vec<u8>,
     events: usize,
     first: Seq,
@@ -394,6 +401,7 @@ impl Gathered {
     fn push(&mut self, seq: Seq, line: &[u8]) {
         if self.events == 0 {
             self.first = seq;
+            self.bytes.reserve(self.usual_bytes);
         }
         self.last = seq;
         self.last_at = self.bytes.len();

@@ -198,6 +198,23 @@ impl Chunk {
     }
 }
 
+/// Where in a cached chunk a line begins. A tail has no two chunks with the same numbers.
+#[derive(Copy, Clone, PartialEq, Eq, Debug)]
+pub(crate) struct Place {
+    /// The chunk's first and last number.
+    chunk: (Seq, Seq),
+    /// No line before it has this number or a higher one.
+    pub(crate) next: Seq,
+    at: usize,
+}
+
+impl Place {
+    /// Whether it is one of this chunk, and not its end.
+    pub(crate) fn is_in(&self, chunk: &Chunk) -> bool {
+        self.chunk == (chunk.first, chunk.last) && self.at < chunk.bytes.len()
+    }
+}
+
 /// Some lines of a chunk, in order: what a reader or a feed hands out. Cheap to clone.
 #[derive(Clone, Debug)]
 pub struct Batch {
@@ -228,8 +245,29 @@ impl Batch {
         max_events: usize,
         max_bytes: usize,
     ) -> Option<Batch> {
+        let at = if from <= chunk.first { 0 } else { line::find_seq(&chunk.bytes, from) };
+        Batch::of_lines_at(chunk, at, max_events, max_bytes)
+    }
+
+    /// The same from a place on that an earlier batch ended at, so that the lines before it are not gone through.
+    pub(crate) fn of_place(
+        chunk: &Arc<Chunk>,
+        place: Place,
+        max_events: usize,
+        max_bytes: usize,
+    ) -> Option<Batch> {
+        debug_assert!(place.is_in(chunk));
+        Batch::of_lines_at(chunk, place.at, max_events, max_bytes)
+    }
+
+    /// The lines from byte `at` of the chunk on, where one begins.
+    fn of_lines_at(
+        chunk: &Arc<Chunk>,
+        mut at: usize,
+        max_events: usize,
+        max_bytes: usize,
+    ) -> Option<Batch> {
         let mut batch = Batch::empty();
-        let mut at = if from <= chunk.first { 0 } else { line::find_seq(&chunk.bytes, from) };
         for line in Lines::new(&chunk.bytes[at..]) {
             let end = at + line.bytes.len() + 1;
             if batch.events == 0 {
@@ -245,6 +283,13 @@ impl Batch {
         }
         batch.chunk = Some(Arc::clone(chunk));
         (batch.events > 0).then_some(batch)
+    }
+
+    /// Where in its chunk the lines behind it begin.
+    pub(crate) fn end(&self) -> Option<Place> {
+        let chunk = self.chunk.as_ref()?;
+        let chunk = (chunk.first, chunk.last);
+        Some(Place { chunk, next: self.last + 1, at: self.range.end })
     }
 
     /// One event that is not read from a journal: `members` is what follows its number, from the comma on. It

@@ -124,6 +124,11 @@ impl Delivery {
         self.breaker.open_until().is_some_and(|(_, is_refused)| is_refused)
     }
 
+    /// The most events that one call to the sink takes.
+    pub(crate) fn max_events(&self) -> usize {
+        self.max_events
+    }
+
     /// How many events a new batch should have.
     pub(crate) fn batch_events(&self) -> usize {
         self.size.get()

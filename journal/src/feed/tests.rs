@@ -63,6 +63,34 @@ fn a_batch_from_one_chunk_is_no_copy() {
 }
 
 #[test]
+fn it_goes_on_in_a_chunk_where_it_was_unless_it_was_sent_elsewhere() {
+    let dir = tempfile::tempdir().unwrap();
+    let (mut journal, _) = open(dir.path());
+    for commit in [1..=10, 11..=12, 13..=20] {
+        for n in commit {
+            stage(&mut journal, n);
+        }
+        journal.commit().unwrap();
+    }
+    let mut feed = feed(&journal, 1);
+    assert_eq!((feed.place, next(&mut feed, 3)), (None, pairs(1..=3)));
+    let place = feed.place.unwrap();
+    assert!(place.next == 4 && place.is_in(&journal.tail().chunk(4).unwrap()));
+    assert_eq!(next(&mut feed, 4), pairs(4..=7));
+    feed.seek(2);
+    assert_eq!(next(&mut feed, 2), pairs(2..=3), "not where it was");
+    assert_eq!(next(&mut feed, 11), pairs(4..=14), "over three chunks");
+    assert_eq!(feed.place.unwrap().next, 15);
+    assert_eq!(next(&mut feed, 3), pairs(15..=17));
+    assert_eq!(next(&mut feed, 3), pairs(18..=20));
+    assert!(!feed.place.unwrap().is_in(&journal.tail().chunk(20).unwrap()), "its end");
+    journal.tail().forget_before(21);
+    feed.seek(19);
+    assert_eq!(next(&mut feed, 1), pairs(19..=19), "from the file");
+    assert_eq!(next(&mut feed, 9), pairs(20..=20));
+}
+
+#[test]
 fn bytes_are_limited_over_chunks_too() {
     let dir = tempfile::tempdir().unwrap();
     let (mut journal, _) = open(dir.path());

@@ -1,6 +1,6 @@
 //! The line of one event: what the journal keeps, without what only the journal needs.
 
-use hookring_journal::line::FROM_AT;
+use hookring_journal::text::push_decimal;
 use hookring_journal::{Batch, Line, Seq};
 
 /// How each line begins.
@@ -23,8 +23,8 @@ pub(crate) fn encode_replay(line: &Line<'_>, out: &mut Vec<u8>) {
 
 fn encode_with(start: &[u8], line: &Line<'_>, out: &mut Vec<u8>) {
     out.extend_from_slice(start);
-    out.extend_from_slice(line.seq.to_string().as_bytes());
-    out.extend_from_slice(after_string(&line.bytes[FROM_AT..]));
+    push_decimal(out, line.seq);
+    out.extend_from_slice(line.after_origin());
     out.push(b'\n');
 }
 
@@ -41,15 +41,4 @@ pub(crate) fn line_seq(line: &[u8]) -> Option<Seq> {
     let rest = line.strip_prefix(LINE_START)?;
     let digits = rest.iter().position(|byte| *byte == b',')?;
     std::str::from_utf8(&rest[..digits]).ok()?.parse().ok()
-}
-
-/// What follows the closing quote of a JSON string whose characters `text` begins with.
-fn after_string(text: &[u8]) -> &[u8] {
-    let mut escaped = false;
-    let end = text.iter().position(|byte| {
-        let closes = *byte == b'"' && !escaped;
-        escaped = *byte == b'\\' && !escaped;
-        closes
-    });
-    end.map_or(&[], |quote| &text[quote + 1..])
 }

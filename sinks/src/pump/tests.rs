@@ -98,6 +98,42 @@ fn a_batch_is_remembered_before_it_is_delivered() {
     assert_eq!(hookring_journal::highest_cursor(&journal.pump("s").cursor_dir).ok(), Some(3));
 }
 
+/// Takes one event at a time.
+struct OneByOne(Recorder);
+
+impl Sink for OneByOne {
+    fn deliver(&mut self, batch: &hookring_journal::Batch) -> crate::Outcome {
+        self.0.deliver(batch)
+    }
+
+    fn max_events(&self) -> usize {
+        1
+    }
+}
+
+#[test]
+fn what_goes_one_by_one_is_remembered_before_it_is_delivered_and_all_that_was_read_at_once() {
+    let mut journal = TestJournal::new();
+    journal.write_many(10);
+    let sink = Recorder::faulty([(3, Fault::Block)]);
+    let handle = journal.start("s", OneByOne(sink.clone()));
+    sink.wait_until_blocked();
+    let cursors = journal.path("cursors");
+    let cursor = Cursor::open(&cursors, "s", 1).expect("the cursor").0;
+    let begun = cursor.in_flight().expect("a batch in flight");
+    assert_eq!((cursor.position(), begun.first, begun.last), (1, 1, 10));
+    sink.release();
+    wait_until(&handle, |stats| stats.stored_seq == 11);
+    assert_eq!(hookring_journal::highest_cursor(&cursors).ok(), Some(10));
+    // It is not covered by what was begun before.
+    sink.with(|state| state.fail_always = true);
+    journal.write_many(1);
+    wait_until(&handle, |stats| stats.retries > 0);
+    assert_eq!(hookring_journal::highest_cursor(&cursors).ok(), Some(11));
+    sink.with(|state| assert!(state.attempts.iter().all(|batch| batch.len() == 1)));
+    assert_eq!(sink.accepted(), upto(10));
+}
+
 #[test]
 fn while_it_fails_the_stats_say_what_waits() {
     let mut journal = TestJournal::new();

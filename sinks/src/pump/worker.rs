@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use hookring_journal::{Batch, Cursor, Feed, Seq, Tail};
+use hookring_journal::{Batch, Cursor, Feed, InFlight, Seq, Tail};
 
 use super::again::Again;
 use super::attempts::Attempts;
@@ -230,7 +230,14 @@ impl Worker {
         self.count_retry();
         let Some(batch) = &self.batch else { return Ok(Step::Done) };
         let part = fitting(&*self.sink, batch.split(events).0)?;
-        self.cursor.begin(part.first(), part.last())?;
+        // A single event is the same batch whenever it is sent. So all that was read is begun at once, and what is
+        // remembered is only that no other event may get these numbers.
+        let is_one_by_one = self.delivery.max_events() == 1;
+        let begun = if is_one_by_one { batch } else { &part };
+        let covers = |it: InFlight| it.first <= part.first() && part.last() <= it.last;
+        if !(is_one_by_one && self.cursor.in_flight().is_some_and(covers)) {
+            self.cursor.begin(begun.first(), begun.last())?;
+        }
         self.attempts.sent(part.len());
         let outcome = guarded(|| Ok(self.sink.deliver(&part)))
             .unwrap_or_else(|error| Outcome::Failed { error });

@@ -25,8 +25,8 @@ pub(super) const MAX_HEAD_BYTES: usize = 16 << 10;
 const BODY_TIMEOUT: Duration = Duration::from_secs(5);
 /// What is read at once, in bytes; heads must fit.
 const INPUT_BYTES: usize = 2 * MAX_HEAD_BYTES;
-/// What is sent at once, in bytes.
-const OUTPUT_BYTES: usize = 64 << 10;
+/// What is sent at once, in bytes. Each piece wakes the server.
+const OUTPUT_BYTES: usize = 128 << 10;
 /// How long the addresses of a name are used before it is looked up again.
 const NAME_AGE: Duration = Duration::from_secs(10);
 /// A larger file of certificates is none, in bytes: those of all authorities fit.
