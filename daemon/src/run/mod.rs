@@ -47,7 +47,7 @@ use collector::Collector;
 use gaps::Gaps;
 use shared::{Settings, Shared};
 use sink_watch::SinkWatch;
-use status::{OrphanStatus, Status};
+use status::{OrphanStatus, SinkStatus, Status};
 use supervisor::Supervisor;
 
 /// How often the status file is brought up to date.
@@ -336,7 +336,7 @@ impl Daemon {
         }
         if !self.collects {
             // One that is still within a call to its sink ends with this process.
-            self.status.sinks.iter_mut().for_each(|sink| sink.state = "stopped".to_owned());
+            self.status.sinks.iter_mut().for_each(SinkStatus::end);
         }
         self.save_status();
     }

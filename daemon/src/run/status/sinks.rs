@@ -145,6 +145,12 @@ fn cause_name(cause: WaitCause) -> &'static str {
 }
 
 impl SinkStatus {
+    /// Its daemon ends, and with it a worker that is still busy, or never began.
+    pub(in crate::run) fn end(&mut self) {
+        self.ended_failing |= matches!(&*self.state, "retrying" | "off");
+        self.state = "stopped".to_owned();
+    }
+
     /// A sink beside a journal whose last event was `written_seq` then or a little later.
     pub(super) fn new(stats: SinkStats, written_seq: u64) -> Self {
         let at = |time: SystemTime| Timestamp::try_from(time).ok();
@@ -181,6 +187,20 @@ impl SinkStatus {
             last_error_at,
             cursor_damage,
             cursor_damage_at,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_failed_when_the_daemon_ended_is_known_after_it() {
+        for (state, expected) in [("retrying", true), ("off", true), ("running", false)] {
+            let mut sink = SinkStatus { state: state.to_owned(), ..SinkStatus::default() };
+            (0..2).for_each(|_| sink.end());
+            assert_eq!((&*sink.state, sink.ended_failing), ("stopped", expected), "{state}");
         }
     }
 }
