@@ -380,7 +380,7 @@ MUTATIONS = [
     Mutation(
         "a batch is delivered before it is remembered",
         WORKER,
-        "        self.cursor.begin(part.first(), part.last())?;\n",
+        "            self.cursor.begin(begun.first(), begun.last())?;\n",
         "",
         sinks("a_batch_is_remembered_before_it_is_delivered"),
     ),

@@ -23,7 +23,6 @@ MUTATIONS = [
         "for at in [at.wrapping_sub(1), at] {",
         "for at in [at] {",
         UNITS,
-        is_quick=True,
     ),
     Mutation(
         "a keyword is what ends like one",
