@@ -12,6 +12,7 @@ pub mod exec;
 mod files;
 pub mod filter;
 pub mod jsonl;
+pub mod otlp;
 pub mod pump;
 pub mod replay;
 pub mod retry_after;

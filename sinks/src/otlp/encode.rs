@@ -1,0 +1,80 @@
+//! What is sent: requests of OTLP, as protobuf or as JSON.
+
+pub(super) mod logs;
+mod resource;
+pub(super) mod traces;
+
+use std::io::Write as _;
+
+use flate2::write::GzEncoder;
+use opentelemetry_proto::tonic::common::v1::InstrumentationScope;
+use prost::Message;
+use serde::Serialize;
+
+pub(super) use resource::Resources;
+
+/// A smaller body is not compressed, in bytes.
+const MIN_GZIP_BYTES: usize = 1024;
+
+/// How a request is written.
+#[derive(Copy, Clone, PartialEq, Eq, Debug, Default)]
+pub enum Encoding {
+    /// Protobuf in binary, which every receiver takes.
+    #[default]
+    Protobuf,
+    /// The JSON of OTLP: ids in hex, 64-bit numbers as texts, enums as numbers.
+    Json,
+}
+
+impl Encoding {
+    /// The type of such a body.
+    pub(super) const fn content_type(self) -> &'static str {
+        match self {
+            Encoding::Protobuf => "application/x-protobuf",
+            Encoding::Json => "application/json",
+        }
+    }
+
+    /// Writes a request into an empty buffer.
+    ///
+    /// # Errors
+    ///
+    /// If it cannot be JSON, which is not known to happen.
+    fn write<M: Message + Serialize>(
+        self,
+        request: &M,
+        out: &mut Vec<u8>,
+    ) -> Result<(), serde_json::Error> {
+        out.clear();
+        match self {
+            Encoding::Protobuf => {
+                out.reserve(request.encoded_len());
+                request.encode_raw(out);
+                Ok(())
+            }
+            Encoding::Json => serde_json::to_writer(out, request),
+        }
+    }
+}
+
+/// Compresses a body into another buffer. `false`: it is not worth it, or did not work.
+pub(super) fn compress(body: &[u8], out: &mut Vec<u8>) -> bool {
+    if body.len() < MIN_GZIP_BYTES {
+        return false;
+    }
+    let mut buffer = std::mem::take(out);
+    buffer.clear();
+    let mut encoder = GzEncoder::new(buffer, flate2::Compression::fast());
+    let compressed = encoder.write_all(body).and_then(|()| encoder.finish());
+    // Writing to memory does not fail; plain is good, too.
+    compressed.map(|buffer| *out = buffer).is_ok()
+}
+
+/// Who made the spans and records.
+fn scope() -> Option<InstrumentationScope> {
+    Some(InstrumentationScope {
+        name: "hookring".to_owned(),
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+        ..InstrumentationScope::default()
+    })
+}

@@ -1,0 +1,21 @@
+//! The `otlp` sink: events as logs and traces of OpenTelemetry, by OTLP over HTTP.
+
+// The sink that uses all of this comes with its settings.
+#![allow(dead_code)]
+
+mod answer;
+mod attributes;
+mod content;
+mod encode;
+mod event;
+mod failures;
+mod ids;
+mod names;
+mod origin;
+mod spans;
+
+pub use answer::{AnswerError, MAX_ANSWER_BYTES, Signal, Taken, read as read_answer};
+pub use encode::Encoding;
+
+#[cfg(test)]
+mod tests;
