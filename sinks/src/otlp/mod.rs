@@ -12,6 +12,7 @@ mod failures;
 mod ids;
 mod names;
 mod origin;
+mod signals;
 mod spans;
 
 pub use answer::{AnswerError, MAX_ANSWER_BYTES, Signal, Taken, read as read_answer};

@@ -15,6 +15,7 @@ use super::names;
 use super::spans::{Finished, Spans};
 
 mod encode;
+mod signals;
 mod spans;
 mod spans_properties;
 

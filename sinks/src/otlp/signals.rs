@@ -1,0 +1,172 @@
+//! What is sent of a batch, and what was: each signal has its own requests, and none is sent again because another
+//! one failed.
+
+use std::time::Duration;
+
+use hookring_journal::{Batch, Seq};
+
+use super::answer::Signal;
+use super::encode::{Encoding, Resources, logs, traces};
+use super::event::Event;
+use super::spans::{Context, Counts, Spans};
+use crate::sink::{Outcome, SinkError};
+
+/// What becomes of events.
+#[derive(Clone, Debug)]
+pub(super) struct Making {
+    pub(super) signals: Vec<Signal>,
+    pub(super) encoding: Encoding,
+    /// With what people and tools said.
+    pub(super) has_content: bool,
+    pub(super) resources: Resources,
+    pub(super) span_timeout: Duration,
+}
+
+/// The live events, and those that a person wants once more: each has its own memory.
+pub(super) struct Signals {
+    making: Making,
+    live: Memory,
+    again: Memory,
+    /// The last body, for its memory.
+    body: Vec<u8>,
+    /// Texts that were cut, and attributes that were left out, in records.
+    cut: u64,
+}
+
+/// How far the events of one sequence are.
+struct Memory {
+    spans: Spans,
+    /// Accepted up to there, by signal.
+    through: [Seq; Signal::ALL.len()],
+    /// Accepted up to there by all.
+    done: Seq,
+}
+
+impl Memory {
+    fn new(span_timeout: Duration) -> Memory {
+        Memory { spans: Spans::new(span_timeout), through: [0; Signal::ALL.len()], done: 0 }
+    }
+}
+
+/// A body that is kept for its memory may have this many bytes: those of usual batches have.
+const MAX_KEPT_BYTES: usize = 4 << 20;
+
+impl Signals {
+    pub(super) fn new(making: Making) -> Signals {
+        let (live, again) = (Memory::new(making.span_timeout), Memory::new(making.span_timeout));
+        Signals { making, live, again, body: Vec::new(), cut: 0 }
+    }
+
+    /// What was done to have valid spans, of what was sent for the first time; and what was cut in records.
+    pub(super) fn counts(&self) -> (Counts, u64) {
+        (self.live.spans.counts(), self.cut)
+    }
+
+    /// Begins anew: what is open comes from events that are [shown again](Signals::recall).
+    pub(super) fn forget(&mut self, is_replay: bool) {
+        *self.memory(is_replay) = Memory::new(self.making.span_timeout);
+    }
+
+    /// Events before those that are sent next. One that cannot be read says nothing.
+    pub(super) fn recall(&mut self, batch: &Batch, is_replay: bool) {
+        let has_content = self.making.has_content;
+        let memory = self.memory(is_replay);
+        for line in batch.lines() {
+            if let Ok(event) = Event::read(&line, has_content) {
+                memory.spans.apply(&event);
+            }
+        }
+        memory.spans.forget(batch.last());
+        memory.done = memory.done.max(batch.last());
+    }
+
+    /// Sends a batch, or as much of it as was not accepted before.
+    pub(super) fn deliver(
+        &mut self,
+        batch: &Batch,
+        is_replay: bool,
+        mut send: impl FnMut(Signal, &[u8]) -> Outcome,
+    ) -> Outcome {
+        let events = batch.lines().map(|line| Event::read(&line, self.making.has_content));
+        let events: Vec<Event<'_>> = match events.collect() {
+            Ok(events) => events,
+            // Only damage can bring that about; what is damaged is never sent.
+            Err(error) => return Outcome::Rejected { status: None, error: error.into() },
+        };
+        let span_timeout = self.making.span_timeout;
+        let memory = self.memory(is_replay);
+        if batch.first() <= memory.done {
+            *memory = Memory::new(span_timeout);
+        }
+        // What came before and is not among this became dead letters.
+        memory.spans.forget(batch.first().saturating_sub(1));
+        let with_context = |event| {
+            let context = memory.spans.apply(&event);
+            (event, context)
+        };
+        let events: Vec<(Event<'_>, Context)> = events.into_iter().map(with_context).collect();
+        let mut worst = Outcome::Accepted;
+        for signal in self.making.signals.clone() {
+            let outcome = match self.write(signal, batch, &events, is_replay) {
+                Ok(false) => Outcome::Accepted,
+                Ok(true) => send(signal, &self.body),
+                Err(error) => Outcome::Rejected { status: None, error },
+            };
+            match outcome {
+                Outcome::Accepted => {
+                    // A part of what was accepted as a whole does not set it back.
+                    let through = &mut self.memory(is_replay).through[signal as usize];
+                    *through = batch.last().max(*through);
+                }
+                // The other signals may still be taken: what is to blame is searched in parts.
+                Outcome::Rejected { .. } | Outcome::TooLarge { .. } => worst = outcome,
+                outcome => return outcome,
+            }
+        }
+        if matches!(worst, Outcome::Accepted) {
+            let memory = self.memory(is_replay);
+            memory.done = batch.last();
+            memory.spans.forget(batch.last());
+        }
+        if self.body.capacity() > MAX_KEPT_BYTES {
+            self.body = Vec::new();
+        }
+        worst
+    }
+
+    /// Writes what of the batch was not accepted. `false`: there is nothing.
+    fn write(
+        &mut self,
+        signal: Signal,
+        batch: &Batch,
+        events: &[(Event<'_>, Context)],
+        is_replay: bool,
+    ) -> Result<bool, SinkError> {
+        let Making { encoding, resources, .. } = &self.making;
+        let memory = if is_replay { &mut self.again } else { &mut self.live };
+        let through = memory.through[signal as usize];
+        match signal {
+            Signal::Logs => {
+                let left = events.partition_point(|(event, _)| event.seq <= through);
+                let left = &events[left..];
+                if left.is_empty() {
+                    return Ok(false);
+                }
+                self.cut += logs::write(left, is_replay, resources, *encoding, &mut self.body)?;
+            }
+            Signal::Traces => {
+                let first = batch.first().max(through + 1);
+                let spans = memory.spans.finished(first, batch.last());
+                if spans.is_empty() {
+                    return Ok(false);
+                }
+                traces::write(spans, resources, *encoding, &mut self.body)?;
+            }
+        }
+        Ok(true)
+    }
+
+    fn memory(&mut self, is_replay: bool) -> &mut Memory {
+        if is_replay { &mut self.again } else { &mut self.live }
+    }
+}
