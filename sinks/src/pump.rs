@@ -8,6 +8,7 @@ mod complaints;
 mod facts;
 mod losses;
 mod orders;
+mod recall;
 mod shared;
 mod worker;
 
@@ -170,6 +171,7 @@ impl Pump {
             sink,
             filter: self.filter,
             opened: false,
+            recalled: false,
             batch: None,
             drained: false,
             batch_bytes: self.batch_bytes,

@@ -129,6 +129,29 @@ pub trait Sink: Send {
         self.deliver(batch)
     }
 
+    /// How many of the events before the next one the sink wants to see again when its worker begins, or goes on
+    /// elsewhere: for a sink whose events hang together. 0: none.
+    fn recall_events(&self) -> u64 {
+        0
+    }
+
+    /// Shows events that the sink had, or was not to have; nothing of them may be sent. `read` gives them batch by
+    /// batch, and `None` at their end; there may be none. What was shown or sent before is to be forgotten. Comes
+    /// after [`open`](Sink::open), before the first [`deliver`](Sink::deliver) and after each jump, if
+    /// [`recall_events`](Sink::recall_events) is above 0; with `is_replay`, before a [`replay`](Sink::replay), whose
+    /// events are another sequence.
+    ///
+    /// # Errors
+    /// Those of `read`: it comes again.
+    fn recall(
+        &mut self,
+        read: &mut dyn FnMut() -> Result<Option<Batch>, SinkError>,
+        is_replay: bool,
+    ) -> Result<(), SinkError> {
+        let (_, _) = (read, is_replay);
+        Ok(())
+    }
+
     /// Called while there is nothing to send, or nothing may be sent yet, about once in a second, from when it
     /// was opened: for a sink that has something to look after. It should not wait for anything.
     ///

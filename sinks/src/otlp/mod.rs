@@ -17,6 +17,7 @@ mod spans;
 
 pub use answer::{AnswerError, MAX_ANSWER_BYTES, Signal, Taken, read as read_answer};
 pub use encode::Encoding;
+pub use signals::{DEFAULT_SPAN_TIMEOUT, Preview};
 
 #[cfg(test)]
 mod tests;

@@ -11,6 +11,34 @@ use super::event::Event;
 use super::spans::{Context, Counts, Spans};
 use crate::sink::{Outcome, SinkError};
 
+/// The bodies of requests without a place that they go to.
+pub struct Preview(Signals);
+
+impl Preview {
+    /// Of all signals, uncompressed. `has_content`: with what people and tools said.
+    pub fn new(encoding: Encoding, has_content: bool) -> Preview {
+        Preview(Signals::new(Making {
+            signals: Signal::ALL.to_vec(),
+            encoding,
+            has_content,
+            resources: Resources::default(),
+            span_timeout: DEFAULT_SPAN_TIMEOUT,
+        }))
+    }
+
+    /// Makes the bodies of a batch, as for one that is accepted.
+    pub fn make(&mut self, batch: &Batch, mut take: impl FnMut(Signal, &[u8])) {
+        // Only an event that cannot be read has another outcome; it is in no body.
+        let _ = self.0.deliver(batch, false, |signal, body| {
+            take(signal, body);
+            Outcome::Accepted
+        });
+    }
+}
+
+/// So long a session may be silent by default before its spans are ended.
+pub const DEFAULT_SPAN_TIMEOUT: Duration = Duration::from_secs(3600);
+
 /// What becomes of events.
 #[derive(Clone, Debug)]
 pub(super) struct Making {

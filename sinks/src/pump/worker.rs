@@ -51,6 +51,8 @@ pub(super) struct Worker {
     pub(super) batch_age: Duration,
     /// The sink said that it is ready.
     pub(super) opened: bool,
+    /// The sink knows what stands before the next event.
+    pub(super) recalled: bool,
     /// The next attempt is a repeat.
     pub(super) is_retry: bool,
     /// How often the events in hand were sent.
@@ -175,6 +177,10 @@ impl Worker {
         }
         if !self.opened {
             return self.open(now);
+        }
+        if !self.recalled {
+            self.recall(self.next, false)?;
+            self.recalled = true;
         }
         if self.is_again_in_hand() {
             return self.again(now);
@@ -414,7 +420,7 @@ impl Worker {
 
     /// Goes on there.
     pub(super) fn go_to(&mut self, next: Seq) {
-        self.next = next;
+        (self.next, self.recalled) = (next, false);
         self.batch = None;
         self.attempts = Attempts::default();
         self.feed.seek(self.next);

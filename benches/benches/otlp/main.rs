@@ -1,0 +1,123 @@
+//! What it costs to make requests of OTLP of journaled events (read them, join them to spans, write logs and traces),
+//! beside what serde_json takes to parse the same lines into a `Value`.
+//!
+//! Interleaved: each round does both with the same batches. What counts is the lowest tenth. Run with
+//! `cargo xtask bench --bench otlp [-- --rounds N] [--json FILE]`.
+
+#[path = "../webhook/journal.rs"]
+mod journal;
+
+use std::hint::black_box;
+use std::process::ExitCode;
+use std::time::Instant;
+
+use hookring_benches::args::Args;
+use hookring_benches::figures::{Figures, Row, Target};
+use hookring_benches::machine::Machine;
+use hookring_journal::{Batch, Reader};
+use hookring_sinks::otlp::{Encoding, Preview, Signal};
+
+use journal::Events;
+
+const DEFAULT_ROUNDS: usize = 200;
+const EVENTS: usize = 2000;
+const BATCH_EVENTS: usize = 500;
+
+fn main() -> ExitCode {
+    let args = match Args::read(std::env::args().skip(1)) {
+        Ok(args) => args,
+        Err(error) => {
+            eprintln!("{error}");
+            return ExitCode::FAILURE;
+        }
+    };
+    let rounds = args.rounds.unwrap_or(DEFAULT_ROUNDS);
+    println!("{} | lowest tenth of {rounds} rounds", Machine::look());
+    let events = Events::new(EVENTS);
+    let batches = batches(&events);
+    let mut figures = Figures::default();
+    for (what, encoding, has_content, target) in [
+        ("protobuf", Encoding::Protobuf, false, Some(Target::AtMost(1.0))),
+        ("protobuf, with content", Encoding::Protobuf, true, Some(Target::AtMost(1.0))),
+        ("JSON", Encoding::Json, false, None),
+    ] {
+        figures.rows.push(row(what, encoding, has_content, target, &batches, rounds));
+    }
+    for Row { block, what, value, beside, base, unit, ratio, .. } in &figures.rows {
+        println!("\n{block}\n{what} {value:.2} {unit}, {beside} {base:.2} {unit}: {ratio:.2} ×");
+    }
+    if let Some(path) = &args.json {
+        figures.write(path).expect("the figures can be written");
+    }
+    ExitCode::SUCCESS
+}
+
+fn batches(events: &Events) -> Vec<Batch> {
+    let mut reader = Reader::open(&events.dir.path().join("journal"), 1).expect("the journal");
+    let mut batches = Vec::new();
+    loop {
+        let batch = reader.next_batch(BATCH_EVENTS, usize::MAX).expect("the journal");
+        if batch.is_empty() {
+            break;
+        }
+        batches.push(batch);
+    }
+    assert_eq!(batches.iter().map(Batch::len).sum::<usize>(), events.count);
+    batches
+}
+
+fn row(
+    what: &str,
+    encoding: Encoding,
+    has_content: bool,
+    target: Option<Target>,
+    batches: &[Batch],
+    rounds: usize,
+) -> Row {
+    let mut preview = Preview::new(encoding, has_content);
+    let events = batches.iter().map(Batch::len).sum::<usize>() as f64;
+    let (mut ours, mut theirs) = (Vec::new(), Vec::new());
+    let mut sent_bytes = [0; Signal::ALL.len()];
+    // The first round warms the caches.
+    for round in 0..=rounds {
+        sent_bytes = [0; Signal::ALL.len()];
+        let begin = Instant::now();
+        for batch in batches {
+            preview
+                .make(batch, |signal, body| sent_bytes[signal as usize] += black_box(body).len());
+        }
+        let ours_ns = begin.elapsed().as_nanos() as f64 / events;
+        let begin = Instant::now();
+        for line in batches.iter().flat_map(Batch::lines) {
+            let value: serde_json::Value = serde_json::from_slice(line.bytes).expect("JSON");
+            black_box(value);
+        }
+        let theirs_ns = begin.elapsed().as_nanos() as f64 / events;
+        if round > 0 {
+            ours.push(ours_ns);
+            theirs.push(theirs_ns);
+        }
+    }
+    let bytes = batches.iter().map(|batch| batch.bytes().len()).sum::<usize>() as f64 / events;
+    let [logs, traces] = sent_bytes.map(|bytes| bytes as f64 / events);
+    let (value, base) = (lowest_tenth(&mut ours), lowest_tenth(&mut theirs));
+    Row {
+        block: format!(
+            "event to OTLP in {what}, a session's, lines of {bytes:.0} B to {logs:.0} B of logs and {traces:.0} B \
+             of traces: µs per event"
+        ),
+        what: "hookring".to_owned(),
+        value: value / 1e3,
+        beside: "serde_json to Value".to_owned(),
+        base: base / 1e3,
+        unit: "µs".to_owned(),
+        ratio: value / base,
+        target,
+    }
+}
+
+/// A tenth of the rounds took less.
+fn lowest_tenth(times: &mut [f64]) -> f64 {
+    times.sort_by(f64::total_cmp);
+    times[times.len() / 10]
+}
