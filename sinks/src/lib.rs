@@ -11,6 +11,7 @@ pub mod delivery;
 pub mod exec;
 mod files;
 pub mod filter;
+mod http;
 pub mod jsonl;
 pub mod otlp;
 pub mod pump;

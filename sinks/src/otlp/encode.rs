@@ -4,17 +4,11 @@ pub(super) mod logs;
 mod resource;
 pub(super) mod traces;
 
-use std::io::Write as _;
-
-use flate2::write::GzEncoder;
 use opentelemetry_proto::tonic::common::v1::InstrumentationScope;
 use prost::Message;
 use serde::Serialize;
 
 pub(super) use resource::Resources;
-
-/// A smaller body is not compressed, in bytes.
-const MIN_GZIP_BYTES: usize = 1024;
 
 /// How a request is written.
 #[derive(Copy, Clone, PartialEq, Eq, Debug, Default)]
@@ -55,19 +49,6 @@ impl Encoding {
             Encoding::Json => serde_json::to_writer(out, request),
         }
     }
-}
-
-/// Compresses a body into another buffer. `false`: it is not worth it, or did not work.
-pub(super) fn compress(body: &[u8], out: &mut Vec<u8>) -> bool {
-    if body.len() < MIN_GZIP_BYTES {
-        return false;
-    }
-    let mut buffer = std::mem::take(out);
-    buffer.clear();
-    let mut encoder = GzEncoder::new(buffer, flate2::Compression::fast());
-    let compressed = encoder.write_all(body).and_then(|()| encoder.finish());
-    // Writing to memory does not fail; plain is good, too.
-    compressed.map(|buffer| *out = buffer).is_ok()
 }
 
 /// Who made the spans and records.

@@ -1,25 +1,18 @@
 //! What a webhook sink can be told, and what of that cannot be.
 
 use std::path::PathBuf;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use ureq::http::{HeaderName, HeaderValue};
 
-use super::client::{self, TlsError};
 use super::sign::{KeyError, Keys};
-use super::target::Target;
-use crate::secret::{Secret, SecretError};
+use crate::http::{
+    self, Connection, DEFAULT_CONNECT_TIMEOUT, DEFAULT_TIMEOUT, Setting, SettingError, Target,
+};
+use crate::secret::Secret;
 
-/// How long name, connection and TLS may each take by default.
-pub const DEFAULT_CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
-/// How long a request may take by default.
-pub const DEFAULT_TIMEOUT: Duration = Duration::from_secs(30);
 /// Keys that a request is signed with at most: the new one and the old one.
 pub const MAX_KEYS: usize = 2;
-/// Headers of the user's at most.
-pub const MAX_HEADERS: usize = 32;
 
 /// What a receiver wants to read.
 #[derive(Copy, Clone, PartialEq, Eq, Debug)]
@@ -116,139 +109,38 @@ impl WebhookConfig {
             "a request in this format has one event",
             "leave it out, or choose `format = \"cloudevents\"`",
         );
-        let is_open = !self.url.is_encrypted() && !self.url.is_loopback();
-        let is_secret =
-            |(name, it): &(String, Secret)| !matches!(it, Secret::Text(_)) || is_credential(name);
-        let has_secrets = self.headers.iter().any(is_secret);
-        add(
-            is_open && (has_secrets || self.client_key.is_some()),
-            Setting::Url,
-            "the headers' secrets would go over the network for everybody to read",
-            "use `https://`",
-        );
-        let is_tls = self.ca_file.is_some() || self.client_cert.is_some();
-        add(
-            !self.url.is_encrypted() && is_tls,
-            Setting::Url,
-            "certificates are for `https://` alone",
-            "use that, or remove them",
-        );
-        add(
-            self.client_cert.is_some() != self.client_key.is_some(),
-            if self.client_cert.is_some() { Setting::ClientCert } else { Setting::ClientKey },
-            "a client's certificate and its key go together",
-            "give both, `client_cert` and `client_key`; they may be one file",
-        );
-        add(
-            self.refuse_local && self.url.is_local(),
-            Setting::Url,
-            "this is a local address, and `refuse_local` is set",
-            "use another address, or leave `refuse_local` out",
-        );
-        add(
-            self.refuse_local && self.proxy.is_some(),
-            Setting::Proxy,
-            "with a proxy, nobody here knows which address is connected to",
-            "leave `refuse_local` out, and have the proxy refuse what is local",
-        );
-        add(
-            self.proxy.is_some() && self.url.is_loopback(),
-            Setting::Proxy,
-            "the target is this computer, which no proxy is asked for",
-            "remove the proxy, or name the computer as the proxy knows it",
-        );
         add(
             self.keys.len() > MAX_KEYS,
             Setting::Keys,
             "a request is signed with two keys at most",
             "keep the newest two",
         );
-        add(
-            self.headers.len() > MAX_HEADERS,
-            Setting::Headers,
-            "there are more than 32 headers",
-            "remove some",
-        );
-        if let Some(Secret::Text(text)) = &self.proxy
-            && let Err(reason) = proxy(text)
-        {
-            add(
-                true,
-                Setting::Proxy,
-                reason,
-                "for instance `proxy = \"http://proxy.example.com:3128\"`",
-            );
-        }
-        for (name, _) in &self.headers {
-            if let Err(reason) = header_name(name) {
-                add(true, Setting::Headers, reason, "choose another name");
-            }
-        }
-        faults.extend(client::file_fault(self));
+        faults.extend(self.connection().faults(&[(Setting::Url, &self.url)]));
         faults
     }
-}
 
-/// A setting that something is wrong with.
-#[derive(Copy, Clone, PartialEq, Eq, Debug)]
-pub enum Setting {
-    /// [`WebhookConfig::url`].
-    Url,
-    /// [`WebhookConfig::keys`].
-    Keys,
-    /// [`WebhookConfig::headers`].
-    Headers,
-    /// [`WebhookConfig::batches`].
-    Batches,
-    /// [`WebhookConfig::ca_file`].
-    CaFile,
-    /// [`WebhookConfig::client_cert`].
-    ClientCert,
-    /// [`WebhookConfig::client_key`].
-    ClientKey,
-    /// [`WebhookConfig::proxy`].
-    Proxy,
-}
-
-/// What is wrong with a setting. The texts have no secret.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct SettingError {
-    /// Which one.
-    pub setting: Setting,
-    /// What is wrong.
-    pub message: String,
-    /// What to do about it.
-    pub help: String,
-}
-
-/// Counts how often secrets are to be read anew: whoever has one of the same count raises it for all.
-#[derive(Clone, Debug, Default)]
-pub struct Reloads(Arc<AtomicU64>);
-
-impl Reloads {
-    /// Has secrets read before the next request.
-    pub fn raise(&self) {
-        self.0.fetch_add(1, Ordering::Relaxed);
-    }
-
-    pub(super) fn count(&self) -> u64 {
-        self.0.load(Ordering::Relaxed)
+    /// What is the same for whatever speaks HTTP.
+    pub(super) fn connection(&self) -> Connection<'_> {
+        Connection {
+            headers: &self.headers,
+            ca_file: self.ca_file.as_deref(),
+            client_cert: self.client_cert.as_deref(),
+            client_key: self.client_key.as_deref(),
+            proxy: self.proxy.as_ref(),
+            connect_timeout: self.connect_timeout,
+            timeout: self.timeout,
+            refuse_local: self.refuse_local,
+        }
     }
 }
 
 /// Why a sink cannot be made ready.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum SetupError {
-    #[error(transparent)]
-    Secret(#[from] SecretError),
     #[error("cannot sign with the secret in {place}")]
     Key { place: String, source: KeyError },
-    #[error("cannot use the header {name}: {reason}")]
-    Header { name: String, reason: &'static str },
-    #[error("cannot use the proxy in {place}: {reason}")]
-    Proxy { place: String, reason: &'static str },
     #[error(transparent)]
-    Tls(#[from] TlsError),
+    Http(#[from] http::SetupError),
 }
 
 /// What was read for requests to carry.
@@ -265,81 +157,15 @@ impl Secrets {
         let mut texts = Vec::new();
         let mut keys = Vec::new();
         for secret in &config.keys {
-            let text = secret.read()?;
+            let text = secret.read().map_err(http::SetupError::from)?;
             let key = Keys::parse([text.as_str()]);
             let place = || secret.to_string();
             keys.push(key.map_err(|source| SetupError::Key { place: place(), source })?);
             texts.push(text);
         }
-        let mut headers = Vec::new();
-        for (name, secret) in &config.headers {
-            let failed = |reason| SetupError::Header { name: name.clone(), reason };
-            let text = secret.read()?;
-            let value = Some(&text).filter(|it| it.is_ascii());
-            let value = value.and_then(|it| HeaderValue::from_str(it).ok());
-            let mut value =
-                value.ok_or_else(|| failed("its value has other characters than ASCII's"))?;
-            value.set_sensitive(true);
-            headers.push((header_name(name).map_err(failed)?, value));
-            texts.push(text);
-        }
-        let proxy = match &config.proxy {
-            Some(secret) => {
-                let text = secret.read()?;
-                let proxy = proxy(&text);
-                let place = || secret.to_string();
-                texts.push(text);
-                Some(proxy.map_err(|reason| SetupError::Proxy { place: place(), reason })?)
-            }
-            None => None,
-        };
+        let connection = config.connection();
+        let headers = connection.read_headers(&mut texts)?;
+        let proxy = connection.read_proxy(&mut texts)?;
         Ok(Secrets { keys: Keys::joined(keys), headers, proxy, texts })
-    }
-}
-
-/// Whether a header's value is likely to be secret, by its name.
-pub fn is_credential(header: &str) -> bool {
-    let name = header.to_ascii_lowercase();
-    let parts = ["auth", "cookie", "key", "token", "secret", "password"];
-    parts.iter().any(|part| name.contains(part))
-}
-
-/// A header that a user may set.
-///
-/// # Errors
-///
-/// Why it may not be set.
-pub(super) fn header_name(name: &str) -> Result<HeaderName, &'static str> {
-    /// What a request is made of.
-    const OURS: [&str; 12] = [
-        "host",
-        "content-length",
-        "content-type",
-        "content-encoding",
-        "transfer-encoding",
-        "connection",
-        "te",
-        "trailer",
-        "upgrade",
-        "expect",
-        "proxy-authorization",
-        "hookring-replay",
-    ];
-    let known = HeaderName::try_from(name).map_err(|_| "this is not a header's name")?;
-    let is_ours = OURS.contains(&known.as_str())
-        || ["webhook-", "ce-"].iter().any(|start| known.as_str().starts_with(start));
-    if is_ours { Err("this header is set by hookring") } else { Ok(known) }
-}
-
-/// A proxy that can be spoken to.
-///
-/// # Errors
-///
-/// Why it cannot.
-pub(super) fn proxy(url: &str) -> Result<ureq::Proxy, &'static str> {
-    let proxy = ureq::Proxy::new(url).map_err(|_| "this is not the URL of a proxy")?;
-    match proxy.protocol() {
-        ureq::ProxyProtocol::Http | ureq::ProxyProtocol::Https => Ok(proxy),
-        _ => Err("only proxies of `http://` and `https://` can be used"),
     }
 }

@@ -1,28 +1,20 @@
 //! The sink itself: reads its secrets, signs, posts, and reads what the server says.
 
-use std::io::{Read, Write as _};
+use std::io::Read;
 use std::time::{Duration, SystemTime};
 
-use flate2::write::GzEncoder;
 use hookring_journal::Batch;
-use ureq::http::{Response, StatusCode, Uri, header};
+use ureq::http::{Response, StatusCode, header};
 use ureq::{Agent, Body};
 use zeroize::Zeroizing;
 
-use super::answer;
-use super::client;
-use super::config::{Reloads, Secrets, SetupError, WebhookConfig};
+use super::config::{Secrets, SetupError, WebhookConfig};
 use super::encode::{self, Request};
+use crate::http::{self, Reloads, answer, client, compress, words};
 use crate::sink::{Outcome, Sink, SinkError};
 
 /// What of an answer's body is read before its connection is given up, in bytes.
 const MAX_BODY_BYTES: u64 = 64 << 10;
-/// What of it is shown, in characters.
-const MAX_WORDS_CHARS: usize = 300;
-/// A shorter part of a secret, or of an address, says nothing, in bytes.
-const MIN_SECRET_BYTES: usize = 4;
-/// A smaller body is not compressed, in bytes.
-const MIN_GZIP_BYTES: usize = 1024;
 /// A buffer for bodies that has grown beyond this is not kept, in bytes: those of usual batches are.
 const MAX_KEPT_BYTES: usize = 2 << 20;
 
@@ -108,7 +100,7 @@ impl WebhookSink {
     }
 
     fn post(&mut self, ready: &Ready, request: &Request) -> (Option<StatusCode>, Outcome) {
-        let is_compressed = self.config.gzip && self.compress(&request.body);
+        let is_compressed = self.config.gzip && compress(&request.body, &mut self.compressed);
         let mut post = ready.agent.post(self.config.url.uri().clone());
         post = post.header(header::CONTENT_TYPE, request.content_type);
         if is_compressed {
@@ -154,19 +146,6 @@ impl WebhookSink {
         (Some(head.status), outcome)
     }
 
-    /// Whether the body is worth it, and is in the buffer now.
-    fn compress(&mut self, body: &[u8]) -> bool {
-        if body.len() < MIN_GZIP_BYTES {
-            return false;
-        }
-        let mut buffer = std::mem::take(&mut self.compressed);
-        buffer.clear();
-        let mut encoder = GzEncoder::new(buffer, flate2::Compression::fast());
-        let compressed = encoder.write_all(body).and_then(|()| encoder.finish());
-        // Writing to memory does not fail; plain is good, too.
-        compressed.map(|buffer| self.compressed = buffer).is_ok()
-    }
-
     fn seconds(&self) -> u64 {
         let since = (self.clock)().duration_since(SystemTime::UNIX_EPOCH);
         since.unwrap_or(Duration::ZERO).as_secs()
@@ -183,7 +162,8 @@ impl WebhookSink {
     fn make_ready(&self) -> Result<Ready, SetupError> {
         let reloads = self.reloads.count();
         let mut secrets = Secrets::read(&self.config)?;
-        let agent = client::agent(&self.config, secrets.proxy.take())?;
+        let agent = client::agent(&self.config.connection(), secrets.proxy.take());
+        let agent = agent.map_err(http::SetupError::from)?;
         Ok(Ready { agent, secrets, reloads })
     }
 }
@@ -205,26 +185,4 @@ impl Sink for WebhookSink {
     fn max_events(&self) -> usize {
         if self.config.batches { usize::MAX } else { 1 }
     }
-}
-
-/// The beginning of what a server says, on one line, without what is secret: some send back what they got, in
-/// whole or in parts.
-fn words(body: &[u8], uri: &Uri, secrets: &[Zeroizing<String>]) -> String {
-    let mut text = String::from_utf8_lossy(body).into_owned();
-    let is_joint = |char: char| char.is_whitespace() || "/?&=,;\"".contains(char);
-    let address = uri.path_and_query().map_or("", |it| it.as_str());
-    let secrets = secrets.iter().map(|secret| secret.as_str());
-    let wholes = secrets.clone().chain([address]);
-    let parts = wholes.flat_map(|whole| std::iter::once(whole).chain(whole.split(is_joint)));
-    let parts = parts.filter(|part| part.len() >= MIN_SECRET_BYTES);
-    let mut parts: Vec<&str> = parts.chain(secrets.filter(|it| !it.is_empty())).collect();
-    // The longest first, which have the others in them.
-    parts.sort_by_key(|part| std::cmp::Reverse(part.len()));
-    for part in parts {
-        text = text.replace(part, "***");
-    }
-    let line: String = text.chars().map(|it| if it.is_control() { ' ' } else { it }).collect();
-    let line = line.split_whitespace().collect::<Vec<_>>().join(" ");
-    let short: String = line.chars().take(MAX_WORDS_CHARS).collect();
-    if short.len() < line.len() { format!("{short}…") } else { short }
 }

@@ -46,7 +46,7 @@ impl std::fmt::Display for Words {
 }
 
 /// The outcome that an answer is. `words`: the beginning of its body.
-pub(super) fn answered(
+pub(crate) fn answered(
     target: &Target,
     status: StatusCode,
     headers: &HeaderMap,
@@ -86,7 +86,7 @@ fn location(headers: &HeaderMap) -> String {
 }
 
 /// The outcome if there was no answer that can be read.
-pub(super) fn failed(target: &Target, error: &ureq::Error) -> Outcome {
+pub(crate) fn failed(target: &Target, error: &ureq::Error) -> Outcome {
     let target = target.clone();
     let tls = tls_error(error);
     let is_refused = tls.is_some_and(is_about_certificates) || is_local_refused(error);

@@ -83,7 +83,7 @@ impl Target {
     }
 
     /// What requests are made of.
-    pub(super) fn uri(&self) -> &Uri {
+    pub(crate) fn uri(&self) -> &Uri {
         &self.uri
     }
 

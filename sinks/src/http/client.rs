@@ -15,7 +15,7 @@ use ureq::unversioned::resolver::{DefaultResolver, ResolvedSocketAddrs, Resolver
 use ureq::unversioned::transport::{DefaultConnector, NextTimeout};
 use ureq::{Agent, Proxy};
 
-use super::config::{Setting, SettingError, WebhookConfig};
+use super::settings::{Connection, Setting, SettingError};
 use super::target::{bare, is_local};
 use crate::secret::read_file;
 
@@ -36,7 +36,7 @@ const USER_AGENT: &str = concat!("hookring/", env!("CARGO_PKG_VERSION"));
 
 /// A file of certificates that cannot be used. Its text is not shown.
 #[derive(Debug, thiserror::Error)]
-pub(super) enum TlsError {
+pub(crate) enum TlsError {
     #[error("cannot read {}", path.display())]
     Read { path: PathBuf, source: io::Error },
     #[error("cannot use {}: it has no {what} in the form of PEM", path.display())]
@@ -51,7 +51,7 @@ pub(super) enum TlsError {
 /// # Errors
 ///
 /// If a file of certificates cannot be used.
-pub(super) fn agent(config: &WebhookConfig, proxy: Option<Proxy>) -> Result<Agent, TlsError> {
+pub(crate) fn agent(config: &Connection<'_>, proxy: Option<Proxy>) -> Result<Agent, TlsError> {
     let connect = Some(config.connect_timeout.min(config.timeout));
     let all = Some(config.timeout);
     let settings = Agent::config_builder()
@@ -80,19 +80,19 @@ pub(super) fn agent(config: &WebhookConfig, proxy: Option<Proxy>) -> Result<Agen
 }
 
 /// What is wrong with the files of certificates, if anything is.
-pub(super) fn file_fault(config: &WebhookConfig) -> Option<SettingError> {
+pub(super) fn file_fault(config: &Connection<'_>) -> Option<SettingError> {
     let fault = |setting, error: TlsError| {
         let cause = std::error::Error::source(&error).map(|it| format!(": {it}"));
         let message = format!("{error}{}", cause.unwrap_or_default());
         let help = "give a file of PEM that the daemon can read".to_owned();
         SettingError { setting, message, help }
     };
-    if let Some(path) = &config.ca_file
+    if let Some(path) = config.ca_file
         && let Err(error) = authorities(path)
     {
         return Some(fault(Setting::CaFile, error));
     }
-    let (Some(cert), Some(key)) = (&config.client_cert, &config.client_key) else { return None };
+    let (Some(cert), Some(key)) = (config.client_cert, config.client_key) else { return None };
     match (certificates(cert), private_key(key)) {
         (Err(error), _) => Some(fault(Setting::ClientCert, error)),
         (_, Err(error)) => Some(fault(Setting::ClientKey, error)),
@@ -100,12 +100,12 @@ pub(super) fn file_fault(config: &WebhookConfig) -> Option<SettingError> {
     }
 }
 
-fn tls(config: &WebhookConfig) -> Result<TlsConfig, TlsError> {
-    let roots = match &config.ca_file {
+fn tls(config: &Connection<'_>) -> Result<TlsConfig, TlsError> {
+    let roots = match config.ca_file {
         Some(path) => RootCerts::Specific(Arc::new(authorities(path)?)),
         None => RootCerts::PlatformVerifier,
     };
-    let client = match (&config.client_cert, &config.client_key) {
+    let client = match (config.client_cert, config.client_key) {
         (Some(cert), Some(key)) => Some(client_cert(cert, key)?),
         _ => None,
     };
