@@ -37,6 +37,7 @@ pub use delivery::{BreakerState, WaitCause};
 pub use exec::{ExecConfig, ExecSink};
 pub use filter::{Filter, FilterError, FilterOptions, LeftOut, Match, in_home};
 pub use jsonl::{Compression, JsonlConfig, JsonlSink};
+pub use otlp::{OtlpConfig, OtlpSink};
 pub use pump::{Pump, PumpHandle, Start, StartError, Stopped};
 pub use replay::{Replay, ReplayEnd, ReplayError, ReplayFile};
 pub use secret::{Secret, SecretError};

@@ -152,6 +152,17 @@ pub trait Sink: Send {
         Ok(())
     }
 
+    /// What a place said beside taking what it was sent, if a person should see it. Asked after each
+    /// [`Outcome::Accepted`].
+    fn take_warning(&mut self) -> Option<SinkError> {
+        None
+    }
+
+    /// What only this kind of sink counts, by name: of this run.
+    fn counts(&self) -> Vec<(&'static str, u64)> {
+        Vec::new()
+    }
+
     /// Called while there is nothing to send, or nothing may be sent yet, about once in a second, from when it
     /// was opened: for a sink that has something to look after. It should not wait for anything.
     ///

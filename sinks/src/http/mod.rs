@@ -8,7 +8,7 @@ pub(crate) mod target;
 mod words;
 
 pub(crate) use gzip::compress;
-pub(crate) use settings::{Connection, SetupError};
+pub(crate) use settings::{Connection, SetupError, header_value};
 pub use settings::{
     DEFAULT_CONNECT_TIMEOUT, DEFAULT_TIMEOUT, MAX_HEADERS, Reloads, Setting, SettingError,
     is_credential,

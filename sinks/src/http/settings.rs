@@ -38,6 +38,20 @@ pub enum Setting {
     ClientKey,
     /// The proxy.
     Proxy,
+    /// What a known place is to be shown.
+    ApiKey,
+    /// Where a known place is.
+    Region,
+    /// Where logs go.
+    LogsEndpoint,
+    /// Where traces go.
+    TracesEndpoint,
+    /// What is sent.
+    Signals,
+    /// Attributes of all resources.
+    Resource,
+    /// What the environment says.
+    Environment,
 }
 
 /// What is wrong with a setting. The texts have no secret.

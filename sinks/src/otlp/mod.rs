@@ -1,22 +1,27 @@
 //! The `otlp` sink: events as logs and traces of OpenTelemetry, by OTLP over HTTP.
 
-// The sink that uses all of this comes with its settings.
-#![allow(dead_code)]
-
 mod answer;
 mod attributes;
+mod config;
 mod content;
+mod deliver;
 mod encode;
 mod event;
 mod failures;
+mod given;
 mod ids;
 mod names;
 mod origin;
+mod preset;
 mod signals;
 mod spans;
 
 pub use answer::{AnswerError, MAX_ANSWER_BYTES, Signal, Taken, read as read_answer};
+pub use config::{Endpoint, MAX_RESOURCE_ATTRIBUTES, OtlpConfig};
+pub use deliver::{OtlpSink, RECALLED_EVENTS};
 pub use encode::Encoding;
+pub use given::{DEFAULT_ENDPOINT, Env, Given};
+pub use preset::{Preset, Scheme};
 pub use signals::{DEFAULT_SPAN_TIMEOUT, Preview};
 
 #[cfg(test)]

@@ -94,11 +94,6 @@ impl Spans {
         }
     }
 
-    /// The number of the last event that was applied; 0 before the first.
-    pub(super) fn applied(&self) -> Seq {
-        self.applied
-    }
-
     pub(super) fn counts(&self) -> Counts {
         self.book.counts
     }

@@ -112,7 +112,15 @@ fn url(section: &mut Section<'_, '_>) -> Option<Target> {
 
 fn key_of(setting: Setting) -> &'static str {
     match setting {
-        Setting::Url => "url",
+        // The others are of other sinks.
+        Setting::Url
+        | Setting::ApiKey
+        | Setting::Region
+        | Setting::LogsEndpoint
+        | Setting::TracesEndpoint
+        | Setting::Signals
+        | Setting::Resource
+        | Setting::Environment => "url",
         Setting::Keys => "secret",
         Setting::Headers => "headers",
         Setting::Batches => "batches",

@@ -14,7 +14,9 @@ use super::event::Event;
 use super::names;
 use super::spans::{Finished, Spans};
 
+mod deliver;
 mod encode;
+mod given;
 mod signals;
 mod spans;
 mod spans_properties;

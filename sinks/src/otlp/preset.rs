@@ -1,0 +1,203 @@
+//! Places that are known: where they take OTLP, and how they want to be shown a key.
+//!
+//! Each has a page in `docs/backends`, which names the vendor's own document that this follows.
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use ureq::http::HeaderName;
+use ureq::http::header::AUTHORIZATION;
+use zeroize::Zeroizing;
+
+use super::answer::Signal;
+
+/// A place with a name.
+#[derive(Copy, Clone, PartialEq, Eq, Debug)]
+pub enum Preset {
+    /// Datadog's own intake.
+    Datadog,
+    /// New Relic.
+    NewRelic,
+    /// Elastic Cloud's managed intake.
+    Elastic,
+    /// Honeycomb.
+    Honeycomb,
+    /// Grafana Cloud.
+    Grafana,
+    /// Langfuse, in its cloud or elsewhere.
+    Langfuse,
+    /// A collector on this computer.
+    Local,
+}
+
+/// How a key goes into a request.
+#[derive(Copy, Clone, PartialEq, Eq, Debug)]
+pub enum Scheme {
+    /// As it is, in a header of this name.
+    Header(&'static str),
+    /// `Authorization: ApiKey KEY`.
+    ApiKey,
+    /// `Authorization: Basic …`, of a user and a password with a colon between them.
+    Basic,
+}
+
+impl Preset {
+    /// All of them, with their names in the configuration.
+    pub const ALL: [(&'static str, Preset); 7] = [
+        ("datadog", Preset::Datadog),
+        ("newrelic", Preset::NewRelic),
+        ("elastic", Preset::Elastic),
+        ("honeycomb", Preset::Honeycomb),
+        ("grafana", Preset::Grafana),
+        ("langfuse", Preset::Langfuse),
+        ("local", Preset::Local),
+    ];
+
+    /// How its key goes into a request; `None`: it wants none.
+    pub fn scheme(self) -> Option<Scheme> {
+        match self {
+            Preset::Datadog => Some(Scheme::Header("dd-api-key")),
+            Preset::NewRelic => Some(Scheme::Header("api-key")),
+            Preset::Elastic => Some(Scheme::ApiKey),
+            Preset::Honeycomb => Some(Scheme::Header("x-honeycomb-team")),
+            Preset::Grafana | Preset::Langfuse => Some(Scheme::Basic),
+            Preset::Local => None,
+        }
+    }
+
+    /// What it takes by default.
+    pub fn signals(self) -> &'static [Signal] {
+        match self {
+            // Its intake of traces is open to those only that asked for it.
+            Preset::Datadog => &[Signal::Logs],
+            Preset::Langfuse => &[Signal::Traces],
+            _ => &Signal::ALL,
+        }
+    }
+
+    /// Headers that it wants besides.
+    pub(super) fn headers(self) -> &'static [(&'static str, &'static str)] {
+        match self {
+            Preset::Langfuse => &[("x-langfuse-ingestion-version", "4")],
+            _ => &[],
+        }
+    }
+
+    /// The regions that it has, with their endpoints. Empty: any text is one, see [`Preset::endpoint`].
+    fn regions(self) -> &'static [(&'static str, &'static str)] {
+        match self {
+            Preset::NewRelic => &[
+                ("us", "https://otlp.nr-data.net"),
+                ("eu", "https://otlp.eu01.nr-data.net"),
+                ("jp", "https://otlp.jp.nr-data.net"),
+                ("fedramp", "https://gov-otlp.nr-data.net"),
+            ],
+            Preset::Honeycomb => {
+                &[("us", "https://api.honeycomb.io"), ("eu", "https://api.eu1.honeycomb.io")]
+            }
+            Preset::Langfuse => &[
+                ("eu", "https://cloud.langfuse.com/api/public/otel"),
+                ("us", "https://us.cloud.langfuse.com/api/public/otel"),
+                ("jp", "https://jp.cloud.langfuse.com/api/public/otel"),
+                ("hipaa", "https://hipaa.cloud.langfuse.com/api/public/otel"),
+            ],
+            _ => &[],
+        }
+    }
+
+    /// The endpoint of a region, or of the usual one.
+    ///
+    /// # Errors
+    ///
+    /// What the region must be.
+    pub(super) fn endpoint(self, region: Option<&str>) -> Result<String, String> {
+        let is_host = |it: &&str| {
+            !it.is_empty() && it.bytes().all(|it| it.is_ascii_alphanumeric() || b".-".contains(&it))
+        };
+        if region.is_some_and(|it| !is_host(&it)) {
+            return Err("a region is made of letters, digits, `-` and `.`".to_owned());
+        }
+        let known = self.regions();
+        if !known.is_empty() {
+            let region = region.unwrap_or(known[0].0);
+            let found = known.iter().find(|(name, _)| *name == region);
+            let names: Vec<_> = known.iter().map(|(name, _)| format!("`{name}`")).collect();
+            return found
+                .map(|it| it.1.to_owned())
+                .ok_or_else(|| format!("it is one of {}", names.join(", ")));
+        }
+        match (self, region) {
+            (Preset::Datadog, site) => {
+                Ok(format!("https://otlp.{}", site.unwrap_or("datadoghq.com")))
+            }
+            (Preset::Grafana, Some(zone)) => {
+                Ok(format!("https://otlp-gateway-{zone}.grafana.net/otlp"))
+            }
+            (Preset::Grafana, None) => Err("give the stack's zone, for instance `region = \
+                 \"prod-eu-west-2\"`, or the `endpoint` that Grafana shows"
+                .to_owned()),
+            (Preset::Elastic, None) => {
+                Err("give the `endpoint` that Elastic Cloud shows for OTLP".to_owned())
+            }
+            (Preset::Local, None) => Ok(super::given::DEFAULT_ENDPOINT.to_owned()),
+            _ => Err("this place has no regions: leave it out".to_owned()),
+        }
+    }
+}
+
+impl Scheme {
+    /// The header that a key makes.
+    pub(super) fn header(self, key: &str) -> (HeaderName, Zeroizing<String>) {
+        match self {
+            Scheme::Header(name) => (HeaderName::from_static(name), Zeroizing::new(key.to_owned())),
+            Scheme::ApiKey => (AUTHORIZATION, Zeroizing::new(format!("ApiKey {key}"))),
+            Scheme::Basic => {
+                let encoded = Zeroizing::new(STANDARD.encode(key));
+                (AUTHORIZATION, Zeroizing::new(format!("Basic {}", &*encoded)))
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn places_have_their_endpoints() {
+        for (preset, region, endpoint) in [
+            (Preset::Datadog, None, "https://otlp.datadoghq.com"),
+            (Preset::Datadog, Some("datadoghq.eu"), "https://otlp.datadoghq.eu"),
+            (Preset::NewRelic, Some("eu"), "https://otlp.eu01.nr-data.net"),
+            (Preset::Honeycomb, None, "https://api.honeycomb.io"),
+            (
+                Preset::Grafana,
+                Some("prod-eu-west-2"),
+                "https://otlp-gateway-prod-eu-west-2.grafana.net/otlp",
+            ),
+            (Preset::Langfuse, None, "https://cloud.langfuse.com/api/public/otel"),
+            (Preset::Local, None, "http://127.0.0.1:4318"),
+        ] {
+            assert_eq!(preset.endpoint(region).as_deref(), Ok(endpoint));
+        }
+        for (preset, region) in [
+            (Preset::NewRelic, Some("mars")),
+            (Preset::Grafana, None),
+            (Preset::Elastic, None),
+            (Preset::Elastic, Some("eu")),
+            (Preset::Local, Some("eu")),
+            (Preset::Datadog, Some("evil.example/x?")),
+        ] {
+            assert!(preset.endpoint(region).is_err(), "{preset:?} {region:?}");
+        }
+    }
+
+    #[test]
+    fn keys_go_where_places_look_for_them() {
+        let (name, value) = Scheme::Basic.header("pk-lf-1:sk-lf-2");
+        assert_eq!((name.as_str(), &**value), ("authorization", "Basic cGstbGYtMTpzay1sZi0y"));
+        let (name, value) = Scheme::ApiKey.header("k");
+        assert_eq!((name.as_str(), &**value), ("authorization", "ApiKey k"));
+        let (name, value) = Scheme::Header("dd-api-key").header("k");
+        assert_eq!((name.as_str(), &**value), ("dd-api-key", "k"));
+    }
+}
