@@ -47,6 +47,8 @@ pub struct SinkStats {
     pub delivered_events: u64,
     /// Events that its filter left out.
     pub filtered_events: u64,
+    /// What only this kind of sink counts, by name.
+    pub counts: Vec<(&'static str, u64)>,
     /// Attempts that were repeats of a failed one.
     pub retries: u64,
     /// Events that the sink will never take, kept as dead letters.
@@ -94,6 +96,7 @@ impl SinkStats {
             waiting: None,
             delivered_events: 0,
             filtered_events: 0,
+            counts: Vec::new(),
             retries: 0,
             dead_letters: 0,
             given_up_dead_letters: 0,

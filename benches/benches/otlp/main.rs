@@ -9,12 +9,13 @@ mod journal;
 
 use std::hint::black_box;
 use std::process::ExitCode;
-use std::time::Instant;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use hookring_benches::args::Args;
 use hookring_benches::figures::{Figures, Row, Target};
 use hookring_benches::machine::Machine;
-use hookring_journal::{Batch, Reader};
+use hookring_journal::{Batch, Feed};
 use hookring_sinks::otlp::{Encoding, Preview, Signal};
 
 use journal::Events;
@@ -33,7 +34,7 @@ fn main() -> ExitCode {
     };
     let rounds = args.rounds.unwrap_or(DEFAULT_ROUNDS);
     println!("{} | lowest tenth of {rounds} rounds", Machine::look());
-    let events = Events::new(EVENTS);
+    let events = Events::of(payloads(), EVENTS);
     let batches = batches(&events);
     let mut figures = Figures::default();
     for (what, encoding, has_content, target) in [
@@ -52,14 +53,32 @@ fn main() -> ExitCode {
     ExitCode::SUCCESS
 }
 
+/// A recorded session's payloads near 1.5 KB as the beginnings and ends of calls, 24 to a prompt.
+fn payloads() -> impl Iterator<Item = Vec<u8>> {
+    let (recorded, _) = hookring_benches::payloads::payloads();
+    (0..EVENTS).map(move |at| {
+        let mut payload: serde_json::Value =
+            serde_json::from_slice(recorded[at % recorded.len()]).expect("JSON");
+        let event = match at % 50 {
+            0 => "UserPromptSubmit",
+            49 => "Stop",
+            it if it % 2 == 1 => "PreToolUse",
+            _ => "PostToolUse",
+        };
+        payload["hook_event_name"] = event.into();
+        payload["prompt_id"] = format!("prompt-{}", at / 50).into();
+        payload["tool_name"] = "Bash".into();
+        payload["tool_use_id"] = format!("toolu_{}", at.div_ceil(2)).into();
+        serde_json::to_vec(&payload).expect("JSON")
+    })
+}
+
 fn batches(events: &Events) -> Vec<Batch> {
-    let mut reader = Reader::open(&events.dir.path().join("journal"), 1).expect("the journal");
+    let journal = events.dir.path().join("journal");
+    let mut feed = Feed::new(journal, Arc::clone(&events.tail), 1);
     let mut batches = Vec::new();
-    loop {
-        let batch = reader.next_batch(BATCH_EVENTS, usize::MAX).expect("the journal");
-        if batch.is_empty() {
-            break;
-        }
+    let mut read = || feed.next(BATCH_EVENTS, usize::MAX, Duration::ZERO).expect("the journal");
+    while let Some(batch) = read() {
         batches.push(batch);
     }
     assert_eq!(batches.iter().map(Batch::len).sum::<usize>(), events.count);
@@ -98,6 +117,7 @@ fn row(
             theirs.push(theirs_ns);
         }
     }
+    assert!(sent_bytes[Signal::Traces as usize] > 0, "there are spans");
     let bytes = batches.iter().map(|batch| batch.bytes().len()).sum::<usize>() as f64 / events;
     let [logs, traces] = sent_bytes.map(|bytes| bytes as f64 / events);
     let (value, base) = (lowest_tenth(&mut ours), lowest_tenth(&mut theirs));

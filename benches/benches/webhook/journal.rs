@@ -24,6 +24,12 @@ pub(crate) struct Events {
 
 impl Events {
     pub(crate) fn new(count: usize) -> Events {
+        let (payloads, _) = hookring_benches::payloads::payloads();
+        Events::of(payloads.iter().copied().cycle().take(count), count)
+    }
+
+    /// Of these payloads, `count` in all.
+    pub(crate) fn of(payloads: impl Iterator<Item = impl AsRef<[u8]>>, count: usize) -> Events {
         let dir = tempfile::tempdir().expect("a directory");
         let private = std::fs::Permissions::from_mode(0o700);
         std::fs::set_permissions(dir.path(), private).expect("its mode");
@@ -32,9 +38,8 @@ impl Events {
         let options = Options { lanes: 2, lane_bytes: 64 << 20, ..Options::default() };
         let mut drain = Drain::open(&places, options).expect("the ring");
         let mut producer = Producer::open_in(&ring).expect("a producer").with_crc();
-        let (payloads, _) = hookring_benches::payloads::payloads();
-        for payload in payloads.iter().cycle().take(count) {
-            producer.publish(*payload).expect("room in the ring");
+        for payload in payloads {
+            producer.publish(payload.as_ref()).expect("room in the ring");
         }
         let (mut journal, _) =
             Journal::open(&dir.path().join("journal"), JournalOptions::default(), 0)

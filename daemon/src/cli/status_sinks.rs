@@ -120,6 +120,12 @@ fn details(sink: &SinkStatus, now: Timestamp) -> Vec<String> {
             retry.refused
         ));
     }
+    let counts = sink.counts.iter().filter(|(_, count)| **count > 0);
+    let counts: Vec<_> =
+        counts.map(|(name, count)| format!("{} {count}", name.replace('_', " "))).collect();
+    if !counts.is_empty() {
+        lines.push(counts.join(", "));
+    }
     // Where it does not work, the error stands at the end.
     if let (Some(error), Some(at)) = (&sink.last_error, sink.last_error_at)
         && (matches!(&*sink.state, "running" | "opening" | "paused") || has_ended_well(sink))

@@ -2,13 +2,21 @@
 //! delays, breaks off, floods and lies. A new one adds a line to [`networked`].
 
 use std::fs;
+use std::io::Read as _;
 use std::time::Duration;
 
+use flate2::read::GzDecoder;
 use hookring_faults::{FaultServer, Received, Reply};
 use hookring_journal::Seq;
+use opentelemetry_proto::tonic::collector::logs::v1::ExportLogsServiceRequest;
+use opentelemetry_proto::tonic::common::v1::any_value::Value;
+use opentelemetry_proto::tonic::logs::v1::LogRecord;
+use prost::Message as _;
 
 use super::upto;
 use crate::delivery::BreakerState;
+use crate::http::Setting;
+use crate::otlp::{Endpoint, OtlpConfig, OtlpSink, Signal};
 use crate::pump::PumpHandle;
 use crate::sink::Sink;
 use crate::stats::SinkState;
@@ -45,6 +53,7 @@ pub(super) fn networked() -> Vec<Networked> {
             seqs: webhook_seqs,
             has_batches: true,
         },
+        Networked { name: "otlp", sink: otlp, seqs: otlp_seqs, has_batches: true },
     ]
 }
 
@@ -52,6 +61,33 @@ fn webhook(server: &FaultServer, timeout: Duration, batches: bool) -> Box<dyn Si
     let url = Target::parse(&server.url("/events")).expect("a URL");
     let config = WebhookConfig { batches, timeout, ..WebhookConfig::new(url) };
     Box::new(WebhookSink::new(config, Reloads::default()))
+}
+
+/// Logs alone have one record for each event.
+fn otlp(server: &FaultServer, timeout: Duration) -> Box<dyn Sink> {
+    let url = Target::parse(&server.url("/v1/logs")).expect("a URL");
+    let (signal, setting, headers) = (Signal::Logs, Setting::Url, Vec::new());
+    let endpoint = Endpoint { signal, url, setting, headers };
+    let config = OtlpConfig { timeout, ..OtlpConfig::new(vec![endpoint]) };
+    Box::new(OtlpSink::new(config, Reloads::default()))
+}
+
+fn otlp_seqs(request: &Received) -> Vec<Seq> {
+    let mut body = Vec::new();
+    match request.header("content-encoding") {
+        Some(_) => drop(GzDecoder::new(&*request.body).read_to_end(&mut body).expect("gzip")),
+        None => body.extend_from_slice(&request.body),
+    }
+    let request = ExportLogsServiceRequest::decode(&*body).expect("a request");
+    let scopes = request.resource_logs.into_iter().flat_map(|it| it.scope_logs);
+    let seq = |record: LogRecord| {
+        let found = record.attributes.into_iter().find(|it| it.key == "hookring.seq");
+        match found.and_then(|it| it.value).and_then(|it| it.value) {
+            Some(Value::IntValue(seq)) => seq as Seq,
+            other => panic!("no number: {other:?}"),
+        }
+    };
+    scopes.flat_map(|it| it.log_records).map(seq).collect()
 }
 
 fn webhook_seqs(request: &Received) -> Vec<Seq> {

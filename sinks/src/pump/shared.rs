@@ -42,9 +42,14 @@ struct State {
     stats: SinkStats,
     reach: Reach,
     complaints: Complaints,
+    /// When a line was logged of what the sink said beside taking something.
+    warned_at: Option<Instant>,
     stop: Option<Stop>,
     ended: bool,
 }
+
+/// Between two lines about what a sink says beside taking something; each is shown in the stats.
+const WARNING_GAP: Duration = Duration::from_secs(60);
 
 impl Shared {
     pub(super) fn new(name: &str, position: Seq) -> Shared {
@@ -54,6 +59,7 @@ impl Shared {
                 stats,
                 reach: Reach { read: position, ..Reach::default() },
                 complaints: Complaints::default(),
+                warned_at: None,
                 stop: None,
                 ended: false,
             }),
@@ -132,6 +138,17 @@ impl Shared {
             }
             _ => state.failed(message, Kind::Failed, delivery),
         }
+    }
+
+    /// The sink took something, and said more.
+    pub(super) fn warned(&self, warning: &(dyn Error + 'static)) {
+        let message = in_words(warning);
+        let (mut state, now) = (self.lock(), Instant::now());
+        if state.warned_at.is_none_or(|at| now.duration_since(at) >= WARNING_GAP) {
+            tracing::warn!(sink = state.stats.name, "{message}");
+            state.warned_at = Some(now);
+        }
+        state.stats.last_error = Some(LastError { message, at: SystemTime::now() });
     }
 
     /// So many events, from this one on, are dead letters now, and older ones were given up for them.

@@ -264,6 +264,7 @@ impl Worker {
         outcome: &Outcome,
     ) -> Result<Step, SinkError> {
         self.shared.answered(verdict, outcome, &self.delivery);
+        self.note_more();
         self.is_retry = verdict.done == 0;
         if verdict.is_gone {
             let reason = outcome.error().map(in_words).unwrap_or_default();
@@ -272,6 +273,18 @@ impl Worker {
             self.set_off(Some(off));
         }
         Ok(if self.is_retry { Step::Failed } else { Step::Done })
+    }
+
+    /// What the sink has to say beside its answer.
+    fn note_more(&mut self) {
+        let said = guarded(|| Ok((self.sink.take_warning(), self.sink.counts())));
+        let Ok((warning, counts)) = said else { return };
+        if let Some(warning) = warning {
+            self.shared.warned(&*warning);
+        }
+        if !counts.is_empty() {
+            self.shared.update(|stats| stats.counts = counts);
+        }
     }
 
     /// What will never be taken goes to the dead letters. `false`: it could not be kept, so nothing is done with,

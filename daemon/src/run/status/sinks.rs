@@ -1,5 +1,6 @@
 //! What the status says of each sink.
 
+use std::collections::BTreeMap;
 use std::time::SystemTime;
 
 use hookring_journal::Lost;
@@ -35,6 +36,8 @@ pub struct SinkStatus {
     pub retries: u64,
     /// Events that its filter left out.
     pub filtered_events: u64,
+    /// What only this kind of sink counts, by name.
+    pub counts: BTreeMap<String, u64>,
     /// Events that the journal has and it does not have yet.
     pub lag_events: u64,
     /// The oldest of them.
@@ -171,6 +174,7 @@ impl SinkStatus {
             waits_because: stats.waiting.map(|waiting| cause_name(waiting.cause).to_owned()),
             delivered_events: stats.delivered_events,
             filtered_events: stats.filtered_events,
+            counts: stats.counts.iter().map(|(name, it)| ((*name).to_owned(), *it)).collect(),
             retries: stats.retries,
             lag_events: stats.lag_events + written_seq.saturating_sub(stats.counted_to),
             oldest_undelivered: stats.oldest_undelivered,
