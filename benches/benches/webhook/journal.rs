@@ -23,6 +23,7 @@ pub(crate) struct Events {
 }
 
 impl Events {
+    #[allow(dead_code, reason = "another bench has payloads of its own")]
     pub(crate) fn new(count: usize) -> Events {
         let (payloads, _) = hookring_benches::payloads::payloads();
         Events::of(payloads.iter().copied().cycle().take(count), count)

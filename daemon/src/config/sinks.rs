@@ -3,6 +3,7 @@
 
 mod exec;
 mod jsonl;
+mod otlp;
 mod stdout;
 mod webhook;
 
@@ -10,7 +11,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use hookring_sinks::webhook::WebhookConfig;
-use hookring_sinks::{ExecConfig, FilterOptions, Secret};
+use hookring_sinks::{ExecConfig, FilterOptions, OtlpConfig, Secret};
 
 use super::filter;
 use super::ours::Ours;
@@ -71,10 +72,12 @@ pub enum SinkKind {
     Stdout,
     /// An address of HTTP.
     Webhook(Box<WebhookConfig>),
+    /// Whatever takes OTLP.
+    Otlp(Box<OtlpConfig>),
 }
 
 /// Every kind. The first one stands in for a type that is not known, if its keys do not say another.
-const KINDS: [&Kind; 4] = [&jsonl::KIND, &exec::KIND, &stdout::KIND, &webhook::KIND];
+const KINDS: [&Kind; 5] = [&jsonl::KIND, &exec::KIND, &stdout::KIND, &webhook::KIND, &otlp::KIND];
 
 /// What the configuration knows of a kind of sink.
 struct Kind {
@@ -144,16 +147,21 @@ impl SinkConfig {
     pub(super) fn file(&self) -> Option<&Path> {
         match &self.kind {
             SinkKind::Jsonl(jsonl) => Some(&jsonl.path),
-            SinkKind::Exec(_) | SinkKind::Stdout | SinkKind::Webhook(_) => None,
+            SinkKind::Exec(_) | SinkKind::Stdout | SinkKind::Webhook(_) | SinkKind::Otlp(_) => None,
         }
     }
 
     /// Whether a reload has it read secrets again, though its settings are the same.
     pub(crate) fn rereads_secrets(&self) -> bool {
-        let SinkKind::Webhook(webhook) = &self.kind else { return false };
-        let mut secrets =
-            webhook.keys.iter().chain(webhook.headers.iter().map(|it| &it.1)).chain(&webhook.proxy);
-        secrets.any(|secret| !matches!(secret, Secret::Text(_)))
+        let is_elsewhere = |secret: &Secret| !matches!(secret, Secret::Text(_));
+        match &self.kind {
+            SinkKind::Webhook(webhook) => {
+                let headers = webhook.headers.iter().map(|it| &it.1);
+                webhook.keys.iter().chain(headers).chain(&webhook.proxy).any(is_elsewhere)
+            }
+            SinkKind::Otlp(otlp) => otlp.secrets().any(is_elsewhere),
+            SinkKind::Jsonl(_) | SinkKind::Exec(_) | SinkKind::Stdout => false,
+        }
     }
 }
 

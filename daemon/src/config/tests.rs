@@ -13,6 +13,7 @@ mod errors;
 mod exec;
 mod files;
 mod lists;
+mod otlp;
 mod webhook;
 
 fn paths(state: &Path) -> Paths {

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant, SystemTime};
 use hookring_journal::{OLDEST, Seq, Tail};
 use hookring_sinks::webhook::Reloads;
 use hookring_sinks::{
-    BreakerState, Compression, ExecSink, Filter, JsonlConfig, JsonlSink, LastError, Pump,
+    BreakerState, Compression, ExecSink, Filter, JsonlConfig, JsonlSink, LastError, OtlpSink, Pump,
     PumpHandle, Sink, SinkState, SinkStats, Start, StdoutSink, WaitCause, WebhookSink, exec,
 };
 
@@ -170,6 +170,7 @@ fn sink(name: &str, kind: &SinkKind, reloads: &Reloads) -> Result<Box<dyn Sink>,
         SinkKind::Webhook(webhook) => {
             Box::new(WebhookSink::new(webhook.as_ref().clone(), reloads.clone()))
         }
+        SinkKind::Otlp(otlp) => Box::new(OtlpSink::new(otlp.as_ref().clone(), reloads.clone())),
     })
 }
 

@@ -28,7 +28,7 @@ pub(super) enum AnswerError {
     #[error("{target} answered {status}{words}")]
     Status { target: Target, status: StatusCode, words: Words },
     #[error(
-        "{target} answered {status} and redirects{to}, which is not followed; if that is right, make it the `url`"
+        "{target} answered {status} and redirects{to}, which is not followed; if that is right, give it as the address"
     )]
     Redirect { target: Target, status: StatusCode, to: Words },
     #[error("cannot send to {target}: {reason}")]
@@ -92,7 +92,7 @@ pub(crate) fn failed(target: &Target, error: &ureq::Error) -> Outcome {
     let is_refused = tls.is_some_and(is_about_certificates) || is_local_refused(error);
     let reason = match (tls, error) {
         (Some(rustls::Error::InvalidMessage(InvalidMessage::InvalidContentType)), _) => {
-            "what came back is not TLS; if this port speaks plain HTTP, the `url` begins with `http://`"
+            "what came back is not TLS; if this port speaks plain HTTP, its address begins with `http://`"
                 .to_owned()
         }
         (Some(tls), _) => tls.to_string(),

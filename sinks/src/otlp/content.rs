@@ -1,8 +1,10 @@
 //! What people, models and tools said, found in the payloads of agents. Read only where it is switched on.
 
 use std::borrow::Cow;
-use std::collections::HashMap;
+use std::fmt;
 
+use serde::Deserialize;
+use serde::de::{Deserializer as _, IgnoredAny, MapAccess, Visitor};
 use serde_json::json;
 use serde_json::value::RawValue;
 
@@ -41,12 +43,41 @@ fn messages(role: &str, text: &str) -> String {
 /// The first of these members that a payload has: a text as it is, anything else as JSON.
 fn said<'a>(content: &Content<'a>, names: &[&str]) -> Option<Cow<'a, str>> {
     let payload: &'a str = content.payload?.get();
-    let members: HashMap<Cow<'a, str>, &'a RawValue> = serde_json::from_str(payload).ok()?;
-    let value: &'a str = names.iter().find_map(|name| members.get(*name))?.get();
+    let mut reader = serde_json::Deserializer::from_str(payload);
+    let value: &'a str = reader.deserialize_map(First { names }).ok()??.get();
     match value.as_bytes().first() {
         Some(b'"') => serde_json::from_str::<String>(value).ok().map(Cow::Owned),
         Some(b'n') => None,
         _ => Some(Cow::Borrowed(value)),
+    }
+}
+
+/// Finds the member whose name comes first among these.
+struct First<'n> {
+    names: &'n [&'n str],
+}
+
+#[derive(Deserialize)]
+struct Name<'a>(#[serde(borrow)] Cow<'a, str>);
+
+impl<'a> Visitor<'a> for First<'_> {
+    type Value = Option<&'a RawValue>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a payload")
+    }
+
+    fn visit_map<A: MapAccess<'a>>(self, mut members: A) -> Result<Self::Value, A::Error> {
+        let mut found: Option<(usize, &'a RawValue)> = None;
+        while let Some(Name(name)) = members.next_key()? {
+            let rank = self.names.iter().position(|it| *it == name);
+            // Of a name that comes twice, the last one counts.
+            match rank.filter(|rank| found.is_none_or(|(best, _)| *rank <= best)) {
+                Some(rank) => found = Some((rank, members.next_value()?)),
+                None => drop(members.next_value::<IgnoredAny>()?),
+            }
+        }
+        Ok(found.map(|(_, value)| value))
     }
 }
 

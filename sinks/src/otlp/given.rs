@@ -37,8 +37,8 @@ pub struct Given {
     pub logs_endpoint: Option<String>,
     /// Where traces go, as it is.
     pub traces_endpoint: Option<String>,
-    /// What is sent.
-    pub signals: Option<Vec<Signal>>,
+    /// What is sent; empty: all that the place takes.
+    pub signals: Vec<Signal>,
     /// Headers that every request has.
     pub headers: Vec<(String, Secret)>,
     /// How requests are written.
@@ -75,11 +75,7 @@ impl Given {
         let endpoints = [&self.endpoint, &self.logs_endpoint, &self.traces_endpoint];
         let is_env = self.preset.is_none() && endpoints.iter().all(|it| it.is_none());
         let usual = self.preset.map_or(&Signal::ALL[..], Preset::signals);
-        let signals = self.signals.clone().unwrap_or_else(|| usual.to_vec());
-        if signals.is_empty() {
-            let help = "name `logs`, `traces`, or both";
-            faults.push(fault(Setting::Signals, "nothing is to be sent", help));
-        }
+        let signals = if self.signals.is_empty() { usual } else { &self.signals };
         let mut config = OtlpConfig::new(Vec::new());
         for signal in Signal::ALL.into_iter().filter(|it| signals.contains(it)) {
             match self.endpoint(signal, is_env, &env) {
@@ -201,7 +197,13 @@ fn endpoint(
             let name = format!("OTEL_EXPORTER_OTLP_ENDPOINT, or that of {}", signal.name());
             fault(setting, &format!("{name}: {error}"), error.help())
         }
-        _ => fault(setting, &error.to_string(), error.help()),
+        _ => {
+            let help = error.help().replace(
+                "`url = \"https://example.com/events\"`",
+                "`https://otel.example.com:4318`",
+            );
+            fault(setting, &error.to_string(), &help)
+        }
     };
     Ok(Endpoint { signal, url: parsed.map_err(failed)?, setting, headers })
 }

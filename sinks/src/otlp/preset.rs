@@ -67,8 +67,6 @@ impl Preset {
     /// What it takes by default.
     pub fn signals(self) -> &'static [Signal] {
         match self {
-            // Its intake of traces is open to those only that asked for it.
-            Preset::Datadog => &[Signal::Logs],
             Preset::Langfuse => &[Signal::Traces],
             _ => &Signal::ALL,
         }

@@ -33,7 +33,8 @@ impl Document {
 
     /// All of them.
     fn all() -> Vec<Document> {
-        let mut paths: Vec<_> = [root().to_owned(), root().join("docs"), root().join("docs/sinks")]
+        let mut paths: Vec<_> = ["", "docs", "docs/sinks", "docs/backends"]
+            .map(|it| root().join(it))
             .iter()
             .flat_map(|dir| fs::read_dir(dir).expect("a directory"))
             .map(|entry| entry.expect("an entry").path())

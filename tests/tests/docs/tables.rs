@@ -149,6 +149,7 @@ fn every_setting_is_listed_with_its_range() {
         let wrong = match (key.as_str(), is_text) {
             _ if range == "true, false" || range == "names" || range == "strings" => "7",
             _ if range == "a secret" || range == "secrets by name" => "7",
+            _ if range == "a string" || range == "texts by name" => "7",
             _ if range == "0 to 1" => "1.5",
             _ if range == "a path" || range == "a directory" || range == "an address" => {
                 "\"relative\""
@@ -188,6 +189,7 @@ fn every_setting_is_listed_with_its_range() {
                     "a path" | "a directory" => "absolute",
                     "an address" => "URL",
                     "a secret" => "expected a secret",
+                    "a string" => "expected a string",
                     _ => "expected a table",
                 };
                 assert!(message.contains(said), "{section}.{key}: {message}");
@@ -199,13 +201,37 @@ fn every_setting_is_listed_with_its_range() {
 #[test]
 fn configurations_are_valid() {
     let bed = Bed::new();
-    let document = Document::read("docs/configuration.md");
-    let blocks = document.blocks("toml");
-    assert!(!blocks.is_empty());
-    for block in blocks {
-        let output = config(&bed, &["check"], block);
-        assert!(output.status.success(), "{}\n{block}", String::from_utf8_lossy(&output.stderr));
+    for name in ["docs/configuration.md", "docs/sinks/otlp.md"] {
+        let document = Document::read(name);
+        let blocks = document.blocks("toml");
+        assert!(!blocks.is_empty());
+        for block in blocks {
+            is_valid(&bed, block);
+        }
     }
+    let backends: Vec<_> = Document::all()
+        .into_iter()
+        .filter(|document| document.name().starts_with("docs/backends/"))
+        .collect();
+    assert!(backends.len() >= 7, "each known place has its page");
+    for block in backends.iter().flat_map(|document| document.blocks("toml")) {
+        is_valid(&bed, block);
+    }
+}
+
+fn is_valid(bed: &Bed, toml: &str) {
+    // Files of keys are those of the reader's home.
+    let key = bed.path().join("key");
+    fs::write(&key, "user:key").expect("a key");
+    let home = |part: &str| match part.split_once('"') {
+        Some((_, rest)) => format!("\"{}\"{rest}", key.display()),
+        None => part.to_owned(),
+    };
+    let mut parts = toml.split("\"~/");
+    let mut toml = parts.next().unwrap_or_default().to_owned();
+    toml.extend(parts.map(home));
+    let output = config(bed, &["check"], &toml);
+    assert!(output.status.success(), "{}\n{toml}", String::from_utf8_lossy(&output.stderr));
 }
 
 #[test]

@@ -100,6 +100,11 @@ impl<'d> Section<'_, 'd> {
         }
     }
 
+    /// A variable of the environment.
+    pub(in crate::config) fn env(&self, name: &str) -> Option<String> {
+        (self.reader.env)(name)
+    }
+
     /// Has no error quote a key's value.
     pub(in crate::config) fn hide_value(&mut self, key: &str) {
         if let Some(value) = self.table.and_then(|table| table.get(key)) {

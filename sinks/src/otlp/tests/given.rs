@@ -96,7 +96,7 @@ fn what_a_person_says_goes_first() {
         timeout: Some(Duration::from_secs(9)),
         service_name: some("mine"),
         resource: vec![("team".to_owned(), "web".to_owned())],
-        signals: Some(vec![Signal::Traces]),
+        signals: vec![Signal::Traces],
         ..Given::default()
     };
     let config = good(given, &env);
@@ -136,7 +136,10 @@ fn a_known_place_has_its_address_key_and_signals() {
         ..Given::default()
     };
     let config = good(given(Preset::Datadog, Some("us5.datadoghq.com")), &[]);
-    assert_eq!(urls(&config), ["https://otlp.us5.datadoghq.com/v1/logs"]);
+    assert_eq!(
+        urls(&config),
+        ["https://otlp.us5.datadoghq.com/v1/logs", "https://otlp.us5.datadoghq.com/v1/traces"]
+    );
     assert_eq!(config.api_key.as_ref().map(|it| it.0), Some(Scheme::Header("dd-api-key")));
     let config = good(given(Preset::Langfuse, None), &[]);
     assert_eq!(urls(&config), ["https://cloud.langfuse.com/api/public/otel/v1/traces"]);
@@ -156,10 +159,9 @@ fn a_known_place_has_its_address_key_and_signals() {
 fn what_is_wrong_is_told_with_a_way_out() {
     let text = |text: &str| Some(Secret::Text(Zeroizing::new(text.to_owned())));
     for (given, env, setting, word) in [
-        (Given { signals: Some(vec![]), ..Given::default() }, &[][..], Setting::Signals, "nothing"),
         (
             Given { preset: Some(Preset::Honeycomb), ..Given::default() },
-            &[],
+            &[][..],
             Setting::ApiKey,
             "wants a key",
         ),

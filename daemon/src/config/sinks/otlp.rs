@@ -1,0 +1,177 @@
+//! `type = "otlp"`: events go to whatever takes OpenTelemetry's protocol.
+
+use std::time::Duration;
+
+use hookring_sinks::Secret;
+use hookring_sinks::otlp::{Encoding, Given, OtlpConfig, Preset, Signal};
+use hookring_sinks::webhook::{Setting, SettingError, is_credential};
+
+use super::{Context, Kind, SinkKind, SinkStart};
+use crate::config::reader::Section;
+use crate::config::schema::ms;
+use crate::config::units::{DAY_MS, HOUR_MS, SECOND_MS};
+
+/// A receiver is to have what happens from when it is set up.
+pub(super) const KIND: Kind = Kind {
+    name: "otlp",
+    start: SinkStart::Now,
+    keys: &[
+        "preset",
+        "region",
+        "api_key",
+        "endpoint",
+        "logs_endpoint",
+        "traces_endpoint",
+        "signals",
+        "encoding",
+        "compression",
+        "headers",
+        "content",
+        "service_name",
+        "resource",
+        "span_timeout",
+        "timeout",
+        "connect_timeout",
+        "ca_file",
+        "client_cert",
+        "client_key",
+        "proxy",
+        "refuse_local",
+    ],
+    read: |section, _: Context<'_>| SinkKind::Otlp(Box::new(read(section))),
+};
+
+fn read(section: &mut Section<'_, '_>) -> OtlpConfig {
+    let given = given(section);
+    let env = |name: &str| section.env(name);
+    let found = given.settings(&env);
+    let is_found = found.is_ok();
+    let mut config = found.unwrap_or_else(|faults| {
+        fail(section, faults);
+        // The rest is looked at as if it was this one.
+        OtlpConfig::new(Vec::new())
+    });
+    let second = ms(SECOND_MS);
+    config.has_content = section.boolean("content", false);
+    config.span_timeout =
+        section.duration("span_timeout", config.span_timeout, second..=ms(30 * DAY_MS));
+    config.connect_timeout =
+        section.duration("connect_timeout", config.connect_timeout, second..=ms(HOUR_MS));
+    config.proxy = section.secret_address("proxy");
+    config.refuse_local = section.boolean("refuse_local", false);
+    if is_found {
+        fail(section, config.faults());
+    }
+    let is_open =
+        config.endpoints.iter().find(|it| !it.url.is_encrypted() && !it.url.is_loopback());
+    if let Some(open) = is_open {
+        section.doubt(
+            key_of(open.setting),
+            "events go over the network for everybody to read; `https://` hides them",
+        );
+    }
+    config
+}
+
+/// What other settings hang on. What is not there is for a known place or the environment to say.
+fn given(section: &mut Section<'_, '_>) -> Given {
+    let preset = if section.has("preset") {
+        section.choice("preset", None, &Preset::ALL)
+    } else {
+        section.optional_text("preset");
+        None
+    };
+    let encodings = [("protobuf", Encoding::Protobuf), ("json", Encoding::Json)];
+    let encoding = section.choice("encoding", Some(Encoding::Protobuf), &encodings);
+    let compressions = [("gzip", true), ("none", false)];
+    let gzip = section.choice("compression", Some(true), &compressions);
+    let range = ms(SECOND_MS)..=ms(HOUR_MS);
+    let timeout = section.duration("timeout", Duration::from_secs(30), range);
+    Given {
+        preset,
+        region: section.optional_text("region"),
+        api_key: section.secret("api_key"),
+        endpoint: address(section, "endpoint"),
+        logs_endpoint: address(section, "logs_endpoint"),
+        traces_endpoint: address(section, "traces_endpoint"),
+        signals: signals(section),
+        headers: section.secrets("headers", |name| !is_credential(name)),
+        encoding: encoding.filter(|_| section.has("encoding")),
+        gzip: gzip.filter(|_| section.has("compression")),
+        timeout: Some(timeout).filter(|_| section.has("timeout")),
+        service_name: section.optional_text("service_name"),
+        resource: resource(section),
+        ca_file: section.optional_path("ca_file"),
+        client_cert: section.optional_path("client_cert"),
+        client_key: section.optional_path("client_key"),
+    }
+}
+
+/// What it leads to may have credentials in it, which no error is to quote.
+fn address(section: &mut Section<'_, '_>, key: &'static str) -> Option<String> {
+    let text = section.optional_text(key);
+    if text.as_ref().is_some_and(|it| it.contains('@')) {
+        section.hide_value(key);
+    }
+    text
+}
+
+fn signals(section: &mut Section<'_, '_>) -> Vec<Signal> {
+    let list = section.texts("signals", "[\"logs\", \"traces\"]");
+    let mut signals = Vec::new();
+    for (at, text) in list.texts.iter().enumerate() {
+        match Signal::ALL.into_iter().find(|it| it.name() == text) {
+            Some(signal) => signals.push(signal),
+            None => {
+                let message = "this must be one of \"logs\", \"traces\"".to_owned();
+                section.fail_element("signals", (&list, at), message, None);
+            }
+        }
+    }
+    signals
+}
+
+fn resource(section: &mut Section<'_, '_>) -> Vec<(String, String)> {
+    let mut attributes = Vec::new();
+    for (name, value) in section.secrets("resource", |_| true) {
+        match value {
+            Secret::Text(text) => attributes.push((name, text.to_string())),
+            _ => section.fail(
+                "resource",
+                format!("`{name}` must be a text: it is in every request"),
+                Some(
+                    "for instance `resource = { \"deployment.environment.name\" = \"test\" }`"
+                        .to_owned(),
+                ),
+            ),
+        }
+    }
+    attributes
+}
+
+fn fail(section: &mut Section<'_, '_>, faults: Vec<SettingError>) {
+    for SettingError { setting, message, help } in faults {
+        let key = key_of(setting);
+        if section.is_known(key) {
+            section.fail(key, message, Some(help));
+        }
+    }
+}
+
+fn key_of(setting: Setting) -> &'static str {
+    match setting {
+        Setting::ApiKey => "api_key",
+        Setting::Region => "region",
+        Setting::LogsEndpoint => "logs_endpoint",
+        Setting::TracesEndpoint => "traces_endpoint",
+        Setting::Signals => "signals",
+        Setting::Resource => "resource",
+        Setting::Headers => "headers",
+        Setting::CaFile => "ca_file",
+        Setting::ClientCert => "client_cert",
+        Setting::ClientKey => "client_key",
+        Setting::Proxy => "proxy",
+        // The environment speaks of the endpoint; the others are of other sinks.
+        Setting::Url | Setting::Environment | Setting::Keys | Setting::Batches => "endpoint",
+    }
+}

@@ -1,0 +1,74 @@
+//! `type = "otlp"`: what is read, shown and refused.
+
+use hookring_sinks::otlp::{Encoding, OtlpConfig, Scheme, Signal};
+use hookring_sinks::{OtlpSink, Secret};
+
+use super::*;
+
+fn otlp(text: &str) -> OtlpConfig {
+    let config = parse(text).unwrap_or_else(|errors| panic!("{errors}"));
+    match config.sinks.into_iter().next().map(|sink| sink.kind) {
+        Some(SinkKind::Otlp(otlp)) => *otlp,
+        other => panic!("{other:?}"),
+    }
+}
+
+fn with(lines: &str) -> String {
+    format!("[sinks.apm]\ntype = \"otlp\"\n{lines}\n")
+}
+
+#[test]
+fn without_a_key_it_goes_to_the_collector_of_this_computer() {
+    let config = otlp(&with(""));
+    let urls: Vec<_> = config.endpoints.iter().map(|it| it.url.to_string()).collect();
+    assert_eq!(urls, ["http://127.0.0.1:4318", "http://127.0.0.1:4318"]);
+    assert!(!config.has_content && config.gzip);
+    // It can be made of it.
+    drop(OtlpSink::new(config, Default::default()));
+}
+
+#[test]
+fn every_key_is_read_and_shown_as_it_is() {
+    let text = with(
+        "preset = \"honeycomb\"\nregion = \"eu\"\napi_key = { env = \"SECRET\" }\nsignals = [\"traces\"]\n\
+         encoding = \"json\"\ncompression = \"none\"\ncontent = true\nservice_name = \"agents\"\n\
+         resource = { \"deployment.environment.name\" = \"test\" }\nspan_timeout = \"2h\"\ntimeout = \"5s\"\n\
+         connect_timeout = \"2s\"\nheaders = { X-From = \"ci\" }\nproxy = { env = \"SECRET\" }",
+    );
+    let config = otlp(&text);
+    let [endpoint] = &config.endpoints[..] else { panic!("one endpoint: {config:?}") };
+    assert_eq!(
+        (endpoint.signal, &*endpoint.url.to_string()),
+        (Signal::Traces, "https://api.eu1.honeycomb.io")
+    );
+    let secret = || Secret::Env("SECRET".to_owned());
+    assert_eq!(config.api_key, Some((Scheme::Header("x-honeycomb-team"), secret())));
+    assert_eq!((config.encoding, config.gzip, config.has_content), (Encoding::Json, false, true));
+    assert_eq!(config.service_name.as_deref(), Some("agents"));
+    assert_eq!(config.resource, [("deployment.environment.name".to_owned(), "test".to_owned())]);
+    let seconds =
+        [config.span_timeout, config.timeout, config.connect_timeout].map(|it| it.as_secs());
+    assert_eq!(seconds, [7200, 5, 2]);
+    let shown = parse(&text).unwrap().to_toml();
+    assert_snapshot!(shown.split("[sinks.apm.filter]").next().unwrap());
+    assert!(!shown.contains("hunter2") && !format!("{config:?}").contains("hunter2"));
+    assert_eq!(
+        parse(&shown).unwrap_or_else(|errors| panic!("{errors}")).sinks,
+        parse(&text).unwrap().sinks
+    );
+}
+
+#[test]
+fn what_is_wrong_is_told_at_its_place() {
+    assert_snapshot!(errors(
+        "[sinks.a]\ntype = \"otlp\"\npreset = \"honeycom\"\nsignals = [\"logs\", \"metrics\"]\n\
+         [sinks.b]\ntype = \"otlp\"\npreset = \"datadog\"\n\
+         [sinks.c]\ntype = \"otlp\"\nendpoint = \"collector:4318\"\n\
+         [sinks.d]\ntype = \"otlp\"\nendpoint = \"https://ada:hunter2@example.com\"\n\
+         [sinks.e]\ntype = \"otlp\"\nendpoint = \"http://example.com\"\n\
+         headers = { Authorization = { env = \"SECRET\" } }\n\
+         [sinks.f]\ntype = \"otlp\"\npreset = \"grafana\"\napi_key = { env = \"SECRET\" }\n\
+         [sinks.g]\ntype = \"otlp\"\nlogs_endpoint = \"https://example.com/v1/logs\"\nurl = \"x\"\n\
+         [sinks.h]\ntype = \"otlp\"\nresource = { team = { env = \"SECRET\" } }\n"
+    ));
+}
