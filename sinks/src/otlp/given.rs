@@ -84,6 +84,10 @@ impl Given {
             }
         }
         faults.dedup();
+        // Whoever gave a wrong address forgot none.
+        if faults.iter().any(|it: &SettingError| it.setting != Setting::Signals) {
+            faults.retain(|it| it.setting != Setting::Signals);
+        }
         self.add_key(&mut config, &mut faults);
         config.headers = self.headers;
         for (name, value) in self.preset.iter().flat_map(|it| it.headers()) {

@@ -25,13 +25,16 @@ impl Worker {
             while feed.position() < next {
                 let read = feed.next(SHOWN_AT_ONCE, batch_bytes, Duration::ZERO)?;
                 let Some(batch) = read else { return Ok(None) };
-                let is_wanted = |bytes: &[u8]| filter.is_none_or(|filter| filter.takes(bytes));
-                let wanted = batch.only(|line| line.seq < next && is_wanted(line.bytes));
+                // What is sent next is not among it, nor among the numbers that it stands for.
+                let events = batch.lines().take_while(|it| it.seq < next).count();
+                if events == 0 {
+                    break;
+                }
+                let (before, _) = batch.split(events);
+                let wanted =
+                    before.only(|line| filter.is_none_or(|filter| filter.takes(line.bytes)));
                 if !wanted.is_empty() {
                     return Ok(Some(wanted));
-                }
-                if batch.last() >= next {
-                    break;
                 }
             }
             Ok(None)
@@ -56,10 +59,11 @@ mod tests {
     }
 
     #[derive(Clone, Default)]
-    struct Rememberer(Arc<Mutex<Vec<Saw>>>);
+    struct Rememberer(Arc<Mutex<Vec<Saw>>>, Seq);
 
     impl Sink for Rememberer {
         fn deliver(&mut self, batch: &Batch) -> Outcome {
+            assert!(batch.first() > self.1, "nothing of it was shown before");
             self.0.lock().expect("no panic").extend(batch.lines().map(|line| Saw::Sent(line.seq)));
             Outcome::Accepted
         }
@@ -74,8 +78,10 @@ mod tests {
             is_replay: bool,
         ) -> Result<(), SinkError> {
             let mut seqs = Vec::new();
+            self.1 = 0;
             while let Some(batch) = read()? {
                 seqs.extend(batch.lines().map(|line| line.seq));
+                self.1 = batch.last();
             }
             self.0.lock().expect("no panic").push(Saw::Recalled(is_replay, seqs));
             Ok(())

@@ -1,0 +1,167 @@
+//! OpenTelemetry from outside: a daemon with an otlp sink, and what a receiver has in the end.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::path::Path;
+
+use hookring_faults::{FaultServer, Reply};
+use hookring_tests::{Bed, wait_for};
+use serde_json::Value;
+
+fn apm(server: &FaultServer, more: &str) -> String {
+    let url = server.url("");
+    format!(
+        "[sinks.apm]\ntype = \"otlp\"\nstart = \"oldest\"\nendpoint = \"{url}\"\nencoding = \"json\"\n\
+         compression = \"none\"\nbatch_events = 7\n{more}\n"
+    )
+}
+
+/// The payloads of the session that `hookring demo` plays.
+fn session() -> Vec<String> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("the workspace");
+    let text = fs::read_to_string(root.join("daemon/demo/session.jsonl")).expect("the session");
+    text.lines().map(str::to_owned).collect()
+}
+
+/// What a receiver has of one kind, of each request that it took.
+fn parts(server: &FaultServer, path: &str, lists: [&str; 3]) -> Vec<Value> {
+    let taken = server.taken().into_iter().filter(|it| it.line.ends_with(path));
+    let mut found = Vec::new();
+    for request in taken {
+        let body: Value = serde_json::from_slice(&request.body).expect("JSON");
+        let mut level = vec![body];
+        for list in lists {
+            let inner = level.iter().flat_map(|it| it[list].as_array().cloned().expect("a list"));
+            level = inner.collect();
+        }
+        found.extend(level);
+    }
+    found
+}
+
+/// By trace and id. One that came twice is the same.
+fn spans(server: &FaultServer) -> BTreeMap<(String, String), Value> {
+    let mut spans: BTreeMap<(String, String), Value> = BTreeMap::new();
+    for span in parts(server, "/v1/traces", ["resourceSpans", "scopeSpans", "spans"]) {
+        let id = |name: &str| span[name].as_str().expect("an id").to_owned();
+        let key = (id("traceId"), id("spanId"));
+        let before = spans.insert(key, span.clone());
+        assert!(before.is_none_or(|before| before == span), "another span has this id: {span}");
+    }
+    spans
+}
+
+fn logs(server: &FaultServer) -> Vec<Value> {
+    parts(server, "/v1/logs", ["resourceLogs", "scopeLogs", "logRecords"])
+}
+
+fn attribute<'v>(of: &'v Value, name: &str) -> Option<&'v Value> {
+    let list = of["attributes"].as_array().expect("a list");
+    list.iter().find(|it| it["key"] == name).map(|it| &it["value"])
+}
+
+fn wait_until_delivered(bed: &Bed) {
+    wait_for("everything to be delivered", || {
+        let sink = &bed.status()["sinks"][0];
+        (sink["lag_events"] == 0 && sink["state"] == "running").then_some(())
+    });
+}
+
+/// Each call of the session is one span below its prompt, or its subagent.
+fn assert_tree(spans: &BTreeMap<(String, String), Value>, payloads: &[String]) {
+    let payloads = payloads.iter().map(|it| serde_json::from_str::<Value>(it).expect("JSON"));
+    let calls: BTreeSet<String> =
+        payloads.filter_map(|it| Some(it["tool_use_id"].as_str()?.to_owned())).collect();
+    let mut seen = BTreeSet::new();
+    for ((trace, _), span) in spans {
+        let number = |name: &str| -> u64 {
+            span[name].as_str().and_then(|it| it.parse().ok()).expect("nanoseconds")
+        };
+        assert!(number("startTimeUnixNano") <= number("endTimeUnixNano"), "{span}");
+        let parent = span["parentSpanId"].as_str().expect("an id");
+        let has_parent = spans.contains_key(&(trace.clone(), parent.to_owned()));
+        assert!(parent.is_empty() || has_parent, "its parent never came: {span}");
+        assert_eq!(attribute(span, "hookring.repaired"), None, "{span}");
+        if let Some(call) = attribute(span, "gen_ai.tool.call.id") {
+            let call = call["stringValue"].as_str().expect("a text").to_owned();
+            assert!(seen.insert(call), "a second span of the same call: {span}");
+            assert!(!parent.is_empty(), "{span}");
+        }
+    }
+    assert_eq!(seen, calls);
+}
+
+#[test]
+fn a_recorded_session_is_one_tree_of_spans_whoever_dies() {
+    let server = FaultServer::start();
+    let bed = Bed::new();
+    bed.configure(&apm(&server, ""));
+    let payloads = session();
+    let mut emitted = 0;
+    for (at, part) in payloads.chunks(5).enumerate() {
+        let daemon = bed.start();
+        if at % 2 == 1 {
+            // It has one of both, or none, when the daemon dies.
+            server.next([Reply::ok(), Reply::status(503), Reply::close()]);
+        }
+        let requests = server.requests();
+        for payload in part {
+            bed.emit_with(&["--agent", "claude-code"], payload.as_bytes());
+        }
+        emitted += part.len();
+        bed.wait_for_events(emitted);
+        server.wait_for_requests(requests + 1);
+        daemon.kill();
+    }
+    let daemon = bed.start();
+    wait_until_delivered(&bed);
+    let spans = spans(&server);
+    assert_tree(&spans, &payloads);
+    let records = logs(&server);
+    let uid = |it: &Value| attribute(it, "log.record.uid").expect("an id")["stringValue"].clone();
+    let uids: BTreeSet<String> =
+        records.iter().map(|it| uid(it).as_str().expect("a text").to_owned()).collect();
+    assert_eq!(uids.len(), payloads.len());
+    for record in &records {
+        let ids = ["traceId", "spanId"].map(|it| record[it].as_str().expect("an id").to_owned());
+        let [trace, span] = ids;
+        assert!(span.is_empty() || spans.contains_key(&(trace, span)), "no such span: {record}");
+    }
+    // None of what was said.
+    let is_content = |span: &Value| {
+        let attributes = span["attributes"].as_array().expect("a list");
+        let names = attributes.iter().filter_map(|it| it["key"].as_str());
+        names.into_iter().any(|it| it.contains("arguments") || it == "hookring.command")
+    };
+    assert!(!spans.values().any(is_content) && !records.iter().any(is_content));
+    // Everything once more: there still is one set of spans.
+    let before = records.len();
+    assert!(bed.hookring(&["sink", "reset", "apm"]).status.success());
+    wait_for("everything once more", || {
+        (logs(&server).len() >= before + payloads.len()).then_some(())
+    });
+    wait_until_delivered(&bed);
+    let again = self::spans(&server);
+    assert_eq!(again.keys().collect::<Vec<_>>(), spans.keys().collect::<Vec<_>>());
+    assert_eq!(daemon.stop(), 0);
+}
+
+#[test]
+fn what_a_receiver_rejects_for_good_is_shown() {
+    let server = FaultServer::start();
+    let body = r#"{"partialSuccess":{"rejectedLogRecords":"1","errorMessage":"too old"}}"#;
+    server.next([Reply::with(200, &[("Content-Type", "application/json")], body)]);
+    let bed = Bed::new();
+    bed.configure(&apm(&server, "signals = [\"logs\"]"));
+    let daemon = bed.start();
+    bed.emit_with(&["--agent", "claude-code"], session()[0].as_bytes());
+    let sink = wait_for("the count", || {
+        let sink = bed.status()["sinks"][0].clone();
+        (sink["counts"]["rejected_log_records"] == 1).then_some(sink)
+    });
+    assert!(sink["last_error"].as_str().is_some_and(|it| it.contains("too old")), "{sink}");
+    let shown = String::from_utf8(bed.hookring(&["status"]).stdout).expect("text");
+    assert!(shown.contains("rejected log records 1"), "{shown}");
+    assert_eq!(server.requests(), 1, "nothing of it is sent again");
+    assert_eq!(daemon.stop(), 0);
+}
