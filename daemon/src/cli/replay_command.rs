@@ -263,10 +263,11 @@ fn bar(replay: &Replay, now: Timestamp) -> String {
     let next = replay.next_at.map(|at| since(now, at)).filter(|wait| !wait.is_zero());
     let next = next.map(|wait| format!(", the next in {}", human_duration(wait)));
     format!(
-        "[{}{}] {} % of events {first} to {last}, {at}{} sent{}",
+        "[{}{}] {} % of {}, {at}{} sent{}",
         "#".repeat(filled),
         ".".repeat(blank),
         (part * 100.0) as u64,
+        Replay { first, last, ..Replay::default() }.range(),
         replay.sent_events,
         next.unwrap_or_default()
     )
@@ -295,6 +296,8 @@ mod tests {
         let replay = Replay { first: 1, last: 100, next: 51, sent_events: 20, ..Replay::default() };
         let half = "[############............] 50 % of events 1 to 100, at event 51, 20 sent";
         assert_eq!(bar(&replay, at(0)), half);
+        let one = Replay { first: 5, last: 5, next: 6, sent_events: 1, ..Replay::default() };
+        assert_eq!(bar(&one, at(0)), "[########################] 100 % of event 5, 1 sent");
         let waiting = Replay { next_at: Some(at(90)), ..replay.clone() };
         assert_eq!(bar(&waiting, at(0)), format!("{half}, the next in 1m 30s"));
         assert_eq!(bar(&waiting, at(100)), half);

@@ -95,6 +95,12 @@ pub(super) fn is_running(paths: &Paths) -> Result<bool> {
         .with_context(|| format!("cannot ask for the lock of the journal in {}", dir.display()))
 }
 
+/// Whether the running daemon says that it has no such sink. A status that cannot be read says nothing.
+pub(super) fn is_without(name: &str, paths: &Paths) -> bool {
+    let status = Status::read(&paths.status_file).ok().flatten();
+    status.is_some_and(|status| status.sinks.iter().all(|sink| sink.name != name))
+}
+
 /// What the running daemon says of a sink now.
 pub(super) fn status_of(name: &str, paths: &Paths) -> Option<SinkStatus> {
     let status = Status::read(&paths.status_file).ok().flatten()?;
@@ -234,7 +240,7 @@ fn forget(args: &SinkName, known: &Known, paths: &Paths, out: &mut dyn Write) ->
         }
     }
     writeln!(out, "{GOOD}forgotten{GOOD:#}: the cursor of {name}")?;
-    let letters = super::dlq_commands::kept(name, paths);
+    let letters = super::dlq_commands::kept(name, paths)?;
     if letters > 0 {
         let letters = counted(letters, "dead letter");
         writeln!(
