@@ -11,7 +11,7 @@ use serde::Serialize;
 use serde_json::value::RawValue;
 
 use super::sink_args::{DlqCommand, DlqListArgs, DlqPurgeArgs, DlqShowArgs};
-use super::sink_commands::{Known, is_running, status_of};
+use super::sink_commands::{Known, is_run};
 use super::style::{GOOD, WARNING, printable};
 use super::table::{Align, Cell, Table, counted};
 use super::{Exit, dlq_retry};
@@ -65,11 +65,6 @@ pub(super) fn wanted(sink: Option<&str>, paths: &Paths) -> Result<Vec<(String, D
     let is_wanted = |name: &String| sink.is_none_or(|sink| sink == name);
     let names = found.into_iter().filter(is_wanted);
     Ok(names.map(|name| (name.clone(), letters(&name, paths))).collect())
-}
-
-/// Whether a daemon runs that runs this sink: its letters are sent again by that alone.
-pub(super) fn is_run(name: &str, paths: &Paths) -> Result<bool> {
-    Ok(is_running(paths)? && status_of(name, paths).is_some())
 }
 
 /// Whether a letter's event has this id or number.

@@ -3,25 +3,23 @@
 use std::collections::BTreeSet;
 use std::io::Write;
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail};
 use hookring_sinks::{DeadLetters, Letter, Switch};
 
 use super::Exit;
-use super::dlq_commands::{is, is_run, wanted};
+use super::dlq_commands::{is, wanted};
 use super::interrupt::Interrupt;
 use super::progress::Progress;
 use super::sink_args::DlqRetryArgs;
-use super::sink_commands::{Known, is_running, is_without, status_of};
+use super::sink_commands::{Gone, Known, is_run, is_running, status_of};
 use super::style::{FAINT, GOOD, WARNING};
 use super::table::counted;
 use crate::config::Env;
 use crate::paths::Paths;
 
 const POLL: Duration = Duration::from_millis(100);
-/// A sink is gone if the daemon's status was without it for so long: that is written each second.
-const GONE_AFTER: Duration = Duration::from_secs(2);
 
 /// Sends them again through the daemon and follows that, or ends it.
 ///
@@ -88,10 +86,7 @@ fn stop(sinks: &[(String, DeadLetters)], paths: &Paths, out: &mut dyn Write) -> 
     for (name, letters) in sinks.iter().filter(|(_, letters)| letters.is_retrying()) {
         if is_run(name, paths)? {
             Switch::new(&paths.cursors, name).ask_stop()?;
-            writeln!(
-                out,
-                "{GOOD}stopping{GOOD:#}: {name}; what was not sent stays a dead letter"
-            )?;
+            writeln!(out, "{GOOD}stopping{GOOD:#}: {name}; what was not sent stays a dead letter")?;
             continue;
         }
         let given_up = letters.end_retry()?;
@@ -125,7 +120,7 @@ fn follow(
     let total: u64 = asked.iter().map(|it| it.count).sum();
     let mut progress = Progress::new(err);
     let mut is_stopped = false;
-    let mut gone_since = None;
+    let mut gone = Gone::default();
     while asked.iter().any(|it| it.letters.is_retrying()) {
         if interrupt.came() && !is_stopped {
             is_stopped = true;
@@ -135,14 +130,10 @@ fn follow(
             progress.clear();
             bail!("the daemon has ended; its next start goes on with what is left");
         }
-        let is_gone = |it: &&Asked| it.letters.is_retrying() && is_without(&it.name, paths);
-        match asked.iter().find(is_gone) {
-            None => gone_since = None,
-            Some(it) if is_over(*gone_since.get_or_insert_with(Instant::now), Instant::now()) => {
-                progress.clear();
-                bail!(without(&it.name));
-            }
-            Some(_) => {}
+        let retrying = asked.iter().filter(|it| it.letters.is_retrying());
+        if let Some(name) = gone.look(retrying.map(|it| &*it.name), paths) {
+            progress.clear();
+            bail!(without(name));
         }
         let left: u64 = asked
             .iter()
@@ -170,10 +161,6 @@ fn follow(
         writeln!(out, "{FAINT}`hookring dlq list` says why{FAINT:#}")?;
     }
     Ok(exit)
-}
-
-fn is_over(since: Instant, now: Instant) -> bool {
-    now.saturating_duration_since(since) >= GONE_AFTER
 }
 
 fn without(name: &str) -> String {
