@@ -9,6 +9,7 @@ use std::collections::HashSet;
 use std::fs::{File, OpenOptions};
 use std::io;
 use std::os::unix::fs::FileExt;
+use std::path::PathBuf;
 
 use hookring_journal::{Batch, Seq};
 
@@ -131,6 +132,7 @@ impl DeadLetters {
 /// The worker's way through the letters that are to be sent again.
 #[derive(Debug)]
 pub struct Retry {
+    path: PathBuf,
     rows: Rows,
     marks: File,
     left: u64,
@@ -182,7 +184,14 @@ impl Retry {
             Ok(Some((rows, marks, left)))
         };
         let opened = open().map_err(|source| letters.failed("begin with", path, source))?;
-        Ok(opened.map(|(rows, marks, left)| Retry { rows, marks, left, taken: 0, refused: 0 }))
+        Ok(opened.map(|(rows, marks, left)| Retry {
+            path: path.clone(),
+            rows,
+            marks,
+            left,
+            taken: 0,
+            refused: 0,
+        }))
     }
 
     /// How many are to go.
@@ -195,8 +204,10 @@ impl Retry {
     /// # Errors
     ///
     /// If the file cannot be read.
-    pub fn next_letter(&mut self) -> io::Result<Option<RetryLetter>> {
-        while let Some(row) = self.rows.next()? {
+    pub fn next_letter(&mut self) -> Result<Option<RetryLetter>, DeadLetterError> {
+        let (action, path) = ("read the dead letters in", &self.path);
+        let failed = |source| DeadLetterError { action, path: path.clone(), source };
+        while let Some(row) = self.rows.next().map_err(failed)? {
             let Some(letter) = row.letter() else { continue };
             let (Some(event), Some(members)) = (letter.event(), letter.members()) else { continue };
             let (at, seq, attempts) = (row.at, event.seq, letter.attempts);
@@ -211,8 +222,11 @@ impl Retry {
     /// # Errors
     ///
     /// If it cannot be marked.
-    pub fn done(&mut self, letter: &RetryLetter) -> io::Result<()> {
-        self.marks.write_all_at(&[DONE], letter.at)?;
+    pub fn done(&mut self, letter: &RetryLetter) -> Result<(), DeadLetterError> {
+        self.marks.write_all_at(&[DONE], letter.at).map_err(|source| {
+            let (action, path) = ("mark what was sent in", self.path.clone());
+            DeadLetterError { action, path, source }
+        })?;
         self.left = self.left.saturating_sub(1);
         Ok(())
     }
