@@ -1,6 +1,7 @@
 //! What is sent once more while things change below it: daemons that end, sinks that are taken out, files that
 //! are none.
 
+use std::collections::BTreeSet;
 use std::fs::{self, File};
 use std::io::{Read as _, Write as _};
 use std::os::fd::{FromRawFd as _, OwnedFd};
@@ -181,6 +182,58 @@ fn letters_of_a_sink_that_is_taken_out_while_they_are_sent_again_are_not_stuck()
     let text = done(&bed, &["dlq", "purge", "--all", "--yes"]);
     assert!(text.contains("removed: 1 dead letter"), "{text}");
     assert!(done(&bed, &["dlq", "list"]).contains("there are no dead letters"));
+}
+
+/// What a file takes at least, on the machines that this is tested on.
+const PAGE_BYTES: u64 = 4096;
+
+/// Leaves room for so many bytes in a folder on a disk of its own.
+fn fill_up(folder: &Path, left_bytes: u64) {
+    let mut filler = File::create(folder.join("filler")).expect("a file");
+    while filler.write_all(&[1; 512]).is_ok() {}
+    let bytes = filler.metadata().expect("its size").len();
+    filler.set_len(bytes - left_bytes).expect("room");
+}
+
+#[test]
+fn a_retry_on_a_full_disk_leaves_nothing_half_written_and_can_be_stopped() {
+    let Some(bed) = Bed::with_tmpfs("dead_letters", "size=64k,mode=0700") else { return };
+    bed.configure(FILE);
+    let daemon = bed.start();
+    bed.emit_numbers(0..3);
+    wait_for_delivery(&bed, "file", 3);
+    let events: Vec<_> = (0..3).map(|number| bury(&bed, "file", number)).collect();
+    let folder = bed.path().join("dead_letters");
+    let args = ["dlq", "retry", "--id", &events[1]["seq"].to_string()];
+    fill_up(&folder, 0);
+    let text = refused(&bed, &args);
+    assert!(text.contains("free some space") && text.contains("No space left"), "{text}");
+    let names = || {
+        let names = fs::read_dir(&folder).expect("a folder").map(|it| it.expect("one").file_name());
+        names.map(|name| name.into_string().expect("text")).collect::<BTreeSet<_>>()
+    };
+    let whole = BTreeSet::from(["file.jsonl", "file.lock", "filler"].map(str::to_owned));
+    assert_eq!(names(), whole);
+    // Room for what is asked for, and none to take it out of the others.
+    fill_up(&folder, PAGE_BYTES);
+    let following = follower(&bed, &args);
+    let is_said = |sink: &Value| {
+        let error = sink["last_error"].as_str().unwrap_or_default();
+        error.starts_with("cannot begin with ") && error.contains("No space left")
+    };
+    let status = wait_for("the status", || sink(&bed, "file").filter(is_said));
+    assert_eq!((&status["state"], &status["breaker"]), (&json!("running"), &json!("closed")));
+    assert!(!names().contains("file.jsonl.new"));
+    bed.emit_numbers(3..4);
+    wait_for_delivery(&bed, "file", 4);
+    done(&bed, &["dlq", "retry", "--sink", "file", "--stop"]);
+    let text = failed(following);
+    assert!(text.contains("file: 1 sent again, 0 taken, 1 left"), "{text}");
+    assert_eq!(names(), whole);
+    fs::remove_file(folder.join("filler")).expect("removed");
+    let text = done(&bed, &["dlq", "retry", "--all"]);
+    assert!(text.contains("file: 3 sent again, 3 taken, 0 left"), "{text}");
+    assert_eq!(daemon.stop(), 0);
 }
 
 #[test]
