@@ -15,6 +15,8 @@ use std::collections::HashSet;
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, BufWriter, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -86,6 +88,8 @@ pub struct DeadLetters {
     /// A longer line is none.
     max_letter_bytes: usize,
     lock_wait: Duration,
+    /// Older letters that were given up for others which could not be written then; told with the next ones.
+    given_up: Arc<AtomicU64>,
 }
 
 /// The sinks that have dead letters in `dir`, by name; also those that are not configured any more.
@@ -124,6 +128,7 @@ impl DeadLetters {
             limit_bytes,
             max_letter_bytes: MAX_LETTER_BYTES,
             lock_wait: LOCK_WAIT,
+            given_up: Arc::default(),
         }
     }
 
@@ -317,7 +322,7 @@ impl DeadLetters {
         bytes: u64,
         write: impl FnOnce(&mut BufWriter<&File>) -> io::Result<()>,
     ) -> io::Result<u64> {
-        let (file, given_up) = self.open_to_append(bytes)?;
+        let file = self.open_to_append(bytes)?;
         let before = file.metadata()?.len();
         let append = || {
             let mut writer = BufWriter::new(&file);
@@ -331,17 +336,16 @@ impl DeadLetters {
             // It comes again. If this fails, too, half a line is one that cannot be read.
             let _ = file.set_len(before);
         }
-        appended.map(|()| given_up)
+        appended.map(|()| self.given_up.swap(0, Ordering::Relaxed))
     }
 
-    /// Under the lock: the file to which so many bytes are to be added, and how many older letters were given up
-    /// for them.
-    fn open_to_append(&self, more_bytes: u64) -> io::Result<(File, u64)> {
-        let mut given_up = 0;
+    /// Under the lock: the file to which so many bytes are to be added.
+    fn open_to_append(&self, more_bytes: u64) -> io::Result<File> {
         let bytes = fs::metadata(&self.path).map_or(0, |it| it.len());
         if bytes > 0 && bytes + more_bytes > self.limit_bytes / 2 {
-            given_up = self.count_lines(&self.older)?;
+            let given_up = self.count_lines(&self.older)?;
             fs::rename(&self.path, &self.older)?;
+            self.given_up.fetch_add(given_up, Ordering::Relaxed);
         }
         let mut file =
             files::open(&self.path, OpenOptions::new().read(true).append(true).create(true))?;
@@ -349,7 +353,7 @@ impl DeadLetters {
         if ends_within_a_line(&mut file)? {
             file.write_all(b"\n")?;
         }
-        Ok((file, given_up))
+        Ok(file)
     }
 
     /// How many lines a file has; none if it is missing.

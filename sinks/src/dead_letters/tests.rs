@@ -65,6 +65,35 @@ fn the_oldest_are_given_up_at_the_limit_and_counted() {
     assert_eq!(kept + given_up, 100);
 }
 
+#[test]
+fn what_cannot_be_written_leaves_no_half_of_it_and_who_was_given_up_for_it_is_counted() {
+    let mut journal = TestJournal::new();
+    journal.write_many(1);
+    let letters = letters(&journal, 2000);
+    let keep = || letters.keep(journal.batch(1, 1).lines(), REASON).expect("kept");
+    while !letters.older.exists() {
+        assert_eq!(keep(), 0);
+    }
+    let older = letters.count_lines(&letters.older).expect("a file");
+    let failing = |bytes| {
+        let lock = letters.lock(LOCK_WAIT).expect("the lock");
+        let appended = letters.append(bytes, |file| {
+            file.write_all(b"half of a letter")?;
+            file.flush()?;
+            Err(io::ErrorKind::StorageFull.into())
+        });
+        drop(lock);
+        assert_eq!(appended.expect_err("full").kind(), io::ErrorKind::StorageFull);
+    };
+    let before = fs::read(&letters.path).expect("the file");
+    failing(16);
+    assert_eq!(fs::read(&letters.path).expect("the file"), before);
+    // So long that all of the older ones go.
+    failing(1000);
+    assert_eq!(fs::read(&letters.path).expect("the file"), b"");
+    assert_eq!((keep(), keep()), (older, 0));
+}
+
 fn ids(letters: &DeadLetters) -> Vec<(u64, bool)> {
     let mut seen = Vec::new();
     let bad = letters.each(|letter, is_retried| {
