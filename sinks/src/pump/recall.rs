@@ -129,6 +129,23 @@ mod tests {
     }
 
     #[test]
+    fn before_a_replay_it_sees_what_is_before_that() {
+        let mut journal = TestJournal::new();
+        let sink = Rememberer::default();
+        journal.write_many(9);
+        let handle = journal.start("memory", sink.clone());
+        wait_until(&handle, |stats| stats.stored_seq == 10);
+        sink.take();
+        let file = crate::ReplayFile::new(&journal.path("cursors"), "memory");
+        file.ask(&crate::Replay { first: 5, last: 7, ..crate::Replay::default() }).expect("asked");
+        wait_until(&handle, |_| file.read().expect("readable").is_some_and(|it| it.end.is_some()));
+        assert!(handle.stop(deadline()).worker_ended);
+        let mut expected = vec![Saw::Recalled(true, vec![2, 3, 4])];
+        expected.extend((5..=7).map(Saw::Sent));
+        assert_eq!(sink.take(), expected);
+    }
+
+    #[test]
     fn what_its_filter_leaves_out_is_not_shown() {
         let mut journal = TestJournal::new();
         for tool in ["a", "b", "a", "b", "a"] {
