@@ -1,4 +1,4 @@
-//! The places that events go to: a file, two web servers, a program. All but the file fail all the time.
+//! The places that events go to: a file, three web servers, a program. All but the file fail all the time.
 
 use std::fs;
 use std::path::PathBuf;
@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use hookring_faults::{FaultServer, Reply};
 use hookring_tests::Bed;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::arrivals::Arrivals;
 use crate::numbered::Rng;
@@ -26,13 +26,14 @@ retention_bytes = "1TiB"
 "#;
 
 /// Their names as sinks.
-pub(crate) const SINKS: [&str; 4] = ["file", "single", "batches", "program"];
+pub(crate) const SINKS: [&str; 5] = ["file", "single", "batches", "otlp", "program"];
 
 /// See the module.
 pub(crate) struct Places {
     elsewhere: Bed,
     single: Server,
     batches: Server,
+    otlp: Server,
     seed: u64,
 }
 
@@ -47,12 +48,16 @@ struct Mood {
     /// So many requests of a hundred are not taken.
     faults_percent: u64,
     arrivals: Arrivals,
+    /// Makes events of a request's body.
+    events: fn(Value) -> Value,
 }
 
 impl Places {
     pub(crate) fn start(seed: &Seed) -> Places {
-        let (single, batches) = (Server::start(seed.rng(2001)), Server::start(seed.rng(2002)));
-        Places { elsewhere: Bed::new(), single, batches, seed: seed.rng(2003).bits() }
+        let webhook = |number| Server::start(seed.rng(number), |body| body);
+        let (single, batches) = (webhook(2001), webhook(2002));
+        let otlp = Server::start(seed.rng(2004), events_of_logs);
+        Places { elsewhere: Bed::new(), single, batches, otlp, seed: seed.rng(2003).bits() }
     }
 
     /// A folder on another disk than the journal's.
@@ -73,6 +78,9 @@ impl Places {
             format!("batch_events = {batch_events}"),
             format!("[sinks.batches]\ntype = \"webhook\"\nbatches = true\ntimeout = \"1s\"\nurl = \"{}\"", self.batches.server.url("/e")),
             common.clone(),
+            // Each event is a record of a log; its spans are no events.
+            format!("[sinks.otlp]\ntype = \"otlp\"\nencoding = \"json\"\ncompression = \"none\"\ncontent = true\nsignals = [\"logs\"]\ntimeout = \"1s\"\nendpoint = \"{}\"", self.otlp.server.url("")),
+            common.clone(),
             format!("[sinks.program]\ntype = \"exec\"\ntimeout = \"1s\"\ncommand = [\"{program}\", \"{}\", \"{}\"]", taken.display(), self.seed),
             common,
         ]
@@ -81,21 +89,21 @@ impl Places {
 
     /// From now on the servers fail more often, or less.
     pub(crate) fn change(&self, rng: &mut Rng) {
-        for server in [&self.single, &self.batches] {
+        for server in [&self.single, &self.batches, &self.otlp] {
             server.lock().faults_percent = [0, 2, 20, 100][rng.below(4) as usize];
         }
     }
 
     /// From now on everything is taken.
     pub(crate) fn calm(&self) {
-        for server in [&self.single, &self.batches] {
+        for server in [&self.single, &self.batches, &self.otlp] {
             server.lock().faults_percent = 0;
         }
         fs::write(self.taken().with_added_extension("calm"), "").expect("a sign");
     }
 
     /// What each place has, which has nothing afterwards.
-    pub(crate) fn arrivals(&self) -> [(&'static str, Arrivals); 4] {
+    pub(crate) fn arrivals(&self) -> [(&'static str, Arrivals); 5] {
         let mut file = Arrivals::default();
         for line in fs::read_to_string(self.file()).expect("the file").lines() {
             file.enter(&serde_json::from_str(line).expect("JSON"));
@@ -111,6 +119,7 @@ impl Places {
             ("file", file),
             ("single", taken(&self.single)),
             ("batches", taken(&self.batches)),
+            ("otlp", taken(&self.otlp)),
             ("program", program),
         ]
     }
@@ -125,10 +134,10 @@ impl Places {
 }
 
 impl Server {
-    fn start(rng: Rng) -> Server {
+    fn start(rng: Rng, events: fn(Value) -> Value) -> Server {
         let server = FaultServer::start();
         server.count_only();
-        let mood = Mood { rng, faults_percent: 20, arrivals: Arrivals::default() };
+        let mood = Mood { rng, faults_percent: 20, arrivals: Arrivals::default(), events };
         let mood = Arc::new(Mutex::new(mood));
         let its = Arc::clone(&mood);
         server.set_rule(move |request| {
@@ -147,7 +156,7 @@ impl Mood {
         // (A connection is asked about before anything came on it.)
         let body: Value = match body {
             [] => Value::Null,
-            body => serde_json::from_slice(body).expect("JSON"),
+            body => (self.events)(serde_json::from_slice(body).expect("JSON")),
         };
         let events = body.as_array().map_or(1, Vec::len);
         if events == 1 && self.rng.percent(self.faults_percent / 10) {
@@ -192,4 +201,21 @@ impl Mood {
             }
         })
     }
+}
+
+/// The id and the payload of each record in a request of OTLP.
+fn events_of_logs(body: Value) -> Value {
+    let list = |of: &Value, name: &str| of[name].as_array().cloned().unwrap_or_default();
+    let scopes = list(&body, "resourceLogs").into_iter().flat_map(|it| list(&it, "scopeLogs"));
+    let records = scopes.flat_map(|it| list(&it, "logRecords"));
+    let event = |record: Value| {
+        let attributes = list(&record, "attributes");
+        let text = |name: &str| {
+            let found = attributes.iter().find(|it| it["key"] == name);
+            found.and_then(|it| it["value"]["stringValue"].as_str()).unwrap_or_default().to_owned()
+        };
+        let payload: Value = serde_json::from_str(&text("hookring.payload")).unwrap_or_default();
+        json!({"id": text("log.record.uid"), "payload": payload})
+    };
+    records.map(event).collect()
 }

@@ -91,9 +91,13 @@ fn what_is_no_secret_is_found_in_every_place() {
     let stand = Stand::new(&mut chance, &plants);
     let found = stand.run(&plants, &search);
     for secret in &secrets {
-        for place in ["journal", "plain-", "gzip-", "zstd-", "stdout", "tail", "export"] {
+        for place in ["journal", "plain-", "gzip-", "zstd-", "stdout", "tail", "export", "/v1/logs"]
+        {
             let is_there = found.iter().any(|(where_, it)| it == secret && where_.contains(place));
             assert!(is_there, "{secret} is not found in {place}: {found:?}");
         }
     }
+    // Not all that stands in an event goes there.
+    let is_sent = found.iter().any(|(where_, _)| where_.contains("/v1/logs"));
+    assert!(is_sent, "nothing is found in what is sent by OTLP: {found:?}");
 }

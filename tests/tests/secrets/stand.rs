@@ -21,7 +21,7 @@ type Found = Vec<(String, String)>;
 
 pub(crate) struct Stand {
     bed: Bed,
-    /// Takes what webhooks send.
+    /// Takes what webhooks and the sink of OTLP send.
     server: FaultServer,
     /// Outside of the bed: the hooks' folders are named after secrets.
     folders: tempfile::TempDir,
@@ -48,16 +48,22 @@ impl Stand {
                 server.url("/")
             )
         };
+        let apm = format!(
+            "[sinks.apm]\ntype = \"otlp\"\nstart = \"oldest\"\nendpoint = \"{}\"\ncontent = true\n\
+             compression = \"none\"\n",
+            server.url("")
+        );
         bed.configure(&format!(
             "[log]\nlevel = \"trace\"\n[redact]\nmax_text = \"4KiB\"\n\
              [[redact.patterns]]\nname = \"ticket\"\npattern = '{PATTERN}'\nkeywords = [\"ticket-\"]\n\
-             [sinks.screen]\ntype = \"stdout\"\nstart = \"oldest\"\n{}{}{}{}{}\
+             [sinks.screen]\ntype = \"stdout\"\nstart = \"oldest\"\n{}{}{}{}{}{}\
              [sinks.program]\ntype = \"exec\"\ncommand = [{:?}, {:?}, {:?}]\n",
             sink("plain", "none"),
             sink("gzip", "gzip"),
             sink("zstd", "zstd"),
             hook("cloudevents"),
             hook("slack"),
+            apm,
             env!("CARGO_BIN_EXE_sink_program"),
             bed.path().join("hookring.toml"),
             bed.path()
@@ -94,7 +100,9 @@ impl Stand {
         assert!(kept.is_ok_and(|kept| kept.contains("deliver")), "the program got events");
         self.look_at_files(self.bed.path(), search, &mut found);
         let requests = self.server.received();
-        assert!(requests.len() >= 2, "both webhooks have sent");
+        for line in ["POST /", "POST /v1/logs", "POST /v1/traces"] {
+            assert!(requests.iter().any(|it| it.line == line), "{line} was never sent");
+        }
         for request in requests {
             let mut bytes = request.body;
             bytes.extend(request.headers.iter().flat_map(|(_, value)| value.bytes()));
