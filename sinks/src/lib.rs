@@ -11,6 +11,7 @@ pub mod delivery;
 pub mod exec;
 mod files;
 pub mod filter;
+mod groups;
 pub mod jsonl;
 pub mod pump;
 pub mod replay;
@@ -34,6 +35,7 @@ pub use dead_letters::{
 pub use delivery::{BreakerState, WaitCause};
 pub use exec::{ExecConfig, ExecSink};
 pub use filter::{Filter, FilterError, FilterOptions, LeftOut, Match, in_home};
+pub use groups::kill_all;
 pub use jsonl::{Compression, JsonlConfig, JsonlSink};
 pub use pump::{Pump, PumpHandle, Start, StartError, Stopped};
 pub use replay::{Replay, ReplayEnd, ReplayError, ReplayFile};

@@ -8,7 +8,7 @@ use hookring_journal::{OLDEST, Seq, Tail};
 use hookring_sinks::webhook::Reloads;
 use hookring_sinks::{
     BreakerState, Compression, ExecSink, Filter, JsonlConfig, JsonlSink, LastError, Pump,
-    PumpHandle, Sink, SinkState, SinkStats, Start, StdoutSink, WaitCause, WebhookSink, exec,
+    PumpHandle, Sink, SinkState, SinkStats, Start, StdoutSink, WaitCause, WebhookSink,
 };
 
 use super::collector::describe;
@@ -132,7 +132,7 @@ impl Supervisor {
     /// do not end are killed, since this process ends now.
     pub(super) fn stop(&self) {
         stop(&self.sinks);
-        exec::kill_all();
+        hookring_sinks::kill_all();
     }
 }
 
