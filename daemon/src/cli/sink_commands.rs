@@ -62,7 +62,7 @@ impl Known {
             Ok((config, _)) => names.extend(config.sinks.into_iter().map(|sink| sink.name)),
             // What the daemon has in force counts.
             Err(_) if is_running => {}
-            Err(errors) => bail!("{}", errors.to_string().trim_end()),
+            Err(errors) => bail!("{}", errors.as_cause()),
         }
         if is_running {
             names.extend(status.sinks.into_iter().map(|sink| sink.name));

@@ -187,7 +187,7 @@ impl Daemon {
                     "the new configuration is wrong, the earlier one stays in force:\n{text}"
                 );
                 self.status.config_error = Some(ConfigReport::from(&errors));
-                self.say_refused(&text);
+                self.say_refused(&errors.as_cause());
                 return;
             }
         };
@@ -223,7 +223,7 @@ impl Daemon {
     /// the file.
     fn say_refused(&self, errors: &str) {
         let first = errors.lines().next();
-        let error = first.map(|line| line.strip_prefix("error: ").unwrap_or(line).to_owned());
+        let error = first.map(str::to_owned);
         let (result, changes) = (Reloaded::Refused, Vec::new());
         self.shared.happened(Own::Reload(DaemonReload { result, error, changes, times: 1 }));
     }

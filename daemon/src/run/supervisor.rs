@@ -222,7 +222,7 @@ fn stop(sinks: &[Entry]) {
                 "sink {name} fails ({message}): it gets one more try, and no more, with the {events} \
                  that it has to go"
             ),
-            None => tracing::info!("sink {name} has {events} to go and gets {seconds} s for them"),
+            None => tracing::info!("sink {name} has {events} to go and gets {seconds} s for that"),
         }
     }
     for handle in sinks.iter().filter_map(Entry::handle) {

@@ -181,6 +181,10 @@ fn a_name_that_no_sink_has_is_refused_with_those_that_there_are() {
         assert!(refused(&bed, args).contains("there is no sink x; there are a, b"), "{args:?}");
     }
     assert!(refused(&bed, &["replay", "--sink", "a"]).contains("no daemon runs"));
+    bed.configure("[sinks.a]\ntype = \"none\"\n");
+    let text = refused(&bed, &["sink", "pause", "a"]);
+    assert!(text.starts_with("error: sinks.a.type: "), "{text}");
+    bed.configure("[sinks.a]\ntype = \"jsonl\"\n[sinks.b]\ntype = \"jsonl\"\nenabled = false\n");
     assert!(refused(&bed, &["top"]).contains("`hookring status --json` is for programs"));
     let daemon = bed.start();
     assert!(refused(&bed, &["replay", "--sink", "b"]).contains("b does not run"));
