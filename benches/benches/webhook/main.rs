@@ -10,9 +10,7 @@ use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use hookring_benches::args::Args;
-use hookring_benches::figures::{Figures, Row, Target};
-use hookring_benches::machine::Machine;
+use hookring_benches::figures::{self, Figures, Row, Target};
 use hookring_faults::FaultServer;
 use hookring_sinks::webhook::{Reloads, Target as Url};
 use hookring_sinks::{Pump, Start, WebhookConfig, WebhookSink};
@@ -26,25 +24,17 @@ const AT_LEAST: f64 = 0.8;
 const PATIENCE: Duration = Duration::from_secs(60);
 
 fn main() -> ExitCode {
-    let args = match Args::read(std::env::args().skip(1)) {
-        Ok(args) => args,
-        Err(error) => {
-            eprintln!("{error}");
-            return ExitCode::FAILURE;
-        }
-    };
-    let rounds = args.rounds.unwrap_or(DEFAULT_ROUNDS);
-    println!("{} | median of {rounds} rounds", Machine::look());
+    figures::run("median", DEFAULT_ROUNDS, measure)
+}
+
+fn measure(rounds: usize) -> Figures {
     let mut figures = Figures::default();
     figures.rows.push(row("one event per request", 2000, 1, rounds));
     figures.rows.push(row("batches of 100", 20_000, 100, rounds));
     for Row { block, what, value, beside, base, unit, ratio, .. } in &figures.rows {
         println!("\n{block}\n{what} {value:.0} {unit}, {beside} {base:.0} {unit}: {ratio:.2} ×");
     }
-    if let Some(path) = &args.json {
-        figures.write(path).expect("the figures can be written");
-    }
-    ExitCode::SUCCESS
+    figures
 }
 
 /// `events` are sent in each round, so many in a request.
