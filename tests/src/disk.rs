@@ -10,17 +10,34 @@ pub(crate) struct PrivateMount {
 }
 
 impl PrivateMount {
-    /// Mounts a tmpfs on `folder` with these mount options; `None` where this user may not.
-    pub(crate) fn tmpfs(folder: &Path, options: &str) -> Option<PrivateMount> {
+    /// Mounts a tmpfs on `folder` with these mount options, and has it hold the folders `on_it`, too, each as one
+    /// of the same name; `None` where this user may not.
+    pub(crate) fn tmpfs(folder: &Path, options: &str, on_it: &[PathBuf]) -> Option<PrivateMount> {
         // Without root's rights, a user namespace in which they are had.
-        ["-m", "-rm"].into_iter().find_map(|namespaces| Self::mount(namespaces, folder, options))
+        let namespaces = ["-m", "-rm"].into_iter();
+        namespaces.map(|it| Self::mount(it, folder, options, on_it)).find_map(|mount| mount)
     }
 
-    fn mount(namespaces: &str, folder: &Path, options: &str) -> Option<PrivateMount> {
+    fn mount(
+        namespaces: &str,
+        folder: &Path,
+        options: &str,
+        on_it: &[PathBuf],
+    ) -> Option<PrivateMount> {
         // `cat` ends when this process does, whatever becomes of it.
-        let script = "mount -t tmpfs -o \"$1\" tmpfs \"$0\" && echo mounted && exec cat";
+        let script = r#"set -e
+            mount -t tmpfs -o "$1" tmpfs "$0"
+            disk=$0
+            shift
+            for folder; do
+                its=$disk/$(basename "$folder")
+                mkdir -m 700 "$its"
+                mount --bind "$its" "$folder"
+            done
+            echo mounted
+            exec cat"#;
         let mut command = Command::new("unshare");
-        command.args([namespaces, "sh", "-c", script]).arg(folder).arg(options);
+        command.args([namespaces, "sh", "-c", script]).arg(folder).arg(options).args(on_it);
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null());
         let mut mount = PrivateMount { holder: command.spawn().ok()? };
         let mut line = String::new();

@@ -139,10 +139,16 @@ impl Bed {
     /// An empty directory on whose folder `folder` (all of it: `""`) a tmpfs is mounted with these
     /// options, such as `size=1m,mode=0700`. `None`, said by [`left_out`], where this user cannot mount.
     pub fn with_tmpfs(folder: &str, options: &str) -> Option<Bed> {
+        Bed::with_tmpfs_for(folder, options, &[])
+    }
+
+    /// The same with a tmpfs that holds the folders `on_it` of the directory, too: they are full at the same time.
+    pub fn with_tmpfs_for(folder: &str, options: &str, on_it: &[&str]) -> Option<Bed> {
         let mut bed = Bed::new();
         let folder = bed.path.join(folder);
-        make_private_dir(&folder);
-        let Some(mount) = PrivateMount::tmpfs(&folder, options) else {
+        let on_it: Vec<_> = on_it.iter().map(|it| bed.path.join(it)).collect();
+        on_it.iter().chain([&folder]).for_each(|it| make_private_dir(it));
+        let Some(mount) = PrivateMount::tmpfs(&folder, options, &on_it) else {
             left_out("mounts", "this user cannot mount a tmpfs (unshare -m)");
             return None;
         };

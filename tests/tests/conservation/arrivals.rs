@@ -1,7 +1,7 @@
 //! What arrived at one place.
 
 use std::collections::btree_map::Entry;
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 use serde_json::Value;
 
@@ -18,6 +18,8 @@ pub(crate) struct Arrivals {
     numbers: HashMap<String, Number>,
     /// By stream: the event that was last met for the first time.
     newest: HashMap<u32, Number>,
+    /// Ids of events that the place would not take, and so may come later than those after them.
+    rejected: HashSet<String>,
     repeats: u64,
     problems: Vec<String>,
 }
@@ -26,6 +28,11 @@ impl Arrivals {
     /// Notes an event, as the journal has it.
     pub(crate) fn enter(&mut self, event: &Value) {
         self.note(&event["id"], &event["payload"]["of"]);
+    }
+
+    /// Notes an event that the place will not take now.
+    pub(crate) fn reject(&mut self, event: &Value) {
+        self.rejected.extend(event["id"].as_str().map(str::to_owned));
     }
 
     /// Notes an event by its id and the numbers of its payload.
@@ -48,7 +55,7 @@ impl Arrivals {
                     self.problems.push(format!("{id} is {other:?} and {number:?}"));
                 }
                 let newest = self.newest.entry(stream).or_insert(number);
-                if number < *newest {
+                if number < *newest && !self.rejected.contains(id) {
                     self.problems.push(format!("{number:?} came after {newest:?}"));
                 }
                 *newest = number.max(*newest);
@@ -66,10 +73,11 @@ impl Arrivals {
             let missing = all.filter(|number| !self.ids.contains_key(number));
             self.problems.extend(missing.map(|number| format!("lost: {number:?}")));
         }
-        let Arrivals { ids, repeats, problems, .. } = self;
+        let Arrivals { ids, rejected, repeats, problems, .. } = self;
         println!(
-            "{sink}: {} events, {repeats} of them again, {} problems",
+            "{sink}: {} events, {repeats} of them again, {} rejected at first, {} problems",
             ids.len(),
+            rejected.len(),
             problems.len()
         );
         let told = problems[..problems.len().min(MAX_TOLD)].join("\n");

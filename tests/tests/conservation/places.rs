@@ -13,6 +13,9 @@ use crate::arrivals::Arrivals;
 use crate::numbered::Rng;
 use crate::seed::Seed;
 
+/// Their names as sinks.
+pub(crate) const SINKS: [&str; 4] = ["file", "single", "batches", "program"];
+
 /// See the module.
 pub(crate) struct Places {
     elsewhere: Bed,
@@ -135,6 +138,12 @@ impl Mood {
             body => serde_json::from_slice(body).expect("JSON"),
         };
         let events = body.as_array().map_or(1, Vec::len);
+        if events == 1 && self.rng.percent(self.faults_percent / 10) {
+            let event = body.get(0).unwrap_or(&body);
+            self.arrivals.reject(event);
+            // It is a dead letter, until somebody has it sent again.
+            return Reply::status(if event.is_null() { 500 } else { 400 });
+        }
         if self.rng.percent(self.faults_percent) {
             let is_early = body.is_null();
             return self.fault(events).unwrap_or(if is_early {
@@ -151,7 +160,7 @@ impl Mood {
         Reply::ok()
     }
 
-    /// What is no end of an event: one alone is never called too large, or wrong.
+    /// What is no end of an event.
     fn fault(&mut self, events: usize) -> Option<Reply> {
         let zero: [(&str, &str); 1] = [("Retry-After", "0")];
         Some(match self.rng.below(12) {
@@ -162,6 +171,7 @@ impl Mood {
             4 | 5 if events > 1 => Reply::status(413),
             6 if events > 1 => Reply::status(400),
             7 => Reply::endless_body(502),
+            9 if self.rng.percent(10) => Reply::status(410),
             8 => Reply::drip(Duration::from_millis(300)),
             _ => {
                 let faults = Reply::faults();
