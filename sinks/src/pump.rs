@@ -6,6 +6,7 @@ mod again;
 mod attempts;
 mod complaints;
 mod facts;
+mod gather;
 mod losses;
 mod orders;
 mod shared;
@@ -13,6 +14,8 @@ mod worker;
 
 #[cfg(test)]
 mod asked_tests;
+#[cfg(test)]
+mod gather_tests;
 #[cfg(test)]
 mod tests;
 
@@ -34,6 +37,7 @@ use crate::stats::SinkStats;
 use crate::switch::Switch;
 use attempts::Attempts;
 use facts::Facts;
+use gather::Gathering;
 use shared::Shared;
 use worker::Worker;
 
@@ -171,6 +175,7 @@ impl Pump {
             filter: self.filter,
             opened: false,
             batch: None,
+            gathering: Gathering::default(),
             drained: false,
             batch_bytes: self.batch_bytes,
             shared: Arc::clone(&shared),
