@@ -6,6 +6,7 @@ mod again;
 mod attempts;
 mod complaints;
 mod facts;
+mod gather;
 mod losses;
 mod orders;
 mod resend;
@@ -16,6 +17,8 @@ mod worker;
 mod asked_tests;
 #[cfg(test)]
 mod begin_tests;
+#[cfg(test)]
+mod gather_tests;
 #[cfg(test)]
 mod tests;
 #[cfg(test)]
@@ -40,6 +43,7 @@ use crate::switch::Switch;
 use again::Held;
 use attempts::Attempts;
 use facts::Facts;
+use gather::Gathering;
 use shared::Shared;
 use worker::Worker;
 
@@ -184,6 +188,7 @@ impl Pump {
             filter: self.filter,
             opened: false,
             batch: None,
+            gathering: Gathering::default(),
             drained: false,
             batch_bytes: self.batch_bytes,
             shared: Arc::clone(&shared),

@@ -98,6 +98,11 @@ impl Shared {
         state.say_rest(false);
     }
 
+    #[cfg(test)]
+    pub(super) fn reach(&self) -> Reach {
+        self.lock().reach
+    }
+
     pub(super) fn stored_seq(&self) -> Seq {
         self.lock().stats.stored_seq
     }

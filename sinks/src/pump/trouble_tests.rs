@@ -7,12 +7,12 @@ use std::time::SystemTime;
 
 use rustix::fs::{CWD, FlockOperation, Mode, flock, mkfifoat};
 
-use super::asked_tests::{letters, start_patient, switch, wait_for};
+use super::asked_tests::{letters, start_patient, switch};
 use super::*;
 use crate::delivery::BreakerState;
 use crate::replay::{Replay, ReplayEnd};
 use crate::stats::SinkState;
-use crate::testing::{Fault, Recorder, TestJournal, deadline, wait_until};
+use crate::testing::{Fault, Recorder, TestJournal, deadline, wait_for, wait_until};
 
 fn replay_file(journal: &TestJournal) -> ReplayFile {
     ReplayFile::new(&journal.path("cursors"), "s")
