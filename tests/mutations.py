@@ -31,6 +31,7 @@ from mutants import (
     durability,
     letters,
     orderings,
+    otlp,
     pipeline,
     producer,
     programs,
@@ -52,6 +53,7 @@ GROUPS = [
     durability,
     letters,
     directories,
+    otlp,
     pipeline,
     programs,
 ]

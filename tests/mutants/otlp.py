@@ -1,0 +1,84 @@
+"""The otlp sink: that spans are valid, and the same whatever is sent again."""
+
+from mutants import Equivalent, Mutation, sinks
+
+SIGNALS = "sinks/src/otlp/signals.rs"
+SESSION = "sinks/src/otlp/spans/session.rs"
+OPEN = "sinks/src/otlp/spans/open.rs"
+SPANS = "sinks/src/otlp/spans.rs"
+
+MUTATIONS = [
+    Mutation(
+        "a part of what was accepted sets that back",
+        SIGNALS,
+        "                    *through = batch.last().max(*through);\n",
+        "                    *through = batch.last();\n",
+        sinks("what_one_signal_has_is_not_sent_again_because_another_failed"),
+    ),
+    Mutation(
+        "a batch that begins before what was done finds no spans",
+        SIGNALS,
+        "        if batch.first() <= memory.done {\n",
+        "        if false {\n",
+        sinks("a_batch_that_begins_before_what_was_done_begins_anew"),
+    ),
+    Mutation(
+        "what is shown again stands for what is sent next",
+        "sinks/src/pump/recall.rs",
+        "                let (before, _) = batch.split(events);\n",
+        "                let before = batch.only(|line| line.seq < next);\n",
+        sinks("after_a_reset_it_sees_what_is_before_that"),
+        is_quick=True,
+    ),
+    Mutation(
+        "a jump is not told to the sink",
+        "sinks/src/pump/worker.rs",
+        "        (self.next, self.recalled) = (next, false);\n",
+        "        self.next = next;\n",
+        sinks("after_a_reset_it_sees_what_is_before_that"),
+    ),
+    Mutation(
+        "an event is applied again when it is sent again",
+        SPANS,
+        "        if event.seq <= self.applied {\n",
+        "        if event.seq < self.applied {\n",
+        sinks("batches_and_retries_change_nothing"),
+    ),
+    Mutation(
+        "an end that is told twice makes a second span",
+        SESSION,
+        "        if !self.book.begun.has(id) {\n            return None;\n        }\n",
+        "        if !self.book.begun.has(id) || true {\n            return None;\n        }\n",
+        sinks("an_end_that_is_told_twice_makes_no_second_span"),
+    ),
+    Mutation(
+        "a span ends before it began",
+        OPEN,
+        "        self.end_ns = end_ns.max(self.start_ns);\n",
+        "        self.end_ns = end_ns;\n",
+        sinks("spans_are_valid"),
+    ),
+    Mutation(
+        "what people said goes along",
+        "sinks/src/otlp/event.rs",
+        "        event.content = has_content.then(Content::default);\n",
+        "        event.content = (has_content || true).then(Content::default);\n",
+        sinks("content_comes_only_if_it_is_asked_for"),
+    ),
+    Mutation(
+        "an answer that is none of OTLP is taken for one",
+        "sinks/src/otlp/answer.rs",
+        "        (Err(_), Some(b'<')) => return Err(AnswerError::Html),\n",
+        "        (Err(_), Some(b'<')) => (0, String::new()),\n",
+        sinks("what_is_no_answer_of_otlp_is_none"),
+    ),
+    Mutation(
+        "what has no address of its own goes where the environment says",
+        "sinks/src/otlp/given.rs",
+        "        if !is_env {\n",
+        "        if false {\n",
+        sinks("what_is_wrong_is_told_with_a_way_out"),
+    ),
+]
+
+EQUIVALENT: list[Equivalent] = []
