@@ -244,4 +244,21 @@ mod tests {
             assert_eq!(found, Err(error), "{content_type:?} {:?}", String::from_utf8_lossy(body));
         }
     }
+
+    proptest::proptest! {
+        /// As the fuzz target has it.
+        #[test]
+        fn any_bytes_are_read_or_refused(
+            is_json: bool,
+            body in proptest::collection::vec(proptest::num::u8::ANY, 0..200),
+        ) {
+            let sent = if is_json { Encoding::Json } else { Encoding::Protobuf };
+            for signal in Signal::ALL {
+                if let Ok(taken) = read(signal, None, sent, &body) {
+                    proptest::prop_assert!(taken.words.chars().count() <= MAX_WORDS_CHARS + 1);
+                    proptest::prop_assert!(!taken.words.contains(char::is_control));
+                }
+            }
+        }
+    }
 }
