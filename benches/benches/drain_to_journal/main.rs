@@ -2,6 +2,8 @@
 //! write, release), beside what serde_json takes to parse the same bytes into a `Value`; and how
 //! fast bytes go from the ring into a file if nobody looks at them, beside plain appends.
 //!
+//! Also what the metrics add to that.
+//!
 //! Interleaved: each round fills the ring, drains it, and does the other thing with as much.
 //! Run with `cargo xtask bench --bench drain_to_journal [-- --rounds N] [--json FILE]`.
 
@@ -32,6 +34,7 @@ fn main() -> ExitCode {
     println!("{} | median of {rounds} rounds", Machine::look());
     let mut figures = Figures::default();
     figures.rows.push(with_parse(rounds));
+    figures.rows.push(with_metrics(rounds));
     figures.rows.extend(without(rounds));
     for Row { block, what, value, beside, base, unit, ratio, .. } in &figures.rows {
         println!("\n{block}\n{what} {value:.2} {unit}, {beside} {base:.2} {unit}: {ratio:.2} ×");
@@ -59,6 +62,30 @@ fn with_parse(rounds: usize) -> Row {
         "serde_json to Value",
         "µs",
         Target::AtMost(2.5),
+    )
+}
+
+/// What the metrics add, the same events drained with them and without by turns.
+fn with_metrics(rounds: usize) -> Row {
+    let (payloads, mean) = hookring_benches::payloads::payloads();
+    let mut bench = parsed::Bench::new();
+    let mut taken = Taken::default();
+    for round in 0..=rounds {
+        // Whoever is first finds caches as something else left them.
+        let first = bench.drain(&payloads, round % 2 == 0);
+        let second = bench.drain(&payloads, round % 2 != 0);
+        let (with, bare) = if round % 2 == 0 { (first, second) } else { (second, first) };
+        // The first round warms up.
+        if round > 0 {
+            taken.add(with / 1e3, bare / 1e3);
+        }
+    }
+    taken.row(
+        format!("the same with metrics, payloads of {mean} B on average: µs per event"),
+        "with metrics",
+        "without",
+        "µs",
+        Target::AtMost(1.05),
     )
 }
 

@@ -1,8 +1,10 @@
 //! Through drain, parse and journal: what the daemon's collector does with a batch.
 
 use std::os::unix::ffi::OsStrExt as _;
+use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
+use hookring::metrics::{EventMetrics, Metrics};
 use hookring::pipeline::{self, Intake, Noticed};
 use hookring_bus::drain::{Drain, Options};
 use hookring_bus::place::Places;
@@ -22,6 +24,8 @@ pub(crate) struct Bench {
     producer: Producer,
     intake: Intake,
     noticed: Noticed,
+    metrics: Arc<Metrics>,
+    event_metrics: EventMetrics,
     _ring_dir: TempDir,
     _journal_dir: TempDir,
 }
@@ -46,12 +50,16 @@ impl Bench {
         let producer = Producer::open_in(ring_dir.path()).expect("a producer").with_crc();
         let intake = Intake::new(hookring_pipeline::Options::plain());
         let noticed = Noticed::default();
+        let metrics = Arc::new(Metrics::default());
+        let event_metrics = EventMetrics::new(Arc::clone(&metrics));
         Bench {
             drain,
             journal,
             producer,
             intake,
             noticed,
+            metrics,
+            event_metrics,
             _ring_dir: ring_dir,
             _journal_dir: journal_dir,
         }
@@ -59,32 +67,50 @@ impl Bench {
 
     /// Nanoseconds per event: from the ring into the journal, and parsing into a `Value`.
     pub(crate) fn round(&mut self, payloads: &[&[u8]]) -> (f64, f64) {
+        let drain = self.drain(payloads, true);
+        let begin = Instant::now();
+        for payload in payloads.iter().cycle().take(EVENTS_PER_ROUND) {
+            let value: serde_json::Value = serde_json::from_slice(payload).expect("JSON");
+            std::hint::black_box(value);
+        }
+        (drain, per_event(begin.elapsed()))
+    }
+
+    /// Nanoseconds per event from the ring into the journal, with what is counted of each or without.
+    pub(crate) fn drain(&mut self, payloads: &[&[u8]], is_counted: bool) -> f64 {
         for payload in payloads.iter().cycle().take(EVENTS_PER_ROUND) {
             self.producer.publish(*payload).expect("room in the ring");
         }
         let begin = Instant::now();
         let mut events = 0;
         while events < EVENTS_PER_ROUND {
-            events += self.collect();
+            events += self.collect(is_counted);
         }
         let drain = begin.elapsed();
         self.journal.retain(u64::MAX, SystemTime::now()).expect("old segments go");
-        let begin = Instant::now();
-        for payload in payloads.iter().cycle().take(EVENTS_PER_ROUND) {
-            let value: serde_json::Value = serde_json::from_slice(payload).expect("JSON");
-            std::hint::black_box(value);
-        }
-        (per_event(drain), per_event(begin.elapsed()))
+        per_event(drain)
     }
 
     /// What the daemon's collector does with a batch.
-    fn collect(&mut self) -> usize {
+    fn collect(&mut self, is_counted: bool) -> usize {
         let batch = self.drain.next_batch();
         for record in batch.records() {
-            self.intake.stage((batch, &record), &mut self.journal, &mut self.noticed);
+            let (journal, noticed) = (&mut self.journal, &mut self.noticed);
+            if is_counted {
+                let watch = &mut self.event_metrics;
+                self.intake.stage_watched((batch, &record), journal, noticed, watch);
+            } else {
+                self.intake.stage((batch, &record), journal, noticed);
+            }
         }
         let events = batch.len();
         self.journal.commit().expect("the journal");
+        if is_counted {
+            let now_ns = sys::boottime_ns();
+            for record in batch.records() {
+                self.metrics.note_journaled(now_ns.saturating_sub(record.header.stamp_ns));
+            }
+        }
         self.drain.release();
         self.journal.sync_if_due(Instant::now()).expect("a sync");
         if self.journal.wants_rotation() {

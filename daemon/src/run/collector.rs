@@ -20,6 +20,7 @@ use super::memory::Memory;
 use super::place_log::PlaceLog;
 use super::shared::Shared;
 use super::status::{BusStatus, Latency, Waited};
+use crate::metrics::EventMetrics;
 use crate::pipeline::{self, Intake, Noticed};
 
 /// How long the reader looks for new records before it sleeps: a session's hooks come in bursts.
@@ -52,6 +53,7 @@ pub(super) struct Collector {
     own_staged: u64,
     recovery: Recovery,
     intake: Intake,
+    event_metrics: EventMetrics,
 }
 
 /// What this thread counts itself.
@@ -71,7 +73,7 @@ struct Figures {
 impl Collector {
     pub(super) fn new(
         drain: Drain,
-        (journal, recovery): (Journal, Recovery),
+        (mut journal, recovery): (Journal, Recovery),
         intake: Intake,
         shared: Arc<Shared>,
         gaps: Gaps,
@@ -79,6 +81,11 @@ impl Collector {
         let mut latency_ns = Histogram::new(2)?;
         latency_ns.auto(true);
         let (next_housekeeping, figures) = (Instant::now(), Figures::default());
+        let metrics = Arc::clone(&shared.metrics);
+        journal.watch_syncs(move |took| {
+            metrics.note_sync(u64::try_from(took.as_nanos()).unwrap_or(u64::MAX));
+        });
+        let event_metrics = EventMetrics::new(Arc::clone(&shared.metrics));
         let may_spin = false;
         let mut collector = Collector {
             drain,
@@ -95,6 +102,7 @@ impl Collector {
             own_staged: 0,
             recovery,
             intake,
+            event_metrics,
         };
         collector.report();
         Ok(collector)
@@ -182,7 +190,8 @@ impl Collector {
         let batch = self.drain.batch();
         let mut noticed = self.figures.noticed.clone();
         for record in batch.records() {
-            self.intake.stage((batch, &record), &mut self.journal, &mut noticed);
+            let (journal, watch) = (&mut self.journal, &mut self.event_metrics);
+            self.intake.stage_watched((batch, &record), journal, &mut noticed, watch);
         }
         if !self.write() {
             return false;
@@ -257,6 +266,7 @@ impl Collector {
             } else if stamp_ns <= now_ns {
                 // A stamp from the future, of before a reboot, says nothing.
                 let _ = self.latency_ns.record(took_ns);
+                self.shared.metrics.note_journaled(took_ns);
             }
         }
     }
@@ -309,6 +319,7 @@ impl Collector {
         }
         self.rotate_if_wanted();
         self.retain();
+        self.event_metrics.settle();
         self.memory.give_back_when_quiet();
     }
 

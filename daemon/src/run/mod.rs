@@ -41,6 +41,7 @@ use tracing_subscriber::util::SubscriberInitExt as _;
 use crate::cli::args::RunArgs;
 use crate::cli::{Exit, style};
 use crate::config::{Config, ConfigErrors, ConfigReport, SyncPolicy, Warning};
+use crate::metrics::Snapshot;
 use crate::paths::{Paths, ensure_private_dir, give_back};
 use crate::pipeline::{self, Intake};
 use collector::Collector;
@@ -320,11 +321,11 @@ impl Daemon {
     fn write_status(&mut self) {
         // The sinks first: none is then ahead of the journal, which is looked at after them.
         let sinks: Vec<_> = self.supervisor.stats().collect();
-        let bus = if self.collects {
+        let (bus, is_collecting) = if self.collects {
             self.look_at_sinks(&sinks);
             self.shared.fresh_bus_status(REPORT_LIMIT)
         } else {
-            self.shared.bus_status()
+            (self.shared.bus_status(), false)
         };
         self.status.set_bus(&bus);
         self.status.set_sinks(sinks.into_iter());
@@ -338,6 +339,9 @@ impl Daemon {
             // One that is still within a call to its sink ends with this process.
             self.status.sinks.iter_mut().for_each(SinkStatus::end);
         }
+        self.status.name_sink_types(&self.config.sinks);
+        let (status, taken) = (self.status.clone(), Instant::now());
+        self.shared.metrics.set_snapshot(Snapshot { status, taken, is_collecting });
         self.save_status();
     }
 

@@ -1,13 +1,14 @@
 //! What the collector's thread and the main thread share.
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Condvar, Mutex, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::time::Duration;
 
 use hookring_journal::system::Own;
 
 use super::happenings::{Happening, Happenings};
 use super::status::BusStatus;
+use crate::metrics::Metrics;
 
 /// What a reload changes for the collector.
 pub(super) struct Settings {
@@ -25,6 +26,8 @@ pub(super) struct Shared {
     /// Something waits in `happenings`.
     has_happened: AtomicBool,
     happenings: Mutex<Happenings>,
+    /// What is counted as it happens, and the last status.
+    pub(super) metrics: Arc<Metrics>,
     /// The lowest number that some sink still needs.
     pub(super) needed_seq: AtomicU64,
     /// The key for the hashes of secrets is another one than earlier events were made with.
@@ -101,14 +104,16 @@ impl Shared {
         lock(&self.report).bus.clone()
     }
 
-    /// Figures of a moment after this call, if the collector gives them within `limit`, else its last.
-    pub(super) fn fresh_bus_status(&self, limit: Duration) -> BusStatus {
+    /// Figures of a moment after this call, if the collector gives them within `limit`, else its last; and whether
+    /// it did.
+    pub(super) fn fresh_bus_status(&self, limit: Duration) -> (BusStatus, bool) {
         let report = lock(&self.report);
         let before = report.answers;
         self.report_wanted.store(true, Ordering::Release);
         let waited =
             self.reported.wait_timeout_while(report, limit, |report| report.answers == before);
-        waited.unwrap_or_else(PoisonError::into_inner).0.bus.clone()
+        let report = waited.unwrap_or_else(PoisonError::into_inner).0;
+        (report.bus.clone(), report.answers != before)
     }
 }
 

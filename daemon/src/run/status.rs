@@ -24,7 +24,7 @@ pub(crate) use self::losses::{Loss, NEWS, since};
 pub use self::risks::RisksStatus;
 pub(super) use self::sinks::state_name;
 pub use self::sinks::{LostStatus, OrphanStatus, RetryStatus, SinkStatus};
-use crate::config::ConfigReport;
+use crate::config::{ConfigReport, SinkConfig};
 
 /// Figures of the collector's thread, before they are written.
 #[derive(Clone, Default)]
@@ -365,6 +365,14 @@ impl Status {
     pub(super) fn set_sinks(&mut self, sinks: impl Iterator<Item = SinkStats>) {
         let written_seq = self.journal.written_seq;
         self.sinks = sinks.map(|stats| SinkStatus::new(stats, written_seq)).collect();
+    }
+
+    /// Says which type each sink has.
+    pub(super) fn name_sink_types(&mut self, configured: &[SinkConfig]) {
+        for sink in &mut self.sinks {
+            let config = configured.iter().find(|config| config.name == sink.name);
+            sink.kind = config.map_or("", SinkConfig::type_name).to_owned();
+        }
     }
 
     /// Reads the file; `None` where there is none.

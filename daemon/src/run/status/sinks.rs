@@ -1,5 +1,6 @@
 //! What the status says of each sink.
 
+use std::collections::BTreeMap;
 use std::time::SystemTime;
 
 use hookring_journal::Lost;
@@ -15,6 +16,9 @@ use serde::{Deserialize, Serialize};
 pub struct SinkStatus {
     /// Its name in the configuration.
     pub name: String,
+    /// Its type in the configuration.
+    #[serde(rename = "type")]
+    pub kind: String,
     /// `opening`, `running`, `retrying` (what was tried last failed), `paused` (by a person), `off` (the place
     /// wants nothing any more) or `stopped`.
     pub state: String,
@@ -33,6 +37,11 @@ pub struct SinkStatus {
     pub delivered_events: u64,
     /// Batches sent again.
     pub retries: u64,
+    /// Batches that were sent, by what the sink answered: `accepted`, `throttled`, `failed`, `too_large`,
+    /// `rejected`, `refused`, `gone` or `each` (for each event).
+    pub attempts: BTreeMap<String, u64>,
+    /// How many events are sent at once at most, just now.
+    pub batch_events: u64,
     /// Events that its filter left out.
     pub filtered_events: u64,
     /// Events that the journal has and it does not have yet.
@@ -163,6 +172,7 @@ impl SinkStatus {
         let (cursor_damage, cursor_damage_at) = said(stats.cursor_damage);
         SinkStatus {
             name: stats.name,
+            kind: String::new(),
             state,
             ended_failing: stats.ended_failing,
             off_reason: stats.off.map(|off| off.reason).filter(|reason| !reason.is_empty()),
@@ -172,6 +182,8 @@ impl SinkStatus {
             delivered_events: stats.delivered_events,
             filtered_events: stats.filtered_events,
             retries: stats.retries,
+            attempts: stats.attempts.iter().map(|(name, n)| ((*name).to_owned(), *n)).collect(),
+            batch_events: stats.batch_events,
             lag_events: stats.lag_events + written_seq.saturating_sub(stats.counted_to),
             oldest_undelivered: stats.oldest_undelivered,
             oldest_undelivered_at: stats.oldest_at.and_then(at),
