@@ -7,6 +7,7 @@
 pub mod cli;
 pub mod config;
 pub mod demo;
+mod http;
 pub mod metrics;
 pub mod paths;
 pub mod pipeline;

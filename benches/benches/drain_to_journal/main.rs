@@ -14,6 +14,8 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::process::ExitCode;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
 
 use hookring_benches::args::Args;
 use hookring_benches::figures::{Figures, Row, Target};
@@ -35,6 +37,7 @@ fn main() -> ExitCode {
     let mut figures = Figures::default();
     figures.rows.push(with_parse(rounds));
     figures.rows.push(with_metrics(rounds));
+    figures.rows.push(while_scraped(rounds));
     figures.rows.extend(without(rounds));
     for Row { block, what, value, beside, base, unit, ratio, .. } in &figures.rows {
         println!("\n{block}\n{what} {value:.2} {unit}, {beside} {base:.2} {unit}: {ratio:.2} ×");
@@ -65,7 +68,7 @@ fn with_parse(rounds: usize) -> Row {
     )
 }
 
-/// What the metrics add, the same events drained with them and without by turns.
+/// What metrics and the health loop add, the same events drained with them and without by turns.
 fn with_metrics(rounds: usize) -> Row {
     let (payloads, mean) = hookring_benches::payloads::payloads();
     let mut bench = parsed::Bench::new();
@@ -86,6 +89,36 @@ fn with_metrics(rounds: usize) -> Row {
         "without",
         "µs",
         Target::AtMost(1.05),
+    )
+}
+
+/// What the drain takes while somebody scrapes 10,000 series all the time, and while nobody does.
+fn while_scraped(rounds: usize) -> Row {
+    let (payloads, mean) = hookring_benches::payloads::payloads();
+    let mut bench = parsed::Bench::new();
+    bench.fill_series();
+    bench.drain(&payloads, true);
+    let mut taken = Taken::default();
+    for _ in 0..rounds {
+        let (metrics, stop) = (bench.metrics(), AtomicBool::new(false));
+        let scraped = thread::scope(|scope| {
+            scope.spawn(|| {
+                while !stop.load(Ordering::Relaxed) {
+                    std::hint::black_box(metrics.render());
+                }
+            });
+            let scraped = bench.drain(&payloads, true);
+            stop.store(true, Ordering::Relaxed);
+            scraped
+        });
+        taken.add(scraped / 1e3, bench.drain(&payloads, true) / 1e3);
+    }
+    taken.row(
+        format!("the same while 10,000 series are scraped, payloads of {mean} B: µs per event"),
+        "while scraped without a pause",
+        "not scraped",
+        "µs",
+        Target::AtMost(1.25),
     )
 }
 

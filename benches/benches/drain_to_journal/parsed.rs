@@ -6,10 +6,12 @@ use std::time::{Duration, Instant, SystemTime};
 
 use hookring::metrics::{EventMetrics, Metrics};
 use hookring::pipeline::{self, Intake, Noticed};
+use hookring::run::Watched;
 use hookring_bus::drain::{Drain, Options};
 use hookring_bus::place::Places;
 use hookring_bus::sys;
 use hookring_journal::{Journal, Options as JournalOptions};
+use hookring_pipeline::Summary;
 use hookring_producer::Producer;
 use tempfile::TempDir;
 
@@ -25,7 +27,7 @@ pub(crate) struct Bench {
     intake: Intake,
     noticed: Noticed,
     metrics: Arc<Metrics>,
-    event_metrics: EventMetrics,
+    watched: Watched,
     _ring_dir: TempDir,
     _journal_dir: TempDir,
 }
@@ -51,7 +53,7 @@ impl Bench {
         let intake = Intake::new(hookring_pipeline::Options::plain());
         let noticed = Noticed::default();
         let metrics = Arc::new(Metrics::default());
-        let event_metrics = EventMetrics::new(Arc::clone(&metrics));
+        let watched = Watched::new(Arc::clone(&metrics));
         Bench {
             drain,
             journal,
@@ -59,7 +61,7 @@ impl Bench {
             intake,
             noticed,
             metrics,
-            event_metrics,
+            watched,
             _ring_dir: ring_dir,
             _journal_dir: journal_dir,
         }
@@ -91,14 +93,31 @@ impl Bench {
         per_event(drain)
     }
 
+    /// Has 10,000 series in the metrics.
+    pub(crate) fn fill_series(&mut self) {
+        let mut events = EventMetrics::new(Arc::clone(&self.metrics));
+        for number in 0..10_000 {
+            let event_type = format!("some.event.{}", number % 200);
+            let agent = format!("agent-{}", number / 200);
+            let summary = Summary { event_type: &event_type, agent: &agent, ..Summary::default() };
+            events.note(&summary);
+        }
+    }
+
+    pub(crate) fn metrics(&self) -> Arc<Metrics> {
+        Arc::clone(&self.metrics)
+    }
+
     /// What the daemon's collector does with a batch.
     fn collect(&mut self, is_counted: bool) -> usize {
         let batch = self.drain.next_batch();
+        self.watched.begin_batch(batch.boottime_ns(), batch.realtime_ns());
         for record in batch.records() {
             let (journal, noticed) = (&mut self.journal, &mut self.noticed);
             if is_counted {
-                let watch = &mut self.event_metrics;
-                self.intake.stage_watched((batch, &record), journal, noticed, watch);
+                let watch = &mut self.watched;
+                let seq = self.intake.stage_watched((batch, &record), journal, noticed, watch);
+                self.watched.numbered(seq);
             } else {
                 self.intake.stage((batch, &record), journal, noticed);
             }

@@ -4,7 +4,7 @@ use jiff::Timestamp;
 
 use super::family::*;
 use super::text::Text;
-use crate::run::status::{PlaceStatus, SinkStatus, Status, since};
+use crate::run::status::{HealthStatus, PlaceStatus, SinkStatus, Status, since};
 
 const SINK_STATES: [&str; 6] = ["opening", "running", "retrying", "paused", "off", "stopped"];
 const BREAKER_STATES: [&str; 3] = ["closed", "open", "half_open"];
@@ -18,6 +18,7 @@ pub(super) fn write(status: &Status, text: &mut Text) {
     text.family(&BUILD_INFO).sample(&[&status.version], true);
     text.family(&CONFIG_REFUSED).sample(&[], status.config_error.is_some());
     write_counts(status, text);
+    write_health(&status.health, text);
     write_places(&status.places, text);
     write_bus(status, text);
     write_journal(status, text);
@@ -46,6 +47,16 @@ fn write_counts(status: &Status, text: &mut Text) {
     for (rule, times) in &status.redactions_by_rule {
         samples.sample(&[rule], *times);
     }
+}
+
+fn write_health(health: &HealthStatus, text: &mut Text) {
+    text.family(&ACTIVE_SESSIONS).sample(&[], health.active_sessions);
+    text.family(&SILENT_SESSIONS).sample(&[], health.silent_sessions);
+    text.family(&SLOW_HOOKS).sample(&[], health.slow_hooks.is_some());
+    text.family(&SILENT_AGENTS).sample(&[], health.silent_agents.len() as u64);
+    text.family(&HEALTH_LEFT_OUT)
+        .sample(&["sessions"], health.left_out_sessions)
+        .sample(&["agents"], health.left_out_agents);
 }
 
 fn write_places(places: &[PlaceStatus], text: &mut Text) {

@@ -155,3 +155,31 @@ fn help_is_a_sentence_that_needs_no_escape() {
         assert!(help.ends_with('.') && !help.contains(['\\', '\n', '|']), "{name}: {help}");
     }
 }
+
+/// `HOOKRING_UPDATE_DOCS=1` writes them.
+#[test]
+fn the_tables_of_the_documentation_are_the_codes() {
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/metrics.md");
+    let document = std::fs::read_to_string(path).unwrap();
+    let mut limits = "| label | different values |\n|---|---|\n".to_owned();
+    for (label, limit) in LIMITS {
+        limits += &format!("| `{label}` | {limit} |\n");
+    }
+    let mut families = "| metric | type | labels | what it is |\n|---|---|---|---|\n".to_owned();
+    for Family { name, kind, labels, help } in FAMILIES {
+        let labels: Vec<_> = labels.iter().map(|label| format!("`{label}`")).collect();
+        families += &format!("| `{name}` | {} | {} | {help} |\n", kind.name(), labels.join(", "));
+    }
+    let mut expected = document.clone();
+    for (name, table) in [("limits", limits), ("families", families)] {
+        let (begin, end) = (format!("<!-- {name}: begin -->\n"), format!("<!-- {name}: end -->"));
+        let (before, rest) = expected.split_once(&begin).expect("the table's begin");
+        let (_, after) = rest.split_once(&end).expect("the table's end");
+        expected = format!("{before}{begin}{table}{end}{after}");
+    }
+    if std::env::var_os("HOOKRING_UPDATE_DOCS").is_some() {
+        return std::fs::write(path, expected).unwrap();
+    }
+    assert!(expected == document, "docs/metrics.md is stale: run with HOOKRING_UPDATE_DOCS=1");
+    assert!(document.contains(&format!("at most {MAX_LABEL_BYTES} bytes")));
+}

@@ -4,6 +4,7 @@
 //! it again on both sides.
 
 mod own;
+mod watched;
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -20,8 +21,8 @@ use super::memory::Memory;
 use super::place_log::PlaceLog;
 use super::shared::Shared;
 use super::status::{BusStatus, Latency, Waited};
-use crate::metrics::EventMetrics;
 use crate::pipeline::{self, Intake, Noticed};
+pub use watched::Watched;
 
 /// How long the reader looks for new records before it sleeps: a session's hooks come in bursts.
 const SPIN: Duration = Duration::from_micros(50);
@@ -53,7 +54,7 @@ pub(super) struct Collector {
     own_staged: u64,
     recovery: Recovery,
     intake: Intake,
-    event_metrics: EventMetrics,
+    watched: Watched,
 }
 
 /// What this thread counts itself.
@@ -85,7 +86,7 @@ impl Collector {
         journal.watch_syncs(move |took| {
             metrics.note_sync(u64::try_from(took.as_nanos()).unwrap_or(u64::MAX));
         });
-        let event_metrics = EventMetrics::new(Arc::clone(&shared.metrics));
+        let watched = Watched::new(Arc::clone(&shared.metrics));
         let may_spin = false;
         let mut collector = Collector {
             drain,
@@ -102,7 +103,7 @@ impl Collector {
             own_staged: 0,
             recovery,
             intake,
-            event_metrics,
+            watched,
         };
         collector.report();
         Ok(collector)
@@ -116,6 +117,7 @@ impl Collector {
         // A last segment that cannot be continued; what it holds of ring and spool is released.
         self.rotate_if_wanted();
         self.say_start();
+        watched::read_past(&self.journal, &self.shared);
         let mut stopped_ns = None;
         loop {
             self.say_what_happened();
@@ -189,9 +191,11 @@ impl Collector {
         }
         let batch = self.drain.batch();
         let mut noticed = self.figures.noticed.clone();
+        self.watched.begin_batch(batch.boottime_ns(), batch.realtime_ns());
         for record in batch.records() {
-            let (journal, watch) = (&mut self.journal, &mut self.event_metrics);
-            self.intake.stage_watched((batch, &record), journal, &mut noticed, watch);
+            let (journal, watched) = (&mut self.journal, &mut self.watched);
+            let seq = self.intake.stage_watched((batch, &record), journal, &mut noticed, watched);
+            watched.numbered(seq);
         }
         if !self.write() {
             return false;
@@ -319,7 +323,7 @@ impl Collector {
         }
         self.rotate_if_wanted();
         self.retain();
-        self.event_metrics.settle();
+        self.watched.keep_house(&self.shared);
         self.memory.give_back_when_quiet();
     }
 
@@ -378,6 +382,7 @@ impl Collector {
             journal: self.journal.stats(),
             found_bad_lines: self.recovery.bad_lines,
             found_cut_bytes: self.recovery.cut_bytes,
+            health: self.watched.health.figures(),
         });
     }
 

@@ -7,6 +7,7 @@ mod collector;
 mod descriptors;
 mod gaps;
 mod happenings;
+mod health;
 mod homes;
 mod memory;
 pub(crate) mod place_log;
@@ -41,10 +42,12 @@ use tracing_subscriber::util::SubscriberInitExt as _;
 use crate::cli::args::RunArgs;
 use crate::cli::{Exit, style};
 use crate::config::{Config, ConfigErrors, ConfigReport, SyncPolicy, Warning};
+use crate::http::Http;
 use crate::metrics::Snapshot;
 use crate::paths::{Paths, ensure_private_dir, give_back};
 use crate::pipeline::{self, Intake};
 use collector::Collector;
+pub use collector::Watched;
 use gaps::Gaps;
 use shared::{Settings, Shared};
 use sink_watch::SinkWatch;
@@ -125,6 +128,7 @@ struct Daemon {
     tail: Arc<journal::Tail>,
     supervisor: Supervisor,
     sink_watch: SinkWatch,
+    http: Http,
     signals: Receiver<i32>,
     status: Status,
     /// The collector's thread was not told to end yet.
@@ -143,7 +147,8 @@ impl Daemon {
     ) -> Result<Self> {
         // A limit for the size of files is an error of the write, as a full disk is.
         let _ = sys::ignore_sigxfsz();
-        descriptors::prepare(config.sinks.iter().filter(|sink| sink.enabled).count())?;
+        let sinks = config.sinks.iter().filter(|sink| sink.enabled).count();
+        descriptors::prepare(sinks, config.http.is_some())?;
         // Signals first: one that comes during a long recovery must not be lost.
         let signals = watch_signals()?;
         for dir in [&paths.state, &paths.journal, &paths.cursors] {
@@ -174,6 +179,7 @@ impl Daemon {
             );
             shared.has_changed_key.store(true, Ordering::Relaxed);
         }
+        shared.set_health(config.health);
         let intake = Intake::new(pipeline::options(config, &paths, key)?);
         let mut status = first_status(&paths, config);
         status.orphaned_cursors = orphans(config, &paths);
@@ -190,6 +196,8 @@ impl Daemon {
             status.version,
             paths.journal.display()
         );
+        let mut http = Http::new(Arc::clone(&shared.metrics));
+        http.apply(config.http.as_ref());
         let written = Status::default();
         Ok(Daemon {
             paths,
@@ -202,6 +210,7 @@ impl Daemon {
             tail,
             supervisor,
             sink_watch: SinkWatch::default(),
+            http,
             signals,
             status,
             collects: true,
@@ -290,6 +299,8 @@ impl Daemon {
             journal: journal_options(&config),
             pipeline,
         });
+        self.shared.set_health(config.health);
+        self.http.apply(config.http.as_ref());
         self.supervisor.apply(&config.sinks);
         self.status.config = config.file.as_ref().map(|file| file.display().to_string());
         self.status.config_error = None;
@@ -340,6 +351,7 @@ impl Daemon {
             self.status.sinks.iter_mut().for_each(SinkStatus::end);
         }
         self.status.name_sink_types(&self.config.sinks);
+        self.status.http = self.http.status();
         let (status, taken) = (self.status.clone(), Instant::now());
         self.shared.metrics.set_snapshot(Snapshot { status, taken, is_collecting });
         self.save_status();

@@ -7,7 +7,9 @@ use std::time::Duration;
 use hookring_journal::system::Own;
 
 use super::happenings::{Happening, Happenings};
+use super::health::Past;
 use super::status::BusStatus;
+use crate::config::HealthConfig;
 use crate::metrics::Metrics;
 
 /// What a reload changes for the collector.
@@ -33,6 +35,9 @@ pub(super) struct Shared {
     /// The key for the hashes of secrets is another one than earlier events were made with.
     pub(super) has_changed_key: AtomicBool,
     settings: Mutex<Option<Settings>>,
+    health: Mutex<HealthConfig>,
+    /// What the journal tells of the time before this daemon, once that is read.
+    past: Mutex<Option<Past>>,
     /// The main thread waits for a report that is made from now on.
     report_wanted: AtomicBool,
     report: Mutex<Report>,
@@ -83,6 +88,22 @@ impl Shared {
 
     pub(super) fn take_settings(&self) -> Option<Settings> {
         lock(&self.settings).take()
+    }
+
+    pub(super) fn set_health(&self, config: HealthConfig) {
+        *lock(&self.health) = config;
+    }
+
+    pub(super) fn health(&self) -> HealthConfig {
+        *lock(&self.health)
+    }
+
+    pub(super) fn set_past(&self, past: Past) {
+        *lock(&self.past) = Some(past);
+    }
+
+    pub(super) fn take_past(&self) -> Option<Past> {
+        lock(&self.past).take()
     }
 
     /// Whether a report is waited for.

@@ -2,6 +2,7 @@
 //!
 //! `hookring status` reads it; it holds no payload and nothing from one.
 
+mod health;
 mod losses;
 mod risks;
 mod sinks;
@@ -19,6 +20,7 @@ use hookring_sinks::SinkStats;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
+pub use self::health::{HealthStatus, SilentAgentStatus, SlowHooksStatus};
 pub use self::losses::LossesStatus;
 pub(crate) use self::losses::{Loss, NEWS, since};
 pub use self::risks::RisksStatus;
@@ -42,6 +44,7 @@ pub(super) struct BusStatus {
     pub(super) journal: hookring_journal::Stats,
     pub(super) found_bad_lines: u64,
     pub(super) found_cut_bytes: u64,
+    pub(super) health: super::health::Figures,
 }
 
 /// The file's content. Fields are only ever added.
@@ -84,10 +87,26 @@ pub struct Status {
     pub places: Vec<PlaceStatus>,
     /// The journal.
     pub journal: JournalStatus,
+    /// Where metrics are served; `None`: nowhere.
+    pub http: Option<HttpStatus>,
+    /// What the daemon noticed of sessions, hooks and agents.
+    pub health: HealthStatus,
     /// Each sink.
     pub sinks: Vec<SinkStatus>,
     /// Cursors of sinks that are not configured any more.
     pub orphaned_cursors: Vec<OrphanStatus>,
+}
+
+/// The HTTP server.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct HttpStatus {
+    /// Its address and port.
+    pub listen: String,
+    /// Whether that is TLS.
+    pub tls: bool,
+    /// Why it does not listen; it is tried again.
+    pub error: Option<String>,
 }
 
 /// Percentiles, in nanoseconds.
@@ -318,6 +337,7 @@ impl Status {
         self.waited = bus.waited;
         self.redactions_by_rule = bus.noticed.redactions.clone();
         self.risks = bus.noticed.risks.into();
+        self.health = HealthStatus::from(&bus.health);
         self.counts = CountsStatus {
             ring_events: counts.lane_records,
             spool_events: counts.spool_records,

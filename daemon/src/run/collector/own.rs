@@ -75,7 +75,7 @@ impl Collector {
             let clocks = (*wall_ns, *monotonic_ns);
             let noticed = &mut self.figures.noticed;
             self.intake.stage_own(own, clocks, &mut self.journal, noticed);
-            self.event_metrics.note(&own_summary(own));
+            self.watched.metrics.note(&own_summary(own));
         }
         self.own_staged += happenings.len() as u64;
         // Whatever became of it is told by what is staged, and in the log.
