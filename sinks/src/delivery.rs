@@ -79,6 +79,8 @@ pub(crate) struct Delivery {
     rejected_in_row: u32,
     /// Between attempts to keep dead letters.
     bury_backoff: Backoff,
+    /// Between attempts at other files of ours.
+    file_backoff: Backoff,
 }
 
 /// Why nothing is sent before some moment.
@@ -107,6 +109,7 @@ impl Delivery {
             parts: Vec::new(),
             rejected_in_row: 0,
             bury_backoff: Backoff::new(RETRY),
+            file_backoff: Backoff::new(RETRY),
         }
     }
 
@@ -200,6 +203,17 @@ impl Delivery {
         self.rejected_in_row = self.rejected_in_row.saturating_sub(verdict.dead.len() as u32);
         self.parts.push(verdict.done);
         self.not_before = Some(now + self.bury_backoff.next_wait(&mut self.jitter));
+    }
+
+    /// A file of ours could not be read or written at `now`, which says nothing of the sink: for how long it is left
+    /// alone.
+    pub(crate) fn file_failed(&mut self, now: Instant) -> Instant {
+        now + self.file_backoff.next_wait(&mut self.jitter)
+    }
+
+    /// It could.
+    pub(crate) fn file_works(&mut self) {
+        self.file_backoff.reset();
     }
 
     /// They are kept.

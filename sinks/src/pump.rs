@@ -8,6 +8,7 @@ mod complaints;
 mod facts;
 mod losses;
 mod orders;
+mod resend;
 mod shared;
 mod worker;
 
@@ -15,6 +16,8 @@ mod worker;
 mod asked_tests;
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod trouble_tests;
 
 use std::io;
 use std::path::PathBuf;
@@ -25,13 +28,14 @@ use std::time::{Duration, Instant};
 use hookring_journal::{Cursor, CursorError, CursorState, Feed, OLDEST, Seq, Tail};
 
 use crate::backoff::{Jitter, full_jitter};
-use crate::dead_letters::{DEAD_LETTERS_BYTES, DeadLetters};
+use crate::dead_letters::{DEAD_LETTERS_BYTES, DeadLetters, LetterCount};
 use crate::delivery::Delivery;
 use crate::filter::Filter;
 use crate::replay::ReplayFile;
 use crate::sink::Sink;
 use crate::stats::SinkStats;
 use crate::switch::Switch;
+use again::Held;
 use attempts::Attempts;
 use facts::Facts;
 use shared::Shared;
@@ -154,11 +158,14 @@ impl Pump {
             name: self.name.clone(),
             replay_file: ReplayFile::new(&self.cursor_dir, &self.name),
             again: None,
+            held: Held::default(),
             off: None,
             next_look: Instant::now(),
             journal_dir: self.journal_dir.clone(),
             delivery: delivery.with_max_events(sink.max_events()),
-            dead_letters: dead_letters.clone(),
+            dead_letters,
+            letters: LetterCount::default(),
+            next_count: Instant::now(),
             switch: Switch::new(&self.cursor_dir, &self.name),
             batch_age: self.batch_age,
             is_retry: false,
@@ -179,7 +186,7 @@ impl Pump {
             .name(format!("sink-{}", self.name))
             .spawn(move || worker.run())
             .map_err(|source| StartError::Thread { sink: self.name, source })?;
-        let facts = Box::new(Facts::new(self.journal_dir, dead_letters));
+        let facts = Box::new(Facts::new(self.journal_dir));
         Ok(PumpHandle { shared, tail, facts })
     }
 }

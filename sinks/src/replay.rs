@@ -8,6 +8,7 @@ pub mod pace;
 
 use std::io;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use hookring_journal::{Line, Seq, export};
 use jiff::Timestamp;
@@ -17,6 +18,8 @@ use crate::files;
 
 /// A replay whose events are rejected so often in a row ends: the sink does not want them again.
 pub const REJECTED_IN_ROW: u64 = 10;
+/// The slowest speed: a second takes eleven days.
+pub const MIN_SPEED: f64 = 0.000_001;
 
 /// What is to be sent again, and how far that is.
 #[derive(Clone, PartialEq, Debug, Default, Serialize, Deserialize)]
@@ -86,6 +89,12 @@ impl ReplayEnd {
 }
 
 impl Replay {
+    /// Which events are meant, in words: `events 3 to 9`.
+    pub fn range(&self) -> String {
+        let Replay { first, last, .. } = self;
+        if last > first { format!("events {first} to {last}") } else { format!("event {first}") }
+    }
+
     /// Whether an event is among those that are to be sent. One that cannot be read is not.
     pub fn takes(&self, line: Line<'_>) -> bool {
         let (since, until, session) = (self.since, self.until, self.session.clone());
@@ -178,6 +187,22 @@ impl ReplayFile {
         files::remove(&self.path).map_err(|source| self.failed("remove", source))
     }
 
+    /// Forgets it if nothing was said in it for so long.
+    ///
+    /// # Errors
+    ///
+    /// If the file cannot be looked at or removed.
+    pub(crate) fn forget_old(&self, kept: Duration) -> Result<bool, ReplayError> {
+        let said_at = self.path.symlink_metadata().and_then(|metadata| metadata.modified());
+        let said_at = match said_at {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(false),
+            said_at => said_at.map_err(|source| self.failed("look at", source))?,
+        };
+        // One from after a clock was set back is young.
+        let is_old = said_at.elapsed().is_ok_and(|age| age > kept);
+        if is_old { self.remove() } else { Ok(false) }
+    }
+
     fn failed(&self, action: &'static str, source: io::Error) -> ReplayError {
         ReplayError::File { action, path: self.path.clone(), source }
     }
@@ -203,5 +228,27 @@ mod tests {
         std::fs::write(dir.path().join("cursors/s.replay"), "{").expect("written");
         assert_eq!(file.read().expect("readable"), None);
         assert!(file.remove().expect("removed") && !file.remove().expect("gone"));
+    }
+
+    #[test]
+    fn it_is_forgotten_when_nothing_was_said_in_it_for_long() {
+        let dir = tempfile::tempdir().expect("a folder");
+        let file = ReplayFile::new(dir.path(), "s");
+        let hour = Duration::from_hours(1);
+        assert!(!file.forget_old(hour).expect("none"));
+        file.ask(&Replay::default()).expect("asked");
+        let opened = std::fs::File::options().append(true).open(&file.path).expect("a file");
+        let now = std::time::SystemTime::now();
+        for (time, is_old) in [(now, false), (now + 9 * hour, false), (now - 2 * hour, true)] {
+            opened.set_modified(time).expect("its time");
+            assert_eq!(file.forget_old(hour).expect("looked"), is_old);
+        }
+        assert_eq!(file.read().expect("readable"), None);
+    }
+
+    #[test]
+    fn its_events_are_named_as_one_or_as_many() {
+        let of = |first, last| Replay { first, last, ..Replay::default() }.range();
+        assert_eq!([of(3, 9), of(3, 3), of(3, 2)], ["events 3 to 9", "event 3", "event 3"]);
     }
 }

@@ -1,28 +1,23 @@
-//! `hookring dlq`: dead letters, which are events that a sink would not take.
+//! `hookring dlq`: dead letters, which are events that a sink would not take. Sending them again is in
+//! [`super::dlq_retry`].
 
-use std::collections::BTreeSet;
-use std::io::{self, IsTerminal as _, Write};
-use std::thread;
-use std::time::Duration;
+use std::io::{self, BufRead, IsTerminal as _, Write};
 
 use anyhow::{Context as _, Result, bail};
 use hookring_sinks::dead_letters::DEAD_LETTERS_BYTES;
-use hookring_sinks::{DeadLetters, Letter, LetterCount, Switch, sinks_with_letters};
+use hookring_sinks::{DeadLetters, Letter, LetterCount, sinks_with_letters};
 use jiff::Timestamp;
 use serde::Serialize;
 use serde_json::value::RawValue;
 
-use super::Exit;
-use super::interrupt::Interrupt;
-use super::progress::Progress;
-use super::sink_args::{DlqCommand, DlqListArgs, DlqPurgeArgs, DlqRetryArgs, DlqShowArgs};
-use super::sink_commands::{Known, is_running, status_of};
-use super::style::{FAINT, GOOD, WARNING, printable};
+use super::sink_args::{DlqCommand, DlqListArgs, DlqPurgeArgs, DlqShowArgs};
+use super::sink_commands::{Known, is_run};
+use super::style::{GOOD, WARNING, printable};
 use super::table::{Align, Cell, Table, counted};
+use super::{Exit, dlq_retry};
 use crate::config::Env;
 use crate::paths::Paths;
 
-const POLL: Duration = Duration::from_millis(100);
 /// The longest reason in a list, in characters; `show` has all of it.
 const REASON_CHARS: usize = 60;
 
@@ -40,14 +35,14 @@ pub fn dlq(
     match command {
         DlqCommand::List(args) => list(args, paths, env, (out, raw), err),
         DlqCommand::Show(args) => show(args, paths, raw),
-        DlqCommand::Retry(args) => retry(args, paths, env, out, err),
+        DlqCommand::Retry(args) => dlq_retry::retry(args, paths, env, out, err),
         DlqCommand::Purge(args) => purge(args, paths, out, err),
     }
 }
 
 /// How many letters of a sink are kept.
-pub(super) fn kept(sink: &str, paths: &Paths) -> u64 {
-    LetterCount::default().look(&letters(sink, paths))
+pub(super) fn kept(sink: &str, paths: &Paths) -> Result<u64> {
+    Ok(LetterCount::default().look(&letters(sink, paths))?)
 }
 
 fn letters(sink: &str, paths: &Paths) -> DeadLetters {
@@ -55,7 +50,7 @@ fn letters(sink: &str, paths: &Paths) -> DeadLetters {
 }
 
 /// The sinks that are meant, by name, each with its letters.
-fn wanted(sink: Option<&str>, paths: &Paths) -> Result<Vec<(String, DeadLetters)>> {
+pub(super) fn wanted(sink: Option<&str>, paths: &Paths) -> Result<Vec<(String, DeadLetters)>> {
     let found = sinks_with_letters(&paths.dead_letters)?;
     if let Some(name) = sink.filter(|name| !found.iter().any(|it| it == name)) {
         match &found[..] {
@@ -73,7 +68,7 @@ fn wanted(sink: Option<&str>, paths: &Paths) -> Result<Vec<(String, DeadLetters)
 }
 
 /// Whether a letter's event has this id or number.
-fn is(letter: &Letter<'_>, id: &str) -> bool {
+pub(super) fn is(letter: &Letter<'_>, id: &str) -> bool {
     letter.event().is_some_and(|event| event.id == id || event.seq.to_string() == id)
 }
 
@@ -103,7 +98,8 @@ fn list(
     ];
     let (mut table, mut count, mut bad_lines) = (Table::with_titles(titles), 0_u64, 0);
     let mut written = Ok(());
-    for (_, letters) in sinks {
+    for (name, letters) in sinks {
+        let is_run = is_run(&name, paths)?;
         bad_lines += letters.each(|letter, is_retried| {
             count += 1;
             if args.json {
@@ -112,7 +108,7 @@ fn list(
                 written =
                     std::mem::replace(&mut written, Ok(())).and_then(|()| writeln!(raw, "{line}"));
             } else {
-                table.row(row(letter, is_retried));
+                table.row(row(letter, is_retried.then_some(is_run)));
             }
         })?;
     }
@@ -153,11 +149,15 @@ impl<'a> Shown<'a> {
     }
 }
 
-/// The same for people.
-fn row(letter: &Letter<'_>, is_retried: bool) -> [Cell; 7] {
+/// The same for people. `is_run` of one that is to be sent again: there is who sends it.
+fn row(letter: &Letter<'_>, is_run: Option<bool>) -> [Cell; 7] {
     let event = letter.event();
     let kind = event.as_ref().and_then(|it| it.event_type.clone()).unwrap_or_default();
-    let again = if is_retried { "is being sent again; " } else { "" };
+    let again = match is_run {
+        Some(true) => "is being sent again; ",
+        Some(false) => "waits for its sink to be sent again; ",
+        None => "",
+    };
     let reason = format!("{again}{}", letter.reason);
     let cut = match reason.char_indices().nth(REASON_CHARS) {
         Some((end, _)) => format!("{}…", &reason[..end]),
@@ -200,129 +200,6 @@ fn show(args: &DlqShowArgs, paths: &Paths, raw: &mut dyn Write) -> Result<Exit> 
     Ok(Exit::Fine)
 }
 
-fn retry(
-    args: &DlqRetryArgs,
-    paths: &Paths,
-    env: Env<'_>,
-    out: &mut dyn Write,
-    err: &mut dyn Write,
-) -> Result<Exit> {
-    if !is_running(paths)? {
-        bail!("no daemon runs that could send them; `hookring run` starts one");
-    }
-    let known = Known::find(paths, env)?;
-    let sinks = wanted(args.sink.as_deref(), paths)?;
-    let mut asked = Vec::new();
-    for (name, letters) in sinks {
-        let switch = Switch::new(&paths.cursors, &name);
-        if args.stop {
-            if letters.is_retrying() {
-                switch.ask_stop()?;
-                writeln!(
-                    out,
-                    "{GOOD}stopping{GOOD:#}: {name}; what was not sent stays a dead letter"
-                )?;
-            }
-            continue;
-        }
-        let status = status_of(&name, paths);
-        if let Some(state) =
-            status.as_ref().map(|it| &*it.state).filter(|it| matches!(*it, "paused" | "off"))
-        {
-            writeln!(err, "{WARNING}{name} is {state}{WARNING:#}: left out until it is resumed")?;
-            continue;
-        }
-        if status.is_none() {
-            if args.sink.is_some() {
-                known.require(&name)?;
-                bail!("{name} does not run: it is switched off in the configuration");
-            }
-            writeln!(err, "{WARNING}left out{WARNING:#}: {name}, which the daemon does not run")?;
-            continue;
-        }
-        let mut ids = BTreeSet::new();
-        let is_wanted = |letter: &Letter<'_>| {
-            let is_wanted = args.all || args.ids.iter().any(|id| is(letter, id));
-            if is_wanted {
-                ids.extend(letter.event().map(|event| event.id.into_owned()));
-            }
-            is_wanted
-        };
-        switch.take_stop()?;
-        let count = letters.ask_retry(is_wanted)?;
-        if count > 0 {
-            asked.push(Asked { name, letters, switch, ids, count });
-        }
-    }
-    if args.stop {
-        return Ok(Exit::Fine);
-    }
-    if asked.is_empty() {
-        bail!(
-            "there is no such dead letter that could be sent now; `hookring dlq list` has what there is"
-        );
-    }
-    follow(&asked, paths, out, err)
-}
-
-/// What was asked of one sink.
-struct Asked {
-    name: String,
-    letters: DeadLetters,
-    switch: Switch,
-    /// Of the events.
-    ids: BTreeSet<String>,
-    count: u64,
-}
-
-/// Waits until all of it is over.
-fn follow(
-    asked: &[Asked],
-    paths: &Paths,
-    out: &mut dyn Write,
-    err: &mut dyn Write,
-) -> Result<Exit> {
-    let interrupt = Interrupt::watch().context("cannot watch for signals")?;
-    let total: u64 = asked.iter().map(|it| it.count).sum();
-    let mut progress = Progress::new(err);
-    let mut is_stopped = false;
-    while asked.iter().any(|it| it.letters.is_retrying()) {
-        if interrupt.came() && !is_stopped {
-            is_stopped = true;
-            asked.iter().try_for_each(|it| it.switch.ask_stop())?;
-        }
-        if !is_running(paths)? {
-            progress.clear();
-            bail!("the daemon has ended; its next start goes on with what is left");
-        }
-        let left: u64 = asked
-            .iter()
-            .filter_map(|it| status_of(&it.name, paths)?.retry)
-            .map(|retry| retry.left)
-            .sum();
-        progress.show_text(&format!("{} of {total} sent", total.saturating_sub(left)));
-        thread::sleep(POLL);
-    }
-    progress.clear();
-    let mut exit = Exit::Fine;
-    for Asked { name, letters, ids, count, .. } in asked {
-        let mut left = BTreeSet::new();
-        letters.each(|letter, _| {
-            let id = letter.event().map(|event| event.id.into_owned());
-            left.extend(id.filter(|id| ids.contains(id)));
-        })?;
-        let (left, ids) = (left.len() as u64, ids.len() as u64);
-        writeln!(out, "{name}: {} sent again, {} taken, {left} left", count, ids - left)?;
-        if left > 0 {
-            exit = Exit::Failed;
-        }
-    }
-    if exit == Exit::Failed {
-        writeln!(out, "{FAINT}`hookring dlq list` says why{FAINT:#}")?;
-    }
-    Ok(exit)
-}
-
 fn purge(
     args: &DlqPurgeArgs,
     paths: &Paths,
@@ -331,40 +208,86 @@ fn purge(
 ) -> Result<Exit> {
     let sinks = wanted(args.sink.as_deref(), paths)?;
     let is_meant = |letter: &Letter<'_>| args.all || args.ids.iter().any(|id| is(letter, id));
-    let mut count = 0;
-    for (_, letters) in &sinks {
+    let (mut count, mut sent_again) = (0, Vec::new());
+    let mut meant = Vec::new();
+    for (name, letters) in sinks {
+        let is_run = is_run(&name, paths)?;
+        let mut is_sent = false;
         let bad_lines = letters.each(|letter, is_retried| {
-            count += u64::from(!is_retried && is_meant(letter));
+            let is_left = is_retried && is_run && is_meant(letter);
+            is_sent |= is_left;
+            count += u64::from(!is_left && is_meant(letter));
         })?;
         count += if args.all { bad_lines } else { 0 };
+        sent_again.extend(is_sent.then(|| name.clone()));
+        meant.push((letters, !is_run));
     }
-    if count == 0 {
+    for name in &sent_again {
+        writeln!(
+            err,
+            "{WARNING}left out{WARNING:#}: letters of {name} that are being sent again; \
+             `hookring dlq retry --sink {name} --stop` ends that"
+        )?;
+    }
+    if count == 0 && sent_again.is_empty() {
         bail!("there is no such dead letter; `hookring dlq list` has what there is");
+    } else if count == 0 {
+        bail!("no other dead letter is meant");
     }
-    if !args.yes && !confirmed(count, err)? {
+    let is_terminal = io::stdin().is_terminal() && io::stderr().is_terminal();
+    if !args.yes && !confirmed(count, is_terminal, &mut io::stdin().lock(), err)? {
         return Ok(Exit::Failed);
     }
     let mut removed = 0;
-    for (_, letters) in &sinks {
-        removed += letters.purge(|letter| letter.map_or(args.all, is_meant))?;
+    for (letters, with_retried) in &meant {
+        removed += letters.purge(*with_retried, |letter| letter.map_or(args.all, is_meant))?;
     }
     writeln!(out, "{GOOD}removed{GOOD:#}: {}", counted(removed, "dead letter"))?;
     Ok(Exit::Fine)
 }
 
 /// Asks on a terminal; elsewhere nobody could answer.
-fn confirmed(count: u64, err: &mut dyn Write) -> Result<bool> {
+fn confirmed(
+    count: u64,
+    is_terminal: bool,
+    input: &mut dyn BufRead,
+    err: &mut dyn Write,
+) -> Result<bool> {
     let letters = counted(count, "dead letter");
-    if !io::stdin().is_terminal() || !io::stderr().is_terminal() {
+    if !is_terminal {
         bail!("{letters} would be gone for good; say so with --yes");
     }
     write!(err, "Remove {letters} for good? [y/N] ")?;
     err.flush()?;
     let mut answer = String::new();
-    io::stdin().read_line(&mut answer).context("cannot read the answer")?;
+    input.read_line(&mut answer).context("cannot read the answer")?;
     let is_yes = matches!(answer.trim(), "y" | "Y" | "yes");
     if !is_yes {
         writeln!(err, "nothing is removed")?;
     }
     Ok(is_yes)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_a_clear_yes_on_a_terminal_removes_anything() {
+        let asked = |count, is_terminal, input: &str| {
+            let mut err = Vec::new();
+            let answer = confirmed(count, is_terminal, &mut input.as_bytes(), &mut err);
+            (answer.map_err(|error| error.to_string()), String::from_utf8(err).expect("text"))
+        };
+        let question = "Remove 2 dead letters for good? [y/N] ";
+        for yes in ["y\n", "Y\n", "yes\n", " y \n"] {
+            assert_eq!(asked(2, true, yes), (Ok(true), question.to_owned()), "{yes:?}");
+        }
+        for no in ["\n", "", "n\n", "no\n", "yess\n", "\ny\n"] {
+            let said = format!("{question}nothing is removed\n");
+            assert_eq!(asked(2, true, no), (Ok(false), said), "{no:?}");
+        }
+        let refused = "1 dead letter would be gone for good; say so with --yes".to_owned();
+        assert_eq!(asked(1, false, "y\n"), (Err(refused), String::new()));
+    }
 }

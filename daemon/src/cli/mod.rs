@@ -4,6 +4,7 @@ pub mod args;
 mod attention;
 pub mod config_commands;
 pub mod dlq_commands;
+mod dlq_retry;
 pub mod export_command;
 mod filter_args;
 mod interrupt;

@@ -15,7 +15,7 @@ use super::interrupt::Interrupt;
 use super::progress::Progress;
 use super::session::HINT;
 use super::sink_args::ReplayArgs;
-use super::sink_commands::{Known, status_of};
+use super::sink_commands::{Gone, Known, is_run, is_running, status_of};
 use super::style::{FAINT, GOOD, WARNING, printable};
 use super::table::{counted, human_duration};
 use super::{require_journal, session};
@@ -41,17 +41,21 @@ pub fn replay(
     err: &mut dyn Write,
 ) -> Result<Exit> {
     let known = Known::find(paths, env)?;
-    known.require(&args.sink)?;
-    if !known.is_running {
-        bail!("no daemon runs that could send anything; `hookring run` starts one");
-    }
     let asked = Asked {
         name: &args.sink,
         file: ReplayFile::new(&paths.cursors, &args.sink),
         switch: Switch::new(&paths.cursors, &args.sink),
     };
     if args.stop {
-        return asked.stop(out);
+        // Also to one that is not configured any more.
+        if !journal::stored_cursors(&paths.cursors)?.iter().any(|(sink, _)| *sink == args.sink) {
+            known.require(&args.sink)?;
+        }
+        return asked.stop(&known, paths, out);
+    }
+    known.require(&args.sink)?;
+    if !known.is_running {
+        bail!("no daemon runs that could send anything; `hookring run` starts one");
     }
     if is_empty_range(args.since, args.until, err)? {
         return Ok(Exit::Usage);
@@ -122,14 +126,21 @@ struct Asked<'a> {
 }
 
 impl Asked<'_> {
-    fn stop(&self, out: &mut dyn Write) -> Result<Exit> {
+    fn stop(&self, known: &Known, paths: &Paths, out: &mut dyn Write) -> Result<Exit> {
         match self.file.read()?.filter(|replay| replay.end.is_none()) {
+            Some(replay) if !is_run(self.name, paths)? => {
+                // Nobody else would end it.
+                self.file.remove()?;
+                let at = replay.next.max(replay.first);
+                writeln!(out, "{GOOD}stopped{GOOD:#}: {} was at event {at}", self.name)?;
+            }
             Some(replay) => {
                 self.switch.ask_stop()?;
                 let at = replay.next.max(replay.first);
                 writeln!(out, "{GOOD}stopping{GOOD:#}: {} is at event {at}", self.name)?;
             }
             None => {
+                known.require(self.name)?;
                 // One that ended while nobody followed it.
                 self.file.remove()?;
                 writeln!(out, "no replay to {} is under way", self.name)?;
@@ -150,6 +161,7 @@ impl Asked<'_> {
         let mut progress = Progress::new(err);
         let mut stopped_at: Option<Instant> = None;
         let mut said_at: Option<Instant> = None;
+        let mut gone = Gone::default();
         let ended = loop {
             let Some(now) = self.file.read()?.filter(|replay| replay.id == id) else {
                 progress.clear();
@@ -157,6 +169,9 @@ impl Asked<'_> {
             };
             if now.end.is_some() {
                 break now;
+            }
+            if let Some(ended) = self.unwritten_end(id, paths) {
+                break ended;
             }
             if interrupt.came() && stopped_at.is_none() {
                 self.switch.ask_stop()?;
@@ -166,12 +181,20 @@ impl Asked<'_> {
                 progress.clear();
                 bail!("{} is within a call; the replay ends behind it", self.name);
             }
-            if !super::sink_commands::is_running(paths)? {
+            if !is_running(paths)? {
                 progress.clear();
                 bail!(
                     "the daemon has ended, at event {}; its next start goes on with this, or `hookring replay \
-                     --sink {} --stop` ends it then",
+                     --sink {} --stop` ends it",
                     now.next.max(now.first),
+                    self.name
+                );
+            }
+            if gone.look(std::iter::once(self.name), paths).is_some() {
+                progress.clear();
+                bail!(
+                    "the daemon does not run {0} any more: put the sink back under that name and the replay goes on, \
+                     or `hookring replay --sink {0} --stop` ends it",
                     self.name
                 );
             }
@@ -184,8 +207,15 @@ impl Asked<'_> {
             thread::sleep(POLL);
         };
         progress.clear();
+        let exit = self.conclude(&ended, args, out)?;
         self.file.remove()?;
-        self.conclude(&ended, args, out)
+        Ok(exit)
+    }
+
+    /// How it ended, if the daemon could not write that: its status has it then.
+    fn unwritten_end(&self, id: &str, paths: &Paths) -> Option<Replay> {
+        let replay = status_of(self.name, paths)?.replay?;
+        (replay.id == id && replay.end.is_some()).then_some(replay)
     }
 
     fn conclude(&self, ended: &Replay, args: &ReplayArgs, out: &mut dyn Write) -> Result<Exit> {
@@ -263,10 +293,11 @@ fn bar(replay: &Replay, now: Timestamp) -> String {
     let next = replay.next_at.map(|at| since(now, at)).filter(|wait| !wait.is_zero());
     let next = next.map(|wait| format!(", the next in {}", human_duration(wait)));
     format!(
-        "[{}{}] {} % of events {first} to {last}, {at}{} sent{}",
+        "[{}{}] {} % of {}, {at}{} sent{}",
         "#".repeat(filled),
         ".".repeat(blank),
         (part * 100.0) as u64,
+        Replay { first, last, ..Replay::default() }.range(),
         replay.sent_events,
         next.unwrap_or_default()
     )
@@ -295,6 +326,8 @@ mod tests {
         let replay = Replay { first: 1, last: 100, next: 51, sent_events: 20, ..Replay::default() };
         let half = "[############............] 50 % of events 1 to 100, at event 51, 20 sent";
         assert_eq!(bar(&replay, at(0)), half);
+        let one = Replay { first: 5, last: 5, next: 6, sent_events: 1, ..Replay::default() };
+        assert_eq!(bar(&one, at(0)), "[########################] 100 % of event 5, 1 sent");
         let waiting = Replay { next_at: Some(at(90)), ..replay.clone() };
         assert_eq!(bar(&waiting, at(0)), format!("{half}, the next in 1m 30s"));
         assert_eq!(bar(&waiting, at(100)), half);

@@ -1,6 +1,7 @@
 //! The command line's part about sinks: `hookring sink`, `dlq`, `replay`.
 
 use clap::{ArgGroup, Args, Subcommand};
+use hookring_sinks::replay::MIN_SPEED;
 use jiff::Timestamp;
 
 use super::args::parse_time;
@@ -194,10 +195,33 @@ impl Eq for ReplayArgs {}
 
 fn parse_speed(text: &str) -> Result<f64, String> {
     match text.trim_end_matches('x').parse::<f64>() {
-        Ok(speed) if speed.is_finite() && speed > 0.0 => Ok(speed),
+        Ok(speed) if speed.is_finite() && speed >= MIN_SPEED => Ok(speed),
+        Ok(speed) if speed > 0.0 && speed < MIN_SPEED => {
+            Err(format!("that is no replay any more; the slowest is {MIN_SPEED}"))
+        }
         _ => {
             Err("give a number above 0, such as 1, 10 or 0.5; --max is as fast as can be"
                 .to_owned())
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_speed_is_a_number_that_ends_within_a_life() {
+        for (text, speed) in [("1", 1.0), ("10x", 10.0), ("0.5", 0.5), ("0.000001", MIN_SPEED)] {
+            assert_eq!(parse_speed(text), Ok(speed), "{text}");
+        }
+        for text in ["1e-300", "0.0000009", "5e-324"] {
+            let error = parse_speed(text).expect_err(text);
+            assert_eq!(error, "that is no replay any more; the slowest is 0.000001", "{text}");
+        }
+        for text in ["0", "-0", "-1", "-1e-300", "NaN", "inf", "-inf", "1e999", "", "x", "fast"] {
+            let error = parse_speed(text).expect_err(text);
+            assert!(error.starts_with("give a number above 0"), "{text}: {error}");
         }
     }
 }

@@ -23,6 +23,8 @@ use crate::run::status::{SinkStatus, Status};
 /// what it does each second; only a sink that is within a call takes longer.
 const PATIENCE: Duration = Duration::from_secs(10);
 const POLL: Duration = Duration::from_millis(50);
+/// A sink is gone if the daemon's status was without it for so long: that is written each second.
+const GONE_AFTER: Duration = Duration::from_secs(2);
 
 /// Does what the command says.
 ///
@@ -93,6 +95,39 @@ pub(super) fn is_running(paths: &Paths) -> Result<bool> {
     let dir = &paths.journal;
     journal::is_in_use(dir)
         .with_context(|| format!("cannot ask for the lock of the journal in {}", dir.display()))
+}
+
+/// Whether a daemon runs that runs this sink: what is to be sent once more is in the hands of that alone.
+pub(super) fn is_run(name: &str, paths: &Paths) -> Result<bool> {
+    Ok(is_running(paths)? && status_of(name, paths).is_some())
+}
+
+/// Whether a sink that a daemon ran is gone from it, in the eyes of a command that waits for it.
+#[derive(Default)]
+pub(super) struct Gone {
+    since: Option<Instant>,
+}
+
+impl Gone {
+    /// Looks which of these sinks the running daemon has been without for so long that it is sure.
+    pub(super) fn look<'a>(
+        &mut self,
+        mut sinks: impl Iterator<Item = &'a str>,
+        paths: &Paths,
+    ) -> Option<&'a str> {
+        // One that cannot be read says nothing.
+        let status = Status::read(&paths.status_file).ok().flatten()?;
+        let gone = sinks.find(|name| status.sinks.iter().all(|sink| sink.name != *name));
+        self.is_sure(gone.is_some(), Instant::now()).then_some(gone).flatten()
+    }
+
+    fn is_sure(&mut self, is_gone: bool, now: Instant) -> bool {
+        if !is_gone {
+            self.since = None;
+            return false;
+        }
+        now.saturating_duration_since(*self.since.get_or_insert(now)) >= GONE_AFTER
+    }
 }
 
 /// What the running daemon says of a sink now.
@@ -234,7 +269,7 @@ fn forget(args: &SinkName, known: &Known, paths: &Paths, out: &mut dyn Write) ->
         }
     }
     writeln!(out, "{GOOD}forgotten{GOOD:#}: the cursor of {name}")?;
-    let letters = super::dlq_commands::kept(name, paths);
+    let letters = super::dlq_commands::kept(name, paths)?;
     if letters > 0 {
         let letters = counted(letters, "dead letter");
         writeln!(
@@ -243,4 +278,17 @@ fn forget(args: &SinkName, known: &Known, paths: &Paths, out: &mut dyn Write) ->
         )?;
     }
     Ok(Exit::Fine)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_sink_is_gone_that_was_away_for_a_while_without_a_break() {
+        let (mut gone, start) = (Gone::default(), Instant::now());
+        let mut look = |is_gone, ms| gone.is_sure(is_gone, start + Duration::from_millis(ms));
+        assert!(!look(true, 0) && !look(true, 1900) && !look(false, 1950));
+        assert!(!look(true, 2000) && !look(true, 3999) && look(true, 4000));
+    }
 }

@@ -1,13 +1,13 @@
 //! How many dead letters are kept. Asked each second, so a file is only read if it changed, and only its new
 //! part if it grew.
 
-use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom};
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
-use super::DeadLetters;
 use super::letter::DONE;
+use super::{DeadLetterError, DeadLetters};
+use crate::files;
 
 /// What is read at once.
 const CHUNK_BYTES: usize = 64 << 10;
@@ -29,27 +29,39 @@ struct Counted {
 }
 
 impl LetterCount {
-    /// How many there are now. A file that cannot be read counts as it did before.
-    pub fn look(&mut self, letters: &DeadLetters) -> u64 {
+    /// How many there are now.
+    ///
+    /// # Errors
+    ///
+    /// If a file cannot be read: that one counts as it did before, the others are counted.
+    pub fn look(&mut self, letters: &DeadLetters) -> Result<u64, DeadLetterError> {
         let files = letters.files();
+        let mut failed = None;
         for (counted, path) in self.files.iter_mut().zip(files) {
             // That one is marked in place; letters that are being retried stand in both until it begins.
             let is_marked = path == files[0];
             match counted.look(path, is_marked) {
+                Ok(()) => {}
                 Err(error) if error.kind() == io::ErrorKind::NotFound => {
                     *counted = Counted::default();
                 }
-                _ => {}
+                Err(error) => {
+                    failed = Some(letters.failed("count the dead letters in", path, error));
+                }
             }
         }
-        let [retry, older, newer] = &self.files;
-        retry.letters + older.letters + newer.letters
+        failed.map_or(Ok(self.known()), Err)
+    }
+
+    /// How many there were at the last look.
+    pub fn known(&self) -> u64 {
+        self.files.iter().map(|file| file.letters).sum()
     }
 }
 
 impl Counted {
     fn look(&mut self, path: &Path, is_marked: bool) -> io::Result<()> {
-        let metadata = std::fs::metadata(path)?;
+        let metadata = std::fs::symlink_metadata(path)?;
         let changed = (metadata.mtime(), metadata.mtime_nsec());
         let (inode, bytes) = (metadata.ino(), metadata.len());
         if (inode, bytes, changed) == (self.inode, self.bytes, self.changed) {
@@ -66,7 +78,7 @@ impl Counted {
 
 /// Lines that are not done with between two places of a file, the first of which is a line's beginning.
 fn count(path: &Path, from: u64, to: u64) -> io::Result<(u64, bool)> {
-    let mut file = File::open(path)?;
+    let mut file = files::open_to_read(path)?.ok_or(io::ErrorKind::NotFound)?;
     file.seek(SeekFrom::Start(from))?;
     let mut file = file.take(to - from);
     let (mut chunk, mut letters, mut is_start) = (vec![0; CHUNK_BYTES], 0, true);

@@ -7,6 +7,8 @@ use jiff::Timestamp;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
+use crate::jsonl::encode::line_seq;
+
 /// What stands first on the line of a letter that was sent again and is done with, in place of the brace.
 pub(super) const DONE: u8 = b'-';
 
@@ -47,24 +49,24 @@ pub struct LetterEvent<'a> {
 }
 
 impl<'a> Letter<'a> {
-    /// From a line without its newline; `None` if it is none, or is done with.
+    /// From a line without its newline; `None` if it is none, is done with, or has no event that could be sent
+    /// again: one that begins with its number, and has an id.
     pub fn parse(line: &'a [u8]) -> Option<Letter<'a>> {
-        serde_json::from_slice(line).ok()
+        let letter: Letter<'a> = serde_json::from_slice(line).ok()?;
+        let is_whole = letter.event().is_some() && letter.members().is_some();
+        is_whole.then_some(letter)
     }
 
-    /// Its event; `None` if that is not one.
+    /// Its event.
     pub fn event(&self) -> Option<LetterEvent<'a>> {
         serde_json::from_str(self.event.get()).ok()
     }
 
     /// What follows the number in the event's JSON: its members, from the comma on.
     pub(super) fn members(&self) -> Option<&'a [u8]> {
-        let text = self.event.get();
-        Some(&text.as_bytes()[text.find(',')?..])
+        let text = self.event.get().as_bytes();
+        line_seq(text)?;
+        let comma = text.iter().position(|byte| *byte == b',')?;
+        Some(&text[comma..])
     }
-}
-
-/// Whether a line is a letter that is done with.
-pub(super) fn is_done(line: &[u8]) -> bool {
-    line.first() == Some(&DONE)
 }

@@ -6,16 +6,17 @@
 //! whoever dies: it may be sent twice, under the same id. Marks are not synced.
 
 use std::collections::HashSet;
-use std::fs::{self, File, OpenOptions};
-use std::io::{self, BufRead, BufReader, Write};
-use std::os::unix::fs::{FileExt, OpenOptionsExt};
+use std::fs::{File, OpenOptions};
+use std::io;
+use std::os::unix::fs::FileExt;
 use std::path::PathBuf;
 
 use hookring_journal::{Batch, Seq};
 
-use super::letter::{DONE, is_done};
-use super::{DeadLetterError, DeadLetters, Letter, each_line};
-use crate::files;
+use super::letter::DONE;
+use super::rows::{Rows, id_key};
+use super::{DeadLetterError, DeadLetters, LOCK_GLANCE, Letter};
+use crate::files::{self, NewFile};
 
 /// Why letters cannot be sent again.
 #[derive(Debug, thiserror::Error)]
@@ -45,32 +46,24 @@ impl DeadLetters {
         mut is_wanted: impl FnMut(&Letter<'_>) -> bool,
     ) -> Result<u64, RetryError> {
         let mut ask = || {
-            let _lock = self.lock()?;
-            if self.retry.exists() {
+            let _lock = self.lock(self.lock_wait)?;
+            if self.is_retrying() {
                 return Ok(None);
             }
-            let new = self.retry.with_added_extension("new");
-            let mut options = OpenOptions::new();
-            let file = options.write(true).create(true).truncate(true).mode(0o600).open(&new)?;
-            let mut wanted = io::BufWriter::new(file);
+            let mut wanted = NewFile::create(&self.retry)?;
             let mut count = 0;
             for path in [&self.older, &self.path] {
-                each_line(path, |line| {
-                    if Letter::parse(line).is_some_and(|letter| is_wanted(&letter)) {
+                self.each_row(path, |row| {
+                    if row.letter().is_some_and(|letter| is_wanted(&letter)) {
                         count += 1;
-                        wanted.write_all(line)?;
-                        wanted.write_all(b"\n")?;
+                        row.copy(&mut wanted)?;
                     }
                     Ok(())
                 })?;
             }
-            let file = wanted.into_inner().map_err(io::IntoInnerError::into_error)?;
-            if count == 0 {
-                fs::remove_file(&new)?;
-                return Ok(Some(0));
+            if count > 0 {
+                wanted.place_synced()?;
             }
-            file.sync_all()?;
-            fs::rename(&new, &self.retry)?;
             Ok(Some(count))
         };
         match ask().map_err(|source| self.failed("write", &self.retry, source))? {
@@ -81,7 +74,58 @@ impl DeadLetters {
 
     /// Whether letters are being sent again, or wait for that.
     pub fn is_retrying(&self) -> bool {
-        self.retry.exists()
+        self.retry.symlink_metadata().is_ok()
+    }
+
+    /// Ends a retry, whether it was taken up or not: what was not sent is a dead letter as before. Returns how many
+    /// older ones were given up.
+    ///
+    /// # Errors
+    ///
+    /// If that cannot be written; nothing is lost, and what was written is not written again.
+    pub fn end_retry(&self) -> Result<u64, DeadLetterError> {
+        let end = || {
+            let _lock = self.lock(LOCK_GLANCE)?;
+            let given_up = self.put_back()?;
+            files::remove(&self.retry)?;
+            Ok(given_up)
+        };
+        end().map_err(|source| self.failed("put back what is in", &self.retry, source))
+    }
+
+    /// Under the lock.
+    pub(super) fn put_back(&self) -> io::Result<u64> {
+        let mut rest = HashSet::new();
+        self.each_row(&self.retry, |row| {
+            if !row.is_done() {
+                rest.insert(row.key()?);
+            }
+            Ok(())
+        })?;
+        for path in [&self.older, &self.path] {
+            if rest.is_empty() {
+                return Ok(0);
+            }
+            self.each_row(path, |row| {
+                rest.remove(&row.key()?);
+                Ok(())
+            })?;
+        }
+        let mut bytes = 0;
+        self.each_row(&self.retry, |row| {
+            if rest.contains(&row.key()?) {
+                bytes += row.bytes + 1;
+            }
+            Ok(())
+        })?;
+        if bytes == 0 {
+            return Ok(0);
+        }
+        self.append(bytes, |file| {
+            self.each_row(&self.retry, |row| {
+                if rest.remove(&row.key()?) { row.copy(file) } else { Ok(()) }
+            })
+        })
     }
 }
 
@@ -89,9 +133,8 @@ impl DeadLetters {
 #[derive(Debug)]
 pub struct Retry {
     path: PathBuf,
-    reader: BufReader<File>,
+    rows: Rows,
     marks: File,
-    at: u64,
     left: u64,
     /// Which letters the sink has by now.
     pub taken: u64,
@@ -119,31 +162,32 @@ impl Retry {
     ///
     /// If a file cannot be read or written.
     pub fn open(letters: &DeadLetters) -> Result<Option<Retry>, DeadLetterError> {
-        let path = letters.retry.clone();
+        if !letters.is_retrying() {
+            return Ok(None);
+        }
+        let path = &letters.retry;
         let open = || {
-            let marks = match OpenOptions::new().write(true).open(&path) {
-                Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-                marks => marks?,
-            };
-            let mut ids = HashSet::new();
-            let mut left = 0;
-            each_line(&path, |line| {
-                let letter = Letter::parse(line);
+            // Before it is opened: somebody may be putting back what is in it.
+            let _lock = letters.lock(LOCK_GLANCE)?;
+            let Some(rows) = Rows::open(path, letters.max_letter_bytes)? else { return Ok(None) };
+            let marks = files::open(path, OpenOptions::new().write(true))?;
+            let (mut ids, mut left) = (HashSet::new(), 0);
+            letters.each_row(path, |row| {
+                let letter = row.letter();
                 left += u64::from(letter.is_some());
-                ids.extend(letter.and_then(|it| id_of(&it)));
+                ids.extend(letter.as_ref().and_then(key_of));
                 Ok(())
             })?;
-            let _lock = letters.lock()?;
-            letters.remove(|letter| letter.and_then(id_of).is_some_and(|id| ids.contains(&id)))?;
-            let reader = BufReader::new(File::open(&path)?);
-            Ok(Some((reader, marks, left)))
+            letters.remove(false, |letter| {
+                letter.and_then(key_of).is_some_and(|id| ids.contains(&id))
+            })?;
+            Ok(Some((rows, marks, left)))
         };
-        let opened = open().map_err(|source| letters.failed("begin with", &path, source))?;
-        Ok(opened.map(|(reader, marks, left)| Retry {
-            path,
-            reader,
+        let opened = open().map_err(|source| letters.failed("begin with", path, source))?;
+        Ok(opened.map(|(rows, marks, left)| Retry {
+            path: path.clone(),
+            rows,
             marks,
-            at: 0,
             left,
             taken: 0,
             refused: 0,
@@ -160,22 +204,17 @@ impl Retry {
     /// # Errors
     ///
     /// If the file cannot be read.
-    pub fn next_letter(&mut self) -> io::Result<Option<RetryLetter>> {
-        let mut line = Vec::new();
-        loop {
-            line.clear();
-            let (at, read) = (self.at, self.reader.read_until(b'\n', &mut line)?);
-            if read == 0 {
-                return Ok(None);
-            }
-            self.at += read as u64;
-            let line = line.strip_suffix(b"\n").unwrap_or(&line);
-            let Some(letter) = Letter::parse(line) else { continue };
+    pub fn next_letter(&mut self) -> Result<Option<RetryLetter>, DeadLetterError> {
+        let (action, path) = ("read the dead letters in", &self.path);
+        let failed = |source| DeadLetterError { action, path: path.clone(), source };
+        while let Some(row) = self.rows.next().map_err(failed)? {
+            let Some(letter) = row.letter() else { continue };
             let (Some(event), Some(members)) = (letter.event(), letter.members()) else { continue };
-            let (seq, attempts) = (event.seq, letter.attempts);
+            let (at, seq, attempts) = (row.at, event.seq, letter.attempts);
             let batch = Batch::alone(seq, members);
             return Ok(Some(RetryLetter { at, seq, attempts, batch }));
         }
+        Ok(None)
     }
 
     /// The sink has it, or did not take it again and it is kept elsewhere.
@@ -183,49 +222,16 @@ impl Retry {
     /// # Errors
     ///
     /// If it cannot be marked.
-    pub fn done(&mut self, letter: &RetryLetter) -> io::Result<()> {
-        self.marks.write_all_at(&[DONE], letter.at)?;
+    pub fn done(&mut self, letter: &RetryLetter) -> Result<(), DeadLetterError> {
+        self.marks.write_all_at(&[DONE], letter.at).map_err(|source| {
+            let (action, path) = ("mark what was sent in", self.path.clone());
+            DeadLetterError { action, path, source }
+        })?;
         self.left = self.left.saturating_sub(1);
         Ok(())
     }
-
-    /// Ends it; what was not sent is a dead letter as before. Returns how many older ones were given up.
-    ///
-    /// # Errors
-    ///
-    /// If that cannot be written; nothing is lost.
-    pub fn finish(&self, letters: &DeadLetters) -> Result<u64, DeadLetterError> {
-        let finish = || {
-            let _lock = letters.lock()?;
-            let mut bytes = 0;
-            each_line(&self.path, |line| {
-                bytes += if is_done(line) { 0 } else { line.len() as u64 + 1 };
-                Ok(())
-            })?;
-            let mut given_up = 0;
-            if bytes > 0 {
-                let file;
-                (file, given_up) = letters.open_to_append(bytes)?;
-                let mut rest = io::BufWriter::new(file);
-                each_line(&self.path, |line| {
-                    if !is_done(line) {
-                        rest.write_all(line)?;
-                        rest.write_all(b"\n")?;
-                    }
-                    Ok(())
-                })?;
-                rest.into_inner().map_err(io::IntoInnerError::into_error)?.sync_data()?;
-            }
-            files::remove(&self.path)?;
-            Ok(given_up)
-        };
-        finish().map_err(|source| letters.failed("put back what is in", &self.path, source))
-    }
 }
 
-/// An event's id, in little room: there may be a hundred thousand of them. `None`: it is in a form that no version
-/// of this wrote, and such letters stay where they are.
-fn id_of(letter: &Letter<'_>) -> Option<u128> {
-    let digits = letter.event()?.id.replace('-', "");
-    u128::from_str_radix(&digits, 16).ok()
+fn key_of(letter: &Letter<'_>) -> Option<u128> {
+    letter.event().map(|event| id_key(&event.id))
 }

@@ -306,3 +306,15 @@ fn a_sink_that_asks_for_no_time_is_not_asked_again_at_once() {
     assert_eq!(delivery.turn(1, now), Turn::Wait(now + Duration::from_secs(7)));
     assert_eq!(delivery.breaker(), BreakerState::Closed);
 }
+
+#[test]
+fn files_of_ours_that_fail_are_left_alone_for_longer_and_longer_and_the_sink_is_not() {
+    let whole: Jitter = Box::new(|ceiling| ceiling);
+    let (mut delivery, now) = (Delivery::new(9, None, whole), Instant::now());
+    let mut wait_ms = || (delivery.file_failed(now) - now).as_millis();
+    let waits: Vec<_> = (0..9).map(|_| wait_ms()).collect();
+    assert_eq!(waits, [500, 1000, 2000, 4000, 8000, 16000, 32000, 60000, 60000]);
+    assert_eq!((delivery.breaker(), delivery.turn(9, now)), (BreakerState::Closed, Turn::Send(9)));
+    delivery.file_works();
+    assert_eq!((delivery.file_failed(now) - now).as_millis(), 500);
+}

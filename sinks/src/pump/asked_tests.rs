@@ -15,22 +15,22 @@ fn upto(last: Seq) -> Vec<Seq> {
     (1..=last).collect()
 }
 
-fn switch(journal: &TestJournal) -> Switch {
+pub(super) fn switch(journal: &TestJournal) -> Switch {
     Switch::new(&journal.path("cursors"), "s")
 }
 
-fn letters(journal: &TestJournal) -> DeadLetters {
+pub(super) fn letters(journal: &TestJournal) -> DeadLetters {
     DeadLetters::new(&journal.path("dead_letters"), "s", DEAD_LETTERS_BYTES)
 }
 
 /// A worker that waits as long as it may after a failure.
-fn start_patient(journal: &TestJournal, sink: &Recorder) -> PumpHandle {
+pub(super) fn start_patient(journal: &TestJournal, sink: &Recorder) -> PumpHandle {
     let mut pump = journal.pump("s");
     pump.jitter = Box::new(|ceiling| ceiling);
     pump.start(Box::new(sink.clone()), journal.tail()).expect("a worker")
 }
 
-fn wait_for<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T {
+pub(super) fn wait_for<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T {
     let deadline = deadline();
     loop {
         if let Some(found) = look() {

@@ -149,8 +149,10 @@ impl Complaints {
         }
         let count = self.letters.add(0, now + FIRST_GAP)?;
         self.letters.said_at = Some(now);
-        let are = if count == 1 { "event was" } else { "events were" };
-        Some(format!("{count} more {are} kept as dead letters since the last message"))
+        Some(match count {
+            1 => "1 more event was kept as a dead letter since the last message".to_owned(),
+            _ => format!("{count} more events were kept as dead letters since the last message"),
+        })
     }
 }
 
@@ -305,7 +307,7 @@ mod tests {
         assert_eq!(rest.as_deref(), Some(said));
         assert_eq!(complaints.rest(true, at(500)), None);
         assert_eq!(complaints.buried("400", 1, 1, at(121)), None);
-        let said = "1 more event was kept as dead letters since the last message";
+        let said = "1 more event was kept as a dead letter since the last message";
         assert_eq!(complaints.rest(true, at(121)).as_deref(), Some(said));
         let lines: Vec<_> = (0..=60).filter_map(|n| complaints.throttled("429", at(n))).collect();
         assert_eq!(lines, ["asks for time: 429", "asks for time, 60 times since: 429"]);

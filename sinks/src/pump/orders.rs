@@ -11,6 +11,8 @@ use crate::switch::Off;
 
 /// How often it is looked; a batch in flight is answered first.
 pub(super) const ORDERS_INTERVAL: Duration = Duration::from_millis(250);
+/// How often dead letters are counted that somebody else may have changed.
+const COUNT_INTERVAL: Duration = Duration::from_secs(1);
 
 impl Worker {
     /// Looks, if it is time, and does what is wanted.
@@ -30,8 +32,27 @@ impl Worker {
         if self.switch.take_try_now()? {
             self.try_now();
         }
-        self.look_for_again();
+        // First: what goes wrong with what a person wants is shown rather than what goes wrong here.
+        if now >= self.next_count {
+            self.count_letters();
+        }
+        self.look_for_again(now);
         Ok(())
+    }
+
+    /// Counts the dead letters that are kept: here, since files that others can touch may hold up who looks, and
+    /// whoever asks for the stats is not to wait.
+    pub(super) fn count_letters(&mut self) {
+        self.next_count = Instant::now() + COUNT_INTERVAL;
+        let looked = self.letters.look(&self.dead_letters);
+        let has_failed = std::mem::replace(&mut self.held.is_miscounted, looked.is_err());
+        match looked {
+            Err(error) => self.note_trouble(&error),
+            Ok(_) if has_failed => self.shared.trouble_is_over(),
+            Ok(_) => {}
+        }
+        let kept = self.letters.known();
+        self.shared.update(|stats| stats.kept_dead_letters = kept);
     }
 
     pub(super) fn set_off(&mut self, off: Option<Off>) {
@@ -43,6 +64,7 @@ impl Worker {
     }
 
     fn try_now(&mut self) {
+        self.held.let_go();
         self.delivery.try_now();
         self.shared.show(&self.delivery);
     }

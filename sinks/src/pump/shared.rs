@@ -42,6 +42,8 @@ struct State {
     stats: SinkStats,
     reach: Reach,
     complaints: Complaints,
+    /// The same of our own files.
+    troubles: Complaints,
     stop: Option<Stop>,
     ended: bool,
 }
@@ -54,6 +56,7 @@ impl Shared {
                 stats,
                 reach: Reach { read: position, ..Reach::default() },
                 complaints: Complaints::default(),
+                troubles: Complaints::default(),
                 stop: None,
                 ended: false,
             }),
@@ -112,6 +115,28 @@ impl Shared {
     /// An attempt failed: shown until the next success, and remembered after it.
     pub(super) fn failed(&self, error: &(dyn Error + 'static), delivery: &Delivery) {
         self.lock().failed(in_words(error), Kind::Failed, delivery);
+    }
+
+    /// A file of ours could not be read or written, which says nothing of the sink. It is shown, unless the sink
+    /// itself has something to say.
+    pub(super) fn trouble(&self, error: &(dyn Error + 'static)) {
+        let (message, now) = (in_words(error), Instant::now());
+        let mut state = self.lock();
+        let kind = if state.stop.is_some() { Kind::Last } else { Kind::Failed };
+        if let Some(line) = state.troubles.failed(&message, kind, now) {
+            tracing::warn!(sink = state.stats.name, "{line}");
+        }
+        if state.stats.state != SinkState::Retrying {
+            state.stats.last_error = Some(LastError { message, at: SystemTime::now() });
+        }
+    }
+
+    /// Our files are as they should be.
+    pub(super) fn trouble_is_over(&self) {
+        let mut state = self.lock();
+        if let Some(line) = state.troubles.works(Instant::now()) {
+            tracing::info!(sink = state.stats.name, "a file of its replays or dead letters {line}");
+        }
     }
 
     /// The sink answered: what that says of it.

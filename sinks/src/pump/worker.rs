@@ -9,11 +9,11 @@ use std::time::{Duration, Instant};
 
 use hookring_journal::{Batch, Cursor, Feed, InFlight, Seq, Tail};
 
-use super::again::Again;
+use super::again::{Again, Held};
 use super::attempts::Attempts;
 use super::orders::ORDERS_INTERVAL;
 use super::shared::Shared;
-use crate::dead_letters::{DeadLetters, Reason};
+use crate::dead_letters::{DeadLetters, LetterCount, Reason};
 use crate::delivery::{Delivery, Turn, Verdict};
 use crate::filter::Filter;
 use crate::replay::ReplayFile;
@@ -36,6 +36,10 @@ pub(super) struct Worker {
     pub(super) tail: Arc<Tail>,
     pub(super) delivery: Delivery,
     pub(super) dead_letters: DeadLetters,
+    /// How many of them are kept, by the last look.
+    pub(super) letters: LetterCount,
+    /// When they are counted next.
+    pub(super) next_count: Instant,
     pub(super) switch: Switch,
     /// Whether it is off, by the last look.
     pub(super) off: Option<Off>,
@@ -44,6 +48,7 @@ pub(super) struct Worker {
     pub(super) replay_file: ReplayFile,
     /// What is sent once more.
     pub(super) again: Option<Again>,
+    pub(super) held: Held,
     pub(super) journal_dir: PathBuf,
     pub(super) shared: Arc<Shared>,
     pub(super) batch_bytes: usize,
@@ -287,6 +292,8 @@ impl Worker {
         match self.dead_letters.keep_each(dead.zip(attempts.iter().copied()), reason) {
             Ok(given_up) => {
                 self.delivery.buried();
+                // They are in both counts at once.
+                self.count_letters();
                 let first = part.lines().nth(verdict.dead[0]).map_or(part.first(), |line| line.seq);
                 self.shared.buried(first, verdict.dead.len() as u64, given_up, words);
                 true

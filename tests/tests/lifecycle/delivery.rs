@@ -10,22 +10,22 @@ use serde_json::{Value, json};
 
 use crate::{numbers_in, sink, wait_for_delivery};
 
-const FILE: &str = "[sinks.file]\ntype = \"jsonl\"\n";
+pub(crate) const FILE: &str = "[sinks.file]\ntype = \"jsonl\"\n";
 
-fn said(output: &Output) -> String {
+pub(crate) fn said(output: &Output) -> String {
     let texts = [&output.stdout, &output.stderr].map(|it| String::from_utf8_lossy(it).into_owned());
     texts.concat()
 }
 
 /// A command that must do what it was asked to.
-fn done(bed: &Bed, args: &[&str]) -> String {
+pub(crate) fn done(bed: &Bed, args: &[&str]) -> String {
     let output = bed.hookring(args);
     assert!(output.status.success(), "{args:?}: {}", said(&output));
     said(&output)
 }
 
 /// One that must not.
-fn refused(bed: &Bed, args: &[&str]) -> String {
+pub(crate) fn refused(bed: &Bed, args: &[&str]) -> String {
     let output = bed.hookring(args);
     assert_eq!(output.status.code(), Some(1), "{args:?}: {}", said(&output));
     said(&output)
@@ -36,7 +36,7 @@ fn state(bed: &Bed, name: &str) -> String {
 }
 
 /// The lines of a sink's file that are marked as replays.
-fn replayed(bed: &Bed) -> Vec<Value> {
+pub(crate) fn replayed(bed: &Bed) -> Vec<Value> {
     let text = fs::read_to_string(bed.path().join("sinks/file.jsonl")).unwrap_or_default();
     let lines = text.lines().filter(|line| line.starts_with("{\"replay\":true,\"seq\":"));
     lines.map(|line| serde_json::from_str(line).expect("JSON")).collect()
@@ -47,7 +47,7 @@ fn n(event: &Value) -> u64 {
 }
 
 /// Puts an event that the sink had among the dead letters of a sink.
-fn bury(bed: &Bed, sink: &str, number: u64) -> Value {
+pub(crate) fn bury(bed: &Bed, sink: &str, number: u64) -> Value {
     let text = fs::read_to_string(bed.path().join("sinks/file.jsonl")).expect("the file");
     let line = text.lines().find(|line| line.contains(&format!("\"n\":{number}}}"))).expect("it");
     let dir = bed.path().join("dead_letters");
@@ -233,7 +233,7 @@ fn a_replay_that_is_interrupted_says_how_to_go_on_and_one_that_is_not_survives_a
     let seq = |at: usize| bed.events()[at]["seq"].as_u64().expect("a number");
     let is_replaying = || sink(&bed, "file").filter(|it| it["replay"].is_object());
     // So slow that it never ends by itself.
-    let args = ["replay", "--sink", "file", "--from", &seq(0).to_string(), "--speed", "0.0000001"];
+    let args = ["replay", "--sink", "file", "--from", &seq(0).to_string(), "--speed", "0.000001"];
     let mut command = bed.command("hookring");
     command.args(args).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
     let follower = command.spawn().expect("it starts");
@@ -245,7 +245,7 @@ fn a_replay_that_is_interrupted_says_how_to_go_on_and_one_that_is_not_survives_a
     assert!(kill.expect("kill runs").success());
     let output = follower.wait_with_output().expect("it ends");
     assert_eq!(output.status.code(), Some(1));
-    let next = format!("`hookring replay --sink file --from {} --speed 0.0000001` goes on", seq(1));
+    let next = format!("`hookring replay --sink file --from {} --speed 0.000001` goes on", seq(1));
     assert!(said(&output).contains(&next), "{}", said(&output));
     // Nobody follows this one.
     let mut follower = command.spawn().expect("it starts");
@@ -274,7 +274,9 @@ fn dead_letters_are_listed_shown_sent_again_and_given_up() {
     let daemon = bed.start();
     bed.emit_numbers(0..4);
     wait_for_delivery(&bed, "file", 4);
-    assert!(done(&bed, &["dlq", "list"]).contains("there are no dead letters"));
+    for args in [&["dlq", "list"][..], &["dlq", "list", "--sink", "file"]] {
+        assert!(done(&bed, args).contains("there are no dead letters"), "{args:?}");
+    }
     let events: Vec<_> = (1..4).map(|number| bury(&bed, "file", number)).collect();
     bury(&bed, "old", 0);
     let seq = |at: usize| events[at]["seq"].to_string();
@@ -292,7 +294,12 @@ fn dead_letters_are_listed_shown_sent_again_and_given_up() {
     let lines: Vec<Value> =
         lines.lines().map(|line| serde_json::from_str(line).expect("JSON")).collect();
     assert_eq!(lines.iter().map(|it| n(&it["event"])).collect::<Vec<_>>(), [1, 2, 3]);
-    assert!(refused(&bed, &["dlq", "list", "--sink", "none", "--json"]).contains("none"));
+    for args in
+        [&["dlq", "list", "--sink", "nosuch"][..], &["dlq", "list", "--sink", "nosuch", "--json"]]
+    {
+        let text = refused(&bed, args);
+        assert!(text.contains("there is no sink nosuch; there are file"), "{text}");
+    }
     let by_id = done(&bed, &["dlq", "show", events[0]["id"].as_str().expect("an id")]);
     assert_eq!(by_id, done(&bed, &["dlq", "show", &seq(0)]));
     assert!(by_id.contains("\"attempts\": 7"), "{by_id}");

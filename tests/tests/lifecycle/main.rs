@@ -1,6 +1,7 @@
 //! What people do with a running hookring: change its configuration, restart it, tidy its files, and
 //! ask it questions.
 
+mod again;
 mod capture;
 mod commands;
 mod delivery;
