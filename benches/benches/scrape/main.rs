@@ -32,6 +32,8 @@ enum Value {
     Real(f64),
 }
 
+type Scrape = fn(&Metrics) -> String;
+
 fn main() -> ExitCode {
     let args = match Args::read(std::env::args().skip(1)) {
         Ok(args) => args,
@@ -49,7 +51,7 @@ fn main() -> ExitCode {
     let series = text.lines().filter(|line| !line.starts_with('#')).count();
     assert!(series >= TYPES * AGENTS, "only {series} series");
     let mut figures = Figures::default();
-    let kinds: [(&str, fn(&Metrics) -> String); 2] = [
+    let kinds: [(&str, Scrape); 2] = [
         ("Prometheus's text", Metrics::render),
         ("OpenMetrics", |metrics| open_metrics(&metrics.render())),
     ];

@@ -94,6 +94,7 @@ families! {
     JOURNAL_SEGMENTS Gauge "hookring_journal_segments" [] "Its files."
     JOURNAL_WRITTEN Gauge "hookring_journal_written_seq" [] "Number of the last event written."
     JOURNAL_SYNCED Gauge "hookring_journal_synced_seq" [] "Number of the last event that survives the loss of power."
+    JOURNAL_OLDEST Gauge "hookring_journal_oldest_event_timestamp_seconds" [] "When its oldest event was published, Unix time; 0: there is none."
     JOURNAL_BAD_LINES Gauge "hookring_journal_bad_lines" [] "Damaged lines that the start found and passes over."
     JOURNAL_SYNC_ERRORS Counter "hookring_journal_sync_errors_total" [] "Failed syncs; what was not synced was written again."
     JOURNAL_PAUSED Gauge "hookring_journal_paused" [] "1 while it takes nothing: events wait in ring and spool."

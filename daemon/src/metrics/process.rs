@@ -7,6 +7,7 @@ use rustix::process::{Resource, getrlimit};
 use rustix::time::{ClockId, clock_gettime};
 
 use super::family::{CPU, MAX_FDS, OPEN_FDS, RESIDENT, START_TIME, VIRTUAL};
+use super::status::unix_s;
 use super::text::Text;
 
 const BYTES_PER_KB: u64 = 1024;
@@ -29,7 +30,7 @@ pub(super) fn write(started: Timestamp, text: &mut Text) {
         Some(limit) => text.family(&MAX_FDS).sample(&[], limit),
         None => text.family(&MAX_FDS).sample(&[], f64::INFINITY),
     };
-    text.family(&START_TIME).sample(&[], started.as_nanosecond() as f64 / 1e9);
+    text.family(&START_TIME).sample(&[], unix_s(started));
 }
 
 /// A line's number, such as `VmRSS:     1234 kB`.

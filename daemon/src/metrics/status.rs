@@ -96,6 +96,7 @@ fn write_bus(status: &Status, text: &mut Text) {
 
 fn write_journal(status: &Status, text: &mut Text) {
     let journal = &status.journal;
+    text.family(&JOURNAL_OLDEST).sample(&[], journal.oldest_at.map_or(0.0, unix_s));
     for (family, value) in [
         (&JOURNAL_BYTES, journal.bytes),
         (&JOURNAL_SEGMENTS, journal.segments),
@@ -111,6 +112,11 @@ fn write_journal(status: &Status, text: &mut Text) {
     ] {
         text.family(family).sample(&[], value);
     }
+}
+
+/// Unix time, in seconds.
+pub(super) fn unix_s(at: Timestamp) -> f64 {
+    at.as_nanosecond() as f64 / 1e9
 }
 
 fn write_sinks(sinks: &[SinkStatus], now: Timestamp, text: &mut Text) {

@@ -10,6 +10,7 @@ mod happenings;
 mod health;
 mod homes;
 mod memory;
+mod oldest;
 pub(crate) mod place_log;
 mod shared;
 mod sink_watch;
@@ -49,6 +50,7 @@ use crate::pipeline::{self, Intake};
 use collector::Collector;
 pub use collector::Watched;
 use gaps::Gaps;
+use oldest::Oldest;
 use shared::{Settings, Shared};
 use sink_watch::SinkWatch;
 use status::{OrphanStatus, SinkStatus, Status};
@@ -129,6 +131,7 @@ struct Daemon {
     supervisor: Supervisor,
     sink_watch: SinkWatch,
     http: Http,
+    oldest: Oldest,
     signals: Receiver<i32>,
     status: Status,
     /// The collector's thread was not told to end yet.
@@ -211,6 +214,7 @@ impl Daemon {
             supervisor,
             sink_watch: SinkWatch::default(),
             http,
+            oldest: Oldest::default(),
             signals,
             status,
             collects: true,
@@ -339,6 +343,8 @@ impl Daemon {
             (self.shared.bus_status(), false)
         };
         self.status.set_bus(&bus);
+        let journal = &mut self.status.journal;
+        journal.oldest_at = self.oldest.at(&self.paths.journal, journal.oldest_seq);
         self.status.set_sinks(sinks.into_iter());
         if !self.status.orphaned_cursors.is_empty() {
             // Somebody may have removed them.

@@ -242,6 +242,10 @@ pub struct JournalStatus {
     pub written_seq: u64,
     /// Number of the last event that survives the loss of power.
     pub synced_seq: u64,
+    /// The number with which the oldest segment begins.
+    pub oldest_seq: u64,
+    /// When its first event was published; `None`: there is none.
+    pub oldest_at: Option<Timestamp>,
     /// Segment files.
     pub segments: u64,
     /// Their bytes.
@@ -364,6 +368,8 @@ impl Status {
             path,
             written_seq: bus.journal.written_seq,
             synced_seq: bus.journal.synced_seq,
+            oldest_seq: bus.journal.oldest_seq,
+            oldest_at: None,
             segments: bus.journal.segments,
             bytes: bus.journal.bytes,
             bad_lines: bus.found_bad_lines,

@@ -97,7 +97,14 @@ fn what_a_daemon_serves_is_what_is_documented_and_what_happened() {
     ] {
         assert_eq!(found.get(sample), Some(&value), "{sample}\n{served}");
     }
-    for sample in ["process_resident_memory_bytes", "process_open_fds", "hookring_journal_bytes"] {
+    for sample in [
+        "process_resident_memory_bytes",
+        "process_open_fds",
+        "hookring_journal_bytes",
+        "hookring_journal_oldest_event_timestamp_seconds",
+        r#"hookring_sink_attempts_total{sink="file",type="jsonl",outcome="accepted"}"#,
+        r#"hookring_sink_batch_events{sink="file",type="jsonl"}"#,
+    ] {
         assert!(found[sample] > 0.0, "{sample}");
     }
     assert!(found["hookring_journal_sync_duration_seconds_count"] > 0.0);
