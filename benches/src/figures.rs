@@ -4,8 +4,35 @@ use std::fmt;
 use std::fs;
 use std::io;
 use std::path::Path;
+use std::process::ExitCode;
 
 use serde::{Deserialize, Serialize};
+
+use crate::args::Args;
+use crate::machine::Machine;
+
+/// The `main` of a bench with figures: reads its arguments, says on which machine and by `what` of how many rounds
+/// (a median, say) it goes, has it `measure`, and writes the figures where that was asked for.
+///
+/// # Panics
+///
+/// If the figures cannot be written.
+pub fn run(what: &str, default_rounds: usize, measure: impl FnOnce(usize) -> Figures) -> ExitCode {
+    let args = match Args::read(std::env::args().skip(1)) {
+        Ok(args) => args,
+        Err(error) => {
+            eprintln!("{error}");
+            return ExitCode::FAILURE;
+        }
+    };
+    let rounds = args.rounds.unwrap_or(default_rounds);
+    println!("{} | {what} of {rounds} rounds", Machine::look());
+    let figures = measure(rounds);
+    if let Some(path) = &args.json {
+        figures.write(path).expect("the figures can be written");
+    }
+    ExitCode::SUCCESS
+}
 
 /// What a row is to be.
 #[derive(Copy, Clone, PartialEq, Debug, Serialize, Deserialize)]

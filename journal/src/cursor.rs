@@ -198,13 +198,13 @@ impl Cursor {
         self.write(next, None)
     }
 
-    /// Moves to `next`, as [`Self::store`] does, and keeps the batch in flight.
+    /// Moves to `next`, as [`Self::store`] does, and keeps the batch in flight unless all of it is done with.
     ///
     /// # Errors
     ///
     /// If it cannot be stored; nothing has changed then.
     pub fn advance(&mut self, next: Seq) -> Result<(), CursorError> {
-        self.write(next, self.slot.in_flight)
+        self.write(next, self.slot.in_flight.filter(|it| it.last >= next))
     }
 
     /// What the sink lost since this cursor was made.

@@ -1,12 +1,15 @@
 //! What a sink reads: the shared cache while it keeps up, the files when it lags.
 
+mod ahead;
+
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use crate::reader::{Gap, ReadError, Reader, Skipped};
+use crate::reader::{Gap, ReadError, Skipped};
 use crate::tail::{Batch, Chunk, Place, Tail};
 use crate::{OLDEST, Seq};
+use ahead::{AheadReader, Limits};
 
 /// One sink's way through the journal. Belongs to one thread at a time.
 #[derive(Debug)]
@@ -15,7 +18,7 @@ pub struct Feed {
     tail: Arc<Tail>,
     next: Seq,
     /// Open while it lags.
-    reader: Option<Reader>,
+    reader: Option<AheadReader>,
     /// Where the last batch from the cache ended.
     place: Option<Place>,
     skipped: Skipped,
@@ -78,7 +81,7 @@ impl Feed {
             return None;
         }
         let available = self.tail.available_from();
-        let readable = self.reader.as_ref().and_then(Reader::last_in_open);
+        let readable = self.reader.as_ref().and_then(AheadReader::has_up_to);
         let first = readable.map_or(self.next, |last| self.next.max(last + 1));
         (first < available).then(|| Gap { first, last: available - 1 })
     }
@@ -86,7 +89,6 @@ impl Feed {
     /// Without this, a reader would go to the oldest file and pass over what only the cache has.
     fn pass_over_deleted(&mut self) {
         if let Some(gap) = self.lost_ahead().filter(|gap| gap.first == self.next) {
-            self.keep_skipped();
             self.reader = None;
             self.skipped.add_gap(gap);
             self.next = gap.last + 1;
@@ -95,21 +97,13 @@ impl Feed {
 
     /// Goes on at `seq`, in either direction.
     pub fn seek(&mut self, seq: Seq) {
-        self.keep_skipped();
         self.reader = None;
         self.next = seq;
     }
 
     /// What was passed over since this was last asked; it is then forgotten.
     pub fn take_skipped(&mut self) -> Skipped {
-        self.keep_skipped();
         std::mem::take(&mut self.skipped)
-    }
-
-    fn keep_skipped(&mut self) {
-        if let Some(reader) = &mut self.reader {
-            self.skipped.add(reader.take_skipped());
-        }
     }
 
     /// From the cache: without a copy if one chunk has enough, else gathered from several.
@@ -124,7 +118,6 @@ impl Feed {
         if batch.last() == chunk.last() {
             (batch, self.place) = self.gather(batch, max_events, max_bytes);
         }
-        self.keep_skipped();
         self.reader = None;
         if batch.first() > self.next && self.next != OLDEST {
             self.skipped.add_gap(Gap { first: self.next, last: batch.first() - 1 });
@@ -171,14 +164,18 @@ impl Feed {
         max_events: usize,
         max_bytes: usize,
     ) -> Result<Batch, ReadError> {
-        let reader = match &mut self.reader {
-            Some(reader) => reader,
-            None => self.reader.insert(Reader::open(&self.dir, self.next)?),
+        let limits = Limits { max_events, max_bytes };
+        let reader = match self.reader.take().filter(|reader| reader.can_keep(limits)) {
+            Some(reader) => self.reader.insert(reader),
+            None => self.reader.insert(AheadReader::open(&self.dir, self.next)?),
         };
-        reader.read_up_to(written);
-        let batch = reader.next_batch(max_events, max_bytes)?;
-        self.next = reader.position();
-        Ok(batch)
+        let read = reader.next(written, limits)?;
+        self.next = read.next;
+        self.skipped.add(read.skipped);
+        if self.next <= written && self.tail.chunk(self.next).is_none() {
+            reader.read_ahead(&read.batch, limits);
+        }
+        Ok(read.batch)
     }
 }
 

@@ -158,8 +158,10 @@ impl Reader {
         let usual_bytes = self.usual_bytes.min(max_bytes);
         let mut lines = Gathered { max_events, max_bytes, usual_bytes, ..Gathered::default() };
         for _ in 0..REOPEN_MAX {
-            match self.fill(&mut lines)? {
-                Filled::AtEnd if lines.events == 0 && self.advance()? => {}
+            match self.fill(&mut lines) {
+                Ok(Filled::AtEnd) if lines.events == 0 && self.advance()? => {}
+                Err(error) if lines.events == 0 => return Err(error),
+                // An error comes again behind what was read before it.
                 _ => break,
             }
         }

@@ -53,6 +53,12 @@ impl SegmentScan {
         &self.lines.file
     }
 
+    /// From now on reads another file.
+    #[cfg(test)]
+    pub(crate) fn read_from(&mut self, file: File) {
+        self.lines.file = file;
+    }
+
     /// Opens a segment and reads its first line.
     pub(crate) fn open(path: &Path, first: Seq) -> io::Result<SegmentScan> {
         let mut scan = SegmentScan {

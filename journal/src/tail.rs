@@ -356,6 +356,21 @@ impl Batch {
         (first, Some(rest))
     }
 
+    /// The events of batches that were read one after another, none of them empty, in one: copied together if
+    /// there are several.
+    pub fn joined(parts: &[Batch]) -> Batch {
+        let (Some(first), Some(last)) = (parts.first(), parts.last()) else {
+            return Batch::empty();
+        };
+        if parts.len() == 1 {
+            return first.clone();
+        }
+        debug_assert!(parts.is_sorted_by(|one, next| one.last < next.first));
+        let bytes = parts.iter().map(Batch::bytes).collect::<Vec<_>>().concat();
+        let events = parts.iter().map(Batch::len).sum();
+        Batch::whole(Arc::new(Chunk::new(first.first, last.last, bytes)), events)
+    }
+
     /// Whether it holds no event.
     pub fn is_empty(&self) -> bool {
         self.events == 0

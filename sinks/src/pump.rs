@@ -6,6 +6,7 @@ mod again;
 mod attempts;
 mod complaints;
 mod facts;
+mod gather;
 mod losses;
 mod orders;
 mod resend;
@@ -14,6 +15,10 @@ mod worker;
 
 #[cfg(test)]
 mod asked_tests;
+#[cfg(test)]
+mod begin_tests;
+#[cfg(test)]
+mod gather_tests;
 #[cfg(test)]
 mod tests;
 #[cfg(test)]
@@ -38,6 +43,7 @@ use crate::switch::Switch;
 use again::Held;
 use attempts::Attempts;
 use facts::Facts;
+use gather::Gathering;
 use shared::Shared;
 use worker::Worker;
 
@@ -65,6 +71,9 @@ pub struct Pump {
     pub cursor_dir: PathBuf,
     /// Where to begin if there is no cursor yet.
     pub start: Start,
+    /// There was a cursor of this sink. If there is none now, somebody removed it: the sink then begins with the
+    /// oldest event, whatever `start` says.
+    pub had_cursor: bool,
     /// Events in one batch at most.
     pub batch_events: usize,
     /// Bytes in one batch at most.
@@ -120,6 +129,7 @@ impl Pump {
             dead_letters_dir: cursor_dir.with_file_name("dead_letters"),
             cursor_dir,
             start,
+            had_cursor: false,
             batch_events: BATCH_EVENTS,
             batch_bytes: BATCH_BYTES,
             batch_age: Duration::ZERO,
@@ -138,9 +148,9 @@ impl Pump {
     /// no error here: it is tried again, and shown in the stats.
     pub fn start(self, sink: Box<dyn Sink>, tail: Arc<Tail>) -> Result<PumpHandle, StartError> {
         let from = match self.start {
+            Start::Now if !self.had_cursor => tail.written() + 1,
             // A number, so that what is deleted from here on counts as lost.
-            Start::Oldest => tail.oldest(),
-            Start::Now => tail.written() + 1,
+            Start::Now | Start::Oldest => tail.oldest(),
         };
         let failed = |source| StartError::Cursor { sink: self.name.clone(), source };
         let (mut cursor, found) =
@@ -150,7 +160,7 @@ impl Pump {
         }
         let shared = Arc::new(Shared::new(&self.name, cursor.position()));
         shared.update(|stats| stats.lost = cursor.lost().clone());
-        report_cursor(found, &shared);
+        report_cursor(found, self.had_cursor, tail.oldest(), &shared);
         let dead_letters =
             DeadLetters::new(&self.dead_letters_dir, &self.name, self.dead_letters_bytes);
         let delivery = Delivery::new(self.batch_events, self.events_per_s, self.jitter);
@@ -178,6 +188,7 @@ impl Pump {
             filter: self.filter,
             opened: false,
             batch: None,
+            gathering: Gathering::default(),
             drained: false,
             batch_bytes: self.batch_bytes,
             shared: Arc::clone(&shared),
@@ -249,9 +260,13 @@ impl Drop for PumpHandle {
     }
 }
 
-fn report_cursor(found: CursorState, shared: &Shared) {
+fn report_cursor(found: CursorState, had_cursor: bool, oldest: Seq, shared: &Shared) {
     match found {
-        CursorState::Fresh | CursorState::Loaded => {}
+        CursorState::Fresh if had_cursor => shared.cursor_damage(
+            "the cursor is gone; all events that the journal keeps are repeated",
+        ),
+        CursorState::Fresh => shared.began_anew(oldest),
+        CursorState::Loaded => {}
         CursorState::OlderSlot => shared.cursor_damage(
             "the cursor was damaged; its older copy is used, some events are repeated",
         ),

@@ -1,18 +1,16 @@
 //! What nobody should see: where it is kept, and how it is read. A secret is read when it is needed and again
 //! when a place no longer takes it, so that it can be changed without a restart.
 
+mod command;
+
 use std::fmt;
 use std::fs::File;
 use std::io::{self, Read};
-use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, ExitStatus, Stdio};
-use std::sync::mpsc;
-use std::thread;
+use std::process::ExitStatus;
 use std::time::Duration;
 
 use rustix::fs::{Mode, OFlags};
-use rustix::process::{Pid, Signal, kill_process_group};
 use zeroize::Zeroizing;
 
 /// A longer secret is none, in bytes.
@@ -67,7 +65,7 @@ pub enum SecretError {
         status: ExitStatus,
     },
     /// It took too long and was killed.
-    #[error("cannot take a secret from `{program}`, which did not end within {} s", limit.as_secs())]
+    #[error("cannot take a secret from `{program}`, which did not end and close its output within {} s", limit.as_secs())]
     TooSlow {
         /// Its name.
         program: String,
@@ -110,7 +108,7 @@ impl Secret {
                 let failed = |source| SecretError::File { path: path.clone(), source };
                 read_file(path, MAX_SECRET_BYTES).map_err(failed)?
             }
-            Secret::Command(words) => said(words, limit)?,
+            Secret::Command(words) => command::said(words, limit)?,
         };
         let place = || self.to_string();
         let text = std::str::from_utf8(&bytes)
@@ -155,82 +153,22 @@ pub(crate) fn read_file(path: &Path, max_bytes: usize) -> io::Result<Zeroizing<V
     if !file.metadata()?.is_file() {
         return Err(io::Error::new(io::ErrorKind::InvalidInput, "it is no regular file"));
     }
-    read_some(file, max_bytes)
-}
-
-/// What a stranger has to say, up to what is too much.
-fn read_some(from: impl Read, max_bytes: usize) -> io::Result<Zeroizing<Vec<u8>>> {
     // At once, so that no copy is left behind by a vector that grew.
     let mut bytes = Zeroizing::new(Vec::with_capacity(max_bytes + 1));
-    from.take(max_bytes as u64 + 1).read_to_end(&mut bytes)?;
+    file.take(max_bytes as u64 + 1).read_to_end(&mut bytes)?;
     Ok(bytes)
-}
-
-fn said(words: &[String], limit: Duration) -> Result<Zeroizing<Vec<u8>>, SecretError> {
-    let (program, arguments) =
-        words.split_first().map_or((String::new(), &[][..]), |(first, rest)| (first.clone(), rest));
-    let failed = |source| SecretError::Start { program: program.clone(), source };
-    let mut command = Command::new(&program);
-    command.args(arguments).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null());
-    // A group of its own, so that what it starts ends with it.
-    let mut child = command.process_group(0).spawn().map_err(failed)?;
-    let Some(output) = child.stdout.take() else {
-        return Err(failed(io::ErrorKind::BrokenPipe.into()));
-    };
-    let (sender, receiver) = mpsc::channel();
-    let reader = thread::Builder::new().name("secret".to_owned()).spawn(move || {
-        // Nobody waits for it any more if it took too long.
-        let _ = sender.send(read_some(output, MAX_SECRET_BYTES));
-    });
-    if let Err(error) = reader {
-        end(&mut child);
-        return Err(failed(error));
-    }
-    let Ok(bytes) = receiver.recv_timeout(limit) else {
-        end(&mut child);
-        return Err(SecretError::TooSlow { program, limit });
-    };
-    let is_enough = bytes.as_ref().is_ok_and(|bytes| bytes.len() <= MAX_SECRET_BYTES);
-    if !is_enough {
-        end(&mut child);
-        return bytes.map_err(failed);
-    }
-    let status = ended(&mut child, limit).map_err(failed)?;
-    match status {
-        None => Err(SecretError::TooSlow { program, limit }),
-        Some(status) if status.success() => bytes.map_err(failed),
-        Some(status) => Err(SecretError::Ended { program, status }),
-    }
-}
-
-/// How the program ended, which has closed its output; one that does not end is killed.
-fn ended(child: &mut Child, limit: Duration) -> io::Result<Option<ExitStatus>> {
-    const LOOK_INTERVAL: Duration = Duration::from_millis(5);
-    let mut waited = Duration::ZERO;
-    while waited < limit {
-        if let Some(status) = child.try_wait()? {
-            return Ok(Some(status));
-        }
-        thread::sleep(LOOK_INTERVAL);
-        waited += LOOK_INTERVAL;
-    }
-    end(child);
-    Ok(None)
-}
-
-fn end(child: &mut Child) {
-    if let Some(group) = i32::try_from(child.id()).ok().and_then(Pid::from_raw) {
-        // It may have ended by itself.
-        let _ = kill_process_group(group, Signal::KILL);
-    }
-    let _ = child.wait();
 }
 
 #[cfg(test)]
 mod tests {
     use std::fs;
+    use std::time::Instant;
+
+    use rustix::io::Errno;
+    use rustix::process::{Pid, test_kill_process};
 
     use super::*;
+    use crate::testing::deadline;
 
     fn command(words: &[&str]) -> Secret {
         Secret::Command(words.iter().map(|it| (*it).to_owned()).collect())
@@ -274,7 +212,6 @@ mod tests {
             (write("latin", b"hunter2\xe9"), "no line of text"),
             (command(&["/no/such/program", "hunter2"]), "cannot run `/no/such/program`"),
             (command(&["sh", "-c", "echo hunter2; exit 3"]), "exit status: 3"),
-            (command(&["cat", "/dev/zero"]), "no line of text"),
             (command(&[]), "cannot run"),
         ] {
             let error = secret.read().expect_err("no secret").to_string();
@@ -284,21 +221,76 @@ mod tests {
         assert!(!format!("{text:?} {text}").contains("hunter2"));
     }
 
-    /// It fails in another way than by waiting until the test's end: the limit is reached.
+    fn wait_for(what: &str, is_so: impl Fn() -> bool) {
+        let deadline = deadline();
+        while !is_so() {
+            assert!(Instant::now() < deadline, "gave up waiting for {what}");
+            std::thread::sleep(Duration::from_millis(1));
+        }
+    }
+
+    /// The number that a script wrote there, if it has.
+    fn process(file: &Path) -> Option<Pid> {
+        Pid::from_raw(fs::read_to_string(file).ok()?.strip_suffix('\n')?.parse().ok()?)
+    }
+
     #[test]
     fn a_command_that_does_not_end_is_killed_with_what_it_started() {
         let dir = tempfile::tempdir().expect("a folder");
-        let pipe = dir.path().join("pipe");
-        rustix::fs::mkfifoat(rustix::fs::CWD, &pipe, rustix::fs::Mode::RWXU).expect("a pipe");
-        let script = format!("cat {} & cat {}", pipe.display(), pipe.display());
-        for script in [script.as_str(), "exec 1>&-; sleep 1000"] {
-            let secret = command(&["sh", "-c", script]);
-            let error = secret.read_within(Duration::from_millis(100)).expect_err("too slow");
-            assert!(matches!(error, SecretError::TooSlow { .. }), "{error}");
+        for (name, end) in [("open", "sleep 1000"), ("closed", "exec 1>&-; sleep 1000")] {
+            let file = dir.path().join(name);
+            let script = format!("sleep 1000 >/dev/null & echo $! > {}; {end}", file.display());
+            let secret = command(&["sh", "-c", &script]);
+            let mut limit = Duration::from_millis(100);
+            // Until it had the time to start another.
+            let started = loop {
+                let error = secret.read_within(limit).expect_err("too slow");
+                assert!(matches!(error, SecretError::TooSlow { .. }), "{error}");
+                if let Some(started) = process(&file) {
+                    break started;
+                }
+                limit *= 2;
+            };
+            wait_for("its end", || test_kill_process(started) == Err(Errno::SRCH));
         }
-        // Nobody reads it any more.
-        let write = rustix::fs::OFlags::WRONLY | rustix::fs::OFlags::NONBLOCK;
-        let opened = rustix::fs::open(&pipe, write, rustix::fs::Mode::empty());
-        assert_eq!(opened.expect_err("no reader"), rustix::io::Errno::NXIO);
+    }
+
+    /// Else this waits for longer than any test may run.
+    #[test]
+    fn a_command_that_says_too_much_is_killed_at_once() {
+        let secret = command(&["cat", "/dev/zero"]);
+        let error = secret.read_within(Duration::from_secs(1 << 30)).expect_err("too much");
+        assert!(matches!(error, SecretError::NoText { .. }), "{error}");
+    }
+
+    #[test]
+    fn what_a_command_leaves_in_its_group_ends_with_it() {
+        let dir = tempfile::tempdir().expect("a folder");
+        let file = dir.path().join("left");
+        let script = format!("sleep 1000 >/dev/null & echo $! > {}; echo hunter2", file.display());
+        assert_eq!(read(&command(&["sh", "-c", &script])), "hunter2");
+        let left = process(&file).expect("a process");
+        wait_for("its end", || test_kill_process(left) == Err(Errno::SRCH));
+    }
+
+    /// It holds the pipe that the secret was to come through, and says whether anybody reads from that.
+    #[test]
+    fn nobody_listens_to_what_left_the_group_once_the_time_is_over() {
+        let dir = tempfile::tempdir().expect("a folder");
+        let script = "trap '' PIPE; cd \"$0\"; > there; while [ -d \"$0\" ] && [ ! -e go ]; do sleep 0.01; done; \
+                      echo late && said=open || said=closed; echo $said > new; mv new said";
+        let folder = dir.path().to_str().expect("text");
+        let secret = command(&["setsid", "--fork", "sh", "-c", script, folder]);
+        let mut limit = Duration::from_millis(100);
+        // Until it had the time to leave the group.
+        while !dir.path().join("there").exists() {
+            let error = secret.read_within(limit).expect_err("too slow");
+            assert!(matches!(error, SecretError::TooSlow { .. }), "{error}");
+            limit *= 2;
+        }
+        fs::write(dir.path().join("go"), "").expect("a mark");
+        let said = dir.path().join("said");
+        wait_for("what it says", || said.exists());
+        assert_eq!(fs::read_to_string(said).expect("a word"), "closed\n");
     }
 }

@@ -81,6 +81,10 @@ pub struct SinkStats {
     pub skipped_events: u64,
     /// The same since the sink's cursor was made, with the latest numbers.
     pub lost: Losses,
+    /// There is a cursor of it, or was one as far as anybody knows.
+    pub had_cursor: bool,
+    /// It is new, and began behind events that the journal has.
+    pub began: Option<Began>,
     /// What was wrong with its cursor when it began.
     pub cursor_damage: Option<LastError>,
     /// The last thing that went wrong, kept after it is over.
@@ -115,9 +119,21 @@ impl SinkStats {
             oldest_at: None,
             skipped_events: 0,
             lost: Losses::default(),
+            had_cursor: true,
+            began: None,
             cursor_damage: None,
             last_error: None,
         }
+    }
+
+    /// Counts on from what an `earlier` worker of the same sink has counted in this run of the daemon.
+    pub fn count_on(&mut self, earlier: &SinkStats) {
+        self.delivered_events += earlier.delivered_events;
+        self.filtered_events += earlier.filtered_events;
+        self.retries += earlier.retries;
+        self.dead_letters += earlier.dead_letters;
+        self.given_up_dead_letters += earlier.given_up_dead_letters;
+        self.skipped_events += earlier.skipped_events;
     }
 
     /// Takes over how the breaker stands, and what is waited for.
@@ -139,6 +155,7 @@ impl SinkStats {
             state: SinkState::Retrying,
             lag_events: (written + 1).saturating_sub(tail.available_from()),
             counted_to: written,
+            had_cursor: false,
             last_error,
             ..SinkStats::at(name, OLDEST)
         }
@@ -152,6 +169,15 @@ pub struct Waiting {
     pub until: SystemTime,
     /// Why.
     pub cause: WaitCause,
+}
+
+/// Where a new sink began.
+#[derive(Copy, Clone, Debug, PartialEq, Eq)]
+pub struct Began {
+    /// The number.
+    pub with: Seq,
+    /// Wall-clock time.
+    pub at: SystemTime,
 }
 
 /// Dead letters that are sent again, since a worker took that up.

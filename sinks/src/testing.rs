@@ -148,6 +148,18 @@ pub(crate) fn wait_until(handle: &PumpHandle, wanted: impl Fn(&SinkStats) -> boo
     }
 }
 
+/// Waits until there is what is looked for.
+pub(crate) fn wait_for<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T {
+    let deadline = deadline();
+    loop {
+        if let Some(found) = look() {
+            return found;
+        }
+        assert!(Instant::now() < deadline, "gave up waiting for {what}");
+        std::thread::sleep(Duration::from_millis(1));
+    }
+}
+
 /// The numbers on the lines that are marked as replays.
 pub(crate) fn replayed_seqs(lines: &[u8]) -> Vec<Seq> {
     let lines = lines.split(|byte| *byte == b'\n');

@@ -12,6 +12,8 @@ CURSOR = "journal/src/cursor.rs"
 REPAIR = "journal/src/repair/rewrite.rs"
 COLLECTOR = "daemon/src/run/collector.rs"
 WORKER = "sinks/src/pump/worker.rs"
+JOURNAL_READER = "journal/src/reader.rs"
+AHEAD = "journal/src/feed/ahead.rs"
 
 POWER = journal("writer::power_tests::")
 REPAIR_POWER = journal("repair::power_tests::")
@@ -390,6 +392,34 @@ MUTATIONS = [
         ".filter(|it| (it.first, it.last) == (first, last))",
         ".filter(|it| (it.first, it.last) == (last + 1, first))",
         journal("cursor::"),
+    ),
+    Mutation(
+        "a batch that is not done with is forgotten when the cursor moves",
+        CURSOR,
+        "self.slot.in_flight.filter(|it| it.last >= next)",
+        "self.slot.in_flight.filter(|it| it.first >= next)",
+        journal("cursor::"),
+    ),
+    Mutation(
+        "what was gathered for a batch survives a reset",
+        WORKER,
+        "(self.batch, self.gathering) = (None, Gathering::default());",
+        "self.batch = None;",
+        sinks("a_reset_goes_back_and_forth_with_a_batch_that_gathers"),
+    ),
+    Mutation(
+        "what was read of the journal before an error is lost",
+        JOURNAL_READER,
+        "Err(error) if lines.events == 0 => return Err(error),",
+        "Err(error) => return Err(error),",
+        journal("reader::"),
+    ),
+    Mutation(
+        "a batch that was read ahead is taken whatever its limits",
+        AHEAD,
+        "is_none_or(|(_, ready)| *ready == limits)",
+        "is_none_or(|(_, ready)| *ready == *ready)",
+        journal("feed::"),
     ),
     Mutation(
         "a torn cursor is believed",

@@ -6,11 +6,14 @@ CHILD = "sinks/src/exec/child.rs"
 SESSION = "sinks/src/exec/session.rs"
 ANSWER = "sinks/src/exec/answer.rs"
 LINES = "sinks/src/exec/lines.rs"
+COMMAND = "sinks/src/secret/command.rs"
 WORKER = "sinks/src/pump/worker.rs"
+PUMP = "sinks/src/pump.rs"
 SUPERVISOR = "daemon/src/run/supervisor.rs"
 
 LIES = sinks("exec::tests::lies::")
 ENDING = sinks("exec::tests::ending::")
+SECRETS = sinks("secret::tests::")
 HANGING = system("lifecycle", "exec::a_program_that_hangs_goes_with_its_daemon_too")
 
 MUTATIONS = [
@@ -58,6 +61,35 @@ MUTATIONS = [
         LIES,
     ),
     Mutation(
+        "a program may say as much as it likes until its time is over",
+        CHILD,
+        "if self.said_bytes > MAX_SAID_BYTES {",
+        "if self.said_bytes == 0 {",
+        LIES,
+    ),
+    Mutation(
+        "a command for a secret may write as much as it likes until its time is over",
+        COMMAND,
+        "    if bytes.len() > MAX_SECRET_BYTES {\n        return Ok(bytes);\n    }\n",
+        "    if bytes.len() > MAX_SECRET_BYTES {\n        running.wait_until(deadline).map_err(failed)?;\n    }\n",
+        SECRETS,
+    ),
+    Mutation(
+        "what a command for a secret leaves in its group stays",
+        COMMAND,
+        "        let _ = kill_process_group(leader, Signal::KILL);\n",
+        "        let _ = self.process.kill();\n",
+        SECRETS,
+    ),
+    Mutation(
+        "a sink whose cursor somebody removed begins with the next event",
+        PUMP,
+        "Start::Now if !self.had_cursor =>",
+        "Start::Now =>",
+        sinks("pump::begin_tests::"),
+        is_quick=True,
+    ),
+    Mutation(
         "a program gets the daemon's whole environment",
         CHILD,
         "command.env_clear().envs(",
@@ -88,7 +120,7 @@ MUTATIONS = [
     Mutation(
         "what a program that hangs has started outlives a stopped daemon",
         SUPERVISOR,
-        "        exec::kill_all();\n",
+        "        hookring_sinks::kill_all();\n",
         "",
         HANGING,
     ),

@@ -56,6 +56,19 @@ fn build_programs() -> PathBuf {
 /// The namespaces of hooks' events, as a pattern: what `--namespace` takes to leave out the daemon's own.
 pub const HOOKS: &str = "{session,agent,hook,todo,memory,log}";
 
+/// A configuration with small lanes, few of them, and small segments, so that everything fills up and ends all the
+/// time.
+pub const SMALL: &str = r#"
+[bus]
+lanes = 8
+lane_bytes = "16KiB"
+spool_bytes = "64GiB"
+
+[journal]
+segment_bytes = "64KiB"
+retention_bytes = "1TiB"
+"#;
+
 /// Waits until `check` gives something.
 ///
 /// # Panics

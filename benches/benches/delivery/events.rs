@@ -5,8 +5,10 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use hookring_journal::{Event, Journal, Options, Origin, Seq, SyncPolicy, Tail};
-use hookring_pipeline::{Pipeline, Received};
+use hookring_pipeline::Pipeline;
 use tempfile::TempDir;
+
+use crate::received::received;
 
 pub(crate) struct Events {
     journal: Journal,
@@ -72,22 +74,5 @@ impl Events {
         let mut paths: Vec<_> = paths.filter(|path| is_segment(path)).collect();
         paths.sort();
         paths
-    }
-}
-
-fn received(payload: &[u8], number: u64) -> Received<'_> {
-    Received {
-        id: u128::from(number).to_be_bytes(),
-        // Far enough apart that none is taken for another's duplicate.
-        timestamp_ns: number as i64 * 10_000_000_000,
-        monotonic_ns: Some(number),
-        agent: None,
-        event: None,
-        directory: Some(b"/home/ada/app"),
-        pid: 1,
-        elapsed_us: 1,
-        arguments: &[],
-        truncated: false,
-        payload,
     }
 }

@@ -7,13 +7,13 @@
 
 mod catch_up;
 mod events;
+#[path = "../pipeline/received.rs"]
+mod received;
 mod siblings;
 
 use std::process::ExitCode;
 
-use hookring_benches::args::Args;
-use hookring_benches::figures::{Figures, Row, Target};
-use hookring_benches::machine::Machine;
+use hookring_benches::figures::{self, Figures, Row, Target};
 
 use siblings::Dead;
 
@@ -22,15 +22,10 @@ const DEFAULT_ROUNDS: usize = 30;
 const SIBLINGS_TIMES: usize = 3;
 
 fn main() -> ExitCode {
-    let args = match Args::read(std::env::args().skip(1)) {
-        Ok(args) => args,
-        Err(error) => {
-            eprintln!("{error}");
-            return ExitCode::FAILURE;
-        }
-    };
-    let rounds = args.rounds.unwrap_or(DEFAULT_ROUNDS);
-    println!("{} | median of {rounds} rounds", Machine::look());
+    figures::run("median", DEFAULT_ROUNDS, measure)
+}
+
+fn measure(rounds: usize) -> Figures {
     let mut figures = Figures::default();
     figures.rows.push(catch_up(rounds));
     figures.rows.extend([Dead::Fails, Dead::Hangs].map(|dead| siblings(dead, rounds)));
@@ -40,10 +35,7 @@ fn main() -> ExitCode {
             "\n{block}\n{what} {value:.2} {unit}, {beside} {base:.2} {unit}: {ratio:.2} ×{target}"
         );
     }
-    if let Some(path) = &args.json {
-        figures.write(path).expect("the figures can be written");
-    }
-    ExitCode::SUCCESS
+    figures
 }
 
 fn catch_up(rounds: usize) -> Row {

@@ -17,23 +17,16 @@ use std::process::ExitCode;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 
-use hookring_benches::args::Args;
-use hookring_benches::figures::{Figures, Row, Target};
-use hookring_benches::machine::Machine;
+use hookring_benches::figures::{self, Figures, Row, Target};
 use tempfile::TempDir;
 
 const DEFAULT_ROUNDS: usize = 30;
 
 fn main() -> ExitCode {
-    let args = match Args::read(std::env::args().skip(1)) {
-        Ok(args) => args,
-        Err(error) => {
-            eprintln!("{error}");
-            return ExitCode::FAILURE;
-        }
-    };
-    let rounds = args.rounds.unwrap_or(DEFAULT_ROUNDS);
-    println!("{} | median of {rounds} rounds", Machine::look());
+    figures::run("median", DEFAULT_ROUNDS, measure)
+}
+
+fn measure(rounds: usize) -> Figures {
     let mut figures = Figures::default();
     figures.rows.push(with_parse(rounds));
     figures.rows.push(with_metrics(rounds));
@@ -42,10 +35,7 @@ fn main() -> ExitCode {
     for Row { block, what, value, beside, base, unit, ratio, .. } in &figures.rows {
         println!("\n{block}\n{what} {value:.2} {unit}, {beside} {base:.2} {unit}: {ratio:.2} ×");
     }
-    if let Some(path) = &args.json {
-        figures.write(path).expect("the figures can be written");
-    }
-    ExitCode::SUCCESS
+    figures
 }
 
 fn with_parse(rounds: usize) -> Row {

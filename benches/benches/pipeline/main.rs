@@ -5,14 +5,13 @@
 //! Interleaved: each round does each thing with the same payloads. What counts is the lowest tenth.
 //! Run with `cargo xtask bench --bench pipeline [-- --rounds N] [--json FILE]`.
 
+mod received;
 mod rounds;
 mod steps;
 
 use std::process::ExitCode;
 
-use hookring_benches::args::Args;
-use hookring_benches::figures::{Figures, Row, Target};
-use hookring_benches::machine::Machine;
+use hookring_benches::figures::{self, Figures, Row, Target};
 use hookring_benches::payloads;
 
 use rounds::{Bench, Taken};
@@ -26,15 +25,10 @@ const SIZES: [usize; 5] = [USUAL_BYTES, 15_000, 150_000, 1_500_000, LARGEST_BYTE
 const LARGEST_BYTES: usize = 5_000_000;
 
 fn main() -> ExitCode {
-    let args = match Args::read(std::env::args().skip(1)) {
-        Ok(args) => args,
-        Err(error) => {
-            eprintln!("{error}");
-            return ExitCode::FAILURE;
-        }
-    };
-    let rounds = args.rounds.unwrap_or(DEFAULT_ROUNDS);
-    println!("{} | lowest tenth of {rounds} rounds", Machine::look());
+    figures::run("lowest tenth", DEFAULT_ROUNDS, measure)
+}
+
+fn measure(rounds: usize) -> Figures {
     let mut figures = Figures::default();
     let mut bench = Bench::new();
     figures.rows.push(session(&mut bench, rounds));
@@ -57,10 +51,7 @@ fn main() -> ExitCode {
         let payload = payloads::hostile(unit, LARGEST_BYTES);
         line(&format!("{unit:?}"), &bench.take(&[payload], rounds.min(2)));
     }
-    if let Some(path) = &args.json {
-        figures.write(path).expect("the figures can be written");
-    }
-    ExitCode::SUCCESS
+    figures
 }
 
 fn session(bench: &mut Bench, rounds: usize) -> Row {

@@ -3,8 +3,9 @@
 use std::hint::black_box;
 use std::time::Instant;
 
-use hookring_pipeline::{Options, Pipeline, Received, Step};
+use hookring_pipeline::{Options, Pipeline, Step};
 
+use crate::received::received;
 use crate::steps::Clock;
 
 /// Bytes of one turn, give or take an event: little, so that most turns are over before something else
@@ -78,20 +79,7 @@ impl Bench {
 
     fn write(&mut self, payload: &[u8], clock: &mut impl hookring_pipeline::Watch) {
         self.events += 1;
-        let received = Received {
-            id: u128::from(self.events).to_be_bytes(),
-            // Far enough apart that none is taken for another's duplicate.
-            timestamp_ns: self.events as i64 * 10_000_000_000,
-            monotonic_ns: Some(self.events),
-            agent: None,
-            event: None,
-            directory: Some(b"/home/ada/app"),
-            pid: 1,
-            elapsed_us: 1,
-            arguments: &[],
-            truncated: false,
-            payload,
-        };
+        let received = received(payload, self.events);
         self.out.clear();
         black_box(self.pipeline.write_watched(&received, &mut self.out, clock));
     }

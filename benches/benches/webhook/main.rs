@@ -10,9 +10,7 @@ use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use hookring_benches::args::Args;
-use hookring_benches::figures::{Figures, Row, Target};
-use hookring_benches::machine::Machine;
+use hookring_benches::figures::{self, Figures, Row, Target};
 use hookring_faults::FaultServer;
 use hookring_sinks::webhook::{Reloads, Target as Url};
 use hookring_sinks::{Pump, Start, WebhookConfig, WebhookSink};
@@ -26,25 +24,17 @@ const AT_LEAST: f64 = 0.8;
 const PATIENCE: Duration = Duration::from_secs(60);
 
 fn main() -> ExitCode {
-    let args = match Args::read(std::env::args().skip(1)) {
-        Ok(args) => args,
-        Err(error) => {
-            eprintln!("{error}");
-            return ExitCode::FAILURE;
-        }
-    };
-    let rounds = args.rounds.unwrap_or(DEFAULT_ROUNDS);
-    println!("{} | median of {rounds} rounds", Machine::look());
+    figures::run("median", DEFAULT_ROUNDS, measure)
+}
+
+fn measure(rounds: usize) -> Figures {
     let mut figures = Figures::default();
-    figures.rows.push(row("one event per request", 2000, 1, rounds));
-    figures.rows.push(row("batches of 100", 20_000, 100, rounds));
+    figures.rows.push(row("one event per request", 8000, 1, rounds));
+    figures.rows.push(row("batches of 100", 40_000, 100, rounds));
     for Row { block, what, value, beside, base, unit, ratio, .. } in &figures.rows {
         println!("\n{block}\n{what} {value:.0} {unit}, {beside} {base:.0} {unit}: {ratio:.2} ×");
     }
-    if let Some(path) = &args.json {
-        figures.write(path).expect("the figures can be written");
-    }
-    ExitCode::SUCCESS
+    figures
 }
 
 /// `events` are sent in each round, so many in a request.
@@ -52,12 +42,11 @@ fn row(what: &str, events: usize, batch: usize, rounds: usize) -> Row {
     let (events, server) = (Events::new(events), FaultServer::start());
     let bodies = bodies(&events, batch);
     let bytes = bodies.iter().map(Vec::len).sum::<usize>() / bodies.len();
-    let agent = agent();
     server.count_only();
     // The first of each is not counted.
     let (mut ours, mut theirs, mut ratios) = (Vec::new(), Vec::new(), Vec::new());
     for round in 0..=rounds {
-        let taken = [deliver(&events, &server, batch, round), post(&agent, &server, &bodies)];
+        let taken = [deliver(&events, &server, batch, round), post(&server, &bodies)];
         let [sink, bare] = taken.map(|time| events.count as f64 / time.as_secs_f64());
         if round > 0 {
             ours.push(sink);
@@ -106,12 +95,10 @@ fn deliver(events: &Events, server: &FaultServer, batch: usize, round: usize) ->
     taken
 }
 
-fn agent() -> ureq::Agent {
-    ureq::Agent::config_builder().http_status_as_error(false).proxy(None).build().into()
-}
-
-/// The client and nothing else.
-fn post(agent: &ureq::Agent, server: &FaultServer, bodies: &[Vec<u8>]) -> Duration {
+/// The client and nothing else. As a worker that begins, it has no connection yet.
+fn post(server: &FaultServer, bodies: &[Vec<u8>]) -> Duration {
+    let config = ureq::Agent::config_builder().http_status_as_error(false).proxy(None);
+    let agent = ureq::Agent::from(config.build());
     let url = server.url("/events");
     let begin = Instant::now();
     for body in bodies {

@@ -179,7 +179,10 @@ fn excluded_session(given: &str, paths: &Paths, err: &mut dyn Write) -> Result<S
 
 fn sink_filter(name: &str, paths: &Paths, env: Env<'_>) -> Result<Option<Filter>> {
     let (config, _) = Config::load(None, paths, env).map_err(|errors| {
-        anyhow!("the configuration is wrong; `hookring config check` lists it: {errors}")
+        anyhow!(
+            "the configuration is wrong; `hookring config check` lists it: {}",
+            errors.as_cause()
+        )
     })?;
     let names: Vec<_> = config.sinks.iter().map(|sink| sink.name.as_str()).collect();
     let sink = config.sinks.iter().find(|sink| sink.name == name).with_context(|| {

@@ -8,7 +8,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, bail};
-use hookring_journal::{self as journal, OLDEST, Seq};
+use hookring_journal::{self as journal, OLDEST, Reader, Seq};
 use hookring_sinks::{OffBy, Switch};
 
 use super::Exit;
@@ -64,7 +64,7 @@ impl Known {
             Ok((config, _)) => names.extend(config.sinks.into_iter().map(|sink| sink.name)),
             // What the daemon has in force counts.
             Err(_) if is_running => {}
-            Err(errors) => bail!("{}", errors.to_string().trim_end()),
+            Err(errors) => bail!("{}", errors.as_cause()),
         }
         if is_running {
             names.extend(status.sinks.into_iter().map(|sink| sink.name));
@@ -223,20 +223,37 @@ fn reset(args: &ResetArgs, known: &Known, paths: &Paths, out: &mut dyn Write) ->
             "the journal ends with event {last}, so {seq} is nowhere yet; `--to now` is behind its end"
         ),
     };
+    let oldest = Reader::open(&paths.journal, OLDEST)
+        .context("cannot read the begin of the journal")?
+        .position()
+        .max(1);
     let switch = Switch::new(&paths.cursors, name);
     switch.ask_reset(to)?;
-    let place = match to {
-        OLDEST => "the oldest event of the journal".to_owned(),
-        seq => format!("event {seq}"),
-    };
+    let place = place(to, oldest);
     let is_waiting = || !known.is_running || status_of(name, paths).is_none();
     let is_done = || switch.wants_reset().is_ok_and(|wants| wants.is_none());
     if !is_waiting() && wait_until(paths, is_done)? {
+        let place = place.trim_end_matches(',');
         writeln!(out, "{GOOD}reset{GOOD:#}: {name} goes on with {place}")?;
     } else {
         writeln!(out, "{GOOD}noted{GOOD:#}: {name} goes on with {place} once the daemon runs it")?;
     }
     Ok(Exit::Fine)
+}
+
+/// Where a sink goes that is told to go to a number.
+fn place(to: Seq, oldest: Seq) -> String {
+    match to {
+        OLDEST => "the oldest event of the journal".to_owned(),
+        gone if gone < oldest => {
+            let numbers = match oldest - gone {
+                1 => format!("event {gone} is"),
+                events => format!("the {events} events {gone} to {} are", oldest - 1),
+            };
+            format!("event {oldest}, the oldest of the journal, since {numbers} gone from it,")
+        }
+        seq => format!("event {seq}"),
+    }
 }
 
 fn forget(args: &SinkName, known: &Known, paths: &Paths, out: &mut dyn Write) -> Result<Exit> {
@@ -268,6 +285,12 @@ fn forget(args: &SinkName, known: &Known, paths: &Paths, out: &mut dyn Write) ->
             _ => {}
         }
     }
+    // A running daemon knows by its configuration that there is no such sink.
+    if !known.is_running {
+        let file = &paths.status_file;
+        let forgotten = Status::forget_sink(file, name);
+        forgotten.with_context(|| format!("cannot take {name} out of {}", file.display()))?;
+    }
     writeln!(out, "{GOOD}forgotten{GOOD:#}: the cursor of {name}")?;
     let letters = super::dlq_commands::kept(name, paths)?;
     if letters > 0 {
@@ -283,6 +306,22 @@ fn forget(args: &SinkName, known: &Known, paths: &Paths, out: &mut dyn Write) ->
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn where_a_sink_really_goes_is_said() {
+        for (to, expected) in [
+            (OLDEST, "the oldest event of the journal"),
+            (41, "event 41"),
+            (40, "event 40"),
+            (39, "event 40, the oldest of the journal, since event 39 is gone from it,"),
+            (
+                1,
+                "event 40, the oldest of the journal, since the 39 events 1 to 39 are gone from it,",
+            ),
+        ] {
+            assert_eq!(place(to, 40), expected);
+        }
+    }
 
     #[test]
     fn a_sink_is_gone_that_was_away_for_a_while_without_a_break() {

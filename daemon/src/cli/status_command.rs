@@ -12,7 +12,7 @@ use super::places_now;
 use super::status_health::{show_http, show_sessions};
 use super::status_sinks::{lag, show_sinks};
 use super::style::{ERROR, FAINT, GOOD, HEADING, WARNING, printable};
-use super::table::{Align, Cell, Table, human_bytes, human_duration};
+use super::table::{Align, Cell, Table, counted, human_bytes, human_duration, numbered};
 use crate::paths::Paths;
 use crate::run::place_log::no_ring;
 use crate::run::status::{Latency, PlaceStatus, RisksStatus, Status, Waited};
@@ -53,6 +53,8 @@ struct Look {
 /// does neither for this long is stopped, or hangs.
 const STUCK: Duration = Duration::from_secs(3);
 const LOOK_AGAIN: Duration = Duration::from_millis(100);
+/// The daemon looks at its figures each second, and writes those that have changed. What is older is told.
+const FRESH: Duration = Duration::from_secs(1);
 
 /// Looks at ring and spool, and again for as long as something waits there and nothing is taken.
 fn takes_nothing(paths: &Paths, status: &Status) -> Option<String> {
@@ -196,6 +198,14 @@ impl Look {
         writeln!(out, "  hookring {version}, pid {}, for {age}", status.pid)?;
         show_events(status, out)?;
         show_found(status, out)?;
+        let age = since(status.updated);
+        if age > FRESH {
+            let age = human_duration(age);
+            writeln!(
+                out,
+                "{FAINT}as of {age} ago: nothing has changed since, as the daemon looks{FAINT:#}"
+            )?;
+        }
         let config = status.config.as_deref().unwrap_or("the defaults, there is no file");
         writeln!(out, "{FAINT}configuration: {}{FAINT:#}", printable(config))?;
         show_http(status, out)?;
@@ -207,7 +217,7 @@ impl Look {
 fn show_events(status: &Status, out: &mut dyn Write) -> io::Result<()> {
     let time = |ns| human_duration(Duration::from_nanos(ns));
     let Latency { count, p50_ns, p99_ns, .. } = status.publish_to_journal;
-    write!(out, "{} events since then", status.events)?;
+    write!(out, "{} since then", counted(status.events, "event"))?;
     if count > 0 {
         let [p50, p99] = [p50_ns, p99_ns].map(time);
         write!(out, ", from publish to journal {p50} (p50), {p99} (p99)")?;
@@ -294,6 +304,7 @@ fn show_losses(status: &Status, out: &mut dyn Write) -> io::Result<()> {
         let (path, since) = (printable(&place.path), dropped_since(place));
         let at = place.dropped_at.map(|at| format!(", the last found at {at:.0}"));
         let (events, at) = (place.dropped_events, at.unwrap_or_default());
+        let events = counted(events, "event");
         writeln!(out, "{FAINT}{path}: {events} dropped {since}{at}{FAINT:#}")?;
     }
     for place in &status.places {
@@ -329,45 +340,51 @@ fn show_journal(status: &Status, out: &mut dyn Write) -> io::Result<()> {
 fn show_counts(status: &Status, out: &mut dyn Write) -> io::Result<()> {
     let counts = &status.counts;
     let figures = [
-        (counts.not_json_events, "events whose payload is not JSON (kept as text or base64)"),
+        (counts.not_json_events, "event[|s] whose payload is not JSON (kept as text or base64)"),
         (
             counts.truncated_events,
-            "events that are cut (a writer that did not finish, or too large)",
+            "event[|s] that [is|are] cut (a writer that did not finish, or too large)",
         ),
-        (counts.cut_text_bytes, "bytes of long texts cut (redact.max_text)"),
+        (counts.cut_text_bytes, "byte[|s] of long texts cut (redact.max_text)"),
         (
             counts.warned_events,
-            "events that are not as their agent's should be (normalise_warnings)",
+            "event[|s] that [is|are] not as their agent's should be (normalise_warnings)",
         ),
-        (counts.duplicate_events, "events that were reported twice (duplicate_of)"),
-        (counts.condemned_lanes, "damaged lanes"),
-        (counts.damaged_bytes, "bytes of damaged lanes without an event"),
-        (counts.clamped_stamps, "time stamps from the future"),
-        (counts.bad_spool_entries, "damaged spool entries set aside"),
-        (counts.journaled_spool_entries, "spool entries removed because the journal had them"),
+        (counts.duplicate_events, "event[|s] that [was|were] reported twice (duplicate_of)"),
+        (counts.condemned_lanes, "damaged lane[|s]"),
+        (counts.damaged_bytes, "byte[|s] of damaged lanes without an event"),
+        (counts.clamped_stamps, "time stamp[|s] from the future"),
+        (counts.bad_spool_entries, "damaged spool entr[y|ies] set aside"),
+        (
+            counts.journaled_spool_entries,
+            "spool entr[y|ies] removed because the journal had [it|them]",
+        ),
         (
             total(status.places.iter().map(|place| place.stuck_spool_entries as u64)),
-            "spool entries that are journaled and cannot be removed",
+            "spool entr[y|ies] that [is|are] journaled and cannot be removed",
         ),
         (
             total(status.places.iter().map(|place| place.unreadable_spool_entries as u64)),
-            "spool entries that cannot be read, kept and tried again (.unreadable-…)",
+            "spool entr[y|ies] that cannot be read, kept and tried again (.unreadable-…)",
         ),
-        (counts.mended_spool_counters, "counters of spools set right"),
-        (counts.retired_rings, "rings replaced"),
-        (status.journal.bad_lines, "damaged journal lines (hookring journal verify)"),
-        (status.journal.cut_bytes, "bytes cut off behind the journal's last whole line"),
-        (status.journal.sync_errors, "failed syncs of the journal"),
-        (status.journal.pauses, "times the journal could take nothing"),
-        (status.journal.sacrificed_segments, "journal segments deleted early: the disk was full"),
-        (status.journal.sacrificed_bytes, "bytes in them"),
-        (status.journal.sacrificed_events, "events in them, which every sink had"),
-        (status.journal.removed_segments, "journal segments that somebody removed or cut off"),
-        (status.journal.removed_events, "events that were in them"),
+        (counts.mended_spool_counters, "counter[|s] of spools set right"),
+        (counts.retired_rings, "ring[|s] replaced"),
+        (status.journal.bad_lines, "damaged journal line[|s] (hookring journal verify)"),
+        (status.journal.cut_bytes, "byte[|s] cut off behind the journal's last whole line"),
+        (status.journal.sync_errors, "failed sync[|s] of the journal"),
+        (status.journal.pauses, "time[|s] the journal could take nothing"),
+        (
+            status.journal.sacrificed_segments,
+            "journal segment[|s] deleted early: the disk was full",
+        ),
+        (status.journal.sacrificed_bytes, "byte[|s] in them"),
+        (status.journal.sacrificed_events, "event[|s] in them, which every sink had"),
+        (status.journal.removed_segments, "journal segment[|s] that somebody removed or cut off"),
+        (status.journal.removed_events, "event[|s] that [was|were] in them"),
     ];
     let mut table = Table::new([Align::Right, Align::Left]);
     for (count, what) in figures.into_iter().filter(|(count, _)| *count > 0) {
-        table.row([Cell::from(count), Cell::from(what)]);
+        table.row([Cell::from(count), Cell::from(numbered(count, what))]);
     }
     let text = table.to_string();
     if !text.is_empty() {
@@ -412,6 +429,21 @@ mod tests {
         let earlier = Status { risks: [4, 0, 2, 1].into(), ..Status::default() };
         let read: Status = serde_json::from_str(r#"{"risks":[4,0,2,1]}"#).expect("a status");
         assert_eq!(read.risks, earlier.risks);
+    }
+
+    #[test]
+    fn figures_that_are_old_say_so() {
+        for (seconds, expected) in [(0, false), (7, true)] {
+            let updated = Timestamp::now() - jiff::SignedDuration::from_secs(seconds);
+            let status = Status { updated, events: 1, ..Status::default() };
+            let (unreadable, problems) = (None, Vec::new());
+            let look = Look { running: true, status, is_said: true, unreadable, problems };
+            let mut shown = Vec::new();
+            look.show_daemon(&mut shown).expect("written");
+            let shown = String::from_utf8(shown).expect("text");
+            assert_eq!(shown.contains("as of 7."), expected, "{shown}");
+            assert!(shown.contains("\n1 event since then\n"), "{shown}");
+        }
     }
 
     #[test]

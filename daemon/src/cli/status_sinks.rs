@@ -100,6 +100,16 @@ fn details(sink: &SinkStatus, now: Timestamp) -> Vec<String> {
         let why = sink.off_reason.as_ref().map(|why| format!(": {why}")).unwrap_or_default();
         lines.push(format!("paused{why}; `hookring sink resume {}` has it go on", sink.name));
     }
+    if let (Some(with), Some(at)) = (sink.began_with, sink.began_at)
+        && since(at, now) < NEWS
+    {
+        let ago = human_duration(since(at, now));
+        lines.push(format!(
+            "new {ago} ago, and began with event {with}, the next one then (`start = \"now\"`); `hookring sink reset \
+             {} --to oldest` has it sent what the journal has",
+            sink.name
+        ));
+    }
     if let Some(replay) = &sink.replay {
         let next_at = replay.next_at.map(|at| since(now, at)).filter(|wait| !wait.is_zero());
         let next = next_at.map(|wait| format!(", the next in {}", human_duration(wait)));

@@ -4,7 +4,7 @@ use std::fmt;
 use std::time::Duration;
 
 use anstyle::Style;
-use unicode_width::UnicodeWidthStr;
+use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
 
 use super::style::{HEADING, printable};
 
@@ -101,6 +101,25 @@ impl fmt::Display for Table {
     }
 }
 
+/// As much of a text as fits into so many columns of a terminal, and its width; what is cut off leaves a mark.
+pub fn fit(text: &str, width: usize) -> (String, usize) {
+    let whole: usize = text.chars().filter_map(UnicodeWidthChar::width).sum();
+    if whole <= width {
+        return (text.to_owned(), whole);
+    }
+    let (mut cut, mut used) = (String::new(), 0);
+    for char in text.chars() {
+        let more = char.width().unwrap_or(0);
+        if used + more >= width {
+            break;
+        }
+        cut.push(char);
+        used += more;
+    }
+    cut.push('~');
+    (cut, used + 1)
+}
+
 /// A number of bytes in binary units, with one digit after the point from 1 KiB on: `512 B`,
 /// `1.5 KiB`, `16.0 EiB`.
 pub fn human_bytes(bytes: u64) -> String {
@@ -121,6 +140,18 @@ pub fn human_bytes(bytes: u64) -> String {
 /// A number of things, whose name gets an `s` unless there is one: `1 event`, `0 events`.
 pub fn counted(count: u64, thing: &str) -> String {
     format!("{count} {thing}{}", if count == 1 { "" } else { "s" })
+}
+
+/// A text about so many things: of `[one|many]` in it, what suits the number.
+pub fn numbered(count: u64, text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    for part in text.split('[') {
+        match part.split_once(']').and_then(|(both, rest)| Some((both.split_once('|')?, rest))) {
+            Some(((one, many), rest)) => out.extend([if count == 1 { one } else { many }, rest]),
+            None => out.push_str(part),
+        }
+    }
+    out
 }
 
 /// A span of time in the unit that suits it: `87 ns`, `12.3 µs`, `1.5 ms`, `2.0 s`, `3m 20s`,
@@ -190,6 +221,14 @@ mod tests {
     #[test]
     fn one_is_no_plural() {
         assert_eq!([0, 1, 2].map(|n| counted(n, "line")), ["0 lines", "1 line", "2 lines"]);
+    }
+
+    #[test]
+    fn what_is_said_of_things_suits_their_number() {
+        for (count, expected) in [(1, "entry that is bad (x|y)"), (2, "entries that are bad (x|y)")]
+        {
+            assert_eq!(numbered(count, "entr[y|ies] that [is|are] bad (x|y)"), expected);
+        }
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! `hookring tail`: the latest events, and each new one as it arrives.
 
 use std::collections::VecDeque;
-use std::io::{self, IsTerminal as _, Write};
+use std::io::{self, Write};
 use std::time::Duration;
 
 use anyhow::Result;
@@ -51,7 +51,7 @@ pub fn tail(
         Err(error) => return Err(error),
     }
     let zone = if args.utc { TimeZone::UTC } else { TimeZone::system() };
-    let mut view = View::new(zone, io::stdout().is_terminal());
+    let mut view = View::of_stdout(zone);
     let passes = |line: Line<'_>| filter.passes(line).unwrap_or(false) && filters.take(line);
     let mut reader = Reader::open(&paths.journal, begin(args.lines, passes, paths)?)?;
     let mut other_looks = 0;
@@ -65,6 +65,7 @@ pub fn tail(
             (reader, other_looks) = (Reader::open(&paths.journal, OLDEST)?, 0);
             continue;
         }
+        view.look_at_stdout();
         for line in batch.lines().filter(|line| passes(*line)) {
             let written = if args.json {
                 out.write_all(line.bytes).and_then(|()| out.write_all(b"\n"))

@@ -5,18 +5,37 @@ use std::collections::{BTreeMap, VecDeque};
 
 use anstyle::Style;
 use jiff::Timestamp;
-use unicode_width::UnicodeWidthChar;
 
 use super::attention::total;
 use super::status_sinks::{lag, state_in_words};
 use super::style::{ERROR, FAINT, GOOD, HEADING, WARNING, printable};
-use super::table::{human_bytes, human_duration};
+use super::table::{fit, human_bytes, human_duration};
 use crate::run::status::{SinkStatus, Status, since};
 
 /// So many rates are remembered of each figure: a minute's, at one a second.
 const REMEMBERED: usize = 60;
-/// The widths of a sink's columns; with blanks in between they are 80.
-const WIDTHS: [usize; 7] = [14, 20, 8, 12, 8, 7, 5];
+/// What is shown of a sink, in this order.
+const COLUMNS: [Column; 10] = [
+    Column { title: "SINK", width: 12, rank: 0 },
+    Column { title: "STATE", width: 17, rank: 1 },
+    Column { title: "RATE", width: 6, rank: 3 },
+    Column { title: "", width: 7, rank: 8 },
+    Column { title: "DELIVERED", width: 9, rank: 6 },
+    Column { title: "BEHIND", width: 6, rank: 2 },
+    Column { title: "FOR", width: 7, rank: 7 },
+    Column { title: "DEAD", width: 4, rank: 4 },
+    Column { title: "LOST", width: 4, rank: 5 },
+    Column { title: "RETRIES", width: 7, rank: 9 },
+];
+/// The column with the rates of the last minute, and how wide it becomes where there is room.
+const SPARK: usize = 3;
+const WIDEST_SPARK: usize = 20;
+/// How wide a sink's name becomes then.
+const WIDEST_NAME: usize = 32;
+/// So many lines of sinks have precedence over the lines above them.
+const SINKS_FIRST: usize = 3;
+/// A window of fewer lines has none for what needs attention.
+const LINES_FOR_PROBLEMS: usize = 7;
 /// The width of the lines at the top.
 const LONG_SPARK: usize = 40;
 
@@ -33,6 +52,13 @@ pub(super) struct Screen {
     pub(super) is_coloured: bool,
     /// It has characters beyond ASCII.
     pub(super) is_unicode: bool,
+}
+
+struct Column {
+    title: &'static str,
+    width: usize,
+    /// Where not all fit, the one with the highest goes first.
+    rank: usize,
 }
 
 /// Events a second, the latest last.
@@ -101,7 +127,29 @@ pub(super) fn render(
     now: Timestamp,
     screen: Screen,
 ) -> Vec<String> {
-    let mut lines = vec![head(status, is_running, now), Vec::new()];
+    let kept = if problems.is_empty() || screen.lines < LINES_FOR_PROBLEMS { 0 } else { 3 };
+    let wanted = status.sinks.len().clamp(1, SINKS_FIRST) + kept;
+    let mut lines = top(status, rates, (is_running, now), wanted, screen);
+    // The hints below take what the sinks leave, and at least a line if there is something to say.
+    let room = screen.lines.saturating_sub(lines.len() + kept).max(1);
+    lines.extend(sinks(status, rates, now, room, screen));
+    if !problems.is_empty() {
+        lines.extend([Vec::new(), vec![("NEEDS ATTENTION".to_owned(), HEADING)]]);
+        let said = problems.iter().flat_map(|problem| problem.lines());
+        lines.extend(said.map(|line| vec![(printable(line).into_owned(), WARNING)]));
+    }
+    lines.truncate(screen.lines);
+    lines.iter().map(|line| cut(line, screen)).collect()
+}
+
+/// What stands above the sinks, as far as `below` lines are left for those.
+fn top(
+    status: &Status,
+    rates: &Rates,
+    (is_running, now): (bool, Timestamp),
+    below: usize,
+    screen: Screen,
+) -> Vec<Vec<Span>> {
     let rate = |name: &str, rate: &Rate, rest: String| {
         let text = format!(
             "{name:<10}{:>10}  {}  {rest}",
@@ -110,37 +158,50 @@ pub(super) fn render(
         );
         vec![(text, Style::new())]
     };
-    let journal = &status.journal;
-    lines.push(rate("EVENTS IN", &rates.events, status.events.to_string()));
-    lines.push(rate("JOURNALED", &rates.journaled, format!("last {}", journal.written_seq)));
-    lines.push(vec![(bus(status), Style::new())]);
-    lines.push(Vec::new());
-    lines.push(vec![(titles(), HEADING)]);
-    // The hints below take what the sinks leave, and at least a line if there is something to say.
-    let kept = if problems.is_empty() { 0 } else { 3 };
-    let room = screen.lines.saturating_sub(lines.len() + kept).max(1);
-    let shown = if status.sinks.len() > room { room - 1 } else { status.sinks.len() };
+    let written = format!("last {}", status.journal.written_seq);
+    // With the order in which they go where there is no room.
+    let mut lines = vec![
+        (usize::MAX, head(status, is_running, now)),
+        (1, Vec::new()),
+        (4, rate("EVENTS IN", &rates.events, status.events.to_string())),
+        (3, rate("JOURNALED", &rates.journaled, written)),
+        (2, vec![(bus(status), Style::new())]),
+        (0, Vec::new()),
+        (usize::MAX, vec![(titles(screen), HEADING)]),
+    ];
+    for first in 0..5 {
+        if lines.len() + below > screen.lines {
+            lines.retain(|(order, _)| *order != first);
+        }
+    }
+    lines.into_iter().map(|(_, line)| line).collect()
+}
+
+/// A line for each sink, or as many as there is room for.
+fn sinks(
+    status: &Status,
+    rates: &Rates,
+    now: Timestamp,
+    room: usize,
+    screen: Screen,
+) -> Vec<Vec<Span>> {
     let mut sinks: Vec<_> = status.sinks.iter().collect();
+    let shown = if sinks.len() > room { (room - 1).max(1) } else { sinks.len() };
     // Those that do not work first, where not all can be shown.
     if shown < sinks.len() {
         sinks.sort_by_key(|sink| sink.state == "running" && sink.lag_events == 0);
     }
-    for sink in &sinks[..shown] {
+    let line = |sink: &&SinkStatus| {
         let rate = rates.sinks.get(&sink.name).cloned().unwrap_or_default();
-        lines.push(sink_line(sink, &rate, now, screen));
-    }
+        sink_line(sink, &rate, now, screen)
+    };
+    let mut lines: Vec<_> = sinks[..shown].iter().map(line).collect();
     match sinks.len() - shown {
         0 if sinks.is_empty() => lines.push(vec![("no sink is configured".to_owned(), FAINT)]),
-        0 => {}
-        more => lines.push(vec![(format!("and {more} more"), FAINT)]),
+        more if more > 0 && room > 1 => lines.push(vec![(format!("and {more} more"), FAINT)]),
+        _ => {}
     }
-    if !problems.is_empty() {
-        lines.extend([Vec::new(), vec![("NEEDS ATTENTION".to_owned(), HEADING)]]);
-        let said = problems.iter().flat_map(|problem| problem.lines());
-        lines.extend(said.map(|line| vec![(printable(line).into_owned(), WARNING)]));
-    }
-    lines.truncate(screen.lines);
-    lines.iter().map(|line| cut(line, screen)).collect()
+    lines
 }
 
 fn head(status: &Status, is_running: bool, now: Timestamp) -> Vec<Span> {
@@ -168,74 +229,69 @@ fn bus(status: &Status) -> String {
     )
 }
 
-fn titles() -> String {
-    columns(["SINK", "STATE", "RATE", "", "BEHIND", "FOR", "DEAD"].map(str::to_owned))
+fn titles(screen: Screen) -> String {
+    let cells = COLUMNS.map(|column| (column.title.to_owned(), Style::new()));
+    columns(cells, &widths(screen.columns)).into_iter().map(|(text, _)| text).collect()
 }
 
 fn sink_line(sink: &SinkStatus, rate: &Rate, now: Timestamp, screen: Screen) -> Vec<Span> {
+    let widths = widths(screen.columns);
     let (state, colour) = state_in_words(sink, now);
     let lag = lag(sink, now).map(human_duration).unwrap_or_default();
-    let text = columns([
-        printable(&sink.name).into_owned(),
-        state.clone(),
-        per_second(rate.now()),
-        rate.spark(WIDTHS[3], screen),
-        short(sink.lag_events),
-        lag,
-        short(sink.kept_dead_letters),
-    ]);
-    // The state alone has a colour; the columns before it have a fixed width.
-    let begin = text.char_indices().scan(0, |at, (byte, char)| {
-        let here = (*at, byte);
-        *at += char.width().unwrap_or(0);
-        Some(here)
-    });
-    let at = |column: usize| {
-        begin.clone().find(|(at, _)| *at >= column).map_or(text.len(), |(_, byte)| byte)
-    };
-    let (from, to) = (at(WIDTHS[0] + 1), at(WIDTHS[0] + 1 + WIDTHS[1]));
-    vec![
-        (text[..from].to_owned(), Style::new()),
-        (text[from..to].to_owned(), colour),
-        (text[to..].to_owned(), Style::new()),
-    ]
+    let plain = |text: String| (text, Style::new());
+    let bad = |count: u64| (short(count), if count > 0 { ERROR } else { Style::new() });
+    let cells = [
+        plain(printable(&sink.name).into_owned()),
+        (state.strip_suffix(" more").unwrap_or(&state).to_owned(), colour),
+        plain(per_second(rate.now())),
+        plain(rate.spark(widths[SPARK], screen)),
+        plain(short(sink.delivered_events)),
+        plain(short(sink.lag_events)),
+        plain(lag),
+        bad(sink.kept_dead_letters),
+        bad(sink.lost_events),
+        plain(short(sink.retries)),
+    ];
+    columns(cells, &widths)
+}
+
+/// How wide each column is, 0: it has no room. What is left goes to the rates, then to the names.
+fn widths(columns: usize) -> [usize; COLUMNS.len()] {
+    let mut widths = COLUMNS.map(|column| column.width);
+    let taken =
+        |widths: &[usize]| widths.iter().filter(|it| **it > 0).map(|it| it + 1).sum::<usize>();
+    // The name and the state stay; the line is cut if not even they fit.
+    for rank in (2..COLUMNS.len()).rev() {
+        if taken(&widths) > columns + 1 {
+            let last = COLUMNS.iter().position(|column| column.rank == rank);
+            last.into_iter().for_each(|last| widths[last] = 0);
+        }
+    }
+    for (column, widest) in [(SPARK, WIDEST_SPARK), (0, WIDEST_NAME)] {
+        if widths[column] > 0 {
+            let left = (columns + 1).saturating_sub(taken(&widths));
+            widths[column] += left.min(widest - widths[column]);
+        }
+    }
+    widths
 }
 
 /// A line of the table: names to the left, numbers to the right, none wider than its column.
-fn columns(cells: [String; 7]) -> String {
-    let mut line = String::new();
-    for (at, (cell, width)) in cells.iter().zip(WIDTHS).enumerate() {
-        let (text, used) = fit(cell, width);
+fn columns(cells: [Span; COLUMNS.len()], widths: &[usize; COLUMNS.len()]) -> Vec<Span> {
+    let last = widths.iter().rposition(|width| *width > 0).unwrap_or(0);
+    let shown = cells.into_iter().zip(widths).enumerate().filter(|(_, (_, width))| **width > 0);
+    let cell = |(at, ((text, style), width)): (usize, (Span, &usize))| {
+        let (text, used) = fit(&text, *width);
         let blank = " ".repeat(width - used);
-        if at > 0 {
-            line.push(' ');
-        }
-        match at {
-            0 | 1 => line.extend([&*text, &*blank]),
-            _ => line.extend([&*blank, &*text]),
-        }
-    }
-    line.truncate(line.trim_end().len());
-    line
-}
-
-/// As much of a text as fits, and its width; what is cut off leaves a mark.
-fn fit(text: &str, width: usize) -> (String, usize) {
-    let whole: usize = text.chars().filter_map(UnicodeWidthChar::width).sum();
-    if whole <= width {
-        return (text.to_owned(), whole);
-    }
-    let (mut cut, mut used) = (String::new(), 0);
-    for char in text.chars() {
-        let more = char.width().unwrap_or(0);
-        if used + more >= width {
-            break;
-        }
-        cut.push(char);
-        used += more;
-    }
-    cut.push('~');
-    (cut, used + 1)
+        let text = match at {
+            0 | 1 if at == last => text,
+            0 | 1 => format!("{text}{blank} "),
+            _ if at == last => format!("{blank}{text}"),
+            _ => format!("{blank}{text} "),
+        };
+        (text, style)
+    };
+    shown.map(cell).collect()
 }
 
 /// A line as the terminal gets it.
@@ -260,12 +316,12 @@ fn per_second(rate: f64) -> String {
     }
 }
 
-/// A count in five characters at most, as far as there are letters for it.
+/// A count in four characters at most, as far as there are letters for it.
 fn short(count: u64) -> String {
     match count {
         0..=9999 => count.to_string(),
-        10_000..=9_999_999 => format!("{}k", count / 1000),
-        10_000_000..=9_999_999_999 => format!("{}M", count / 1_000_000),
+        10_000..=999_999 => format!("{}k", count / 1000),
+        1_000_000..=999_999_999 => format!("{}M", count / 1_000_000),
         _ => format!("{}G", count / 1_000_000_000),
     }
 }

@@ -1,6 +1,7 @@
 //! An event as people read it: one line with time, session, agent, event, and what it is about.
 
 use std::borrow::Cow;
+use std::io::{self, IsTerminal as _};
 
 use anstyle::Style;
 use hookring_journal::model::{Level, Namespace};
@@ -8,12 +9,14 @@ use hookring_pipeline::document::{self, Document, Kind};
 use jiff::Timestamp;
 use jiff::civil::Date;
 use jiff::tz::TimeZone;
+use rustix::termios::tcgetwinsize;
 use serde::Deserialize;
 use serde_json::Value;
 use serde_json::value::RawValue;
 use unicode_width::UnicodeWidthStr as _;
 
 use super::style::{ERROR, FAINT, GOOD, HEADING, WARNING, printable};
+use super::table::fit;
 
 /// The longest summary that is shown on a terminal, in characters.
 const SUMMARY_CHARS: usize = 90;
@@ -76,6 +79,8 @@ pub struct View {
     zone: TimeZone,
     /// Whether what is long is cut: on a terminal. In a pipe, nothing is lost.
     cuts: bool,
+    /// How wide that is.
+    columns: usize,
     /// The day of the last event.
     day: Option<Date>,
     agent_width: usize,
@@ -86,16 +91,29 @@ impl View {
     /// Times are those of this zone.
     pub fn new(zone: TimeZone, cuts: bool) -> View {
         // As wide as what is usual, so that columns seldom move.
-        View { zone, cuts, day: None, agent_width: 11, event_width: 18 }
+        View { zone, cuts, columns: usize::MAX, day: None, agent_width: 11, event_width: 18 }
+    }
+
+    /// For standard output: on a terminal, no line is longer than that is wide.
+    pub fn of_stdout(zone: TimeZone) -> View {
+        let mut view = View::new(zone, io::stdout().is_terminal());
+        view.look_at_stdout();
+        view
+    }
+
+    /// Its window may have another size now.
+    pub fn look_at_stdout(&mut self) {
+        let size = if self.cuts { tcgetwinsize(io::stdout()).ok() } else { None };
+        let columns = size.map(|size| usize::from(size.ws_col)).filter(|columns| *columns > 0);
+        self.columns = columns.unwrap_or(usize::MAX);
     }
 
     /// One line for a person, with colours, each with a newline; control characters are escaped. The
     /// first event of a day has a line with the date above it.
     pub fn show(&mut self, line: &[u8]) -> String {
         let Ok(event) = serde_json::from_slice::<Line<'_>>(line) else {
-            return format!(
-                "{WARNING}an event that cannot be shown here; it is in the journal{WARNING:#}\n"
-            );
+            let text = "an event that cannot be shown here; it is in the journal";
+            return format!("{WARNING}{}{WARNING:#}\n", fit(text, self.columns).0);
         };
         let (date, time) = self.date_and_time(&event.timestamp);
         let kind = event.event_type.as_deref();
@@ -124,10 +142,16 @@ impl View {
         let columns: Vec<_> =
             columns.into_iter().chain(rest.map(|(text, style)| (text, style, 0))).collect();
         let last = columns.len() - 1;
-        let mut out = date;
+        let (mut out, mut left) = (date, self.columns);
         for (column, (text, style, width)) in columns.iter().enumerate() {
+            let (text, used) = fit(text, left);
             // No blanks behind the last one.
-            let blanks = if column == last { 0 } else { width.saturating_sub(text.width()) + 2 };
+            let blanks = if column == last { 0 } else { width.saturating_sub(used) + 2 };
+            left = left.saturating_sub(used + blanks);
+            if left == 0 {
+                out.push_str(&format!("{style}{text}{style:#}"));
+                break;
+            }
             out.push_str(&format!("{style}{text}{style:#}{:blanks$}", ""));
         }
         out.push('\n');
@@ -143,7 +167,8 @@ impl View {
         let date = if self.day.replace(time.date()) == Some(time.date()) {
             String::new()
         } else {
-            format!("{HEADING}{}{HEADING:#}\n", time.strftime("%A, %Y-%m-%d (UTC%:z)"))
+            let (date, _) = fit(&time.strftime("%A, %Y-%m-%d (UTC%:z)").to_string(), self.columns);
+            format!("{HEADING}{date}{HEADING:#}\n")
         };
         (date, time.strftime("%H:%M:%S.%3f").to_string())
     }
@@ -275,178 +300,4 @@ fn summary(payload: &str) -> String {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    const DATE: &str = "Saturday, 2026-11-21 (UTC+00:00)\n";
-
-    fn plain_by(view: &mut View, line: &str) -> String {
-        anstream::adapter::strip_str(&view.show(line.as_bytes())).to_string()
-    }
-
-    /// What is shown below the date.
-    fn plain(line: &str, cuts: bool) -> String {
-        let shown = plain_by(&mut View::new(TimeZone::UTC, cuts), line);
-        shown.strip_prefix(DATE).unwrap_or(&shown).to_owned()
-    }
-
-    fn line(time: &str, rest: &str) -> String {
-        format!(r#"{{"timestamp":"{time}",{rest}}}"#)
-    }
-
-    #[test]
-    fn an_event_is_one_harmless_line() {
-        let line = r#"{"timestamp":"2026-11-21T05:10:11.123456789Z","source":{"agent":"claude-code"},"session_id":"0123456789","event":"PreToolUse","payload":{"tool_name":"Bash","tool_input":{"command":"printf '\u001b[31m'\nls"}}}"#;
-        assert_eq!(
-            plain(line, true),
-            "05:10:11.123  01234567  claude-code  PreToolUse          Bash printf '\\u{1b}[31m' ls\n"
-        );
-    }
-
-    #[test]
-    fn an_event_without_a_name_of_its_own_has_its_type() {
-        let shown = |rest: &str| plain(&line("2026-11-21T05:10:11.123Z", rest), true);
-        assert!(shown(r#""event_type":"daemon.start""#).ends_with("  daemon.start\n"));
-        let named = shown(r#""event_type":"turn.end","event":"Stop""#);
-        assert!(named.ends_with("  Stop\n"), "{named}");
-    }
-
-    #[test]
-    fn what_the_daemon_says_of_itself_is_shown_in_full() {
-        let rest = r#""event_type":"sink.state","namespace":"system","source":{"agent":"hookring"},"payload":{"sink":"file","state":"retrying","before":"running","error":"no\u001b[2J room","changes":["a","b"],"count":3}"#;
-        let shown = plain(&line("2026-11-21T05:10:11.123Z", rest), false);
-        let about = "sink file; state retrying; before running; error no\\u{1b}[2J room; changes a, b; count 3\n";
-        assert!(shown.ends_with(&format!("  hookring     sink.state          {about}")), "{shown}");
-    }
-
-    #[test]
-    fn the_type_has_its_colour_under_any_name() {
-        for (name, kind, expected) in [
-            ("afterAnything", "tool.fail", ERROR),
-            ("Notification", "notify", WARNING),
-            ("agentSpeaks", "permission.request", WARNING),
-            ("Stop", "turn.end", HEADING),
-            ("done", "turn.end", HEADING),
-            ("before_model", "prompt.submit", GOOD),
-            ("PostToolUseFailure", "", ERROR),
-            ("PreToolUse", "tool.pre", Style::new()),
-            ("daemon.start", "daemon.start", HEADING),
-            ("daemon.stop", "daemon.stop", HEADING),
-            ("daemon.gap", "daemon.gap", ERROR),
-            ("daemon.reload", "daemon.reload", Style::new()),
-            ("sink.state", "sink.state", WARNING),
-        ] {
-            assert_eq!(colour(name, kind), expected, "{name} {kind}");
-        }
-    }
-
-    #[test]
-    fn an_event_with_a_risk_says_which_and_by_what_rule_and_moves_no_column() {
-        let show = |view: &mut View, risk: &str| {
-            let rest = format!(
-                r#""source":{{"agent":"claude-code"}},"session_id":"s","event":"PreToolUse",{risk}"payload":{{"tool_name":"Bash"}}"#
-            );
-            view.show(line("2026-11-21T05:10:11.123Z", &rest).as_bytes())
-        };
-        let begin = format!("05:10:11.123  s{}  claude-code  PreToolUse          ", " ".repeat(7));
-        for (risk, expected, colour) in [
-            ("", "Bash\n", None),
-            (r#""security_risk":"low","risk":[{"rule":"a.b","level":"low"}],"#, "Bash\n", None),
-            (
-                r#""security_risk":"medium","risk":[{"rule":"a.b","level":"medium"}],"#,
-                "medium  a.b  Bash\n",
-                Some(WARNING),
-            ),
-            (
-                r#""security_risk":"critical","risk":[{"rule":"a.b","level":"low"},{"rule":"c\u001b","level":"critical"}],"#,
-                "critical  c\\u{1b}  Bash\n",
-                Some(ERROR),
-            ),
-            (r#""security_risk":"high","#, "high  Bash\n", Some(ERROR)),
-            (r#""security_risk":"unheard of","#, "Bash\n", None),
-        ] {
-            let mut view = View::new(TimeZone::UTC, true);
-            let shown = show(&mut view, risk);
-            let plain = anstream::adapter::strip_str(&shown).to_string();
-            assert_eq!(plain, format!("{DATE}{begin}{expected}"), "{risk}");
-            if let Some(colour) = colour {
-                let word = expected.split(' ').next().unwrap();
-                assert!(shown.contains(&format!("{colour}{word}{colour:#}")), "{shown:?}");
-            }
-        }
-    }
-
-    #[test]
-    fn times_are_those_of_the_zone_and_a_new_day_says_its_date() {
-        let mut view = View::new(TimeZone::fixed(jiff::tz::offset(2)), false);
-        let mut show = |time| plain_by(&mut view, &line(time, r#""event":"Stop""#));
-        let shown = [
-            show("2026-11-20T21:59:59.999Z"),
-            show("2026-11-20T22:00:00.000Z"),
-            show("2026-11-21T21:00:00.000Z"),
-        ];
-        let blanks = " ".repeat(20);
-        assert_eq!(
-            shown,
-            [
-                format!("Friday, 2026-11-20 (UTC+02:00)\n23:59:59.999  -{blanks}  Stop\n"),
-                format!("Saturday, 2026-11-21 (UTC+02:00)\n00:00:00.000  -{blanks}  Stop\n"),
-                format!("23:00:00.000  -{blanks}  Stop\n"),
-            ]
-        );
-    }
-
-    #[test]
-    fn no_name_fills_the_terminal_and_a_pipe_gets_all_of_it() {
-        let long = "n".repeat(5000);
-        let line = format!(
-            r#"{{"timestamp":"2026-11-21T05:10:11.123456789Z","source":{{"agent":"{long}"}},"event":"{long}","payload":{{"prompt":"{long}"}}}}"#
-        );
-        assert!(plain(&line, true).chars().count() < 250);
-        let piped = plain(&line, false);
-        assert!(piped.chars().count() > 15_000 && !piped.contains('…'));
-    }
-
-    #[test]
-    fn columns_fit_long_and_wide_names() {
-        let mut view = View::new(TimeZone::UTC, true);
-        let mut column = |agent: &str, session: &str| {
-            let rest = format!(
-                r#""source":{{"agent":"{agent}"}},"session_id":"{session}","event":"Stop","payload":{{"reason":"why"}}"#
-            );
-            let shown = plain_by(&mut view, &line("2026-11-21T05:10:11.123Z", &rest));
-            shown.trim_start_matches(DATE).split("Stop").next().unwrap().width()
-        };
-        assert_eq!(column("a-rather-long-agent", "s"), 45);
-        assert_eq!(column("世界", "会会会会"), 45);
-        assert_eq!(column("b", ""), 45);
-    }
-
-    #[test]
-    fn what_is_not_json_says_so() {
-        let line = r#"{"timestamp":"2026-11-21T05:10:11.123456789Z","payload_text":"x","parse_error":"expected a value at byte 0"}"#;
-        assert!(plain(line, true).ends_with("not JSON: expected a value at byte 0\n"));
-    }
-
-    #[test]
-    fn arguments_and_the_first_line_of_a_text_are_shown() {
-        let about =
-            |rest: &str| plain(&line("2026-11-21T05:10:11.123Z", rest), true).trim_end().to_owned();
-        let rest = r#""arguments":["origin","url"],"payload_text":"refs/a  1\nrefs/b 2\n""#;
-        assert!(about(rest).ends_with("origin url  refs/a 1"), "{}", about(rest));
-        assert!(about(r#""arguments":["1","0"],"truncated":true"#).ends_with("1 0 (cut)"));
-        let rest = r#""arguments_base64":["/w=="],"payload_base64":"/w==""#;
-        assert!(about(rest).ends_with("1 argument that is no text  not text"));
-    }
-
-    #[test]
-    fn a_time_that_is_none_is_shown_harmless() {
-        let shown = plain(r#"{"timestamp":"now\u001b[2J","event":"Stop"}"#, true);
-        assert!(shown.starts_with("now\\u{1b}[2J  "), "{shown}");
-    }
-
-    #[test]
-    fn a_line_that_serde_refuses_is_said_to_be_there() {
-        assert!(plain(r#"{"timestamp":"\udc9d"}"#, true).contains("cannot be shown"));
-    }
-}
+mod tests;

@@ -65,6 +65,13 @@ impl ConfigErrors {
         Self { file: file.to_owned(), problems: vec![problem], left_out: 0, warnings: Vec::new() }
     }
 
+    /// The same text for an error that these are the cause of, and which says itself that it is one.
+    pub fn as_cause(&self) -> String {
+        let text = self.to_string();
+        let text = text.trim_end();
+        text.strip_prefix("error: ").unwrap_or(text).to_owned()
+    }
+
     /// The same text with colours, to be written to an `anstream`, which takes them out where they
     /// would not be seen.
     pub fn styled(&self) -> impl fmt::Display + '_ {

@@ -1,7 +1,7 @@
 //! Plays the session: one hook process per payload, as an agent would start it; and again to time the
 //! hooks beside a process that does nothing.
 
-use std::io::{self, IsTerminal as _, Write};
+use std::io::Write;
 use std::path::Path;
 use std::process::Stdio;
 use std::thread;
@@ -37,7 +37,7 @@ pub(super) fn play(
 ) -> Result<Played> {
     let mut played = Played { session: payloads.len(), ..Played::default() };
     let mut reader = Reader::open(&stage.journal(), 1)?;
-    let mut view = View::new(TimeZone::system(), io::stdout().is_terminal());
+    let mut view = View::of_stdout(TimeZone::system());
     for payload in payloads {
         run_process(stage, &stage.emit, payload)?;
         played.sent += 1;

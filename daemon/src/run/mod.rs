@@ -1,7 +1,8 @@
 //! `hookring run`: the daemon in the foreground.
 //!
 //! Three kinds of threads: the collector moves events from the bus into the journal, each sink has a
-//! worker of its own, and the main thread waits for signals and writes the status file.
+//! worker of its own, and the main thread waits for signals and writes the status file. Beside them one may serve
+//! metrics (`crate::http`), and one reads once what was before this daemon (`health/past.rs`).
 
 mod collector;
 mod descriptors;
@@ -14,27 +15,25 @@ mod oldest;
 pub(crate) mod place_log;
 mod shared;
 mod sink_watch;
+mod start;
 pub mod status;
 mod supervisor;
 
 use std::io::Write as _;
-use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::sync::mpsc::{self, Receiver, RecvTimeoutError};
+use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result};
-use hookring_bus::drain::{self, Drain};
-use hookring_bus::{place::Places, sys};
+use hookring_bus::drain;
+use hookring_journal as journal;
 use hookring_journal::system::{DaemonReload, Own, Reloaded};
-use hookring_journal::{self as journal, Journal};
 use hookring_sinks::SinkStats;
 use jiff::Timestamp;
-use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
-use signal_hook::iterator::Signals;
+use signal_hook::consts::SIGHUP;
 use tracing_subscriber::filter::LevelFilter;
 use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::reload;
@@ -46,10 +45,8 @@ use crate::config::{Config, ConfigErrors, ConfigReport, SyncPolicy, Warning};
 use crate::http::Http;
 use crate::metrics::Snapshot;
 use crate::paths::{Paths, ensure_private_dir, give_back};
-use crate::pipeline::{self, Intake};
-use collector::Collector;
+use crate::pipeline;
 pub use collector::Watched;
-use gaps::Gaps;
 use oldest::Oldest;
 use shared::{Settings, Shared};
 use sink_watch::SinkWatch;
@@ -58,11 +55,6 @@ use supervisor::Supervisor;
 
 /// How often the status file is brought up to date.
 const STATUS_INTERVAL: Duration = Duration::from_secs(1);
-
-/// How long the journal's lock is waited for: a process that the daemon before was about to start when it was
-/// killed has it for a moment.
-const LOCK_PATIENCE: Duration = Duration::from_secs(2);
-const LOCK_PAUSE: Duration = Duration::from_millis(20);
 
 /// How long the collector may take to say where it is; it sleeps for less. Only a disk that hangs
 /// keeps it for longer.
@@ -142,87 +134,6 @@ struct Daemon {
 }
 
 impl Daemon {
-    fn start(
-        paths: Paths,
-        named: Option<PathBuf>,
-        config: &Config,
-        level: LevelHandle,
-    ) -> Result<Self> {
-        // A limit for the size of files is an error of the write, as a full disk is.
-        let _ = sys::ignore_sigxfsz();
-        let sinks = config.sinks.iter().filter(|sink| sink.enabled).count();
-        descriptors::prepare(sinks, config.http.is_some())?;
-        // Signals first: one that comes during a long recovery must not be lost.
-        let signals = watch_signals()?;
-        for dir in [&paths.state, &paths.journal, &paths.cursors] {
-            ensure_private_dir(dir)?;
-        }
-        let (journal, mut recovery) = open_journal(&paths, config)?;
-        let tail = journal.tail();
-        let hookring_dir = paths.override_dir.as_ref().map(|dir| dir.as_os_str().as_bytes());
-        let places = Places::new(hookring_dir, sys::effective_uid());
-        homes::warning(&paths, &places).iter().for_each(|warning| tracing::warn!("{warning}"));
-        let mut drain = Drain::open(&places, bus_options(config)).context("cannot read the bus")?;
-        let ends: Vec<_> = recovery.ends.iter().map(pipeline::bus_end).collect();
-        drain.recover(&ends, std::mem::take(&mut recovery.ids));
-        let mut supervisor =
-            Supervisor::new(paths.journal.clone(), paths.cursors.clone(), Arc::clone(&tail));
-        supervisor.apply(&config.sinks);
-        let shared = Arc::new(Shared::default());
-        shared.needed_seq.store(supervisor.needed_seq(), Ordering::Relaxed);
-        let (key, is_new_key) = pipeline::key::load_or_make(&paths.redaction_key)?;
-        pipeline::key::openness(&paths.redaction_key)
-            .iter()
-            .for_each(|warning| tracing::warn!("{warning}"));
-        // Without earlier events nothing could be joined by its hashes.
-        if is_new_key && recovery.has_events() {
-            let path = paths.redaction_key.display();
-            tracing::warn!(
-                "{path} was not there, and a new key is made: from here on a secret has another hash than before"
-            );
-            shared.has_changed_key.store(true, Ordering::Relaxed);
-        }
-        shared.set_health(config.health);
-        let intake = Intake::new(pipeline::options(config, &paths, key)?);
-        let mut status = first_status(&paths, config);
-        status.orphaned_cursors = orphans(config, &paths);
-        let gaps = Gaps::after(&status.places);
-        let collector =
-            Collector::new(drain, (journal, recovery), intake, Arc::clone(&shared), gaps)?;
-        // Before anything is collected: the sinks' figures are of the same moment.
-        status.set_bus(&shared.bus_status());
-        status.set_sinks(supervisor.stats());
-        let collector =
-            std::thread::Builder::new().name("collector".to_owned()).spawn(|| collector.run())?;
-        tracing::info!(
-            "hookring {} is ready, journal in {}",
-            status.version,
-            paths.journal.display()
-        );
-        let mut http = Http::new(Arc::clone(&shared.metrics));
-        http.apply(config.http.as_ref());
-        let written = Status::default();
-        Ok(Daemon {
-            paths,
-            named_config: named,
-            key,
-            config: config.clone(),
-            level,
-            shared,
-            collector,
-            tail,
-            supervisor,
-            sink_watch: SinkWatch::default(),
-            http,
-            oldest: Oldest::default(),
-            signals,
-            status,
-            collects: true,
-            written,
-            status_error: None,
-        })
-    }
-
     fn serve(mut self) -> Exit {
         // At once, so that whoever starts a daemon sees when it is there.
         self.save_status();
@@ -285,7 +196,7 @@ impl Daemon {
                     "the new configuration is wrong, the earlier one stays in force:\n{text}"
                 );
                 self.status.config_error = Some(ConfigReport::from(&errors));
-                self.say_refused(&text);
+                self.say_refused(&errors.as_cause());
                 return;
             }
         };
@@ -323,7 +234,7 @@ impl Daemon {
     /// the file.
     fn say_refused(&self, errors: &str) {
         let first = errors.lines().next();
-        let error = first.map(|line| line.strip_prefix("error: ").unwrap_or(line).to_owned());
+        let error = first.map(str::to_owned);
         let (result, changes) = (Reloaded::Refused, Vec::new());
         self.shared.happened(Own::Reload(DaemonReload { result, error, changes, times: 1 }));
     }
@@ -393,54 +304,6 @@ impl Daemon {
         let written = self.status.write(file);
         written.with_context(|| format!("cannot write {}; it is tried again", file.display()))
     }
-}
-
-/// The journal, also if its lock is held for a moment.
-fn open_journal(paths: &Paths, config: &Config) -> Result<(Journal, journal::Recovery)> {
-    let end = Instant::now() + LOCK_PATIENCE;
-    loop {
-        let floor = journal::highest_cursor(&paths.cursors)?;
-        match Journal::open(&paths.journal, journal_options(config), floor) {
-            Err(journal::OpenError::Locked { .. }) if Instant::now() < end => {
-                std::thread::sleep(LOCK_PAUSE);
-            }
-            opened => return Ok(opened?),
-        }
-    }
-}
-
-/// Hands signals to the main thread's queue.
-fn watch_signals() -> Result<Receiver<i32>> {
-    let mut signals =
-        Signals::new([SIGTERM, SIGINT, SIGHUP]).context("cannot watch for signals")?;
-    let (sender, receiver) = mpsc::channel();
-    std::thread::Builder::new().name("signals".to_owned()).spawn(move || {
-        for signal in signals.forever() {
-            if sender.send(signal).is_err() {
-                return;
-            }
-        }
-    })?;
-    Ok(receiver)
-}
-
-fn first_status(paths: &Paths, config: &Config) -> Status {
-    let mut status = Status {
-        version: env!("CARGO_PKG_VERSION").to_owned(),
-        pid: std::process::id(),
-        started: Timestamp::now(),
-        config_read: Timestamp::now(),
-        config: config.file.as_ref().map(|file| file.display().to_string()),
-        ..Status::default()
-    };
-    status.journal.path = paths.journal.display().to_string();
-    // Of what was dropped, damaged or lost before, only the last daemon knows when. One that cannot be read
-    // says nothing, and is replaced.
-    if let Ok(Some(last)) = Status::read(&paths.status_file) {
-        status.places = last.places;
-        status.losses = last.losses.left_at(status.started);
-    }
-    status
 }
 
 /// Cursors of sinks that are not configured, which the log has, too.

@@ -1,5 +1,6 @@
 //! The sinks that run, and how a new configuration changes them.
 
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
@@ -8,7 +9,7 @@ use hookring_journal::{OLDEST, Seq, Tail};
 use hookring_sinks::webhook::Reloads;
 use hookring_sinks::{
     BreakerState, Compression, ExecSink, Filter, JsonlConfig, JsonlSink, LastError, Pump,
-    PumpHandle, Sink, SinkState, SinkStats, Start, StdoutSink, WaitCause, WebhookSink, exec,
+    PumpHandle, Sink, SinkState, SinkStats, Start, StdoutSink, WaitCause, WebhookSink,
 };
 
 use super::collector::describe;
@@ -25,6 +26,8 @@ pub(super) struct Supervisor {
     sinks: Vec<Entry>,
     /// Stopped workers within a call to their sink, by name. Until it ends, no other may begin.
     ending: Vec<(String, PumpHandle)>,
+    /// Configured sinks that have had a cursor, of earlier daemons, too.
+    had_cursor: BTreeSet<String>,
     /// Has the sinks read their secrets anew.
     reloads: Reloads,
 }
@@ -32,6 +35,8 @@ pub(super) struct Supervisor {
 struct Entry {
     config: SinkConfig,
     worker: Worker,
+    /// What workers before this one counted, with other settings.
+    earlier: Option<Box<SinkStats>>,
 }
 
 enum Worker {
@@ -41,26 +46,37 @@ enum Worker {
 }
 
 impl Supervisor {
-    pub(super) fn new(journal_dir: PathBuf, cursor_dir: PathBuf, tail: Arc<Tail>) -> Supervisor {
-        let (sinks, ending) = (Vec::new(), Vec::new());
-        Supervisor { journal_dir, cursor_dir, tail, sinks, ending, reloads: Reloads::default() }
+    /// `had_cursor`: the sinks of which an earlier daemon had a cursor.
+    pub(super) fn new(
+        (journal_dir, cursor_dir): (PathBuf, PathBuf),
+        tail: Arc<Tail>,
+        had_cursor: BTreeSet<String>,
+    ) -> Supervisor {
+        let (sinks, ending, reloads) = (Vec::new(), Vec::new(), Reloads::default());
+        Supervisor { journal_dir, cursor_dir, tail, sinks, ending, had_cursor, reloads }
     }
 
     /// Stops the sinks that are gone or changed, and starts those that are new or changed. A sink
-    /// that stays as it is does not notice, but for its secrets. A changed sink goes on from its cursor.
+    /// that stays as it is does not notice, but for its secrets. A changed sink goes on from its cursor, and counts
+    /// on.
     pub(super) fn apply(&mut self, wanted: &[SinkConfig]) {
         self.reloads.raise();
+        // Who comes back later is new: its cursor may have been removed as one of nobody.
+        self.had_cursor.retain(|name| wanted.iter().any(|sink| sink.name == *name));
         let wanted: Vec<_> = wanted.iter().filter(|sink| sink.enabled).collect();
         let (stay, go): (Vec<_>, Vec<_>) =
             self.sinks.drain(..).partition(|entry| wanted.contains(&&entry.config));
         go.iter().for_each(|entry| tracing::debug!("stopping sink {}", entry.config.name));
         stop(&go);
+        let counted: Vec<_> = go.iter().map(|entry| entry.stats(&self.tail, false)).collect();
         self.ending.extend(go.into_iter().filter_map(Entry::into_busy));
         self.sinks = stay;
         for config in wanted {
             if !self.sinks.iter().any(|entry| entry.config.name == config.name) {
-                let (config, worker) = (config.clone(), Worker::Waiting(None));
-                self.sinks.push(Entry { config, worker });
+                let earlier = counted.iter().find(|stats| stats.name == config.name);
+                let earlier = earlier.cloned().map(Box::new);
+                let worker = Worker::Waiting(None);
+                self.sinks.push(Entry { config: config.clone(), worker, earlier });
             }
         }
         self.start_waiting();
@@ -70,12 +86,13 @@ impl Supervisor {
     pub(super) fn start_waiting(&mut self) {
         self.ending.retain(|(_, handle)| !handle.has_ended());
         let mut sinks = std::mem::take(&mut self.sinks);
-        for Entry { config, worker } in &mut sinks {
+        for Entry { config, worker, .. } in &mut sinks {
             let Worker::Waiting(said) = worker else { continue };
             match self.start(config) {
                 Ok(handle) => {
                     let next = handle.stats().next_seq;
                     tracing::debug!("sink {} begins with event {next}", config.name);
+                    self.had_cursor.insert(config.name.clone());
                     *worker = Worker::Running(handle);
                 }
                 // Tried each second, said once.
@@ -100,6 +117,7 @@ impl Supervisor {
             SinkStart::Now => Start::Now,
         };
         let mut pump = Pump::new(name, &self.journal_dir, &self.cursor_dir, start);
+        pump.had_cursor = self.had_cursor.contains(name);
         (pump.batch_events, pump.batch_bytes) = (config.batch_events, config.batch_bytes);
         (pump.batch_age, pump.events_per_s) = (config.batch_age, config.events_per_s);
         pump.dead_letters_bytes = config.dead_letter_bytes;
@@ -120,23 +138,32 @@ impl Supervisor {
     }
 
     pub(super) fn stats(&self) -> impl Iterator<Item = SinkStats> {
-        self.sinks.iter().map(|entry| match &entry.worker {
-            Worker::Running(handle) => handle.stats(),
-            Worker::Waiting(said) => {
-                SinkStats::not_started(&entry.config.name, said.clone(), &self.tail)
-            }
-        })
+        self.sinks
+            .iter()
+            .map(|entry| entry.stats(&self.tail, self.had_cursor.contains(&entry.config.name)))
     }
 
     /// Lets every sink deliver what is written, and ends them. Their stats stay. What programs run for sinks that
     /// do not end are killed, since this process ends now.
     pub(super) fn stop(&self) {
         stop(&self.sinks);
-        exec::kill_all();
+        hookring_sinks::kill_all();
     }
 }
 
 impl Entry {
+    fn stats(&self, tail: &Tail, had_cursor: bool) -> SinkStats {
+        let mut stats = match &self.worker {
+            Worker::Running(handle) => handle.stats(),
+            Worker::Waiting(said) => {
+                let stats = SinkStats::not_started(&self.config.name, said.clone(), tail);
+                SinkStats { had_cursor, ..stats }
+            }
+        };
+        self.earlier.iter().for_each(|earlier| stats.count_on(earlier));
+        stats
+    }
+
     fn handle(&self) -> Option<&PumpHandle> {
         match &self.worker {
             Worker::Running(handle) => Some(handle),
@@ -195,7 +222,7 @@ fn stop(sinks: &[Entry]) {
                 "sink {name} fails ({message}): it gets one more try, and no more, with the {events} \
                  that it has to go"
             ),
-            None => tracing::info!("sink {name} has {events} to go and gets {seconds} s for them"),
+            None => tracing::info!("sink {name} has {events} to go and gets {seconds} s for that"),
         }
     }
     for handle in sinks.iter().filter_map(Entry::handle) {

@@ -46,6 +46,18 @@ fn it_remembers_position_and_batch_through_death() {
 }
 
 #[test]
+fn a_batch_stays_in_flight_until_all_of_it_is_done_with() {
+    let dir = tempfile::tempdir().unwrap();
+    let (mut cursor, _) = open(dir.path());
+    let batch = cursor.begin(5, 9).unwrap();
+    for (next, in_flight) in [(7, Some(batch)), (9, Some(batch)), (10, None)] {
+        cursor.advance(next).unwrap();
+        let (stored, _) = open(dir.path());
+        assert_eq!((stored.position(), stored.in_flight()), (next, in_flight));
+    }
+}
+
+#[test]
 fn a_slot_that_nothing_could_follow_is_not_believed() {
     let dir = tempfile::tempdir().unwrap();
     drop(open(dir.path()));

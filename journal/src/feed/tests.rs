@@ -223,3 +223,23 @@ fn what_is_deleted_is_lost_unless_it_is_cached_or_open() {
     assert_eq!(all(&mut new), pairs(22..=50), "the cache has what the files have no more");
     assert_eq!(new.take_skipped().gaps, [Gap { first: 1, last: 21 }]);
 }
+
+#[test]
+fn limits_may_change_whatever_was_read_ahead() {
+    let dir = tempfile::tempdir().unwrap();
+    let options = Options { cache_bytes: 0, ..calm() };
+    let (mut journal, _) = Journal::open(dir.path(), options, 0).unwrap();
+    commit_each(&mut journal, 1..=60);
+    let mut feed = feed(&journal, 1);
+    let mut read = Vec::new();
+    for max_events in [5, 5, 3, 7, 1, 1, 1, 4, 4, 4].into_iter().cycle() {
+        let batch = next(&mut feed, max_events);
+        assert!(batch.len() <= max_events);
+        if batch.is_empty() {
+            break;
+        }
+        read.extend(batch);
+        assert_eq!(feed.position(), read.len() as Seq + 1);
+    }
+    assert_eq!((read, feed.take_skipped()), (pairs(1..=60), Skipped::default()));
+}

@@ -32,6 +32,21 @@ fn a_journal_that_does_not_exist_yet_is_empty() {
 }
 
 #[test]
+fn what_was_read_before_an_error_is_not_lost() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = written(dir.path(), 5);
+    let mut reader = Reader::open(dir.path(), 1).unwrap();
+    let file = std::fs::OpenOptions::new().write(true).open(&path).unwrap();
+    reader.open.as_mut().unwrap().scan.read_from(file);
+    assert_eq!(reader.next_batch(100, usize::MAX).unwrap().len(), 5);
+    for _ in 0..2 {
+        let error = reader.next_batch(100, usize::MAX).unwrap_err();
+        assert!(matches!(error, ReadError::Segment { .. }), "{error}");
+    }
+    assert_eq!(reader.position(), 6);
+}
+
+#[test]
 fn batches_keep_their_limits() {
     let dir = tempfile::tempdir().unwrap();
     let path = written(dir.path(), 20);

@@ -63,6 +63,18 @@ fn a_batch_has_at_most_so_many_lines_and_bytes_and_at_least_one() {
 }
 
 #[test]
+fn batches_become_one_whatever_lies_between_them() {
+    let (ten, more) = (chunk(1, 10), chunk(21, 23));
+    let of = |chunk, from, events| Batch::of(chunk, from, events, usize::MAX).unwrap();
+    let parts = [of(&ten, 4, 3), of(&ten, 7, 1), of(&more, 21, 2)];
+    let all = Batch::joined(&parts);
+    assert_eq!(numbers(&all), [4, 5, 6, 7, 21, 22]);
+    assert_eq!((all.first(), all.last(), all.len()), (4, 22, 6));
+    assert_eq!(numbers(&Batch::joined(&parts[..1])), [4, 5, 6]);
+    assert!(Batch::joined(&[]).is_empty());
+}
+
+#[test]
 fn a_waiting_reader_is_woken_by_a_chunk_and_by_the_end() {
     let tail = Arc::new(Tail::new(0, 1 << 20));
     assert_eq!(tail.wait_beyond(0, Duration::ZERO), 0);

@@ -297,7 +297,7 @@ impl<'de> Visitor<'de> for Each {
         }
         match judged.answers.len() {
             found if found == self.events => Ok(judged),
-            found => Err(A::Error::custom(format!("{found} outcomes for {} events", self.events))),
+            found => Err(A::Error::custom(format!("{found} outcomes for {}", events(self.events)))),
         }
     }
 }
@@ -312,9 +312,14 @@ impl Judged {
         let of = self.answers.len();
         let reason = self.reason.or(reason.map(cut));
         let reason = reason.map(|reason| format!(": {reason}")).unwrap_or_default();
-        let error = format!("of {of} events {rejected} were rejected, {failed} failed{reason}");
+        let (of, were) = (events(of), if rejected == 1 { "was" } else { "were" });
+        let error = format!("of {of} {rejected} {were} rejected, {failed} failed{reason}");
         Outcome::Each { answers: self.answers, error: error.into() }
     }
+}
+
+fn events(count: usize) -> String {
+    format!("{count} event{}", if count == 1 { "" } else { "s" })
 }
 
 /// Why a batch was not taken, in the program's words where it has any.

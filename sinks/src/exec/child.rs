@@ -17,15 +17,21 @@ use rustix::process::{
 };
 
 use super::config::ExecConfig;
-use super::groups;
-use super::lines::Lines;
+use super::lines::{Lines, MAX_LINE_BYTES};
 use super::problem::Problem;
 use super::voice::Voice;
+use crate::groups;
 
 /// As much as a pipe holds.
 const CHUNK_BYTES: usize = 64 << 10;
 /// A buffer of more than this is given back once it is written.
 const KEPT_BYTES: usize = 64 << 10;
+/// A program may write so much to its stdout during one call, in bytes: four of the longest answers. What is more
+/// costs more than it can be worth.
+pub(super) const MAX_SAID_BYTES: usize = 4 * MAX_LINE_BYTES;
+/// So much of its stderr is read in each [`HEARD_INTERVAL`], in bytes. A program that writes more waits.
+const HEARD_BYTES: usize = 1 << 20;
+const HEARD_INTERVAL: Duration = Duration::from_secs(1);
 /// So many looks in a row find something at most, before something else gets its turn.
 const MAX_ROUNDS: usize = 64;
 /// How often it is looked whether a process has ended.
@@ -50,6 +56,9 @@ pub(super) struct Child {
     written_before: u64,
     /// What came from it.
     pub(super) lines: Lines,
+    /// How much that is since the call began.
+    said_bytes: usize,
+    heard: Pace,
     is_reaped: bool,
 }
 
@@ -93,6 +102,8 @@ impl Child {
             written: 0,
             written_before: 0,
             lines: Lines::default(),
+            said_bytes: 0,
+            heard: Pace::new(Instant::now()),
             is_reaped: false,
         };
         child.pipes().try_for_each(|pipe| rustix::io::ioctl_fionbio(pipe, true))?;
@@ -104,6 +115,11 @@ impl Child {
         let stdout = self.stdout.as_ref().map(AsFd::as_fd);
         let stderr = self.stderr.as_ref().map(AsFd::as_fd);
         stdin.into_iter().chain(stdout).chain(stderr)
+    }
+
+    /// A call begins: what came before is not counted any more.
+    pub(super) fn begin_call(&mut self) {
+        self.said_bytes = 0;
     }
 
     /// Writes this as the process reads. Returns its end, counted in all bytes for it.
@@ -130,7 +146,7 @@ impl Child {
     /// anything.
     ///
     /// # Errors
-    /// A pipe does not work, or the process closed its stdin before all was written.
+    /// A pipe does not work, the process closed its stdin before all was written, or it says too much.
     pub(super) fn exchange(&mut self, until: Instant, voice: &mut Voice) -> Result<bool, Problem> {
         let [mut can_write, mut can_read, mut can_hear] = [false; 3];
         let mut fds = Vec::with_capacity(3);
@@ -143,7 +159,7 @@ impl Child {
             fds.push(PollFd::new(stdout, PollFlags::IN));
             what.push(&mut can_read);
         }
-        if let Some(stderr) = &self.stderr {
+        if let Some(stderr) = self.stderr.as_ref().filter(|_| self.heard.allows(Instant::now())) {
             fds.push(PollFd::new(stderr, PollFlags::IN));
             what.push(&mut can_hear);
         }
@@ -198,14 +214,20 @@ impl Child {
         Ok(())
     }
 
-    fn read(&mut self) -> io::Result<()> {
+    fn read(&mut self) -> Result<(), Problem> {
         let Some(stdout) = &mut self.stdout else { return Ok(()) };
         let mut chunk = [0; CHUNK_BYTES];
         match stdout.read(&mut chunk) {
             Ok(0) => self.stdout = None,
-            Ok(read) => self.lines.push(&chunk[..read]),
+            Ok(read) => {
+                self.said_bytes += read;
+                if self.said_bytes > MAX_SAID_BYTES {
+                    return Err(Problem::SaysTooMuch);
+                }
+                self.lines.push(&chunk[..read]);
+            }
             Err(error) if is_later(&error) => {}
-            Err(error) => return Err(error),
+            Err(error) => return Err(error.into()),
         }
         Ok(())
     }
@@ -218,7 +240,10 @@ impl Child {
                 voice.end(Instant::now());
                 self.stderr = None;
             }
-            Ok(read) => voice.hear(&chunk[..read], Instant::now()),
+            Ok(read) => {
+                self.heard.bytes += read;
+                voice.hear(&chunk[..read], Instant::now());
+            }
             Err(error) if is_later(&error) => {}
             Err(error) => return Err(error),
         }
@@ -295,6 +320,7 @@ impl Child {
         }
         // Its last words, as far as they are in the pipe.
         (self.stdin, self.stdout) = (None, None);
+        self.heard = Pace::new(Instant::now());
         if let Err(problem) = self.catch_up(voice) {
             tracing::debug!("what a program said last cannot be read: {problem}");
         }
@@ -323,6 +349,26 @@ impl Drop for Child {
     }
 }
 
+/// How much of a stream is read in some time.
+struct Pace {
+    since: Instant,
+    bytes: usize,
+}
+
+impl Pace {
+    fn new(since: Instant) -> Pace {
+        Pace { since, bytes: 0 }
+    }
+
+    /// Whether more may be read now.
+    fn allows(&mut self, now: Instant) -> bool {
+        if now.saturating_duration_since(self.since) >= HEARD_INTERVAL {
+            *self = Pace::new(now);
+        }
+        self.bytes < HEARD_BYTES
+    }
+}
+
 fn is_later(error: &io::Error) -> bool {
     matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted)
 }
@@ -337,5 +383,21 @@ fn close_others_on_exec() {
         // SAFETY: the call takes numbers; on a descriptor that was closed meanwhile it fails, and on one that
         // was opened it sets the flag that all of ours have.
         unsafe { libc::fcntl(number, libc::F_SETFD, libc::FD_CLOEXEC) };
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn so_much_is_heard_in_a_second_and_then_again() {
+        let start = Instant::now();
+        let mut pace = Pace::new(start);
+        pace.bytes += HEARD_BYTES - 1;
+        assert!(pace.allows(start));
+        pace.bytes += CHUNK_BYTES;
+        assert!(!pace.allows(start) && !pace.allows(start + Duration::from_millis(999)));
+        assert!(pace.allows(start + HEARD_INTERVAL));
     }
 }

@@ -42,6 +42,12 @@ pub enum Problem {
     /// It asks and asks.
     #[error("it asked {0} questions during one call")]
     Asks(usize),
+    /// It says and says.
+    #[error(
+        "it wrote more than {} bytes to its stdout during one call",
+        super::child::MAX_SAID_BYTES
+    )]
+    SaysTooMuch,
     /// It answered with an error.
     #[error("it answered with {0}")]
     Answer(RpcError),

@@ -145,6 +145,7 @@ impl Session {
         let now = Instant::now();
         // Before the look, so that what it said before it ended is read.
         let has_ended = self.child.has_ended();
+        self.child.begin_call();
         self.child.catch_up(voice)?;
         if let Some(reply) = self.next_reply(None, voice)? {
             return Err(Problem::NotAsked(reply.id));
@@ -195,6 +196,7 @@ impl Session {
         let deadline = Instant::now() + timeout;
         let mut has_ended = false;
         self.questions = 0;
+        self.child.begin_call();
         let end = self.child.send(request);
         loop {
             if let Some(reply) = self.next_reply(Some(id), voice)? {

@@ -95,7 +95,7 @@ fn each_answer_is_the_outcome_that_it_says() {
         (
             "answer {\"outcomes\":[\"accepted\",{\"outcome\":\"rejected\",\"reason\":\"odd\"},\"failed\"]}",
             "each",
-            "of 3 events 1 were rejected, 1 failed: odd",
+            "of 3 events 1 was rejected, 1 failed: odd",
         ),
         (
             "answer {\"outcomes\":[\"failed\",\"failed\",\"failed\"],\"reason\":\"all\"}",

@@ -9,7 +9,7 @@ use crate::delivery::{BreakerState, WaitCause};
 use crate::replay::{Replay, ReplayEnd};
 use crate::stats::SinkState;
 use crate::switch::OffBy;
-use crate::testing::{Fault, PATIENCE, Recorder, TestJournal, deadline, wait_until};
+use crate::testing::{Fault, PATIENCE, Recorder, TestJournal, deadline, wait_for, wait_until};
 
 fn upto(last: Seq) -> Vec<Seq> {
     (1..=last).collect()
@@ -28,17 +28,6 @@ pub(super) fn start_patient(journal: &TestJournal, sink: &Recorder) -> PumpHandl
     let mut pump = journal.pump("s");
     pump.jitter = Box::new(|ceiling| ceiling);
     pump.start(Box::new(sink.clone()), journal.tail()).expect("a worker")
-}
-
-pub(super) fn wait_for<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T {
-    let deadline = deadline();
-    loop {
-        if let Some(found) = look() {
-            return found;
-        }
-        assert!(Instant::now() < deadline, "gave up waiting for {what}");
-        std::thread::sleep(Duration::from_millis(1));
-    }
 }
 
 /// Asks for a replay and waits for its end.

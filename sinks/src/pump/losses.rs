@@ -19,9 +19,10 @@ impl Worker {
 
     /// Looks for events that nobody can deliver any more, also while the sink takes none.
     pub(super) fn note_lost(&mut self) {
-        // First, so that nobody sees a loss and not what is left.
+        let gap = self.feed.lost_ahead();
+        // Told first, and found out later, so that nobody sees a loss and not what is left.
         self.shared.set_reach(self.reach(self.batch.as_ref()));
-        if let Some(gap) = self.feed.lost_ahead() {
+        if let Some(gap) = gap {
             self.record_lost(&[gap], 0, 0);
         }
     }
@@ -61,7 +62,7 @@ impl Worker {
 
     pub(super) fn reach(&self, batch: Option<&Batch>) -> Reach {
         let held_to = self.feed.lost_ahead().map_or(0, |gap| gap.first - 1);
-        let in_hand = batch.map_or(0, |batch| batch.len() as u64);
+        let in_hand = (batch.map_or(0, Batch::len) + self.gathering.events) as u64;
         Reach { in_hand, read: self.feed.position(), held_to }
     }
 }

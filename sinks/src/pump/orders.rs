@@ -83,7 +83,10 @@ impl Worker {
         let before = self.next;
         self.go_to(to);
         self.delivery.begin();
-        self.shared.update(|stats| stats.stored_seq = stored);
+        self.shared.update(|stats| {
+            stats.stored_seq = stored;
+            stats.began = None;
+        });
         self.switch.reset_done()?;
         tracing::info!(
             sink = self.name,

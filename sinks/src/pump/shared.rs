@@ -9,7 +9,7 @@ use hookring_journal::{Seq, Tail};
 use super::complaints::{Complaints, Kind};
 use crate::delivery::{Delivery, Verdict};
 use crate::sink::Outcome;
-use crate::stats::{LastError, SinkState, SinkStats, in_words};
+use crate::stats::{Began, LastError, SinkState, SinkStats, in_words};
 use crate::switch::{Off, OffBy};
 
 /// When to end.
@@ -96,6 +96,11 @@ impl Shared {
         state.reach = reach;
         // Looked at now and then by a worker that has nothing to send, too.
         state.say_rest(false);
+    }
+
+    #[cfg(test)]
+    pub(super) fn reach(&self) -> Reach {
+        self.lock().reach
     }
 
     pub(super) fn stored_seq(&self) -> Seq {
@@ -197,6 +202,19 @@ impl Shared {
     /// How the breaker stands now, and until when nothing is sent.
     pub(super) fn show(&self, delivery: &Delivery) {
         self.lock().stats.show(delivery);
+    }
+
+    /// It is new. A person should know of it if it passes over events that the journal has.
+    pub(super) fn began_anew(&self, oldest: Seq) {
+        let stats = &mut self.lock().stats;
+        let (sink, with) = (&stats.name, stats.next_seq);
+        if with > oldest {
+            tracing::warn!(
+                "sink {sink} is new and begins with the next event, {with} (`start = \"now\"`); `hookring sink \
+                 reset {sink} --to oldest` has it sent what the journal has"
+            );
+            stats.began = Some(Began { with, at: SystemTime::now() });
+        }
     }
 
     /// Its cursor was damaged, which a person should know of.

@@ -7,12 +7,12 @@ use std::time::SystemTime;
 
 use rustix::fs::{CWD, FlockOperation, Mode, flock, mkfifoat};
 
-use super::asked_tests::{letters, start_patient, switch, wait_for};
+use super::asked_tests::{letters, start_patient, switch};
 use super::*;
 use crate::delivery::BreakerState;
 use crate::replay::{Replay, ReplayEnd};
 use crate::stats::SinkState;
-use crate::testing::{Fault, Recorder, TestJournal, deadline, wait_until};
+use crate::testing::{Fault, Recorder, TestJournal, deadline, wait_for, wait_until};
 
 fn replay_file(journal: &TestJournal) -> ReplayFile {
     ReplayFile::new(&journal.path("cursors"), "s")
@@ -76,7 +76,8 @@ fn a_replay_is_stopped_though_that_cannot_be_written() {
     let is_waiting = |it: &Replay| it.next_at.is_some();
     wait_for("the second", || replay_file(&journal).read().expect("readable").filter(is_waiting));
     let in_its_way = journal.path("cursors/s.replay.new");
-    fs::create_dir(&in_its_way).expect("a folder");
+    // The worker may be writing just now.
+    wait_for("room for it", || fs::create_dir(&in_its_way).ok());
     switch(&journal).ask_stop().expect("asked");
     let stats = wait_for_trouble(&handle, "cannot write ", SystemTime::UNIX_EPOCH);
     assert_eq!(stats.replay.expect("it is to be written").end, Some(ReplayEnd::Stopped));

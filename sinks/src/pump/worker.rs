@@ -1,5 +1,6 @@
-//! The loop of one sink: read a batch, record it, deliver it until it is accepted, move on. What a person
-//! asks for is in [`super::orders`], what is sent once more in [`super::again`].
+//! The loop of one sink: read a batch, record it, deliver it until it is accepted, move on. How a batch is read
+//! is in [`super::gather`], what a person asks for in [`super::orders`], what is sent once more in
+//! [`super::again`].
 
 use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -11,6 +12,7 @@ use hookring_journal::{Batch, Cursor, Feed, InFlight, Seq, Tail};
 
 use super::again::{Again, Held};
 use super::attempts::Attempts;
+use super::gather::Gathering;
 use super::orders::ORDERS_INTERVAL;
 use super::shared::Shared;
 use crate::dead_letters::{DeadLetters, LetterCount, Reason};
@@ -20,11 +22,6 @@ use crate::replay::ReplayFile;
 use crate::sink::{Outcome, Sink, SinkError};
 use crate::stats::in_words;
 use crate::switch::{Off, OffBy, Switch};
-
-/// How long one wait for new events lasts: an order to stop is noticed after this at the latest.
-const IDLE_WAIT: Duration = Duration::from_millis(250);
-/// The same while the cursor waits for the journal to sync.
-const SETTLE_WAIT: Duration = Duration::from_millis(50);
 
 /// The state of a worker. Only `cursor` outlives it.
 pub(super) struct Worker {
@@ -64,6 +61,8 @@ pub(super) struct Worker {
     pub(super) next: Seq,
     /// Read and not accepted yet.
     pub(super) batch: Option<Batch>,
+    /// Read, and to become the next batch.
+    pub(super) gathering: Gathering,
     /// Told to stop, and nothing more was there to read.
     pub(super) drained: bool,
 }
@@ -186,12 +185,11 @@ impl Worker {
         }
         if self.batch.is_none() {
             self.settle()?;
-            self.batch = self.read()?;
-            self.delivery.begin();
-            if self.batch.is_none() {
+            if !self.gather(now)? {
                 self.idle()?;
                 return self.again(now);
             }
+            self.delivery.begin();
             // What came meanwhile is looked at first.
             return Ok(Step::Done);
         }
@@ -322,78 +320,6 @@ impl Worker {
         self.shared.accepted(taken, self.next, self.reach(self.batch.as_ref()));
     }
 
-    fn read(&mut self) -> Result<Option<Batch>, SinkError> {
-        let settled = self.cursor.position() >= self.next;
-        let wait = if settled { IDLE_WAIT } else { SETTLE_WAIT };
-        let wait = self.again_wait(Instant::now()).min(wait);
-        let stopping = self.shared.stop_order().is_some();
-        let batch = self.gather(wait)?.map(|batch| self.filtered(batch));
-        self.report_skipped();
-        self.shared.set_reach(self.reach(batch.as_ref()));
-        if batch.is_none() {
-            // Where the last lines are damaged, `next` never passes the last number.
-            self.drained = stopping;
-            if self.tail.is_closed() {
-                // Nothing will come, and the feed does not wait for it.
-                self.shared.wait_for_stop(wait);
-            }
-        }
-        Ok(batch)
-    }
-
-    /// A batch that is full, or has waited for more as long as it may.
-    fn gather(&mut self, wait: Duration) -> Result<Option<Batch>, SinkError> {
-        let events = self.delivery.batch_events();
-        let mut written = self.tail.written();
-        let Some(mut batch) = self.feed.next(events, self.batch_bytes, wait)? else {
-            return Ok(None);
-        };
-        if let Some(begun) = self.as_begun(&batch) {
-            return Ok(Some(begun));
-        }
-        let end = Instant::now() + self.batch_age;
-        loop {
-            let is_full = batch.len() >= events || batch.last() < written;
-            let left = end.saturating_duration_since(Instant::now());
-            let is_last = || self.tail.is_closed() || self.shared.stop_order().is_some();
-            if is_full || left.is_zero() || is_last() {
-                return Ok(Some(batch));
-            }
-            if self.switch.is_off().is_ok_and(|off| off.is_some()) {
-                // That is looked at before it is sent.
-                self.next_look = Instant::now();
-                return Ok(Some(batch));
-            }
-            // Twice as many: each time what is there is read again.
-            let more = batch.last() + batch.len() as Seq - 1;
-            written = self.tail.wait_beyond(more, left.min(IDLE_WAIT));
-            if written > batch.last() {
-                self.feed.seek(batch.first());
-                batch = self.feed.next(events, self.batch_bytes, Duration::ZERO)?.unwrap_or(batch);
-            }
-        }
-    }
-
-    /// A batch that was begun, by a process before this one, too, keeps its end and so its identity.
-    fn as_begun(&mut self, batch: &Batch) -> Option<Batch> {
-        let begun = self.cursor.in_flight().filter(|it| it.first == batch.first())?;
-        let events = batch.lines().take_while(|line| line.seq <= begun.last).count();
-        let (part, rest) = batch.split(events);
-        if rest.is_some() {
-            self.feed.seek(part.last() + 1);
-        }
-        Some(part)
-    }
-
-    /// What of a batch the sink takes. It stands for the same numbers.
-    pub(super) fn filtered(&self, batch: Batch) -> Batch {
-        let Some(filter) = &self.filter else { return batch };
-        let taken = batch.only(|line| filter.takes(line.bytes));
-        let left_out = (batch.len() - taken.len()) as u64;
-        self.shared.update(|stats| stats.filtered_events += left_out);
-        taken
-    }
-
     /// Stores the cursor as far as the journal is synced, after the sink made its part durable.
     fn settle(&mut self) -> Result<(), SinkError> {
         let next = self.next.min(self.tail.synced() + 1);
@@ -405,11 +331,7 @@ impl Worker {
             self.rewind();
             return Err(error);
         }
-        match &self.batch {
-            None => self.cursor.store(next)?,
-            // Tried again under the same id.
-            Some(_) => self.cursor.advance(next)?,
-        }
+        self.cursor.advance(next)?;
         self.shared.update(|stats| stats.stored_seq = next);
         Ok(())
     }
@@ -422,7 +344,7 @@ impl Worker {
     /// Goes on there.
     pub(super) fn go_to(&mut self, next: Seq) {
         self.next = next;
-        self.batch = None;
+        (self.batch, self.gathering) = (None, Gathering::default());
         self.attempts = Attempts::default();
         self.feed.seek(self.next);
         self.shared.set_reach(self.reach(None));

@@ -13,7 +13,7 @@
 use std::io::ErrorKind;
 use std::time::{Duration, SystemTime};
 
-use rustls::{AlertDescription, InvalidMessage};
+use rustls::{AlertDescription, CertificateError, InvalidMessage};
 use ureq::http::{HeaderMap, StatusCode};
 use ureq::{Timeout, http};
 
@@ -93,6 +93,17 @@ pub(super) fn failed(target: &Target, error: &ureq::Error) -> Outcome {
     let reason = match (tls, error) {
         (Some(rustls::Error::InvalidMessage(InvalidMessage::InvalidContentType)), _) => {
             "what came back is not TLS; if this port speaks plain HTTP, the `url` begins with `http://`"
+                .to_owned()
+        }
+        // The other one: of an authority of the same name.
+        (
+            Some(rustls::Error::InvalidCertificate(
+                CertificateError::UnknownIssuer | CertificateError::BadSignature,
+            )),
+            _,
+        ) => {
+            "nobody that is trusted has issued its certificate; if you trust its authority, name that \
+             one's certificate in `ca_file`"
                 .to_owned()
         }
         (Some(tls), _) => tls.to_string(),

@@ -148,7 +148,9 @@ impl WebhookSink {
         // answer, and ends the connection.
         let mut bytes = Vec::new();
         let _ = body.as_reader().take(MAX_BODY_BYTES).read_to_end(&mut bytes);
-        let words = words(&bytes, self.config.url.uri(), secrets);
+        let is_shown = !head.status.is_success();
+        let words =
+            if is_shown { words(&bytes, self.config.url.uri(), secrets) } else { String::new() };
         let now = (self.clock)();
         let outcome = answer::answered(&self.config.url, head.status, &head.headers, words, now);
         (Some(head.status), outcome)

@@ -6,24 +6,12 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use hookring_faults::{FaultServer, Reply};
-use hookring_tests::Bed;
+use hookring_tests::{Bed, SMALL};
 use serde_json::Value;
 
 use crate::arrivals::Arrivals;
 use crate::numbered::Rng;
 use crate::seed::Seed;
-
-/// Small lanes and segments, so that everything fills up and ends all the time.
-const CONFIG: &str = r#"
-[bus]
-lanes = 8
-lane_bytes = "16KiB"
-spool_bytes = "64GiB"
-
-[journal]
-segment_bytes = "64KiB"
-retention_bytes = "1TiB"
-"#;
 
 /// Their names as sinks.
 pub(crate) const SINKS: [&str; 4] = ["file", "single", "batches", "program"];
@@ -66,7 +54,7 @@ impl Places {
         let program = env!("CARGO_BIN_EXE_take_events");
         let common = format!("batch_events = {batch_events}\nbatch_age = \"{batch_age}\"\n");
         [
-            CONFIG.to_owned(),
+            SMALL.to_owned(),
             format!("[sinks.file]\ntype = \"jsonl\"\nrotate_bytes = \"1TiB\"\npath = \"{}\"", file.display()),
             common.clone(),
             format!("[sinks.single]\ntype = \"webhook\"\ntimeout = \"1s\"\nurl = \"{}\"", self.single.server.url("/e")),

@@ -5,7 +5,7 @@ use std::io::Write as _;
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::process::{Output, Stdio};
 
-use hookring_tests::{Bed, make_private_dir, wait_for};
+use hookring_tests::{Bed, Daemon, make_private_dir, wait_for};
 use serde_json::{Value, json};
 
 use crate::{numbers_in, sink, wait_for_delivery};
@@ -44,6 +44,16 @@ pub(crate) fn replayed(bed: &Bed) -> Vec<Value> {
 
 fn n(event: &Value) -> u64 {
     event["payload"]["n"].as_u64().expect("a number")
+}
+
+/// A bed removes what an earlier daemon said last, by which the next one knows what there was.
+fn start_with_the_last_status(bed: &Bed) -> Daemon {
+    let log = OpenOptions::new().append(true).open(bed.path().join("daemon.log")).expect("a log");
+    let mut command = bed.command("hookring");
+    let child = command.arg("run").stdin(Stdio::null()).stdout(Stdio::null()).stderr(log).spawn();
+    let daemon = bed.adopt(child.expect("the daemon starts"));
+    wait_for("the daemon to start", || (bed.status()["pid"] == daemon.id()).then_some(()));
+    daemon
 }
 
 /// Puts an event that the sink had among the dead letters of a sink.
@@ -171,6 +181,10 @@ fn a_name_that_no_sink_has_is_refused_with_those_that_there_are() {
         assert!(refused(&bed, args).contains("there is no sink x; there are a, b"), "{args:?}");
     }
     assert!(refused(&bed, &["replay", "--sink", "a"]).contains("no daemon runs"));
+    bed.configure("[sinks.a]\ntype = \"none\"\n");
+    let text = refused(&bed, &["sink", "pause", "a"]);
+    assert!(text.starts_with("error: sinks.a.type: "), "{text}");
+    bed.configure("[sinks.a]\ntype = \"jsonl\"\n[sinks.b]\ntype = \"jsonl\"\nenabled = false\n");
     assert!(refused(&bed, &["top"]).contains("`hookring status --json` is for programs"));
     let daemon = bed.start();
     assert!(refused(&bed, &["replay", "--sink", "b"]).contains("b does not run"));
@@ -388,6 +402,44 @@ fn a_damaged_cursor_is_told_in_the_status() {
     // The file has them already.
     wait_for_delivery(&bed, "file", 3);
     assert_eq!(numbers_in(&bed.path().join("sinks/file.jsonl")), [0, 1, 2]);
+    assert_eq!(daemon.stop(), 0);
+}
+
+#[test]
+fn a_sink_whose_cursor_is_gone_never_begins_with_the_next_event() {
+    let bed = Bed::new();
+    let sinks = "[sinks.file]\ntype = \"jsonl\"\nstart = \"now\"\n";
+    bed.configure(sinks);
+    let daemon = bed.start();
+    bed.emit_numbers(0..3);
+    wait_for_delivery(&bed, "file", 3);
+    assert_eq!(daemon.stop(), 0);
+    fs::remove_dir_all(bed.path().join("cursors")).expect("the cursors");
+    fs::remove_file(bed.path().join("sinks/file.jsonl")).expect("the file");
+    // One beside it is new.
+    bed.configure(&format!("{sinks}[sinks.new]\ntype = \"jsonl\"\nstart = \"now\"\n"));
+    let daemon = start_with_the_last_status(&bed);
+    wait_for_delivery(&bed, "file", 3);
+    assert_eq!(numbers_in(&bed.path().join("sinks/file.jsonl")), [0, 1, 2]);
+    let gone = "the cursor is gone; all events that the journal keeps are repeated";
+    assert!(bed.log().contains(gone), "{}", bed.log());
+    let output = bed.hookring(&["status", "--check"]);
+    assert_eq!(output.status.code(), Some(1));
+    let text = said(&output);
+    assert!(text.contains(gone), "{text}");
+    assert!(text.contains("new: new ") && text.contains("ago, and began with event "), "{text}");
+    let way = "`hookring sink reset new --to oldest` has it sent what the journal has";
+    assert!(text.contains(way) && bed.log().contains("sink new is new"), "{text}{}", bed.log());
+    done(&bed, &["sink", "reset", "new", "--to", "oldest"]);
+    wait_for_delivery(&bed, "new", 3);
+    assert_eq!(daemon.stop(), 0);
+    // Nobody knows one that was forgotten.
+    bed.configure("");
+    done(&bed, &["sink", "forget", "file"]);
+    bed.configure(sinks);
+    let daemon = start_with_the_last_status(&bed);
+    bed.emit_numbers(3..4);
+    wait_for_delivery(&bed, "file", 1);
     assert_eq!(daemon.stop(), 0);
 }
 

@@ -69,7 +69,7 @@ fn a_sink_that_is_stuck_is_shown_as_stopped_once_the_daemon_is_gone() {
     });
     daemon.signal("TERM");
     assert_eq!(daemon.wait(), 0);
-    assert!(bed.log().contains("to go and gets 10 s for them"), "{}", bed.log());
+    assert!(bed.log().contains("to go and gets 10 s for that"), "{}", bed.log());
     assert_eq!(crate::sink(&bed, "screen").expect("the sink")["state"], "stopped");
 }
 

@@ -46,7 +46,7 @@ fn sinks_come_change_and_go() {
         &format!("[sinks.file]\ntype = \"jsonl\"\npath = \"{}\"\n", moved.display()),
     );
     bed.emit_numbers(20..30);
-    wait_for_delivery(&bed, "file", 10);
+    wait_for_delivery(&bed, "file", 30);
     wait_for("the removed sink to be gone", || sink(&bed, "new").is_none().then_some(()));
 
     reconfigure(&bed, &daemon, "[sinks.file]\ntype = \"jsonl\"\nenabled = false\n");
@@ -66,18 +66,20 @@ fn sinks_come_change_and_go() {
 }
 
 #[test]
-fn a_sink_that_stays_as_it_is_does_not_notice() {
+fn a_sink_that_stays_as_it_is_does_not_notice_and_one_that_changes_counts_on() {
     let bed = Bed::new();
     bed.configure("[sinks.file]\ntype = \"jsonl\"\n");
     let daemon = bed.start();
     bed.emit_numbers(0..10);
     wait_for_delivery(&bed, "file", 10);
-    reconfigure(&bed, &daemon, "[log]\nlevel = \"debug\"\n[sinks.file]\ntype = \"jsonl\"\n");
-    // A sink that was started anew would have delivered nothing since.
-    assert_eq!(
-        sink(&bed, "file").map(|sink| sink["delivered_events"].clone()),
-        Some(Value::from(10))
-    );
+    let file = "[log]\nlevel = \"debug\"\n[sinks.file]\ntype = \"jsonl\"\n";
+    reconfigure(&bed, &daemon, file);
+    let is_stopped = || bed.log().contains("stopping sink file");
+    assert!(!is_stopped(), "{}", bed.log());
+    reconfigure(&bed, &daemon, &format!("{file}batch_events = 3\n"));
+    assert!(is_stopped(), "{}", bed.log());
+    bed.emit_numbers(10..12);
+    wait_for_delivery(&bed, "file", 12);
     assert_eq!(daemon.stop(), 0);
 }
 

@@ -4,11 +4,11 @@ use std::fs;
 use std::path::Path;
 use std::time::Instant;
 
-use hookring_tests::wait_for;
+use hookring_tests::{SMALL, wait_for};
 
 use crate::agents::{Agents, wait_for_hooks};
 use crate::users::User;
-use crate::{CONFIG, Seed, count, dropped, short_or_long};
+use crate::{Seed, count, dropped, short_or_long};
 
 const AGENTS: u32 = 4;
 
@@ -35,7 +35,7 @@ fn wipe(place: &Path) {
 
 /// Lanes enough that no hook needs the spool, whose entries a wipe takes along.
 fn config() -> String {
-    CONFIG.replace("lanes = 8", "lanes = 32")
+    SMALL.replace("lanes = 8", "lanes = 32")
 }
 
 #[test]

@@ -27,25 +27,13 @@ mod users;
 mod victims;
 
 use account::Account;
-use hookring_tests::{Bed, Daemon};
+use hookring_tests::{Bed, Daemon, SMALL};
 use seed::Seed;
 use serde_json::Value;
 
-/// Small lanes, few of them, and small segments, so that everything fills up and ends all the time.
-const CONFIG: &str = r#"
-[bus]
-lanes = 8
-lane_bytes = "16KiB"
-spool_bytes = "64GiB"
-
-[journal]
-segment_bytes = "64KiB"
-retention_bytes = "1TiB"
-"#;
-
 fn new_bed() -> Bed {
     let bed = Bed::new();
-    bed.configure(CONFIG);
+    bed.configure(SMALL);
     bed
 }
 

@@ -6,21 +6,21 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::atomic::AtomicU32;
 
-use hookring_tests::{Bed, Daemon, programs, wait_for};
+use hookring_tests::{Bed, Daemon, SMALL, programs, wait_for};
 use rustix::process::{Pid, Resource, Rlimit, getrlimit, prlimit};
 use serde_json::Value;
 
 use crate::account::Account;
 use crate::agents::{Agents, plain, wait_for_hooks};
 use crate::numbered::Rng;
-use crate::{CONFIG, Seed, calm, count, dropped, new_bed, short_or_long};
+use crate::{Seed, calm, count, dropped, new_bed, short_or_long};
 
 const AGENTS: u32 = 4;
 
 /// A full disk has the daemon delete what every sink has, so the account is that of a sink, whose file
 /// is elsewhere.
 fn config(sink: &Path) -> String {
-    format!("{CONFIG}[sinks.file]\ntype = \"jsonl\"\npath = \"{}\"\n", sink.display())
+    format!("{SMALL}[sinks.file]\ntype = \"jsonl\"\npath = \"{}\"\n", sink.display())
 }
 
 /// The calm, until the sink has everything, too. Its account, and the last status.

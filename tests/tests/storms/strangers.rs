@@ -5,12 +5,12 @@ use std::os::unix::fs::{FileExt as _, PermissionsExt as _};
 use std::path::Path;
 
 use hookring_bus::crc::Crc32c;
-use hookring_tests::{Bed, wait_for};
+use hookring_tests::{Bed, SMALL, wait_for};
 
 use crate::agents::{Agents, plain, wait_for_hooks};
 use crate::numbered::Rng;
 use crate::users::User;
-use crate::{CONFIG, Seed, calm, count, dropped, new_bed, short_or_long};
+use crate::{Seed, calm, count, dropped, new_bed, short_or_long};
 
 const AGENTS: u32 = 4;
 
@@ -21,7 +21,7 @@ fn agents<'a, C>(bed: &Bed, seed: &'a Seed, command: C) -> Agents<'a, C> {
 /// The first place is ours, missing, or somebody else's, in turns; the second is there all the time.
 #[test]
 fn somebody_elses_directory_comes_and_goes_and_nothing_goes_with_it() {
-    let Some(user) = User::new(3, CONFIG) else { return };
+    let Some(user) = User::new(3, SMALL) else { return };
     let seed = Seed::choose();
     let mut rng = seed.rng(1000);
     user.make_dir(&user.run_dir());

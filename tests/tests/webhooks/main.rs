@@ -186,11 +186,17 @@ fn a_reload_has_a_changed_secret_read_though_the_configuration_is_the_same() {
     let daemon = bed.start();
     for (number, key) in [(0, "one"), (1, "two")] {
         fs::write(&token, key).expect("a token");
-        assert!(bed.hookring(&["reload"]).status.success());
+        let said = String::from_utf8(bed.hookring(&["reload"]).stdout).expect("text");
+        let expected = "nothing changed in it\nthe sinks' secrets are read again\n";
+        assert!(said.starts_with("reloaded: ") && said.ends_with(expected), "{said}");
         bed.emit_numbers(number..number + 1);
         server.wait_for_requests(number as usize + 1);
         assert_eq!(server.received()[number as usize].header("x-key"), Some(key));
     }
+    // Where there is none, nothing of the kind is said.
+    bed.configure(&hook(&server, ""));
+    let said = String::from_utf8(bed.hookring(&["reload"]).stdout).expect("text");
+    assert!(said.ends_with("changed\n") && !said.contains("secrets"), "{said}");
     assert_eq!(daemon.stop(), 0);
 }
 

@@ -174,6 +174,33 @@ fn a_sink_whose_file_is_a_directory_gets_a_warning() {
 }
 
 #[test]
+fn a_cursor_without_a_sink_gets_a_warning_as_soon_as_it_is_known_which_sinks_there_are() {
+    let sink = "[sinks.after]\ntype = \"jsonl\"\n";
+    let both = format!("{sink}[sinks.before]\ntype = \"jsonl\"\nenabled = false\n");
+    let wrong = format!("{sink}lane = 4\n");
+    for (content, json, is_said) in [
+        (Some(sink), false, true),
+        (Some(sink), true, true),
+        (None, false, true),
+        (Some(&*both), false, false),
+        (Some(&*wrong), false, false),
+        (Some(&*wrong), true, false),
+    ] {
+        let args = ConfigCheckArgs { file: None, json };
+        let run = Run::new(content, |paths, out, err| {
+            hookring_journal::Cursor::open(&paths.cursors, "before", 17).expect("a cursor");
+            check(&args, paths, &env, out, err)
+        });
+        let warning = "there is a cursor of sink before, which is not configured: if it has another name now, run \
+                       `hookring sink reset NAME --to 17`";
+        let text = if json { &run.out } else { &run.err };
+        assert_eq!(text.contains(warning), is_said, "{content:?}: {text}");
+        let is_wrong = content == Some(&*wrong);
+        assert_eq!(run.exit, if is_wrong { Exit::BadConfig } else { Exit::Fine }, "{text}");
+    }
+}
+
+#[test]
 fn a_bad_configuration_is_not_shown() {
     let run = Run::show(Some("lanes = 4\n"));
     assert_eq!((run.out.as_str(), run.exit), ("", Exit::BadConfig));

@@ -56,6 +56,8 @@ fn two_looks() -> (Status, Status) {
         lag_events: 12_345,
         oldest_undelivered_at: Some(at(-90)),
         kept_dead_letters: 3,
+        lost_events: 20,
+        retries: 7,
         ..sink("hooks", "retrying", 9)
     };
     (before, status(125, vec![sink("archive", "running", 75), late]))
@@ -73,9 +75,9 @@ fn two_looks_make_a_screen() {
     JOURNALED     12.5/s                                      ▁▁▁█  last 128
     BUS       2 lanes in use, waiting 1.0 KiB, spool 0 B, dropped 0, journal 8.3 KiB
 
-    SINK           STATE                    RATE                BEHIND     FOR  DEAD
-    archive        running                12.5/s         ▁▁▁█        0             0
-    hooks          open, 42.0 s more       1.0/s         ▁▁▁█      12k  1m 30s     3
+    SINK         STATE               RATE         DELIVERED BEHIND     FOR DEAD LOST
+    archive      running           12.5/s    ▁▁▁█        75      0            0    0
+    hooks        open, 42.0 s       1.0/s    ▁▁▁█         9    12k  1m 30s    3   20
 
     NEEDS ATTENTION
     sink hooks: down
@@ -118,6 +120,40 @@ fn nothing_is_larger_than_the_terminal_and_what_does_not_work_is_shown() {
 }
 
 #[test]
+fn columns_go_by_what_matters_least() {
+    let (before, after) = two_looks();
+    let titles = |columns: usize| {
+        let lines = shown(&before, &after, &[], Screen { columns, ..SCREEN });
+        assert!(lines.iter().all(|line| line.width() <= columns), "{columns}: {lines:?}");
+        lines[6].split_whitespace().map(str::to_owned).collect::<Vec<_>>().join(" ")
+    };
+    for (columns, expected) in [
+        (200, "SINK STATE RATE DELIVERED BEHIND FOR DEAD LOST RETRIES"),
+        (88, "SINK STATE RATE DELIVERED BEHIND FOR DEAD LOST RETRIES"),
+        (80, "SINK STATE RATE DELIVERED BEHIND FOR DEAD LOST"),
+        (60, "SINK STATE RATE BEHIND DEAD LOST"),
+        (40, "SINK STATE BEHIND"),
+        (20, "SINK STATE"),
+    ] {
+        assert_eq!(titles(columns), expected, "{columns}");
+    }
+}
+
+#[test]
+fn a_sink_is_shown_as_soon_as_there_are_three_lines() {
+    let (before, after) = two_looks();
+    let problems = ["sink hooks: down".to_owned()];
+    for (columns, lines) in [(20, 5), (80, 3), (20, 3), (80, 4), (80, 7), (40, 9)] {
+        let screen = Screen { columns, lines, ..SCREEN };
+        let shown = shown(&before, &after, &problems, screen);
+        let hooks = shown.iter().find(|line| line.starts_with("hooks"));
+        // That which does not work, where there is one line.
+        assert!(hooks.is_some_and(|line| line.contains("open")), "{columns}x{lines}: {shown:?}");
+        assert!(shown.len() <= lines && shown[0].starts_with("running"), "{shown:?}");
+    }
+}
+
+#[test]
 fn a_daemon_that_is_started_anew_counts_from_nothing_and_none_says_so() {
     let (before, after) = two_looks();
     let shown_anew = shown(&after, &before, &[], SCREEN);
@@ -128,10 +164,10 @@ fn a_daemon_that_is_started_anew_counts_from_nothing_and_none_says_so() {
 
 #[test]
 fn figures_stay_short() {
-    let counts = [0, 9999, 10_000, 9_999_999, 10_000_000, 9_999_999_999, u64::MAX];
-    let expected = ["0", "9999", "10k", "9999k", "10M", "9999M", "18446744073G"];
+    let counts = [0, 9999, 10_000, 999_999, 1_000_000, 999_999_999, 1_000_000_000, u64::MAX];
+    let expected = ["0", "9999", "10k", "999k", "1M", "999M", "1G", "18446744073G"];
     assert_eq!(counts.map(short), expected);
     let rates = [0.0, 0.04, 99.94, 99.96, 9999.4, 12_345.0, 1.2e9];
-    let expected = ["0.0/s", "0.0/s", "99.9/s", "100/s", "9999/s", "12k/s", "1200M/s"];
+    let expected = ["0.0/s", "0.0/s", "99.9/s", "100/s", "9999/s", "12k/s", "1G/s"];
     assert_eq!(rates.map(per_second), expected);
 }

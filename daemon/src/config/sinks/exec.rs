@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
+use hookring_pipeline::redact::{self, Redacted, Redactor};
 use hookring_sinks::exec::DEFAULT_TIMEOUT;
 use hookring_sinks::{ExecConfig, Secret};
 
@@ -28,6 +29,7 @@ fn read(section: &mut Section<'_, '_>, context: Context<'_>) -> SinkKind {
     let env: BTreeMap<_, _> = section.secrets("env", |_| true).into_iter().collect();
     check_variables(section, &env);
     check_command(section, &mut words, &env, context.enabled);
+    doubt_secrets(section, &words);
     SinkKind::Exec(ExecConfig {
         command: words.texts,
         env,
@@ -81,6 +83,34 @@ fn check_command(
     };
     if let Some(doubt) = doubt(found.as_deref()).filter(|_| is_enabled) {
         section.doubt_element("command", (words, 0), format!("{doubt}, so the sink cannot start"));
+    }
+}
+
+/// The arguments of a program are there for all users of the machine to see.
+fn doubt_secrets(section: &mut Section<'_, '_>, words: &Texts) {
+    if words.texts.len() < 2 {
+        return;
+    }
+    let options = redact::Options {
+        key: [0; 32],
+        environment: Vec::new(),
+        extra_keys: Vec::new(),
+        patterns: Vec::new(),
+        disabled: Vec::new(),
+        max_text_bytes: usize::MAX,
+    };
+    // Of built-in rules alone, which can be put together.
+    let Ok(redactor) = Redactor::new(options) else { return };
+    let has_secret = |text: &str| redactor.redact_text(text, &mut Redacted::default()).is_some();
+    for (at, word) in words.texts.iter().enumerate().skip(1) {
+        // As `--token=…`, or as `--token` and then the next word.
+        let before = &words.texts[at - 1];
+        let is_named = || before.starts_with('-') && has_secret(&format!("{before}={word}"));
+        if has_secret(word) || !word.starts_with('-') && !has_secret(before) && is_named() {
+            let message = "this looks like a secret, and all users of this machine can see the command lines of \
+                           programs: hand it on in a variable, as with `env = { TOKEN = { env = \"TOKEN\" } }`";
+            section.doubt_element("command", (words, at), message.to_owned());
+        }
     }
 }
 

@@ -134,6 +134,27 @@ fn a_program_that_is_not_there_is_doubted_by_place() {
 }
 
 #[test]
+fn a_secret_among_the_arguments_is_doubted_by_place_and_never_shown() {
+    let command = |words: &str| sink(&format!("command = [\"/bin/sh\", {words}]"));
+    for (words, columns) in [
+        ("\"--token=hunter2-hunter2\"", &[23][..]),
+        ("\"--password\", \"hunter2-hunter2\"", &[37]),
+        ("\"-v\", \"https://ada:hunter2-hunter2@example.com/\"", &[29]),
+        ("\"--token\", \"--quiet\"", &[]),
+        ("\"--verbose\", \"--to=/a/file\", \"b\"", &[]),
+    ] {
+        let found = doubts(&command(words));
+        assert_eq!(found.len(), columns.len(), "{words}: {found:?}");
+        for (doubt, column) in found.iter().zip(columns) {
+            let begin =
+                format!("/etc/hookring.toml:3:{column}: sinks.a.command: this looks like a secret");
+            assert!(doubt.starts_with(&begin) && doubt.contains("env = { TOKEN ="), "{doubt}");
+            assert!(!doubt.contains("hunter2"), "{doubt}");
+        }
+    }
+}
+
+#[test]
 fn another_command_is_another_sink() {
     let [before, after] = ["a", "b"].map(|word| {
         parse(&sink(&format!("enabled = true\ncommand = [\"/bin/sh\", \"{word}\"]"))).unwrap()

@@ -1,6 +1,8 @@
 //! What the status says of each sink.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::io;
+use std::path::Path;
 use std::time::SystemTime;
 
 use hookring_journal::Lost;
@@ -9,6 +11,8 @@ use hookring_sinks::{
 };
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
+
+use super::Status;
 
 /// One sink. Counts are of this run of the daemon, unless they say otherwise.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -70,6 +74,12 @@ pub struct SinkStatus {
     pub last_error: Option<String>,
     /// When.
     pub last_error_at: Option<Timestamp>,
+    /// There is a cursor of it, or was one as far as anybody knows.
+    pub had_cursor: bool,
+    /// It is new, and began with this number, behind events that the journal has.
+    pub began_with: Option<u64>,
+    /// When.
+    pub began_at: Option<Timestamp>,
     /// What was wrong with its cursor when it began.
     pub cursor_damage: Option<String>,
     /// When.
@@ -120,6 +130,24 @@ impl From<&Lost> for LostStatus {
 impl From<RetryProgress> for RetryStatus {
     fn from(RetryProgress { left, taken, refused }: RetryProgress) -> Self {
         RetryStatus { left, taken, refused }
+    }
+}
+
+impl Status {
+    /// The sinks of which there was a cursor.
+    pub(in crate::run) fn had_cursor(&self) -> BTreeSet<String> {
+        self.sinks.iter().filter(|sink| sink.had_cursor).map(|sink| sink.name.clone()).collect()
+    }
+
+    /// Takes a sink out of the file that an ended daemon left behind: nobody knows it any more.
+    ///
+    /// # Errors
+    /// The file cannot be read or written.
+    pub(crate) fn forget_sink(path: &Path, name: &str) -> io::Result<()> {
+        let Some(mut status) = Status::read(path)? else { return Ok(()) };
+        let before = status.sinks.len();
+        status.sinks.retain(|sink| sink.name != name);
+        if status.sinks.len() < before { status.write(path) } else { Ok(()) }
     }
 }
 
@@ -197,6 +225,9 @@ impl SinkStatus {
             retry: stats.retry.map(RetryStatus::from),
             last_error,
             last_error_at,
+            had_cursor: stats.had_cursor,
+            began_with: stats.began.map(|began| began.with),
+            began_at: stats.began.and_then(|began| at(began.at)),
             cursor_damage,
             cursor_damage_at,
         }

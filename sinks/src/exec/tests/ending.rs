@@ -114,6 +114,24 @@ fn what_a_program_leaves_behind_goes_with_it() {
 }
 
 #[test]
+fn what_has_left_the_group_runs_on_and_finds_the_pipes_closed() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let dir = folder.path().display();
+    let left = format!(
+        "trap '' PIPE; cd {dir}; > there; while [ -d {dir} ] && [ ! -e go ]; do sleep 0.01; done\n\
+         echo late && said=open || said=closed; echo $said > new; mv new said"
+    );
+    fs::write(folder.path().join("left"), left).expect("a script");
+    let mut sink = shell(&format!("{HELLO}; setsid sh {dir}/left & while :; do sleep 1000; done"));
+    sink.open().expect("it works");
+    wait_for("it to have left", || folder.path().join("there").exists().then_some(()));
+    drop(sink);
+    fs::write(folder.path().join("go"), "").expect("a mark");
+    let said = wait_for("what it says", || fs::read_to_string(folder.path().join("said")).ok());
+    assert_eq!(said, "closed\n");
+}
+
+#[test]
 fn a_program_that_dies_while_nothing_happens_is_noticed_and_started_again() {
     let (mut journal, program) = place(3);
     let handle = journal.start("s", sink(&program));

@@ -1,6 +1,7 @@
 //! Programs that hang, lie, and break off: each an error in words, a failure, and never a loss.
 
 use super::*;
+use crate::exec::child::MAX_SAID_BYTES;
 use crate::testing::wait_until;
 
 /// What a program does with a batch, and what is said of it.
@@ -130,6 +131,41 @@ fn an_answer_may_come_byte_by_byte() {
     let (journal, program) = place(1);
     program.order(["drip"]);
     assert!(sink(&program).deliver(&journal.batch(1, 1)).error().is_none());
+}
+
+#[test]
+fn a_program_that_says_too_much_is_ended_long_before_its_time_is_over() {
+    let (journal, _program) = place(1);
+    for flood in
+        ["yes ''", "yes '{\"jsonrpc\":\"2.0\",\"method\":\"log\",\"params\":{\"message\":\"\"}}'"]
+    {
+        let mut config =
+            ExecConfig::new(["sh", "-c", &format!("{HELLO}; read line; exec {flood}")]);
+        config.timeout = crate::testing::PATIENCE;
+        let mut sink = ExecSink::new("s", config);
+        let said = told(&sink.deliver(&journal.batch(1, 1)));
+        let error =
+            "cannot deliver to sh: it wrote more than 16777216 bytes to its stdout during one call";
+        assert_eq!(said, ("failed".to_owned(), error.to_owned()));
+    }
+}
+
+/// `dd` says how much it got rid of, since here it outlives a pipe that is closed.
+#[test]
+fn a_program_that_is_being_ended_is_read_no_further_than_any_other() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let file = folder.path().join("copied");
+    let script = format!(
+        "{HELLO}; trap '' PIPE; echo debug; LC_ALL=C dd if=/dev/zero bs=65536 2> {}",
+        file.display()
+    );
+    let mut sink = shell(&script);
+    sink.open().expect("it works");
+    wait_for("the line to be noticed", || sink.idle().is_err().then_some(()));
+    let copied = lines(&file).into_iter().find(|line| line.contains(" bytes "));
+    let copied = copied.expect("it ended by itself");
+    let bytes: usize = copied.split(' ').next().expect("a word").parse().expect("a number");
+    assert!(bytes < MAX_SAID_BYTES + (1 << 20), "{copied}");
 }
 
 #[test]

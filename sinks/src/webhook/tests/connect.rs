@@ -40,13 +40,13 @@ fn a_bad_certificate_is_refused_and_nothing_is_sent() {
     let (files, authority) = (Files::new(), Authority::new());
     let ca_file = Some(files.put("ca.pem", &authority.pem()));
     let others = Some(files.put("others.pem", &Authority::new().pem()));
-    for (presented, ca_file) in [
-        (Presented::Expired, &ca_file),
-        (Presented::OtherName, &ca_file),
-        (Presented::SelfSigned, &ca_file),
-        (Presented::Good, &others),
+    for (presented, ca_file, is_unknown) in [
+        (Presented::Expired, &ca_file, false),
+        (Presented::OtherName, &ca_file, false),
+        (Presented::SelfSigned, &ca_file, true),
+        (Presented::Good, &others, true),
         // The system's authorities do not know it.
-        (Presented::Good, &None),
+        (Presented::Good, &None, true),
     ] {
         let server = FaultServer::start_tls(&authority, presented);
         let mut sink = sink(WebhookConfig { ca_file: ca_file.clone(), ..config(&server) });
@@ -54,6 +54,11 @@ fn a_bad_certificate_is_refused_and_nothing_is_sent() {
         assert_eq!(name(&outcome), "refused", "{presented:?}: {outcome:?}");
         let words = words(&outcome);
         assert!(words.contains("certificate"), "{words}");
+        assert_eq!(
+            words.contains("name that one's certificate in `ca_file`"),
+            is_unknown,
+            "{words}"
+        );
         assert_eq!(server.requests(), 0);
     }
 }
@@ -78,6 +83,17 @@ fn a_client_certificate_is_shown_where_it_is_asked_for() {
     }
     assert_eq!(name(&send_one(&mut sink(with(Some(authority.client_pem()))))), "accepted");
     assert_eq!(server.requests(), 1);
+}
+
+#[test]
+fn plain_http_in_place_of_tls_is_told_with_the_way_out() {
+    let server = FaultServer::start();
+    server.set(Reply::status(400).early());
+    let url = server.url("/").replace("http:", "https:");
+    let outcome = send_one(&mut sink(WebhookConfig::new(Target::parse(&url).expect("a URL"))));
+    assert_eq!(name(&outcome), "failed", "{outcome:?}");
+    let hint = "what came back is not TLS; if this port speaks plain HTTP, the `url` begins with `http://`";
+    assert!(words(&outcome).ends_with(hint), "{outcome:?}");
 }
 
 /// A handshake that never ends holds nobody for longer than the limit, and what is no TLS is a failure.
