@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use hookring_sinks::Secret;
 
 use super::reader::Section;
+use crate::http::check_tls;
 
 /// Where it listens if nothing else is said.
 pub const DEFAULT_LISTEN: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 9477);
@@ -63,7 +64,10 @@ pub(super) fn http(root: &mut Section<'_, '_>) -> Option<HttpConfig> {
         let message = "the token goes over the network for everybody to read; TLS hides it";
         section.doubt("token", message);
     }
-    section.finish();
     let tls = cert.zip(key).map(|(cert, key)| TlsFiles { cert, key, client_ca });
+    if let Some(Err((key, message))) = tls.as_ref().map(check_tls) {
+        section.fail(key, message, Some("the daemon must be able to read it".to_owned()));
+    }
+    section.finish();
     Some(HttpConfig { listen, token, tls })
 }

@@ -14,7 +14,7 @@ use std::time::Duration;
 
 use tokio::sync::watch;
 
-use crate::config::HttpConfig;
+use crate::config::{HttpConfig, TlsFiles};
 use crate::metrics::Metrics;
 use crate::run::status::HttpStatus;
 
@@ -47,6 +47,11 @@ struct Said {
     address: Option<SocketAddr>,
     /// Why it does not; it is tried again.
     error: Option<String>,
+}
+
+/// Whether these files make TLS; else the key of the configuration that is wrong, and why.
+pub(crate) fn check_tls(files: &TlsFiles) -> Result<(), (&'static str, String)> {
+    tls::acceptor(files).map(drop).map_err(|error| (error.key(files), error.to_string()))
 }
 
 impl State {

@@ -31,6 +31,21 @@ pub(super) enum TlsError {
     Clients(#[from] VerifierBuilderError),
 }
 
+impl TlsError {
+    /// The key of the configuration that it is about.
+    pub(super) fn key(&self, files: &TlsFiles) -> &'static str {
+        match self {
+            TlsError::Missing { what: "private key", .. } | TlsError::Unfit(_) => "tls_key",
+            TlsError::Read { path, .. } | TlsError::Missing { path, .. } => match path {
+                path if *path == files.cert => "tls_cert",
+                path if *path == files.key => "tls_key",
+                _ => "client_ca",
+            },
+            TlsError::Clients(_) => "client_ca",
+        }
+    }
+}
+
 /// What makes TLS of a connection. Reads the files anew.
 pub(super) fn acceptor(files: &TlsFiles) -> Result<TlsAcceptor, TlsError> {
     let provider = Arc::new(ring::default_provider());

@@ -1,5 +1,6 @@
 //! `[http]` and `[health]`: what is read, shown and refused.
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use hookring_sinks::Secret;
@@ -20,11 +21,26 @@ fn without_the_table_nothing_listens_and_an_empty_one_has_the_default() {
     assert!(parse("[http]").unwrap().to_toml().contains("listen = \"127.0.0.1:9477\""));
 }
 
+/// A certificate that signs itself, and its key.
+fn pem(dir: &tempfile::TempDir) -> [PathBuf; 2] {
+    let key = rcgen::KeyPair::generate().unwrap();
+    let params = rcgen::CertificateParams::new(vec!["localhost".to_owned()]).unwrap();
+    let files = ["cert.pem", "key.pem"].map(|name| dir.path().join(name));
+    std::fs::write(&files[0], params.self_signed(&key).unwrap().pem()).unwrap();
+    std::fs::write(&files[1], key.serialize_pem()).unwrap();
+    files
+}
+
 #[test]
 fn every_key_is_read_and_no_secret_is_shown() {
-    let text = "[http]\nlisten = \"[::]:1\"\ntoken = { env = \"SECRET\" }\ntls_cert = \"/c\"\ntls_key = \"/k\"\n\
-                client_ca = \"/a\"\n";
-    let tls = TlsFiles { cert: "/c".into(), key: "/k".into(), client_ca: Some("/a".into()) };
+    let dir = tempfile::tempdir().unwrap();
+    let [cert, key] = pem(&dir);
+    let text = format!(
+        "[http]\nlisten = \"[::]:1\"\ntoken = {{ env = \"SECRET\" }}\ntls_cert = {cert:?}\ntls_key = {key:?}\n\
+         client_ca = {cert:?}\n"
+    );
+    let text = text.as_str();
+    let tls = TlsFiles { client_ca: Some(cert.clone()), cert, key };
     let token = Some(Secret::Env("SECRET".to_owned()));
     let listen = "[::]:1".parse().unwrap();
     assert_eq!(http(text), Some(HttpConfig { listen, token, tls: Some(tls) }));
@@ -35,9 +51,15 @@ fn every_key_is_read_and_no_secret_is_shown() {
 
 #[test]
 fn who_could_be_read_by_anybody_is_refused_at_its_place() {
+    let dir = tempfile::tempdir().unwrap();
+    let [cert, key] = pem(&dir);
+    let open = format!("listen = \"[::]:9477\"\ntls_cert = {cert:?}\ntls_key = {key:?}");
+    let swapped = format!("tls_key = {cert:?}\ntls_cert = {cert:?}");
     for (lines, line, said) in [
         ("listen = \"0.0.0.0:9477\"", 2, "whoever reaches this address could read the metrics"),
-        ("listen = \"[::]:9477\"\ntls_cert = \"/c\"\ntls_key = \"/k\"", 2, "whoever reaches"),
+        (&open, 2, "whoever reaches"),
+        (&swapped, 2, "there is no private key in PEM in "),
+        ("tls_cert = \"/no/such\"\ntls_key = \"/k\"", 3, "cannot read /k: No such file"),
         ("listen = \"localhost:9477\"", 2, "this is not an address with a port"),
         ("listen = 9477", 2, "expected an address with a port"),
         ("tls_cert = \"/c\"", 2, "`tls_key` is missing beside it"),
