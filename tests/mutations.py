@@ -30,6 +30,7 @@ from mutants import (
     directories,
     durability,
     letters,
+    metrics,
     orderings,
     pipeline,
     producer,
@@ -54,6 +55,7 @@ GROUPS = [
     directories,
     pipeline,
     programs,
+    metrics,
 ]
 MUTATIONS: list[Mutation] = [mutation for group in GROUPS for mutation in group.MUTATIONS]
 EQUIVALENT: list[Equivalent] = [it for group in GROUPS for it in group.EQUIVALENT]
