@@ -59,7 +59,7 @@ install_prometheus() {
         echo "tests/real.sh: Prometheus is taken from Debian's packages, and there is no apt-get or dpkg here" >&2
         exit 1
     fi
-    (cd "$root" && apt-get download -q prometheus)
+    (cd "$root" && { apt-get download -q prometheus || { apt-get update -q && apt-get download -q prometheus; }; })
     dpkg -x "$root"/prometheus_*.deb "$root"
     rm "$root"/prometheus_*.deb
 }

@@ -44,6 +44,8 @@ pub(super) struct Collector {
     /// What was published before this waited for a daemon.
     begin_ns: u64,
     next_housekeeping: Instant,
+    /// All of that was collected once.
+    has_caught_up: bool,
     /// Something was collected since the last spin.
     may_spin: bool,
     figures: Figures,
@@ -94,6 +96,7 @@ impl Collector {
             shared,
             latency_ns,
             begin_ns: sys::boottime_ns(),
+            has_caught_up: false,
             next_housekeeping,
             may_spin,
             figures,
@@ -323,7 +326,8 @@ impl Collector {
         }
         self.rotate_if_wanted();
         self.retain();
-        self.watched.keep_house(&self.shared);
+        self.has_caught_up |= self.drain.is_done_until(self.begin_ns);
+        self.watched.keep_house(&self.shared, self.has_caught_up);
         self.memory.give_back_when_quiet();
     }
 

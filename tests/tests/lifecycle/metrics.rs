@@ -181,11 +181,14 @@ fn a_reload_begins_it_ends_it_and_moves_it() {
 #[test]
 fn a_session_that_died_with_its_daemon_is_told_to_be_silent() {
     let bed = Bed::new();
-    bed.configure("[health]\nsession_silent = \"1s\"\n");
+    bed.configure("");
     let daemon = bed.start();
     bed.emit_with(&["--agent", "claude-code"], PRE.as_bytes());
     bed.wait_for_events(1);
     daemon.kill();
+    // What it did while no daemon ran is known before it is said to be silent.
+    bed.emit_with(&["--agent", "claude-code"], FAIL.as_bytes());
+    bed.configure("[health]\nsession_silent = \"1s\"\n");
     let _daemon = bed.start();
     let told = wait_for("its silence", || {
         let events = bed.own_events().into_iter();
@@ -195,6 +198,6 @@ fn a_session_that_died_with_its_daemon_is_told_to_be_silent() {
         Some(first["payload"].clone())
     });
     assert_eq!((&told["session_id"], &told["agent"]), (&"s".into(), &"claude-code".into()));
-    assert_eq!(told["events"], 1);
+    assert_eq!(told["events"], 2);
     assert!(told["silent_s"].as_u64().is_some_and(|silent_s| silent_s >= 1), "{told}");
 }

@@ -8,19 +8,21 @@ use hookring_pipeline::{Step, Summary, Watch};
 
 use super::describe;
 use crate::metrics::{EventMetrics, Metrics};
-use crate::run::health::{self, Health, Moment};
+use crate::run::health::{self, Health, Moment, Past};
 use crate::run::shared::Shared;
 
 /// What is told of each event as it is made.
 pub struct Watched {
     pub(super) metrics: EventMetrics,
     pub(super) health: Health,
+    is_past_known: bool,
 }
 
 impl Watched {
     /// Nothing was noticed yet; what is counted shows in `metrics`.
     pub fn new(metrics: Arc<Metrics>) -> Watched {
-        Watched { metrics: EventMetrics::new(metrics), health: Health::default() }
+        let (metrics, health) = (EventMetrics::new(metrics), Health::default());
+        Watched { metrics, health, is_past_known: false }
     }
 
     /// The events that follow were taken at this moment: `CLOCK_BOOTTIME` and Unix time, in nanoseconds.
@@ -33,12 +35,20 @@ impl Watched {
         self.health.numbered(seq);
     }
 
-    /// Once a second.
-    pub(super) fn keep_house(&mut self, shared: &Shared) {
+    /// Once a second. Until what waited for this daemon is collected, and what was before it is read, nobody knows
+    /// who is silent.
+    pub(super) fn keep_house(&mut self, shared: &Shared, has_caught_up: bool) {
         self.metrics.settle();
+        if !has_caught_up {
+            return;
+        }
         self.health.set_config(shared.health());
         if let Some(past) = shared.take_past() {
             self.health.remember(past);
+            self.is_past_known = true;
+        }
+        if !self.is_past_known {
+            return;
         }
         let news = self.health.look(moment(sys::boottime_ns(), sys::realtime_ns()));
         news.into_iter().for_each(|own| shared.happened(own));
@@ -66,14 +76,16 @@ pub(super) fn read_past(journal: &Journal, shared: &Arc<Shared>) {
     let (dir, its_shared) = (journal.dir().to_owned(), Arc::clone(shared));
     let now = moment(sys::boottime_ns(), sys::realtime_ns());
     let thread = std::thread::Builder::new().name("past".to_owned());
-    let begun = thread.spawn(move || match health::read_past(&dir, last, now) {
-        Ok(past) => its_shared.set_past(past),
-        Err(error) => tracing::warn!(
-            "{}; sessions and agents of the time before are not watched",
-            describe(&error)
-        ),
+    let begun = thread.spawn(move || {
+        let read = health::read_past(&dir, last, now);
+        its_shared.set_past(read.unwrap_or_else(|error| {
+            let error = describe(&error);
+            tracing::warn!("{error}; sessions and agents of the time before are not watched");
+            Past::default()
+        }));
     });
     if let Err(error) = begun {
         tracing::warn!("cannot start a thread that reads what was before: {error}");
+        shared.set_past(Past::default());
     }
 }
