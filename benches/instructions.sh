@@ -68,8 +68,10 @@ measure() {
         instructions="$(hook "$bytes")"
         echo "hookring_emit_$bytes $instructions"
     done
-    instructions="$(events)"
+    instructions="$(events events)"
     echo "pipeline_session_event $instructions"
+    instructions="$(events watched)"
+    echo "watched_session_event $instructions"
 }
 
 # publishes BATCH: instructions per event.
@@ -80,11 +82,12 @@ publishes() {
     echo $(((many - few) / (MANY - FEW)))
 }
 
-# events: instructions per event, from a session's payload to the event's members, all rules on.
+# events MODE: instructions per event, from a session's payload to the event's members, all rules on; `watched`: and
+# into the metrics.
 events() {
     local few many
-    few="$(count "$program" events "$FEW_EVENTS" </dev/null)"
-    many="$(count "$program" events "$MANY_EVENTS" </dev/null)"
+    few="$(count "$program" "$1" "$FEW_EVENTS" </dev/null)"
+    many="$(count "$program" "$1" "$MANY_EVENTS" </dev/null)"
     echo $(((many - few) / (MANY_EVENTS - FEW_EVENTS)))
 }
 

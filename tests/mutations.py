@@ -30,6 +30,7 @@ from mutants import (
     directories,
     durability,
     letters,
+    metrics,
     orderings,
     otlp,
     pipeline,
@@ -56,6 +57,7 @@ GROUPS = [
     otlp,
     pipeline,
     programs,
+    metrics,
 ]
 MUTATIONS: list[Mutation] = [mutation for group in GROUPS for mutation in group.MUTATIONS]
 EQUIVALENT: list[Equivalent] = [it for group in GROUPS for it in group.EQUIVALENT]

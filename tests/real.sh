@@ -14,6 +14,7 @@ readonly DIR="${CARGO_TARGET_DIR:-$PWD/target}/real"
 main() {
     install_programs
     install_libraries
+    install_prometheus
     HOOKRING_TEST_BIN_DIR="$(cargo xtask build)"
     export HOOKRING_TEST_BIN_DIR HOOKRING_TEST_REAL_DIR="$DIR"
     cargo test --package hookring-tests --features real "$@"
@@ -44,6 +45,23 @@ install_libraries() {
     npm install --silent --no-audit --no-fund --ignore-scripts --prefix "$DIR/javascript" \
         "${JAVASCRIPT_PACKAGES[@]}"
     echo "$wanted" >"$DIR/installed"
+}
+
+# Debian's, unpacked and not installed: its service would begin to listen.
+install_prometheus() {
+    local root="$DIR/prometheus"
+    if [ -x "$root/usr/bin/promtool" ]; then
+        return
+    fi
+    rm -rf "$root"
+    mkdir -p "$root"
+    if ! command -v apt-get >/dev/null || ! command -v dpkg >/dev/null; then
+        echo "tests/real.sh: Prometheus is taken from Debian's packages, and there is no apt-get or dpkg here" >&2
+        exit 1
+    fi
+    (cd "$root" && { apt-get download -q prometheus || { apt-get update -q && apt-get download -q prometheus; }; })
+    dpkg -x "$root"/prometheus_*.deb "$root"
+    rm "$root"/prometheus_*.deb
 }
 
 main "$@"

@@ -4,7 +4,7 @@
 //!   in batches, or one at a time if BATCH is 1. Two runs with different counts differ in nothing but
 //!   the publishes.
 //! - `instructions events COUNT` makes COUNT events of the payloads of a recorded session, with all
-//!   rules on.
+//!   rules on; `instructions watched COUNT` does that and counts them for metrics, too.
 //! - `instructions drain DIR COUNT` reads the ring under DIR, which must hold COUNT events, and makes
 //!   it if there is none.
 //!
@@ -13,13 +13,15 @@
 use std::hint::black_box;
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::Path;
+use std::sync::Arc;
 
 use anyhow::{Context as _, Result, bail, ensure};
+use hookring::run::Watched;
 use hookring_benches::payloads;
 use hookring_bus::drain::{self, Drain};
 use hookring_bus::place::Places;
 use hookring_bus::sys;
-use hookring_pipeline::{Options, Pipeline, Received};
+use hookring_pipeline::{Options, Pipeline, Received, Watch};
 use hookring_producer::{Producer, Published};
 
 const BYTES: usize = 256;
@@ -33,9 +35,16 @@ fn main() -> Result<()> {
         ["publish", dir, count, batch] => {
             publish(Path::new(dir), count.parse()?, batch.parse::<usize>()?.max(1))
         }
-        ["events", count] => events(count.parse()?),
+        ["events", count] => events(count.parse()?, &mut ()),
+        ["watched", count] => {
+            let mut watched = Watched::new(Arc::default());
+            watched.begin_batch(sys::boottime_ns(), sys::realtime_ns());
+            events(count.parse()?, &mut watched)
+        }
         ["drain", dir, count] => drained(Path::new(dir), count.parse()?),
-        _ => bail!("usage: instructions publish DIR COUNT BATCH | events COUNT | drain DIR COUNT"),
+        _ => bail!(
+            "usage: instructions publish DIR COUNT BATCH | events COUNT | watched COUNT | drain DIR COUNT"
+        ),
     }
 }
 
@@ -68,7 +77,7 @@ fn publish(dir: &Path, count: usize, batch: usize) -> Result<()> {
     Ok(())
 }
 
-fn events(count: u64) -> Result<()> {
+fn events(count: u64, watch: &mut impl Watch) -> Result<()> {
     let (payloads, _) = payloads::payloads();
     let mut pipeline = Pipeline::new(Options::plain());
     let mut out = Vec::new();
@@ -88,7 +97,7 @@ fn events(count: u64) -> Result<()> {
             payload,
         };
         out.clear();
-        let written = pipeline.write(black_box(&received), &mut out);
+        let written = pipeline.write_watched(black_box(&received), &mut out, watch);
         ensure!(
             written.not_json.is_none() && written.warnings == 0,
             "a payload was not understood"

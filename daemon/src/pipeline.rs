@@ -11,7 +11,7 @@ use hookring_journal::model::Level;
 use hookring_journal::{Event, Journal, Seq, system};
 use hookring_pipeline::redact::{Redacted, Redactor};
 use hookring_pipeline::risk::Rules;
-use hookring_pipeline::{Options, Own, Pipeline, Received, Written};
+use hookring_pipeline::{OWN_AGENT, Options, Own, Pipeline, Received, Summary, Watch, Written};
 
 use crate::config::Config;
 use crate::paths::Paths;
@@ -70,7 +70,18 @@ impl Intake {
         journal: &mut Journal,
         noticed: &mut Noticed,
     ) -> Seq {
-        let event = self.event((batch, record), noticed);
+        self.stage_watched((batch, record), journal, noticed, &mut ())
+    }
+
+    /// The same, and `watch` is told what the event says.
+    pub fn stage_watched(
+        &mut self,
+        (batch, record): (&Batch, &Record<'_>),
+        journal: &mut Journal,
+        noticed: &mut Noticed,
+        watch: &mut impl Watch,
+    ) -> Seq {
+        let event = self.event_watched((batch, record), noticed, watch);
         let seq = journal.stage(origin(record.origin), &event);
         self.members.shrink_to(KEPT_BYTES);
         seq
@@ -109,6 +120,15 @@ impl Intake {
         (batch, record): (&Batch, &Record<'_>),
         noticed: &mut Noticed,
     ) -> Event<'_> {
+        self.event_watched((batch, record), noticed, &mut ())
+    }
+
+    fn event_watched(
+        &mut self,
+        (batch, record): (&Batch, &Record<'_>),
+        noticed: &mut Noticed,
+        watch: &mut impl Watch,
+    ) -> Event<'_> {
         let said = Said::by(record);
         let times = Times::of(batch, record);
         let header = record.header;
@@ -126,7 +146,7 @@ impl Intake {
             payload: record.payload,
         };
         self.members.clear();
-        let written = self.pipeline.write(&received, &mut self.members);
+        let written = self.pipeline.write_watched(&received, &mut self.members, watch);
         noticed.count(received.truncated, &written);
         Event { id: header.id, timestamp_ns: times.wall_ns, members: &self.members }
     }
@@ -152,6 +172,18 @@ impl Noticed {
         for (rule, times) in redacted.rules() {
             *self.redactions.entry(rule.to_owned()).or_default() += times;
         }
+    }
+}
+
+/// What an event of the daemon itself says.
+pub fn own_summary(own: &system::Own) -> Summary<'static> {
+    let kind = own.kind();
+    Summary {
+        kind: Some(kind),
+        event_type: kind.name(),
+        namespace: kind.namespace().name(),
+        agent: OWN_AGENT,
+        ..Summary::default()
     }
 }
 

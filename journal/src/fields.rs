@@ -233,7 +233,10 @@ fn some<'de: 'a, 'a, D: serde::Deserializer<'de>>(
 #[cfg(feature = "schema")]
 pub fn schema() -> serde_json::Value {
     use crate::model::EventType;
-    use crate::system::{DaemonGap, DaemonReload, DaemonStart, DaemonStop, SinkChange};
+    use crate::system::{
+        AgentSilent, DaemonGap, DaemonReload, DaemonStart, DaemonStop, HooksSlow, SessionSilent,
+        SinkChange,
+    };
 
     let mut generator = schemars::SchemaGenerator::default();
     let own = [
@@ -242,6 +245,9 @@ pub fn schema() -> serde_json::Value {
         (EventType::DaemonReload, generator.subschema_for::<DaemonReload>()),
         (EventType::DaemonGap, generator.subschema_for::<DaemonGap>()),
         (EventType::SinkState, generator.subschema_for::<SinkChange>()),
+        (EventType::SessionSilent, generator.subschema_for::<SessionSilent>()),
+        (EventType::HooksSlow, generator.subschema_for::<HooksSlow>()),
+        (EventType::AgentSilent, generator.subschema_for::<AgentSilent>()),
     ];
     let mut schema: serde_json::Value = generator.into_root_schema_for::<Fields<'_>>().into();
     let payloads = own.map(|(kind, payload)| {

@@ -210,6 +210,9 @@ event_types! {
     DaemonReload "daemon.reload" System "The daemon read its configuration again."
     DaemonGap "daemon.gap" System "Something was lost, dropped or given up."
     SinkState "sink.state" System "A sink began to fail, works again, or was switched off or on."
+    SessionSilent "session.silent" System "A session said nothing for long, and has not ended."
+    HooksSlow "hooks.slow" System "Hooks began to take long, or do not any more."
+    AgentSilent "agent.silent" System "An agent that used to send events sends none, or is back."
 }
 
 #[cfg(test)]

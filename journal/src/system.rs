@@ -21,6 +21,12 @@ pub enum Own {
     Gap(DaemonGap),
     /// See there.
     Sink(SinkChange),
+    /// See there.
+    SessionSilent(SessionSilent),
+    /// See there.
+    HooksSlow(HooksSlow),
+    /// See there.
+    AgentSilent(AgentSilent),
 }
 
 impl Own {
@@ -32,6 +38,9 @@ impl Own {
             Own::Reload(_) => EventType::DaemonReload,
             Own::Gap(_) => EventType::DaemonGap,
             Own::Sink(_) => EventType::SinkState,
+            Own::SessionSilent(_) => EventType::SessionSilent,
+            Own::HooksSlow(_) => EventType::HooksSlow,
+            Own::AgentSilent(_) => EventType::AgentSilent,
         }
     }
 }
@@ -179,6 +188,79 @@ pub struct SinkChange {
     /// What went wrong last, if it is `retrying`; why, if it is `paused` or `off`.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub error: Option<String>,
+}
+
+/// A session has not ended and said nothing for long (`health.session_silent`): killed, or waiting for somebody.
+#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub struct SessionSilent {
+    /// The session's id.
+    pub session_id: String,
+    /// Its agent.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub agent: Option<String>,
+    /// How many events it sent, as far as the daemon knows.
+    pub events: u64,
+    /// The number of its last one.
+    pub last_seq: u64,
+    /// When that was published.
+    pub last_event_at: String,
+    /// How long ago that is, in seconds.
+    pub silent_s: u64,
+}
+
+/// In the last five minutes hooks took longer than `health.hook_p99` allows, or they do not any more.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub struct HooksSlow {
+    /// Which of the two.
+    pub state: SlowState,
+    /// 99 of 100 took at most this long, in microseconds, from the hook's start to its publish.
+    pub p99_us: u64,
+    /// What they may take, in microseconds.
+    pub limit_us: u64,
+    /// How many hooks there were.
+    pub hooks: u64,
+}
+
+/// Whether hooks are slow.
+#[derive(Copy, Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(rename_all = "snake_case")]
+pub enum SlowState {
+    /// They began to be.
+    Slow,
+    /// They are not any more, or there were none.
+    Fine,
+}
+
+/// An agent that sent a hundred events or more sends none (`health.agent_silent`), or is back.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub struct AgentSilent {
+    /// The agent.
+    pub agent: String,
+    /// Which of the two.
+    pub state: SilenceState,
+    /// How many events it had sent, as far as the daemon knows.
+    pub events: u64,
+    /// The number of the last one before the silence.
+    pub last_seq: u64,
+    /// When that was published.
+    pub last_event_at: String,
+    /// How long the silence lasted until now, in seconds.
+    pub silent_s: u64,
+}
+
+/// Whether an agent is silent.
+#[derive(Copy, Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(rename_all = "snake_case")]
+pub enum SilenceState {
+    /// It became so.
+    Silent,
+    /// It sends events again.
+    Back,
 }
 
 fn is_false(truth: &bool) -> bool {

@@ -11,7 +11,7 @@ mod stats;
 use std::collections::VecDeque;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::{Instant, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
 pub use error::{CommitError, OpenError, RetainError, SyncError};
 pub use options::{Options, SyncPolicy};
@@ -55,6 +55,7 @@ pub struct Journal {
     /// A segment was created or renamed and the directory is not synced.
     directory_unsynced: bool,
     counters: Counters,
+    on_sync: Option<Box<dyn FnMut(Duration) + Send>>,
     /// Of what is staged: counted when it is written.
     lock: WriterLock,
 }
@@ -241,9 +242,17 @@ impl Journal {
         self.counters.syncs += 1;
         self.counters.sync_time += took;
         self.counters.sync_time_max = self.counters.sync_time_max.max(took);
+        if let Some(tell) = &mut self.on_sync {
+            tell(took);
+        }
         self.unsynced = Unsynced::default();
         self.tail.set_synced(self.tail.written());
         Ok(())
+    }
+
+    /// Has `tell` told how long each sync takes that comes from here on.
+    pub fn watch_syncs(&mut self, tell: impl FnMut(Duration) + Send + 'static) {
+        self.on_sync = Some(Box::new(tell));
     }
 
     /// When the next sync is due by the policy; `None` when everything is synced, the policy is

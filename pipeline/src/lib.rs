@@ -15,11 +15,13 @@ pub mod redact;
 pub mod risk;
 pub mod shell;
 mod steps;
+mod summary;
 mod texts;
 mod told;
 
 pub use keep::Keep;
-pub use own::Own;
+pub use own::{OWN_AGENT, Own};
 pub use pipeline::{Options, Pipeline, Written};
 pub use received::{MAX_ARGUMENTS_BYTES, MAX_NAME_BYTES, MAX_PAYLOAD_BYTES, Received};
 pub use steps::{Step, Watch};
+pub use summary::{Failure, Summary};

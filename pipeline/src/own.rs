@@ -8,7 +8,7 @@ use crate::pipeline::{Pipeline, write_redactions};
 use crate::redact::Redacted;
 
 /// Who says it, in `source`.
-const AGENT: &str = "hookring";
+pub const OWN_AGENT: &str = "hookring";
 
 /// One event of the daemon itself.
 #[derive(Copy, Clone, Debug)]
@@ -38,7 +38,7 @@ impl Pipeline {
         members.text("namespace", own.kind.namespace().name());
         let source = members.name("source");
         source.extend_from_slice(b"{\"agent\":\"");
-        source.extend_from_slice(AGENT.as_bytes());
+        source.extend_from_slice(OWN_AGENT.as_bytes());
         source.push(b'"');
         Members::new(source).text("version", own.version);
         source.push(b'}');

@@ -11,7 +11,6 @@ use hookring_journal::text::{push_decimal, push_json_string};
 
 use crate::activity::{Activity, Call};
 use crate::agents::{self, Agent, Facts, Field, Warning};
-use crate::classify::classify;
 use crate::deed::{self, Deed, MAX_FILES};
 use crate::document::{Document, Kind, Mended, NotJson, Value};
 use crate::keep::{self, Keep};
@@ -20,6 +19,7 @@ use crate::received::Received;
 use crate::redact::{self, Redacted, Redactor};
 use crate::risk::{self, Action, Risk, Rules, Workspace};
 use crate::steps::{Step, Watch};
+use crate::summary::{self, End, Said};
 use crate::texts::{TEXT_AGENT, Texts};
 use crate::told::Told;
 
@@ -187,9 +187,13 @@ impl Pipeline {
         written.risk = risk.as_ref().map(|risk| risk.level);
         let begin = out.len();
         let members = Members::new(out);
-        let mut event = Event { received: &received, facts: &facts, texts: &texts, members };
+        let end = End::of(&facts, &received, &told);
+        let mut event =
+            Event { received: &received, facts: &facts, texts: &texts, end: &end, members };
         event.write(&self.options, &told);
         event.write_judgements(risk.as_ref(), &written.redacted);
+        let is_json = parsed.is_ok() || received.agent == Some(TEXT_AGENT);
+        watch.made(&Said::by(&received, &facts, &told, &end).summary(&written, is_json));
         let withheld = self.options.keep.withheld(root, nested, &facts);
         drop(told);
         drop(facts);
@@ -272,6 +276,7 @@ struct Event<'e, 'o> {
     received: &'e Received<'e>,
     facts: &'e Facts<'e>,
     texts: &'e Texts,
+    end: &'e End,
     members: Members<'o>,
 }
 
@@ -282,12 +287,12 @@ impl Event<'_, '_> {
         self.write_origin(options);
         self.write_ids(told);
         if let Some(deed) = &told.deed {
-            self.write_deed(deed, told.began.as_ref(), options);
+            self.write_deed(deed, options);
         } else {
             self.write_subject(options);
         }
         self.write_agent(told, options);
-        self.members.text_if("classification", classify(self.facts));
+        self.members.text_if("classification", self.end.classification);
         if let Some(id) = &told.duplicate_of {
             self.members.uuid("duplicate_of", id);
         }
@@ -295,9 +300,7 @@ impl Event<'_, '_> {
 
     fn write_type(&mut self) {
         let own_name = self.facts.event.as_deref();
-        let kind = self.facts.kind;
-        let name: &str = kind.map_or(own_name.unwrap_or("unknown"), |kind| kind.name());
-        let namespace = kind.map_or("hook", |kind| kind.namespace().name());
+        let (name, namespace) = summary::kind(self.facts);
         self.members.text("event_type", name);
         self.members.text("namespace", namespace);
         self.members.text_if("event", own_name);
@@ -305,7 +308,7 @@ impl Event<'_, '_> {
 
     fn write_origin(&mut self, options: &Options) {
         let received = self.received;
-        let named = received.agent.unwrap_or(self.facts.agent.name);
+        let named = summary::agent(self.facts, received);
         let version = self.facts.text(Field::Version);
         let model = self.facts.text(Field::Model);
         if !named.is_empty() || version.is_some() || model.is_some() {
@@ -374,7 +377,7 @@ impl Event<'_, '_> {
         }
     }
 
-    fn write_deed(&mut self, deed: &Deed<'_>, began: Option<&Call>, options: &Options) {
+    fn write_deed(&mut self, deed: &Deed<'_>, options: &Options) {
         let facts = self.facts;
         self.members.text_if("tool_name", facts.tool_name.as_deref());
         self.members.text_if("tool_use_id", facts.text(Field::ToolUseId));
@@ -394,13 +397,11 @@ impl Event<'_, '_> {
         if !matches!(facts.kind, Some(EventType::ToolPost | EventType::ToolFail)) {
             return;
         }
-        let now = self.received;
-        let passed_ms = began.and_then(|began| began.passed_ms(now.timestamp_ns, now.monotonic_ns));
-        self.members.number_if("duration_ms", facts.duration_ms().or(passed_ms));
+        self.members.number_if("duration_ms", self.end.duration_ms);
         if let Some(code) = deed.exit_code(facts) {
             self.members.name("exit_code").extend_from_slice(code.to_string().as_bytes());
         }
-        if let Some(success) = deed.success(facts) {
+        if let Some(success) = self.end.success {
             self.members.truth("success", success);
         }
         self.members.number_if("output_size", deed.output_bytes());

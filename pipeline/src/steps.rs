@@ -1,5 +1,7 @@
 //! The steps in which an event is made, for whoever wants to know where the time goes.
 
+use crate::summary::Summary;
+
 /// One after the other; see [`Watch`].
 #[derive(Copy, Clone, PartialEq, Eq, Debug)]
 pub enum Step {
@@ -36,6 +38,9 @@ impl Step {
 pub trait Watch {
     /// A step has ended, and the next one begins.
     fn done(&mut self, step: Step);
+
+    /// The event is made, and this is what it says.
+    fn made(&mut self, _summary: &Summary<'_>) {}
 }
 
 /// Nobody wants to know.

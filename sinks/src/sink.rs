@@ -91,6 +91,20 @@ impl Outcome {
         }
     }
 
+    /// What it is called where it is counted.
+    pub const fn name(&self) -> &'static str {
+        match self {
+            Outcome::Accepted => "accepted",
+            Outcome::Throttled { .. } => "throttled",
+            Outcome::Failed { .. } => "failed",
+            Outcome::TooLarge { .. } => "too_large",
+            Outcome::Rejected { .. } => "rejected",
+            Outcome::Refused { .. } => "refused",
+            Outcome::Gone { .. } => "gone",
+            Outcome::Each { .. } => "each",
+        }
+    }
+
     /// The code of an answer that a dead letter keeps.
     pub fn status(&self) -> Option<u16> {
         match self {

@@ -1,5 +1,6 @@
 //! What a pump shows of itself: a snapshot for `hookring status` and the metrics.
 
+use std::collections::BTreeMap;
 use std::error::Error;
 use std::fmt::Write as _;
 use std::time::{Instant, SystemTime};
@@ -51,6 +52,10 @@ pub struct SinkStats {
     pub counts: Vec<(&'static str, u64)>,
     /// Attempts that were repeats of a failed one.
     pub retries: u64,
+    /// Batches that were sent, by what the sink answered: see [`Outcome::name`](crate::Outcome::name).
+    pub attempts: BTreeMap<&'static str, u64>,
+    /// How many events are sent at once at most, just now.
+    pub batch_events: u64,
     /// Events that the sink will never take, kept as dead letters.
     pub dead_letters: u64,
     /// Older dead letters that were given up to keep later ones.
@@ -102,6 +107,8 @@ impl SinkStats {
             filtered_events: 0,
             counts: Vec::new(),
             retries: 0,
+            attempts: BTreeMap::new(),
+            batch_events: 0,
             dead_letters: 0,
             given_up_dead_letters: 0,
             kept_dead_letters: 0,
@@ -136,6 +143,7 @@ impl SinkStats {
     pub(crate) fn show(&mut self, delivery: &Delivery) {
         let now = Instant::now();
         self.breaker = delivery.breaker();
+        self.batch_events = delivery.batch_events() as u64;
         self.waiting = delivery.waits(now).map(|(until, cause)| Waiting {
             until: SystemTime::now() + until.saturating_duration_since(now),
             cause,

@@ -2,6 +2,8 @@
 //! write, release), beside what serde_json takes to parse the same bytes into a `Value`; and how
 //! fast bytes go from the ring into a file if nobody looks at them, beside plain appends.
 //!
+//! Also what the metrics add to that.
+//!
 //! Interleaved: each round fills the ring, drains it, and does the other thing with as much.
 //! Run with `cargo xtask bench --bench drain_to_journal [-- --rounds N] [--json FILE]`.
 
@@ -12,6 +14,9 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::process::ExitCode;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
+use std::time::Duration;
 
 use hookring_benches::figures::{self, Figures, Row, Target};
 use tempfile::TempDir;
@@ -25,6 +30,8 @@ fn main() -> ExitCode {
 fn measure(rounds: usize) -> Figures {
     let mut figures = Figures::default();
     figures.rows.push(with_parse(rounds));
+    figures.rows.push(with_metrics(rounds));
+    figures.rows.push(while_scraped(rounds));
     figures.rows.extend(without(rounds));
     for Row { block, what, value, beside, base, unit, ratio, .. } in &figures.rows {
         println!("\n{block}\n{what} {value:.2} {unit}, {beside} {base:.2} {unit}: {ratio:.2} ×");
@@ -49,6 +56,64 @@ fn with_parse(rounds: usize) -> Row {
         "serde_json to Value",
         "µs",
         Target::AtMost(2.5),
+    )
+}
+
+/// What metrics and the health loop add, the same events drained with them and without by turns.
+fn with_metrics(rounds: usize) -> Row {
+    let (payloads, mean) = hookring_benches::payloads::payloads();
+    let mut bench = parsed::Bench::new();
+    let mut taken = Taken::default();
+    for round in 0..=rounds {
+        // Whoever is first finds caches as something else left them.
+        let first = bench.drain(&payloads, round % 2 == 0);
+        let second = bench.drain(&payloads, round % 2 != 0);
+        let (with, bare) = if round % 2 == 0 { (first, second) } else { (second, first) };
+        // The first round warms up.
+        if round > 0 {
+            taken.add(with / 1e3, bare / 1e3);
+        }
+    }
+    taken.row(
+        format!("the same with metrics, payloads of {mean} B on average: µs per event"),
+        "with metrics",
+        "without",
+        "µs",
+        Target::AtMost(1.05),
+    )
+}
+
+/// A thousand times as often as Prometheus does by default.
+const SCRAPE_PAUSE: Duration = Duration::from_millis(15);
+
+/// What the drain takes while somebody scrapes 10,000 series again and again, and while nobody does.
+fn while_scraped(rounds: usize) -> Row {
+    let (payloads, mean) = hookring_benches::payloads::payloads();
+    let mut bench = parsed::Bench::new();
+    bench.fill_series();
+    bench.drain(&payloads, true);
+    let mut taken = Taken::default();
+    for _ in 0..rounds {
+        let (metrics, stop) = (bench.metrics(), AtomicBool::new(false));
+        let scraped = thread::scope(|scope| {
+            scope.spawn(|| {
+                while !stop.load(Ordering::Relaxed) {
+                    std::hint::black_box(metrics.render());
+                    thread::sleep(SCRAPE_PAUSE);
+                }
+            });
+            let scraped = bench.drain(&payloads, true);
+            stop.store(true, Ordering::Relaxed);
+            scraped
+        });
+        taken.add(scraped / 1e3, bench.drain(&payloads, true) / 1e3);
+    }
+    taken.row(
+        format!("the same while 10,000 series are scraped, payloads of {mean} B: µs per event"),
+        "scraped 66 times a second",
+        "not scraped",
+        "µs",
+        Target::AtMost(1.25),
     )
 }
 

@@ -1,13 +1,17 @@
 //! Through drain, parse and journal: what the daemon's collector does with a batch.
 
 use std::os::unix::ffi::OsStrExt as _;
+use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
+use hookring::metrics::{EventMetrics, Metrics};
 use hookring::pipeline::{self, Intake, Noticed};
+use hookring::run::Watched;
 use hookring_bus::drain::{Drain, Options};
 use hookring_bus::place::Places;
 use hookring_bus::sys;
 use hookring_journal::{Journal, Options as JournalOptions};
+use hookring_pipeline::Summary;
 use hookring_producer::Producer;
 use tempfile::TempDir;
 
@@ -22,6 +26,8 @@ pub(crate) struct Bench {
     producer: Producer,
     intake: Intake,
     noticed: Noticed,
+    metrics: Arc<Metrics>,
+    watched: Watched,
     _ring_dir: TempDir,
     _journal_dir: TempDir,
 }
@@ -46,12 +52,16 @@ impl Bench {
         let producer = Producer::open_in(ring_dir.path()).expect("a producer").with_crc();
         let intake = Intake::new(hookring_pipeline::Options::plain());
         let noticed = Noticed::default();
+        let metrics = Arc::new(Metrics::default());
+        let watched = Watched::new(Arc::clone(&metrics));
         Bench {
             drain,
             journal,
             producer,
             intake,
             noticed,
+            metrics,
+            watched,
             _ring_dir: ring_dir,
             _journal_dir: journal_dir,
         }
@@ -59,32 +69,67 @@ impl Bench {
 
     /// Nanoseconds per event: from the ring into the journal, and parsing into a `Value`.
     pub(crate) fn round(&mut self, payloads: &[&[u8]]) -> (f64, f64) {
+        let drain = self.drain(payloads, true);
+        let begin = Instant::now();
+        for payload in payloads.iter().cycle().take(EVENTS_PER_ROUND) {
+            let value: serde_json::Value = serde_json::from_slice(payload).expect("JSON");
+            std::hint::black_box(value);
+        }
+        (drain, per_event(begin.elapsed()))
+    }
+
+    /// Nanoseconds per event from the ring into the journal, with what is counted of each or without.
+    pub(crate) fn drain(&mut self, payloads: &[&[u8]], is_counted: bool) -> f64 {
         for payload in payloads.iter().cycle().take(EVENTS_PER_ROUND) {
             self.producer.publish(*payload).expect("room in the ring");
         }
         let begin = Instant::now();
         let mut events = 0;
         while events < EVENTS_PER_ROUND {
-            events += self.collect();
+            events += self.collect(is_counted);
         }
         let drain = begin.elapsed();
         self.journal.retain(u64::MAX, SystemTime::now()).expect("old segments go");
-        let begin = Instant::now();
-        for payload in payloads.iter().cycle().take(EVENTS_PER_ROUND) {
-            let value: serde_json::Value = serde_json::from_slice(payload).expect("JSON");
-            std::hint::black_box(value);
+        per_event(drain)
+    }
+
+    /// Has 10,000 series in the metrics.
+    pub(crate) fn fill_series(&mut self) {
+        let mut events = EventMetrics::new(Arc::clone(&self.metrics));
+        for number in 0..10_000 {
+            let event_type = format!("some.event.{}", number % 200);
+            let agent = format!("agent-{}", number / 200);
+            let summary = Summary { event_type: &event_type, agent: &agent, ..Summary::default() };
+            events.note(&summary);
         }
-        (per_event(drain), per_event(begin.elapsed()))
+    }
+
+    pub(crate) fn metrics(&self) -> Arc<Metrics> {
+        Arc::clone(&self.metrics)
     }
 
     /// What the daemon's collector does with a batch.
-    fn collect(&mut self) -> usize {
+    fn collect(&mut self, is_counted: bool) -> usize {
         let batch = self.drain.next_batch();
+        self.watched.begin_batch(batch.boottime_ns(), batch.realtime_ns());
         for record in batch.records() {
-            self.intake.stage((batch, &record), &mut self.journal, &mut self.noticed);
+            let (journal, noticed) = (&mut self.journal, &mut self.noticed);
+            if is_counted {
+                let watch = &mut self.watched;
+                let seq = self.intake.stage_watched((batch, &record), journal, noticed, watch);
+                self.watched.numbered(seq);
+            } else {
+                self.intake.stage((batch, &record), journal, noticed);
+            }
         }
         let events = batch.len();
         self.journal.commit().expect("the journal");
+        if is_counted {
+            let now_ns = sys::boottime_ns();
+            for record in batch.records() {
+                self.metrics.note_journaled(now_ns.saturating_sub(record.header.stamp_ns));
+            }
+        }
         self.drain.release();
         self.journal.sync_if_due(Instant::now()).expect("a sync");
         if self.journal.wants_rotation() {

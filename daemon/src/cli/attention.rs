@@ -3,6 +3,7 @@
 
 use jiff::Timestamp;
 
+use super::status_health::problems as health_problems;
 use super::table::human_duration;
 use crate::config::{ConfigReport, ProblemReport};
 use crate::run::status::{Loss, LostStatus, NEWS, PlaceStatus, SinkStatus, Status, since};
@@ -27,7 +28,15 @@ pub(super) fn needs_attention(status: &Status, now: Timestamp) -> Vec<String> {
         [cursor_damage(sink, now), lost, letters(sink), given_up(sink), sink_problem(sink, now)]
     });
     let counted = counted_losses(status, now);
-    said.into_iter().chain(places).chain(losses).chain(counted).chain(sinks).flatten().collect()
+    let health = health_problems(status, now).into_iter().map(Some);
+    said.into_iter()
+        .chain(health)
+        .chain(places)
+        .chain(losses)
+        .chain(counted)
+        .chain(sinks)
+        .flatten()
+        .collect()
 }
 
 /// A configuration that the daemon refused, with its first errors.

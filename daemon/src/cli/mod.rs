@@ -18,6 +18,7 @@ mod session;
 pub mod sink_args;
 pub mod sink_commands;
 pub mod status_command;
+mod status_health;
 mod status_sinks;
 pub mod style;
 pub mod table;

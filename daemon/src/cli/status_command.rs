@@ -9,6 +9,7 @@ use super::Exit;
 use super::args::StatusArgs;
 use super::attention::{dropped_since, needs_attention, total};
 use super::places_now;
+use super::status_health::{show_http, show_sessions};
 use super::status_sinks::{lag, show_sinks};
 use super::style::{ERROR, FAINT, GOOD, HEADING, WARNING, printable};
 use super::table::{Align, Cell, Table, counted, human_bytes, human_duration, numbered};
@@ -206,7 +207,9 @@ impl Look {
             )?;
         }
         let config = status.config.as_deref().unwrap_or("the defaults, there is no file");
-        writeln!(out, "{FAINT}configuration: {}{FAINT:#}", printable(config))
+        writeln!(out, "{FAINT}configuration: {}{FAINT:#}", printable(config))?;
+        show_http(status, out)?;
+        show_sessions(status, out)
     }
 }
 

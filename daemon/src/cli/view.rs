@@ -228,7 +228,9 @@ fn colour(name: &str, kind: &str) -> Style {
     match () {
         () if has("fail") || has("error") || has("denied") || kind == "daemon.gap" => ERROR,
         () if has("permission") || has("notification") || kind == "notify" => WARNING,
-        () if kind == "sink.state" => WARNING,
+        () if matches!(kind, "sink.state" | "session.silent" | "hooks.slow" | "agent.silent") => {
+            WARNING
+        }
         () if has("session") || has("stop") || kind == "turn.end" => HEADING,
         () if kind == "daemon.start" => HEADING,
         () if has("prompt") || has("agent") => GOOD,

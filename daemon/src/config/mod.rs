@@ -17,6 +17,7 @@ mod expand;
 mod file;
 mod filter;
 mod hide;
+mod http;
 mod names;
 mod orphans;
 mod ours;
@@ -34,8 +35,9 @@ pub use content::RedactConfig;
 pub use errors::{ConfigErrors, MAX_PROBLEMS, Place, Problem};
 pub use file::{MAX_CONFIG_BYTES, Warning};
 pub use filter::doubt;
+pub use http::{DEFAULT_LISTEN, HttpConfig, TlsFiles};
 pub use report::{ConfigReport, ProblemReport};
-pub use schema::{BusConfig, JournalConfig, LogConfig, MAX_RING_BYTES, SyncPolicy};
+pub use schema::{BusConfig, HealthConfig, JournalConfig, LogConfig, MAX_RING_BYTES, SyncPolicy};
 pub use sinks::{
     Compress, JsonlConfig, MAX_SINK_NAME_BYTES, MAX_SINKS, SinkConfig, SinkKind, SinkStart,
 };
@@ -61,6 +63,10 @@ pub struct Config {
     pub capture: Keep,
     /// How risky payloads are.
     pub risk: risk::Options,
+    /// When the daemon says that something went silent or slow.
+    pub health: HealthConfig,
+    /// Where metrics are served, if they are.
+    pub http: Option<HttpConfig>,
     /// The sinks in the order of their names, those that are switched off, too.
     pub sinks: Vec<SinkConfig>,
     shown: Vec<show::ShownSection>,
@@ -130,6 +136,8 @@ impl Config {
             redact: content::redact(root.section("redact")),
             capture: content::capture(root.section("capture")),
             risk: content::risk(root.section("risk")),
+            health: schema::health(root.section("health")),
+            http: http::http(&mut root),
             sinks: sinks::sinks(&mut root, &paths.sinks, &ours),
             shown: Vec::new(),
             doubts: Vec::new(),

@@ -108,6 +108,15 @@ impl<'r, 'd> Section<'r, 'd> {
         Section::new(self.reader, table, path, span)
     }
 
+    /// The table `[key]`, if it is there.
+    pub(super) fn optional_section(&mut self, key: &'static str) -> Option<Section<'_, 'd>> {
+        if !self.has(key) {
+            self.known.push(key);
+            return None;
+        }
+        Some(self.section(key))
+    }
+
     /// Reads each table `[key.NAME]`, in the order of the names.
     pub(super) fn each(&mut self, key: &'static str, mut read: impl FnMut(&str, Section<'_, 'd>)) {
         let (Some(tables), parent, _) = self.table_at(key) else { return };

@@ -5,7 +5,7 @@ use std::time::Duration;
 use tracing::Level;
 
 use super::reader::Section;
-use super::units::{DAY_MS, GIB, HOUR_MS, KIB, MIB, TIB, format_size};
+use super::units::{DAY_MS, GIB, HOUR_MS, KIB, MIB, SECOND_MS, TIB, format_size};
 
 /// The most that a ring may take, in bytes: it is kept in memory.
 pub const MAX_RING_BYTES: u64 = 4 * GIB;
@@ -54,6 +54,23 @@ pub enum SyncPolicy {
 pub struct LogConfig {
     /// The least important messages that are logged.
     pub level: Level,
+}
+
+/// `[health]`. A limit of zero is none.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct HealthConfig {
+    /// How long a session may say nothing before it is told that it is silent. 0 to 30 days.
+    pub session_silent: Duration,
+    /// What 99 of 100 hooks may take. 0 to 1 minute.
+    pub hook_p99: Duration,
+    /// How long an agent that used to send events may send none. 0 to 30 days.
+    pub agent_silent: Duration,
+}
+
+impl Default for HealthConfig {
+    fn default() -> Self {
+        HealthConfig { session_silent: ms(HOUR_MS), hook_p99: ms(50), agent_silent: ms(DAY_MS) }
+    }
 }
 
 pub(super) fn bus(mut section: Section<'_, '_>) -> BusConfig {
@@ -141,6 +158,18 @@ pub(super) fn log(mut section: Section<'_, '_>) -> LogConfig {
     let level = section.choice("level", Some(Level::INFO), &levels).unwrap_or(Level::INFO);
     section.finish();
     LogConfig { level }
+}
+
+pub(super) fn health(mut section: Section<'_, '_>) -> HealthConfig {
+    let default = HealthConfig::default();
+    let month = ms(30 * DAY_MS);
+    let health = HealthConfig {
+        session_silent: section.duration("session_silent", default.session_silent, ms(0)..=month),
+        hook_p99: section.duration("hook_p99", default.hook_p99, ms(0)..=ms(60 * SECOND_MS)),
+        agent_silent: section.duration("agent_silent", default.agent_silent, ms(0)..=month),
+    };
+    section.finish();
+    health
 }
 
 /// Ten years, the longest that anything can be kept.

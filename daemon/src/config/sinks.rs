@@ -151,6 +151,17 @@ impl SinkConfig {
         }
     }
 
+    /// As `type` has it.
+    pub(crate) fn type_name(&self) -> &'static str {
+        match &self.kind {
+            SinkKind::Jsonl(_) => jsonl::KIND.name,
+            SinkKind::Exec(_) => exec::KIND.name,
+            SinkKind::Stdout => stdout::KIND.name,
+            SinkKind::Webhook(_) => webhook::KIND.name,
+            SinkKind::Otlp(_) => otlp::KIND.name,
+        }
+    }
+
     /// Whether a reload has it read secrets again, though its settings are the same.
     pub(crate) fn rereads_secrets(&self) -> bool {
         let is_elsewhere = |secret: &Secret| !matches!(secret, Secret::Text(_));

@@ -12,6 +12,7 @@ use super::*;
 mod errors;
 mod exec;
 mod files;
+mod http;
 mod lists;
 mod otlp;
 mod webhook;

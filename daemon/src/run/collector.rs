@@ -4,6 +4,7 @@
 //! it again on both sides.
 
 mod own;
+mod watched;
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -21,6 +22,7 @@ use super::place_log::PlaceLog;
 use super::shared::Shared;
 use super::status::{BusStatus, Latency, Waited};
 use crate::pipeline::{self, Intake, Noticed};
+pub use watched::Watched;
 
 /// How long the reader looks for new records before it sleeps: a session's hooks come in bursts.
 const SPIN: Duration = Duration::from_micros(50);
@@ -42,6 +44,8 @@ pub(super) struct Collector {
     /// What was published before this waited for a daemon.
     begin_ns: u64,
     next_housekeeping: Instant,
+    /// All of that was collected once.
+    has_caught_up: bool,
     /// Something was collected since the last spin.
     may_spin: bool,
     figures: Figures,
@@ -52,6 +56,7 @@ pub(super) struct Collector {
     own_staged: u64,
     recovery: Recovery,
     intake: Intake,
+    watched: Watched,
 }
 
 /// What this thread counts itself.
@@ -71,7 +76,7 @@ struct Figures {
 impl Collector {
     pub(super) fn new(
         drain: Drain,
-        (journal, recovery): (Journal, Recovery),
+        (mut journal, recovery): (Journal, Recovery),
         intake: Intake,
         shared: Arc<Shared>,
         gaps: Gaps,
@@ -79,6 +84,11 @@ impl Collector {
         let mut latency_ns = Histogram::new(2)?;
         latency_ns.auto(true);
         let (next_housekeeping, figures) = (Instant::now(), Figures::default());
+        let metrics = Arc::clone(&shared.metrics);
+        journal.watch_syncs(move |took| {
+            metrics.note_sync(u64::try_from(took.as_nanos()).unwrap_or(u64::MAX));
+        });
+        let watched = Watched::new(Arc::clone(&shared.metrics));
         let may_spin = false;
         let mut collector = Collector {
             drain,
@@ -86,6 +96,7 @@ impl Collector {
             shared,
             latency_ns,
             begin_ns: sys::boottime_ns(),
+            has_caught_up: false,
             next_housekeeping,
             may_spin,
             figures,
@@ -95,6 +106,7 @@ impl Collector {
             own_staged: 0,
             recovery,
             intake,
+            watched,
         };
         collector.report();
         Ok(collector)
@@ -108,6 +120,7 @@ impl Collector {
         // A last segment that cannot be continued; what it holds of ring and spool is released.
         self.rotate_if_wanted();
         self.say_start();
+        watched::read_past(&self.journal, &self.shared);
         let mut stopped_ns = None;
         loop {
             self.say_what_happened();
@@ -181,8 +194,11 @@ impl Collector {
         }
         let batch = self.drain.batch();
         let mut noticed = self.figures.noticed.clone();
+        self.watched.begin_batch(batch.boottime_ns(), batch.realtime_ns());
         for record in batch.records() {
-            self.intake.stage((batch, &record), &mut self.journal, &mut noticed);
+            let (journal, watched) = (&mut self.journal, &mut self.watched);
+            let seq = self.intake.stage_watched((batch, &record), journal, &mut noticed, watched);
+            watched.numbered(seq);
         }
         if !self.write() {
             return false;
@@ -257,6 +273,7 @@ impl Collector {
             } else if stamp_ns <= now_ns {
                 // A stamp from the future, of before a reboot, says nothing.
                 let _ = self.latency_ns.record(took_ns);
+                self.shared.metrics.note_journaled(took_ns);
             }
         }
     }
@@ -309,6 +326,8 @@ impl Collector {
         }
         self.rotate_if_wanted();
         self.retain();
+        self.has_caught_up |= self.drain.is_done_until(self.begin_ns);
+        self.watched.keep_house(&self.shared, self.has_caught_up);
         self.memory.give_back_when_quiet();
     }
 
@@ -367,6 +386,7 @@ impl Collector {
             journal: self.journal.stats(),
             found_bad_lines: self.recovery.bad_lines,
             found_cut_bytes: self.recovery.cut_bytes,
+            health: self.watched.health.figures(),
         });
     }
 

@@ -1,14 +1,17 @@
 //! `hookring run`: the daemon in the foreground.
 //!
 //! Three kinds of threads: the collector moves events from the bus into the journal, each sink has a
-//! worker of its own, and the main thread waits for signals and writes the status file.
+//! worker of its own, and the main thread waits for signals and writes the status file. Beside them one may serve
+//! metrics (`crate::http`), and one reads once what was before this daemon (`health/past.rs`).
 
 mod collector;
 mod descriptors;
 mod gaps;
 mod happenings;
+mod health;
 mod homes;
 mod memory;
+mod oldest;
 pub(crate) mod place_log;
 mod shared;
 mod sink_watch;
@@ -39,8 +42,12 @@ use tracing_subscriber::util::SubscriberInitExt as _;
 use crate::cli::args::RunArgs;
 use crate::cli::{Exit, style};
 use crate::config::{Config, ConfigErrors, ConfigReport, SyncPolicy, Warning};
+use crate::http::Http;
+use crate::metrics::Snapshot;
 use crate::paths::{Paths, ensure_private_dir, give_back};
 use crate::pipeline;
+pub use collector::Watched;
+use oldest::Oldest;
 use shared::{Settings, Shared};
 use sink_watch::SinkWatch;
 use status::{OrphanStatus, SinkStatus, Status};
@@ -115,6 +122,8 @@ struct Daemon {
     tail: Arc<journal::Tail>,
     supervisor: Supervisor,
     sink_watch: SinkWatch,
+    http: Http,
+    oldest: Oldest,
     signals: Receiver<i32>,
     status: Status,
     /// The collector's thread was not told to end yet.
@@ -205,6 +214,8 @@ impl Daemon {
             journal: journal_options(&config),
             pipeline,
         });
+        self.shared.set_health(config.health);
+        self.http.apply(config.http.as_ref());
         self.supervisor.apply(&config.sinks);
         self.status.config = config.file.as_ref().map(|file| file.display().to_string());
         self.status.config_error = None;
@@ -236,13 +247,15 @@ impl Daemon {
     fn write_status(&mut self) {
         // The sinks first: none is then ahead of the journal, which is looked at after them.
         let sinks: Vec<_> = self.supervisor.stats().collect();
-        let bus = if self.collects {
+        let (bus, is_collecting) = if self.collects {
             self.look_at_sinks(&sinks);
             self.shared.fresh_bus_status(REPORT_LIMIT)
         } else {
-            self.shared.bus_status()
+            (self.shared.bus_status(), false)
         };
         self.status.set_bus(&bus);
+        let journal = &mut self.status.journal;
+        journal.oldest_at = self.oldest.at(&self.paths.journal, journal.oldest_seq);
         self.status.set_sinks(sinks.into_iter());
         if !self.status.orphaned_cursors.is_empty() {
             // Somebody may have removed them.
@@ -254,6 +267,10 @@ impl Daemon {
             // One that is still within a call to its sink ends with this process.
             self.status.sinks.iter_mut().for_each(SinkStatus::end);
         }
+        self.status.name_sink_types(&self.config.sinks);
+        self.status.http = self.http.status();
+        let (status, taken) = (self.status.clone(), Instant::now());
+        self.shared.metrics.set_snapshot(Snapshot { status, taken, is_collecting });
         self.save_status();
     }
 

@@ -1,13 +1,16 @@
 //! What the collector's thread and the main thread share.
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Condvar, Mutex, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::time::Duration;
 
 use hookring_journal::system::Own;
 
 use super::happenings::{Happening, Happenings};
+use super::health::Past;
 use super::status::BusStatus;
+use crate::config::HealthConfig;
+use crate::metrics::Metrics;
 
 /// What a reload changes for the collector.
 pub(super) struct Settings {
@@ -25,11 +28,16 @@ pub(super) struct Shared {
     /// Something waits in `happenings`.
     has_happened: AtomicBool,
     happenings: Mutex<Happenings>,
+    /// What is counted as it happens, and the last status.
+    pub(super) metrics: Arc<Metrics>,
     /// The lowest number that some sink still needs.
     pub(super) needed_seq: AtomicU64,
     /// The key for the hashes of secrets is another one than earlier events were made with.
     pub(super) has_changed_key: AtomicBool,
     settings: Mutex<Option<Settings>>,
+    health: Mutex<HealthConfig>,
+    /// What the journal tells of the time before this daemon, once that is read.
+    past: Mutex<Option<Past>>,
     /// The main thread waits for a report that is made from now on.
     report_wanted: AtomicBool,
     report: Mutex<Report>,
@@ -82,6 +90,22 @@ impl Shared {
         lock(&self.settings).take()
     }
 
+    pub(super) fn set_health(&self, config: HealthConfig) {
+        *lock(&self.health) = config;
+    }
+
+    pub(super) fn health(&self) -> HealthConfig {
+        *lock(&self.health)
+    }
+
+    pub(super) fn set_past(&self, past: Past) {
+        *lock(&self.past) = Some(past);
+    }
+
+    pub(super) fn take_past(&self) -> Option<Past> {
+        lock(&self.past).take()
+    }
+
     /// Whether a report is waited for.
     pub(super) fn wants_report(&self) -> bool {
         self.report_wanted.load(Ordering::Relaxed)
@@ -101,14 +125,16 @@ impl Shared {
         lock(&self.report).bus.clone()
     }
 
-    /// Figures of a moment after this call, if the collector gives them within `limit`, else its last.
-    pub(super) fn fresh_bus_status(&self, limit: Duration) -> BusStatus {
+    /// Figures of a moment after this call, if the collector gives them within `limit`, else its last; and whether
+    /// it did.
+    pub(super) fn fresh_bus_status(&self, limit: Duration) -> (BusStatus, bool) {
         let report = lock(&self.report);
         let before = report.answers;
         self.report_wanted.store(true, Ordering::Release);
         let waited =
             self.reported.wait_timeout_while(report, limit, |report| report.answers == before);
-        waited.unwrap_or_else(PoisonError::into_inner).0.bus.clone()
+        let report = waited.unwrap_or_else(PoisonError::into_inner).0;
+        (report.bus.clone(), report.answers != before)
     }
 }
 

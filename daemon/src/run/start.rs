@@ -18,12 +18,14 @@ use signal_hook::iterator::Signals;
 
 use super::collector::Collector;
 use super::gaps::Gaps;
+use super::oldest::Oldest;
 use super::shared::Shared;
 use super::sink_watch::SinkWatch;
 use super::status::Status;
 use super::supervisor::Supervisor;
 use super::{Daemon, LevelHandle, bus_options, descriptors, homes, journal_options, orphans};
 use crate::config::Config;
+use crate::http::Http;
 use crate::paths::{Paths, ensure_private_dir};
 use crate::pipeline::{self, Intake};
 
@@ -41,7 +43,8 @@ impl Daemon {
     ) -> Result<Self> {
         // A limit for the size of files is an error of the write, as a full disk is.
         let _ = sys::ignore_sigxfsz();
-        descriptors::prepare(config.sinks.iter().filter(|sink| sink.enabled).count())?;
+        let sinks = config.sinks.iter().filter(|sink| sink.enabled).count();
+        descriptors::prepare(sinks, config.http.is_some())?;
         // Signals first: one that comes during a long recovery must not be lost.
         let signals = watch_signals()?;
         for dir in [&paths.state, &paths.journal, &paths.cursors] {
@@ -55,6 +58,7 @@ impl Daemon {
         let shared = Arc::new(Shared::default());
         let supervisor = start_sinks(&paths, config, &tail, last.as_ref());
         shared.needed_seq.store(supervisor.needed_seq(), Ordering::Relaxed);
+        shared.set_health(config.health);
         let key = redaction_key(&paths, &recovery, &shared)?;
         let intake = Intake::new(pipeline::options(config, &paths, key)?);
         let mut status = first_status(&paths, config, last);
@@ -71,6 +75,8 @@ impl Daemon {
             status.version,
             paths.journal.display()
         );
+        let mut http = Http::new(Arc::clone(&shared.metrics));
+        http.apply(config.http.as_ref());
         Ok(Daemon {
             paths,
             named_config: named,
@@ -82,6 +88,8 @@ impl Daemon {
             tail,
             supervisor,
             sink_watch: SinkWatch::default(),
+            http,
+            oldest: Oldest::default(),
             signals,
             status,
             collects: true,

@@ -2,6 +2,7 @@
 //!
 //! `hookring status` reads it; it holds no payload and nothing from one.
 
+mod health;
 mod losses;
 mod risks;
 mod sinks;
@@ -19,12 +20,13 @@ use hookring_sinks::SinkStats;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
+pub use self::health::{HealthStatus, SilentAgentStatus, SlowHooksStatus};
 pub use self::losses::LossesStatus;
 pub(crate) use self::losses::{Loss, NEWS, since};
 pub use self::risks::RisksStatus;
 pub(super) use self::sinks::state_name;
 pub use self::sinks::{LostStatus, OrphanStatus, RetryStatus, SinkStatus};
-use crate::config::ConfigReport;
+use crate::config::{ConfigReport, SinkConfig};
 
 /// Figures of the collector's thread, before they are written.
 #[derive(Clone, Default)]
@@ -42,6 +44,7 @@ pub(super) struct BusStatus {
     pub(super) journal: hookring_journal::Stats,
     pub(super) found_bad_lines: u64,
     pub(super) found_cut_bytes: u64,
+    pub(super) health: super::health::Figures,
 }
 
 /// The file's content. Fields are only ever added.
@@ -84,10 +87,26 @@ pub struct Status {
     pub places: Vec<PlaceStatus>,
     /// The journal.
     pub journal: JournalStatus,
+    /// Where metrics are served; `None`: nowhere.
+    pub http: Option<HttpStatus>,
+    /// What the daemon noticed of sessions, hooks and agents.
+    pub health: HealthStatus,
     /// Each sink.
     pub sinks: Vec<SinkStatus>,
     /// Cursors of sinks that are not configured any more.
     pub orphaned_cursors: Vec<OrphanStatus>,
+}
+
+/// The HTTP server.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct HttpStatus {
+    /// Its address and port.
+    pub listen: String,
+    /// Whether that is TLS.
+    pub tls: bool,
+    /// Why it does not listen; it is tried again.
+    pub error: Option<String>,
 }
 
 /// Percentiles, in nanoseconds.
@@ -223,6 +242,10 @@ pub struct JournalStatus {
     pub written_seq: u64,
     /// Number of the last event that survives the loss of power.
     pub synced_seq: u64,
+    /// The number with which the oldest segment begins.
+    pub oldest_seq: u64,
+    /// When its first event was published; `None`: there is none.
+    pub oldest_at: Option<Timestamp>,
     /// Segment files.
     pub segments: u64,
     /// Their bytes.
@@ -318,6 +341,7 @@ impl Status {
         self.waited = bus.waited;
         self.redactions_by_rule = bus.noticed.redactions.clone();
         self.risks = bus.noticed.risks.into();
+        self.health = HealthStatus::from(&bus.health);
         self.counts = CountsStatus {
             ring_events: counts.lane_records,
             spool_events: counts.spool_records,
@@ -344,6 +368,8 @@ impl Status {
             path,
             written_seq: bus.journal.written_seq,
             synced_seq: bus.journal.synced_seq,
+            oldest_seq: bus.journal.oldest_seq,
+            oldest_at: None,
             segments: bus.journal.segments,
             bytes: bus.journal.bytes,
             bad_lines: bus.found_bad_lines,
@@ -365,6 +391,14 @@ impl Status {
     pub(super) fn set_sinks(&mut self, sinks: impl Iterator<Item = SinkStats>) {
         let written_seq = self.journal.written_seq;
         self.sinks = sinks.map(|stats| SinkStatus::new(stats, written_seq)).collect();
+    }
+
+    /// Says which type each sink has.
+    pub(super) fn name_sink_types(&mut self, configured: &[SinkConfig]) {
+        for sink in &mut self.sinks {
+            let config = configured.iter().find(|config| config.name == sink.name);
+            sink.kind = config.map_or("", SinkConfig::type_name).to_owned();
+        }
     }
 
     /// Reads the file; `None` where there is none.

@@ -72,6 +72,7 @@ impl Journal {
             unsynced: Unsynced::default(),
             directory_unsynced: false,
             counters: Counters::default(),
+            on_sync: None,
             lock,
         };
         if found.segments.is_empty() {

@@ -154,6 +154,7 @@ impl Shared {
     pub(super) fn answered(&self, verdict: &Verdict, outcome: &Outcome, delivery: &Delivery) {
         let is_told = verdict.is_failure || verdict.is_throttled;
         let mut state = self.lock();
+        *state.stats.attempts.entry(outcome.name()).or_default() += 1;
         let Some(error) = outcome.error().filter(|_| is_told) else {
             return state.works(delivery);
         };

@@ -70,6 +70,8 @@ fn a_failure_brings_the_same_batch_again_and_is_shown() {
     let stats = wait_until(&handle, |stats| stats.stored_seq == 5);
     sink.with(|state| assert_eq!(state.attempts, vec![upto(4); 4]));
     assert_eq!((stats.retries, stats.delivered_events), (3, 4));
+    assert_eq!(stats.attempts, [("accepted", 1), ("failed", 3)].into());
+    assert!(stats.batch_events > 0);
     assert_eq!(stats.last_error.expect("an error").message, "told to fail");
     assert_eq!(stats.state, SinkState::Running);
 }

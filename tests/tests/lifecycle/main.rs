@@ -9,6 +9,7 @@ mod ending;
 mod exec;
 mod filters;
 mod looking;
+mod metrics;
 mod own_events;
 mod reload;
 mod restart;

@@ -3,7 +3,7 @@
 //! behind any decoding that a curious reader might try.
 //!
 //! What is looked at, and when: while the daemon runs and has journaled everything, the ring (whose bytes are
-//! zeroed once they were read) and the spool (whose entries are unlinked), `status`, `tail` and `journal export`; after
+//! zeroed once they were read) and the spool (whose entries are unlinked), `status`, `tail`, `journal export` and the metrics; after
 //! it has ended, every file and every name below its directory, its stdout and its log. Before they are journaled, ring
 //! and spool hold payloads as they came: that is by design, and not looked at.
 //!

@@ -2,7 +2,8 @@
 
 use std::cell::Cell;
 use std::fs::{self, File};
-use std::io::{BufReader, Read as _};
+use std::io::{BufReader, Read as _, Write as _};
+use std::net::TcpStream;
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::Path;
 use std::process::Stdio;
@@ -54,7 +55,7 @@ impl Stand {
             server.url("")
         );
         bed.configure(&format!(
-            "[log]\nlevel = \"trace\"\n[redact]\nmax_text = \"4KiB\"\n\
+            "[log]\nlevel = \"trace\"\n[http]\nlisten = \"127.0.0.1:0\"\n[redact]\nmax_text = \"4KiB\"\n\
              [[redact.patterns]]\nname = \"ticket\"\npattern = '{PATTERN}'\nkeywords = [\"ticket-\"]\n\
              [sinks.screen]\ntype = \"stdout\"\nstart = \"oldest\"\n{}{}{}{}{}{}\
              [sinks.program]\ntype = \"exec\"\ncommand = [{:?}, {:?}, {:?}]\n",
@@ -94,6 +95,7 @@ impl Stand {
         let mut found = Found::new();
         self.look_at_ring_and_spool(search);
         self.look_at_commands(search, &mut found);
+        self.look_at_metrics(search, &mut found);
         assert_eq!(daemon.stop(), 0);
         assert_eq!(self.hooks_events(), plants.len(), "each once");
         let kept = fs::read_to_string(self.bed.path().join("program.requests"));
@@ -184,6 +186,22 @@ impl Stand {
             let output = output.expect("hookring runs");
             self.look(&args.join(" "), &[output.stdout, output.stderr].concat(), search, found);
         }
+    }
+
+    /// Labels hold what agents say.
+    fn look_at_metrics(&self, search: &Search<'_>, found: &mut Found) {
+        let address = wait_for("an address", || {
+            let address = self.bed.status()["http"]["listen"].as_str()?.to_owned();
+            Some(address).filter(|it| !it.ends_with(":0"))
+        });
+        let mut stream = TcpStream::connect(&address).expect("it listens");
+        let request = format!("GET /metrics HTTP/1.0\r\nHost: {address}\r\n\r\n");
+        stream.write_all(request.as_bytes()).expect("it reads");
+        let mut answer = Vec::new();
+        stream.read_to_end(&mut answer).expect("the metrics");
+        let answer_text = String::from_utf8_lossy(&answer);
+        assert!(answer_text.contains("hookring_events_total{"), "{answer_text}");
+        self.look("the metrics", &answer, search, found);
     }
 
     fn look_at_files(&self, folder: &Path, search: &Search<'_>, found: &mut Found) {

@@ -1,12 +1,13 @@
 //! Lists of strings, numbers with a point, texts and paths that need not be there, and lists of tables.
 
+use std::net::SocketAddr;
 use std::ops::{Range, RangeInclusive};
 use std::path::{Path, PathBuf};
 
 use toml::Spanned;
 use toml::de::DeValue;
 
-use super::{Doubt, Fault, Section, Value, quote_value};
+use super::{Doubt, Fault, Section, Value, Wrong, quote_value};
 use crate::config::names::join;
 use crate::config::show::{Origin, ShownSection};
 use crate::config::value::{absolute, type_of};
@@ -162,6 +163,23 @@ impl<'d> Section<'_, 'd> {
             );
         }
         text.unwrap_or_default()
+    }
+
+    /// An address of this machine with a port.
+    pub(in crate::config) fn socket_address(
+        &mut self,
+        key: &'static str,
+        default: SocketAddr,
+    ) -> SocketAddr {
+        let show = |address: &SocketAddr| quote_value(&address.to_string());
+        let address = self.read(key, Some(default), show, |scalar| {
+            let text = scalar.text("an address with a port")?;
+            text.parse().map_err(|_| Wrong::new("this is not an address with a port", None))
+        });
+        if address.is_none() {
+            self.unknown.push(key);
+        }
+        address.unwrap_or(default)
     }
 
     /// A string that need not be there.

@@ -7,6 +7,7 @@ use hookring_bus::drain::PlaceReport;
 use hookring_journal::system::{DaemonStart, DaemonStop, GapCause, Own};
 
 use super::Collector;
+use crate::pipeline::own_summary;
 use crate::run::happenings::{Happening, gap};
 
 impl Collector {
@@ -74,6 +75,7 @@ impl Collector {
             let clocks = (*wall_ns, *monotonic_ns);
             let noticed = &mut self.figures.noticed;
             self.intake.stage_own(own, clocks, &mut self.journal, noticed);
+            self.watched.metrics.note(&own_summary(own));
         }
         self.own_staged += happenings.len() as u64;
         // Whatever became of it is told by what is staged, and in the log.

@@ -20,6 +20,9 @@ use super::Status;
 pub struct SinkStatus {
     /// Its name in the configuration.
     pub name: String,
+    /// Its type in the configuration.
+    #[serde(rename = "type")]
+    pub kind: String,
     /// `opening`, `running`, `retrying` (what was tried last failed), `paused` (by a person), `off` (the place
     /// wants nothing any more) or `stopped`.
     pub state: String,
@@ -38,6 +41,11 @@ pub struct SinkStatus {
     pub delivered_events: u64,
     /// Batches sent again.
     pub retries: u64,
+    /// Batches that were sent, by what the sink answered: `accepted`, `throttled`, `failed`, `too_large`,
+    /// `rejected`, `refused`, `gone` or `each` (for each event).
+    pub attempts: BTreeMap<String, u64>,
+    /// How many events are sent at once at most, just now.
+    pub batch_events: u64,
     /// Events that its filter left out.
     pub filtered_events: u64,
     /// What only this kind of sink counts, by name.
@@ -194,6 +202,7 @@ impl SinkStatus {
         let (cursor_damage, cursor_damage_at) = said(stats.cursor_damage);
         SinkStatus {
             name: stats.name,
+            kind: String::new(),
             state,
             ended_failing: stats.ended_failing,
             off_reason: stats.off.map(|off| off.reason).filter(|reason| !reason.is_empty()),
@@ -204,6 +213,8 @@ impl SinkStatus {
             filtered_events: stats.filtered_events,
             counts: stats.counts.iter().map(|(name, it)| ((*name).to_owned(), *it)).collect(),
             retries: stats.retries,
+            attempts: stats.attempts.iter().map(|(name, n)| ((*name).to_owned(), *n)).collect(),
+            batch_events: stats.batch_events,
             lag_events: stats.lag_events + written_seq.saturating_sub(stats.counted_to),
             oldest_undelivered: stats.oldest_undelivered,
             oldest_undelivered_at: stats.oldest_at.and_then(at),

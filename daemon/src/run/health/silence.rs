@@ -1,0 +1,127 @@
+//! Agents that used to send events.
+
+use std::time::Duration;
+
+use hookring_journal::Seq;
+use hookring_journal::system::{AgentSilent, SilenceState};
+
+use super::sessions::shortened;
+use super::{Moment, agent_silent};
+
+/// So many agents are watched at most; events of others are counted.
+pub(super) const MAX_AGENTS: usize = 64;
+/// One that sent fewer events did not use to send any.
+pub(super) const MIN_EVENTS: u64 = 100;
+
+/// One agent.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(in crate::run) struct Agent {
+    pub(super) name: Box<str>,
+    pub(super) events: u64,
+    pub(super) last_seq: Seq,
+    pub(super) last: Moment,
+    /// It was told that it is silent.
+    pub(super) is_silent: bool,
+}
+
+/// Those that are known: few, so the last one is nearly always found at once.
+#[derive(Default)]
+pub(super) struct Agents {
+    known: Vec<Agent>,
+    /// Whose event was noted last.
+    noted: Option<usize>,
+    /// The place of the one that was looked for last.
+    last: usize,
+    /// Those that were silent and are back, with what was told of them.
+    back: Vec<AgentSilent>,
+    left_out: u64,
+}
+
+impl Agents {
+    pub(super) fn note(&mut self, name: &str, now: Moment) {
+        self.noted = None;
+        // Nobody can say that nobody stopped.
+        if name.is_empty() {
+            return;
+        }
+        let Some(at) = self.place(name) else {
+            self.left_out += 1;
+            return;
+        };
+        let agent = &mut self.known[at];
+        if std::mem::take(&mut agent.is_silent) {
+            let was = (agent.events, agent.last_seq, agent.last);
+            let silent = now.since(agent.last);
+            self.back.push(agent_silent(&agent.name, SilenceState::Back, was, silent));
+        }
+        agent.events += 1;
+        agent.last = now;
+        (self.noted, self.last) = (Some(at), at);
+    }
+
+    fn place(&mut self, name: &str) -> Option<usize> {
+        if self.known.get(self.last).is_some_and(|agent| *agent.name == *name) {
+            return Some(self.last);
+        }
+        let name = shortened(name);
+        let found = self.known.iter().position(|agent| *agent.name == *name);
+        found.or_else(|| {
+            let is_room = self.known.len() < MAX_AGENTS;
+            let name = name.into();
+            let agent =
+                Agent { name, events: 0, last_seq: 0, last: Moment::default(), is_silent: false };
+            is_room.then(|| self.known.push(agent))?;
+            Some(self.known.len() - 1)
+        })
+    }
+
+    pub(super) fn numbered(&mut self, seq: Seq) {
+        if let Some(at) = self.noted.take() {
+            self.known[at].last_seq = seq;
+        }
+    }
+
+    /// Takes in those that sent events before this daemon.
+    pub(super) fn remember(&mut self, past: Vec<Agent>) {
+        for agent in past {
+            match self.known.iter().position(|known| known.name == agent.name) {
+                Some(at) => {
+                    let known = &mut self.known[at];
+                    known.events += agent.events;
+                    if agent.is_silent {
+                        let was = (agent.events, agent.last_seq, agent.last);
+                        let silent = known.last.since(agent.last);
+                        self.back.push(agent_silent(&agent.name, SilenceState::Back, was, silent));
+                    }
+                }
+                None if self.known.len() < MAX_AGENTS => self.known.push(agent),
+                None => self.left_out += agent.events,
+            }
+        }
+    }
+
+    /// Those that are silent for longer than `limit` now, and those that are back. Zero: none is silent.
+    pub(super) fn look(&mut self, now: Moment, limit: Duration) -> Vec<AgentSilent> {
+        let mut told = std::mem::take(&mut self.back);
+        for agent in &mut self.known {
+            let silent = now.since(agent.last);
+            if limit.is_zero() {
+                agent.is_silent = false;
+            } else if !agent.is_silent && agent.events >= MIN_EVENTS && silent > limit {
+                agent.is_silent = true;
+                let was = (agent.events, agent.last_seq, agent.last);
+                told.push(agent_silent(&agent.name, SilenceState::Silent, was, silent));
+            }
+        }
+        told
+    }
+
+    pub(super) fn silent(&self) -> Vec<(String, Moment)> {
+        let silent = self.known.iter().filter(|agent| agent.is_silent);
+        silent.map(|agent| (agent.name.to_string(), agent.last)).collect()
+    }
+
+    pub(super) fn left_out(&self) -> u64 {
+        self.left_out
+    }
+}

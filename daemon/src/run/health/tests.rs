@@ -1,0 +1,180 @@
+//! What is noticed, with a clock of the test's own.
+
+use hookring_journal::model::EventType;
+
+use super::silence::MIN_EVENTS;
+use super::*;
+
+const HOUR_S: i64 = 3600;
+
+fn at(seconds: i64) -> Moment {
+    let ns = seconds * 1_000_000_000;
+    Moment { boot_ns: ns, wall_ns: ns + 1_700_000_000_000_000_000 }
+}
+
+fn event<'a>(agent: &'a str, session: &'a str) -> Summary<'a> {
+    Summary {
+        kind: Some(EventType::ToolPre),
+        agent,
+        session: Some(session),
+        elapsed_us: 700,
+        ..Summary::default()
+    }
+}
+
+/// A health loop that is told of events by their seconds.
+#[derive(Default)]
+struct Bed {
+    health: Health,
+    seq: u64,
+}
+
+impl Bed {
+    fn note(&mut self, seconds: i64, it: &Summary<'_>) {
+        self.seq += 1;
+        self.health.set_now(at(seconds));
+        self.health.note(it);
+        self.health.numbered(self.seq);
+    }
+
+    fn look(&mut self, seconds: i64) -> Vec<Own> {
+        self.health.look(at(seconds))
+    }
+}
+
+#[test]
+fn a_session_that_falls_silent_is_told_once_and_anew_if_it_goes_on() {
+    let mut bed = Bed::default();
+    bed.note(0, &event("claude-code", "s"));
+    bed.note(10, &event("claude-code", "s"));
+    bed.note(20, &Summary { session: None, ..event("claude-code", "") });
+    assert_eq!(bed.look(10 + HOUR_S), []);
+    assert_eq!(bed.health.figures().active_sessions, 1);
+    let expected = SessionSilent {
+        session_id: "s".to_owned(),
+        agent: Some("claude-code".to_owned()),
+        events: 2,
+        last_seq: 2,
+        last_event_at: at(10).text(),
+        silent_s: 3601,
+    };
+    assert_eq!(bed.look(11 + HOUR_S), [Own::SessionSilent(expected)]);
+    assert_eq!(bed.look(9 * HOUR_S), []);
+    let Figures { active_sessions, silent_sessions, .. } = bed.health.figures();
+    assert_eq!((active_sessions, silent_sessions), (0, 1));
+    bed.note(9 * HOUR_S, &event("claude-code", "s"));
+    assert_eq!(bed.look(11 * HOUR_S).len(), 1);
+}
+
+#[test]
+fn one_that_ended_is_not_silent_and_the_same_id_of_another_agent_is_another() {
+    let mut bed = Bed::default();
+    bed.note(0, &event("a", "s"));
+    bed.note(0, &event("b", "s"));
+    bed.note(1, &Summary { kind: Some(EventType::SessionEnd), ..event("a", "s") });
+    let told = bed.look(2 * HOUR_S);
+    let [Own::SessionSilent(it)] = &told[..] else { panic!("{told:?}") };
+    assert_eq!(it.agent.as_deref(), Some("b"));
+}
+
+#[test]
+fn a_wall_clock_that_is_set_finds_nobody_silent() {
+    let mut bed = Bed::default();
+    bed.note(0, &event("a", "s"));
+    let now = Moment { wall_ns: i64::MAX, ..at(1) };
+    assert_eq!(bed.health.look(now), []);
+    assert_eq!(bed.health.look(Moment { wall_ns: 0, ..at(2) }), []);
+}
+
+#[test]
+fn zero_switches_each_of_them_off() {
+    let mut bed = Bed::default();
+    let zero = Duration::ZERO;
+    let off = HealthConfig { session_silent: zero, hook_p99: zero, agent_silent: zero };
+    bed.health.set_config(off);
+    for _ in 0..2 * MIN_EVENTS {
+        bed.note(0, &Summary { elapsed_us: 10_000_000, ..event("a", "s") });
+    }
+    assert_eq!(bed.look(1), []);
+    assert_eq!(bed.look(24 * 40 * HOUR_S), []);
+    assert_eq!(bed.health.figures().active_sessions, 0, "it is forgotten all the same");
+}
+
+#[test]
+fn however_many_sessions_there_are_no_more_than_the_limit_are_kept_and_the_rest_is_counted() {
+    let mut bed = Bed::default();
+    let limit = sessions::MAX_SESSIONS as u64;
+    for n in 0..limit + 5 {
+        bed.note(0, &event("a", &n.to_string()));
+    }
+    let Figures { active_sessions, left_out_sessions, .. } = bed.health.figures();
+    assert_eq!((active_sessions, left_out_sessions), (limit, 5));
+    let mut told = 0;
+    while bed.health.figures().active_sessions > 0 {
+        let news = bed.look(2 * HOUR_S).len();
+        assert!((1..=64).contains(&news), "{news}");
+        told += news as u64;
+    }
+    assert_eq!(told, limit);
+}
+
+#[test]
+fn an_agent_that_used_to_send_events_is_missed_and_one_that_did_not_is_not() {
+    let mut bed = Bed::default();
+    (0..MIN_EVENTS).for_each(|_| bed.note(0, &event("often", "s")));
+    (0..MIN_EVENTS - 1).for_each(|_| bed.note(0, &event("seldom", "t")));
+    (0..MIN_EVENTS).for_each(|_| bed.note(0, &event("", "u")));
+    let agents = |news: Vec<Own>| {
+        let told = news.into_iter().filter_map(|own| match own {
+            Own::AgentSilent(it) => Some((it.agent, it.state, it.events, it.silent_s)),
+            _ => None,
+        });
+        told.collect::<Vec<_>>()
+    };
+    assert_eq!(agents(bed.look(24 * HOUR_S)), []);
+    let day = (24 * HOUR_S + 1) as u64;
+    let silent = ("often".to_owned(), SilenceState::Silent, MIN_EVENTS, day);
+    assert_eq!(agents(bed.look(24 * HOUR_S + 1)), [silent]);
+    assert_eq!(agents(bed.look(24 * HOUR_S + 2)), []);
+    assert_eq!(bed.health.figures().silent_agents, [("often".to_owned(), at(0))]);
+    bed.note(30 * HOUR_S, &event("often", "s"));
+    let back = ("often".to_owned(), SilenceState::Back, MIN_EVENTS, 30 * HOUR_S as u64);
+    assert_eq!(agents(bed.look(30 * HOUR_S)), [back]);
+    assert_eq!(bed.health.figures().silent_agents, []);
+}
+
+#[test]
+fn hooks_that_became_slow_are_told_once_and_so_is_their_end() {
+    let mut bed = Bed::default();
+    let hooks = |news: Vec<Own>| {
+        let told = news.into_iter().filter_map(|own| match own {
+            Own::HooksSlow(it) => Some((it.state, it.p99_us / 1000, it.hooks)),
+            _ => None,
+        });
+        told.collect::<Vec<_>>()
+    };
+    for n in 0..99 {
+        bed.note(n, &Summary { elapsed_us: 60_000, ..event("a", "s") });
+    }
+    assert_eq!(hooks(bed.look(100)), [], "too few to say anything");
+    for _ in 0..101 {
+        bed.note(100, &event("a", "s"));
+    }
+    assert_eq!(hooks(bed.look(100)), [(SlowState::Slow, 61, 200)]);
+    assert_eq!(hooks(bed.look(101)), []);
+    assert!(bed.health.figures().slow_hooks.is_some());
+    for _ in 0..150 {
+        bed.note(400, &event("a", "s"));
+    }
+    assert_eq!(hooks(bed.look(400)), [(SlowState::Fine, 0, 150)]);
+    assert!(bed.health.figures().slow_hooks.is_none());
+}
+
+#[test]
+fn without_any_hooks_none_is_slow() {
+    let mut bed = Bed::default();
+    (0..200).for_each(|_| bed.note(0, &Summary { elapsed_us: 60_000, ..event("a", "s") }));
+    assert_eq!(bed.look(1).len(), 1);
+    assert_eq!(bed.look(HOUR_S / 2).len(), 1);
+    assert!(bed.health.figures().slow_hooks.is_none());
+}

@@ -1,0 +1,71 @@
+"""Who may read the metrics, that they keep nobody waiting, and what the health loop tells of."""
+
+from mutants import Equivalent, Mutation, Tests
+
+GUARD = "daemon/src/http/guard.rs"
+SERIES = "daemon/src/metrics/series.rs"
+LABELS = "daemon/src/metrics/labels.rs"
+SESSIONS = "daemon/src/run/health/sessions.rs"
+SILENCE = "daemon/src/run/health/silence.rs"
+CONFIG = "daemon/src/config/http.rs"
+
+
+def daemon(*names: str) -> Tests:
+    """Unit tests of the daemon."""
+    command = ("cargo", "test", "--package", "hookring", "--lib")
+    return Tests((*command, "--", *names), ((*command, "--no-run"),))
+
+
+MUTATIONS = [
+    Mutation(
+        "a browser's page reads the metrics through a name of its own",
+        GUARD,
+        "if self.is_local && !is_local_name(uri, headers) {",
+        "if false {",
+        daemon("only_this_machines_own_names", "names_that_somebody_else_made"),
+    ),
+    Mutation(
+        "the beginning of the token is enough",
+        GUARD,
+        "shown.ct_eq(token.as_bytes()).into()",
+        "token.as_bytes().starts_with(shown)",
+        daemon("without_the_token_nothing_is_answered"),
+    ),
+    Mutation(
+        "everybody reads the metrics on every address",
+        CONFIG,
+        "if !is_local && !has_token && !has_ca && section.is_known(\"listen\") {",
+        "if false {",
+        daemon("who_could_be_read_by_anybody"),
+    ),
+    Mutation(
+        "a series that is new while somebody reads the list is never listed",
+        SERIES,
+        "Err(TryLockError::WouldBlock) => return,",
+        "Err(TryLockError::WouldBlock) => return self.unlisted.clear(),",
+        daemon("whoever_reads_the_list_keeps_nobody_waiting"),
+    ),
+    Mutation(
+        "labels have as many values as a stranger likes",
+        LABELS,
+        "if self.texts.len() > self.limit {",
+        "if false {",
+        daemon("past_the_limit_values_are_other"),
+    ),
+    Mutation(
+        "a session that ended is told to be silent",
+        SESSIONS,
+        "            self.known.remove(&key);\n            if !self.is_past_known",
+        "            if !self.is_past_known",
+        daemon("one_that_ended_is_not_silent"),
+    ),
+    Mutation(
+        "a silent agent is told of each second",
+        SILENCE,
+        "                agent.is_silent = true;\n",
+        "",
+        daemon("an_agent_that_used_to_send_events"),
+    ),
+]
+
+EQUIVALENT: list[Equivalent] = []
