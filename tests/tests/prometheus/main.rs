@@ -1,94 +1,24 @@
 //! A real Prometheus scrapes a real daemon, and its own tool has nothing to say against what is served.
 //! `tests/real.sh` installs both.
 
-use std::fs::{self, File};
-use std::io::{Read as _, Write as _};
-use std::net::{TcpListener, TcpStream};
-use std::path::PathBuf;
-use std::process::{Child, Command, Stdio};
+mod agents;
+mod boards;
+mod server;
+
+use std::fs;
+use std::io::Write as _;
+use std::process::Stdio;
 
 use hookring_tests::{Bed, wait_for};
 use serde_json::Value;
+
+use server::{Prometheus, get, program, rules};
 
 const PAYLOADS: [&str; 3] = [
     r#"{"session_id":"s","hook_event_name":"PreToolUse","tool_name":"Bash","tool_use_id":"t","tool_input":{"command":"rm -rf /"}}"#,
     r#"{"session_id":"s","hook_event_name":"PostToolUse","tool_name":"Bash","tool_use_id":"t","tool_input":{"command":"rm -rf /"},"tool_response":{}}"#,
     r#"{"session_id":"s","hook_event_name":"Un \"known\\ \n","tool_name":"Bash"}"#,
 ];
-
-/// One of its programs, where `tests/real.sh` put them.
-fn program(name: &str) -> Command {
-    let dir = std::env::var_os("HOOKRING_TEST_REAL_DIR");
-    let dir = PathBuf::from(dir.expect("tests/real.sh says where it installed Prometheus"));
-    Command::new(dir.join("prometheus/usr/bin").join(name))
-}
-
-/// The rules that users take.
-fn rules() -> PathBuf {
-    PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../deploy/prometheus/hookring.rules.yml"))
-}
-
-/// Killed when dropped.
-struct Prometheus {
-    child: Child,
-    address: String,
-}
-
-impl Drop for Prometheus {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
-}
-
-impl Prometheus {
-    /// One that scrapes each second and goes by our rules, with its files in the bed.
-    fn scraping(bed: &Bed, target: &str) -> Prometheus {
-        let path = |name: &str| bed.path().join(name);
-        let config = format!(
-            "global: {{ scrape_interval: 1s, evaluation_interval: 1s }}\nrule_files: [\"{}\"]\nscrape_configs:\n  - job_name: hookring\n    static_configs:\n      \
-             - targets: [\"{target}\"]\n",
-            rules().display()
-        );
-        fs::write(path("prometheus.yml"), config).expect("its configuration");
-        // It takes no port 0. Whoever takes this one meanwhile has it end, and the test fail with its log.
-        let free = TcpListener::bind("127.0.0.1:0").expect("a port");
-        let address = free.local_addr().expect("its address").to_string();
-        drop(free);
-        let child = program("prometheus")
-            .arg(format!("--config.file={}", path("prometheus.yml").display()))
-            .arg(format!("--storage.tsdb.path={}", path("tsdb").display()))
-            .arg(format!("--web.listen-address={address}"))
-            .stdout(Stdio::null())
-            .stderr(File::create(path("prometheus.log")).expect("its log"))
-            .spawn()
-            .expect("it starts");
-        Prometheus { child, address }
-    }
-
-    /// The values of a query's series; none while it cannot be asked.
-    fn values(&self, query: &str) -> Vec<f64> {
-        let escape = |byte: u8| format!("%{byte:02X}");
-        let query: String = query.bytes().map(escape).collect();
-        let Some(body) = get(&self.address, &format!("/api/v1/query?query={query}"), "") else {
-            return Vec::new();
-        };
-        let answer: Value = serde_json::from_str(&body).unwrap_or_default();
-        let series = answer["data"]["result"].as_array().cloned().unwrap_or_default();
-        let value = |series: &Value| series["value"][1].as_str()?.parse().ok();
-        series.iter().filter_map(value).collect()
-    }
-}
-
-/// The body of an answer.
-fn get(address: &str, path: &str, header: &str) -> Option<String> {
-    let mut stream = TcpStream::connect(address).ok()?;
-    let request = format!("GET {path} HTTP/1.0\r\nHost: {address}\r\n{header}\r\n");
-    stream.write_all(request.as_bytes()).ok()?;
-    let mut answer = String::new();
-    stream.read_to_string(&mut answer).ok()?;
-    Some(answer.split_once("\r\n\r\n")?.1.to_owned())
-}
 
 /// A daemon that has seen some events, and where it serves its metrics.
 fn served(bed: &Bed) -> (hookring_tests::Daemon, String) {
@@ -98,12 +28,16 @@ fn served(bed: &Bed) -> (hookring_tests::Daemon, String) {
         bed.emit_with(&["--agent", "claude-code"], payload.as_bytes());
     }
     bed.wait_for_events(PAYLOADS.len());
-    let address = wait_for("an address", || {
+    (daemon, address(bed))
+}
+
+/// Where the daemon serves its metrics.
+fn address(bed: &Bed) -> String {
+    wait_for("an address", || {
         let http = &bed.status()["http"];
         http["error"].is_null().then_some(())?;
         Some(http["listen"].as_str()?.to_owned()).filter(|it| !it.ends_with(":0"))
-    });
-    (daemon, address)
+    })
 }
 
 #[test]
@@ -125,6 +59,25 @@ fn its_own_tool_has_nothing_to_say_against_the_rules() {
     let mut checks = program("promtool");
     let output = checks.args(["check", "rules"]).arg(rules()).output().expect("it runs");
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+}
+
+#[test]
+fn its_own_tool_shows_of_each_alert_that_it_fires() {
+    let tests = rules().with_file_name("hookring_test.yml");
+    let output = program("promtool").args(["test", "rules"]).arg(&tests).output().expect("it runs");
+    let said = [output.stdout, output.stderr].concat();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&said));
+    let (rules, tests) = (fs::read_to_string(rules()), fs::read_to_string(tests));
+    let (rules, tests) = (rules.expect("the rules"), tests.expect("their tests"));
+    let alerts = rules.lines().filter_map(|line| line.trim().strip_prefix("- alert: "));
+    let alerts: Vec<_> = alerts.collect();
+    assert!(alerts.len() > 10, "{alerts:?}");
+    for alert in alerts {
+        assert!(
+            tests.contains(&format!("alertname=\"{alert}\"")),
+            "nothing shows that {alert} fires"
+        );
+    }
 }
 
 #[test]

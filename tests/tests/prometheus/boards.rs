@@ -1,0 +1,84 @@
+//! Each panel of `deploy/grafana` finds data in a real Prometheus that scrapes a real daemon.
+
+use std::fs;
+use std::path::Path;
+
+use hookring_faults::{FaultServer, Reply};
+use hookring_tests::{Bed, Daemon, wait_for};
+use serde_json::Value;
+
+use crate::agents::while_agents_work;
+use crate::server::Prometheus;
+
+/// With sinks in every state that a panel shows. Nobody listens on the port of the one that is down.
+fn start(bed: &Bed, server: &FaultServer) -> (Daemon, String) {
+    server.set_rule(|_| Reply::status(400));
+    let sink = |name, url: &str| {
+        format!("[sinks.{name}]\ntype = \"webhook\"\nstart = \"oldest\"\nurl = \"{url}\"\n")
+    };
+    let config = [
+        "[http]\nlisten = \"127.0.0.1:0\"\n[sinks.file]\ntype = \"jsonl\"\n".to_owned(),
+        sink("down", "http://127.0.0.1:9/"),
+        sink("rejects", &server.url("/e")),
+    ];
+    bed.configure_as_it_is(&config.concat());
+    let daemon = bed.start();
+    (daemon, crate::address(bed))
+}
+
+/// A query as Grafana would send it.
+fn expanded(query: &str) -> String {
+    let ranges = query.replace("$__rate_interval", "10s").replace("$__range", "1m");
+    let all = ["$instance", "$agent", "$sink"];
+    all.iter().fold(ranges, |query, variable| query.replace(variable, ".*"))
+}
+
+#[test]
+fn every_panel_finds_data() {
+    let (bed, server) = (Bed::new(), FaultServer::start());
+    let (_daemon, address) = start(&bed, &server);
+    let prometheus = Prometheus::scraping(&bed, &address);
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../deploy/grafana");
+    let boards: Vec<_> = fs::read_dir(folder).expect("dashboards").collect();
+    assert_eq!(boards.len(), 4, "{boards:?}");
+    while_agents_work(&bed, || {
+        for board in boards {
+            let board = fs::read_to_string(board.expect("a dashboard").path()).expect("its text");
+            let board: Value = serde_json::from_str(&board).expect("JSON");
+            each_panel_finds_data(&prometheus, &board);
+        }
+        // The rules have data, too, those over hours as soon as they have two scrapes.
+        let rules = fs::read_to_string(crate::server::rules()).expect("the rules");
+        for rule in rules.lines().filter_map(|line| line.trim().strip_prefix("- record: ")) {
+            wait_for_data(&prometheus, rule);
+        }
+        // And what is wrong here is seen.
+        wait_for_data(&prometheus, "ALERTS{alertname=\"HookringDeadLetters\",sink=\"rejects\"}");
+    });
+}
+
+fn each_panel_finds_data(prometheus: &Prometheus, board: &Value) {
+    let panels = board["panels"].as_array().expect("panels");
+    assert!(!panels.is_empty(), "{}", board["title"]);
+    for panel in panels {
+        let targets = panel["targets"].as_array().expect("targets");
+        assert!(!targets.is_empty(), "{}", panel["title"]);
+        for target in targets {
+            wait_for_data(prometheus, target["expr"].as_str().expect("a query"));
+        }
+    }
+    // What the variables are chosen from.
+    for variable in board["templating"]["list"].as_array().expect("variables") {
+        let Some(query) = variable["query"]["query"].as_str() else { continue };
+        let metric = query.strip_prefix("label_values(").expect("label_values");
+        wait_for_data(prometheus, metric.rsplit_once(',').expect("a label").0);
+    }
+}
+
+fn wait_for_data(prometheus: &Prometheus, query: &str) {
+    let query = expanded(query);
+    assert!(!query.contains('$'), "{query}");
+    wait_for(&format!("data by {query}"), || {
+        prometheus.values(&query).iter().any(|value| !value.is_nan()).then_some(())
+    });
+}
