@@ -157,7 +157,6 @@ MUTATIONS = [
         "self.stuck.contains(&entry) || journaled.has(&entry.id);",
         "self.stuck.contains(&entry);",
         READS,
-        is_quick=True,
     ),
     Mutation(
         "an entry that could not be unlinked is given out again",
@@ -278,7 +277,6 @@ MUTATIONS = [
         ".filter(|sum| *sum <= limit)",
         ".filter(|sum| *sum <= limit.max(u64::MAX))",
         STORES,
-        is_quick=True,
     ),
     Mutation(
         "what is dropped at the limit is not counted",

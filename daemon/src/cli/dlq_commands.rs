@@ -1,5 +1,5 @@
 //! `hookring dlq`: dead letters, which are events that a sink would not take. Sending them again is in
-//! [`super::dlq_retry`].
+//! `dlq_retry.rs`.
 
 use std::io::{self, BufRead, IsTerminal as _, Write};
 
