@@ -15,7 +15,6 @@ MUTATIONS = [
         "                    self.tell(&job.replay);\n                    return Err(error.into());",
         "                    self.again = None;\n                    return Err(error.into());",
         sinks("a_replay_whose_end_cannot_be_written_is_over_all_the_same"),
-        is_quick=True,
     ),
     Mutation(
         "a file of ours that fails is the sink's failure",

@@ -42,7 +42,7 @@ pub struct WebhookConfig {
     pub gzip: bool,
     /// What requests are signed with, the newest first; at most [`MAX_KEYS`].
     pub keys: Vec<Secret>,
-    /// Headers that every request has; at most [`MAX_HEADERS`].
+    /// Headers that every request has; at most [`MAX_HEADERS`](super::MAX_HEADERS).
     pub headers: Vec<(String, Secret)>,
     /// Who may sign the server's certificate, in place of the system's authorities: a file of PEM.
     pub ca_file: Option<PathBuf>,
