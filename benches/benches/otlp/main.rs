@@ -12,9 +12,7 @@ use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use hookring_benches::args::Args;
-use hookring_benches::figures::{Figures, Row, Target};
-use hookring_benches::machine::Machine;
+use hookring_benches::figures::{self, Figures, Row, Target};
 use hookring_journal::{Batch, Feed};
 use hookring_sinks::otlp::{Encoding, Preview, Signal};
 
@@ -25,15 +23,10 @@ const EVENTS: usize = 2000;
 const BATCH_EVENTS: usize = 500;
 
 fn main() -> ExitCode {
-    let args = match Args::read(std::env::args().skip(1)) {
-        Ok(args) => args,
-        Err(error) => {
-            eprintln!("{error}");
-            return ExitCode::FAILURE;
-        }
-    };
-    let rounds = args.rounds.unwrap_or(DEFAULT_ROUNDS);
-    println!("{} | lowest tenth of {rounds} rounds", Machine::look());
+    figures::run("lowest tenth", DEFAULT_ROUNDS, measure)
+}
+
+fn measure(rounds: usize) -> Figures {
     let events = Events::of(payloads(), EVENTS);
     let batches = batches(&events);
     let mut figures = Figures::default();
@@ -47,10 +40,7 @@ fn main() -> ExitCode {
     for Row { block, what, value, beside, base, unit, ratio, .. } in &figures.rows {
         println!("\n{block}\n{what} {value:.2} {unit}, {beside} {base:.2} {unit}: {ratio:.2} ×");
     }
-    if let Some(path) = &args.json {
-        figures.write(path).expect("the figures can be written");
-    }
-    ExitCode::SUCCESS
+    figures
 }
 
 /// A recorded session's payloads near 1.5 KB as the beginnings and ends of calls, 24 to a prompt.

@@ -11,9 +11,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use hookring::metrics::{EventMetrics, Metrics, open_metrics};
-use hookring_benches::args::Args;
-use hookring_benches::figures::{Figures, Row, Target};
-use hookring_benches::machine::Machine;
+use hookring_benches::figures::{self, Figures, Row, Target};
 use hookring_pipeline::Summary;
 
 const DEFAULT_ROUNDS: usize = 200;
@@ -35,15 +33,10 @@ enum Value {
 type Scrape = fn(&Metrics) -> String;
 
 fn main() -> ExitCode {
-    let args = match Args::read(std::env::args().skip(1)) {
-        Ok(args) => args,
-        Err(error) => {
-            eprintln!("{error}");
-            return ExitCode::FAILURE;
-        }
-    };
-    let rounds = args.rounds.unwrap_or(DEFAULT_ROUNDS);
-    println!("{} | median of {rounds} rounds", Machine::look());
+    figures::run("median", DEFAULT_ROUNDS, measure)
+}
+
+fn measure(rounds: usize) -> Figures {
     let metrics = filled();
     let text = metrics.render();
     let lines: Vec<_> = text.lines().map(parsed).collect();
@@ -61,10 +54,7 @@ fn main() -> ExitCode {
         println!("\n{block}\n{what} {value:.1} {unit}, {beside} {base:.1} {unit}: {ratio:.2} ×");
         figures.rows.push(row);
     }
-    if let Some(path) = &args.json {
-        figures.write(path).expect("the figures can be written");
-    }
-    ExitCode::SUCCESS
+    figures
 }
 
 fn filled() -> Arc<Metrics> {

@@ -6,13 +6,13 @@ mod lies;
 
 use std::fs;
 use std::path::Path;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use super::program::Program;
 use super::*;
 use crate::sink::{Answer, Outcome, Sink};
 use crate::stats::in_words;
-use crate::testing::{TestJournal, deadline};
+use crate::testing::{TestJournal, deadline, wait_for};
 
 /// A journal with so many events, and a program.
 fn place(events: usize) -> (TestJournal, Program) {
@@ -50,17 +50,6 @@ fn told(outcome: &Outcome) -> (String, String) {
         Outcome::Each { .. } => "each",
     };
     (word.to_owned(), outcome.error().map(in_words).unwrap_or_default())
-}
-
-fn wait_for<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T {
-    let deadline = deadline();
-    loop {
-        if let Some(found) = look() {
-            return found;
-        }
-        assert!(Instant::now() < deadline, "gave up waiting for {what}");
-        std::thread::sleep(Duration::from_millis(1));
-    }
 }
 
 fn lines(path: &Path) -> Vec<String> {
