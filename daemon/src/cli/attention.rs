@@ -1,6 +1,8 @@
 //! What somebody should do something about: the last part of `hookring status`, and its answer to
 //! `--check`.
 
+use std::time::Duration;
+
 use jiff::Timestamp;
 
 use super::status_health::problems as health_problems;
@@ -10,6 +12,8 @@ use crate::run::status::{Loss, LostStatus, NEWS, PlaceStatus, SinkStatus, Status
 
 /// The most errors of a configuration that are told here.
 const CONFIG_ERRORS_SHOWN: usize = 3;
+/// Nobody needs to know how to end a shorter wait.
+const LONG_WAIT: Duration = Duration::from_secs(10);
 
 /// Each of them in a few lines, the most urgent one last. What needs attention and can mend itself is
 /// here, too, as long as it lasts.
@@ -86,6 +90,8 @@ fn sink_problem(sink: &SinkStatus, now: Timestamp) -> Option<String> {
         0 => String::new(),
         events => format!("; {} in the journal", wait(events)),
     };
+    let until = sink.waits_until.filter(|_| sink.state == "retrying");
+    let left = until.map(|until| since(now, until)).filter(|left| *left >= LONG_WAIT);
     // Everything else mends itself.
     let help = match sink.waits_because.as_deref() {
         Some("refused") => {
@@ -93,7 +99,10 @@ fn sink_problem(sink: &SinkStatus, now: Timestamp) -> Option<String> {
                 "; only you can help: set it right, then `hookring sink resume {name}` tries at once"
             )
         }
-        _ => String::new(),
+        _ => left.map_or_else(String::new, |left| {
+            let left = human_duration(left);
+            format!("; it is tried again in {left}, `hookring sink resume {name}` tries at once")
+        }),
     };
     Some(format!("sink {name}{ago}: {error}{wait}{help}"))
 }

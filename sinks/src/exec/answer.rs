@@ -202,6 +202,9 @@ struct Said<'a> {
     seconds: Option<f64>,
 }
 
+/// What may come of a whole request.
+const OUTCOMES: &str = "accepted, throttled, failed, too_large, rejected, refused and gone";
+
 impl Said<'_> {
     fn whole(&self, word: &str) -> Result<Outcome, BadAnswer> {
         if self.seconds.is_some() && word != "throttled" {
@@ -216,7 +219,12 @@ impl Said<'_> {
             "rejected" => Outcome::Rejected { status: None, error },
             "refused" => Outcome::Refused { error },
             "gone" => Outcome::Gone { error },
-            _ => return Err(BadAnswer(format!("there is no outcome `{}`", cut(word)))),
+            _ => {
+                return Err(BadAnswer(format!(
+                    "there is no outcome `{}`, only {OUTCOMES}",
+                    cut(word)
+                )));
+            }
         })
     }
 
@@ -281,7 +289,7 @@ impl<'de> Visitor<'de> for Each {
                 "failed" => Answer::Failed,
                 _ => {
                     return Err(A::Error::custom(format!(
-                        "there is no outcome `{}` for one event",
+                        "there is no outcome `{}` for one event, only accepted, failed and rejected",
                         cut(&word)
                     )));
                 }

@@ -22,7 +22,7 @@ pub enum Problem {
     #[error("it closed its stdin")]
     ClosedInput,
     /// It took too long.
-    #[error("it did not answer within {} ms", .0.as_millis())]
+    #[error("it did not answer within {} ms; does it flush its stdout after each line?", .0.as_millis())]
     TimedOut(Duration),
     /// It wrote a line that does not end.
     #[error(transparent)]

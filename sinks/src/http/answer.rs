@@ -13,12 +13,13 @@
 use std::io::ErrorKind;
 use std::time::{Duration, SystemTime};
 
-use rustls::{AlertDescription, CertificateError, InvalidMessage};
+use rustls::AlertDescription;
 use ureq::http::{HeaderMap, StatusCode};
 use ureq::{Timeout, http};
 
 use super::client::{LocalRefused, MAX_HEAD_BYTES};
 use super::target::Target;
+use super::tls_words::tls_words;
 use crate::retry_after;
 use crate::sink::{Outcome, SinkError};
 
@@ -91,32 +92,17 @@ pub(crate) fn failed(target: &Target, error: &ureq::Error) -> Outcome {
     let tls = tls_error(error);
     let is_refused = tls.is_some_and(is_about_certificates) || is_local_refused(error);
     let reason = match (tls, error) {
-        (Some(rustls::Error::InvalidMessage(InvalidMessage::InvalidContentType)), _) => {
-            "what came back is not TLS; if this port speaks plain HTTP, its address begins with `http://`"
-                .to_owned()
-        }
-        // The other one: of an authority of the same name.
-        (
-            Some(rustls::Error::InvalidCertificate(
-                CertificateError::UnknownIssuer | CertificateError::BadSignature,
-            )),
-            _,
-        ) => {
-            "nobody that is trusted has issued its certificate; if you trust its authority, name that \
-             one's certificate in `ca_file`"
-                .to_owned()
-        }
-        (Some(tls), _) => tls.to_string(),
+        (Some(tls), _) => tls_words(tls),
         (None, ureq::Error::Timeout(phase)) => timed_out(*phase).to_owned(),
         (None, ureq::Error::Io(error)) => match error.kind() {
             ErrorKind::UnexpectedEof | ErrorKind::BrokenPipe | ErrorKind::ConnectionReset => {
-                "the connection was closed".to_owned()
+                with_hint("the connection was closed", &target)
             }
             _ => error.to_string(),
         },
         (None, ureq::Error::HostNotFound) => "the name has no address".to_owned(),
         (None, ureq::Error::Protocol(_) | ureq::Error::BodyStalled) => {
-            "what came back is not HTTP".to_owned()
+            with_hint("what came back is not HTTP", &target)
         }
         (None, ureq::Error::LargeResponseHeader(..)) => {
             format!("the head of the answer is longer than {MAX_HEAD_BYTES} bytes")
@@ -129,6 +115,12 @@ pub(crate) fn failed(target: &Target, error: &ureq::Error) -> Outcome {
     };
     let error = AnswerError::Send { target, reason }.into();
     if is_refused { Outcome::Refused { error } } else { Outcome::Failed { error } }
+}
+
+/// What a port that speaks TLS does with plain HTTP is to close, or to send what is no HTTP.
+fn with_hint(reason: &str, target: &Target) -> String {
+    let hint = "; if this port speaks TLS, its address begins with `https://`";
+    format!("{reason}{}", if target.is_encrypted() { "" } else { hint })
 }
 
 fn timed_out(phase: Timeout) -> &'static str {

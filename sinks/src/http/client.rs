@@ -17,6 +17,7 @@ use ureq::{Agent, Proxy};
 
 use super::settings::{Connection, Setting, SettingError};
 use super::target::{bare, is_local};
+use super::tls_words::tls_words;
 use crate::secret::read_file;
 
 /// A longer head of an answer is none, in bytes.
@@ -130,7 +131,11 @@ fn client_cert(cert: &Path, key: &Path) -> Result<ClientCert, TlsError> {
     let chain = certificates(cert)?;
     let private = private_key(key)?;
     let bad = |error: rustls::Error| {
-        let reason = format!("it does not fit to the key in {}: {error}", key.display());
+        let fit = format!("it does not fit to the key in {}", key.display());
+        let reason = match error {
+            rustls::Error::InconsistentKeys(_) => fit,
+            other => format!("{fit}: {}", tls_words(&other)),
+        };
         TlsError::Bad { path: cert.to_owned(), reason }
     };
     let der = chain.iter().map(|it| CertificateDer::from(it.der().to_vec())).collect();

@@ -5,6 +5,7 @@ pub(crate) mod client;
 mod gzip;
 mod settings;
 pub(crate) mod target;
+mod tls_words;
 mod words;
 
 pub(crate) use gzip::compress;

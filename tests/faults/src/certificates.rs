@@ -17,10 +17,14 @@ pub enum Presented {
     GoodAndAsking,
     /// One that is over.
     Expired,
+    /// One that is for later.
+    NotYet,
     /// One for another name.
     OtherName,
     /// One that nobody signed but itself.
     SelfSigned,
+    /// The authority's own, which is none of a server.
+    Authoritys,
 }
 
 /// An authority of its own.
@@ -40,7 +44,9 @@ impl Authority {
     /// # Panics
     /// If it cannot be made.
     pub fn new() -> Authority {
-        let mut params = CertificateParams::new(Vec::new()).expect("parameters");
+        // With the names of a server: so is what `openssl req -x509` makes.
+        let names = vec!["localhost".to_owned(), "127.0.0.1".to_owned()];
+        let mut params = CertificateParams::new(names).expect("parameters");
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
         let key = KeyPair::generate().expect("a key");
         Authority { issuer: CertifiedIssuer::self_signed(params, key).expect("an authority") }
@@ -73,11 +79,17 @@ impl Authority {
             params.not_before = date_time_ymd(2001, 1, 1);
             params.not_after = date_time_ymd(2002, 1, 1);
         }
+        if presented == Presented::NotYet {
+            params.not_before = date_time_ymd(4001, 1, 1);
+            params.not_after = date_time_ymd(4002, 1, 1);
+        }
         let certificate = match presented {
-            Presented::SelfSigned => params.self_signed(&key),
-            _ => params.signed_by(&key, &self.issuer),
+            Presented::SelfSigned => params.self_signed(&key).map(|it| it.der().clone()),
+            Presented::Authoritys => Ok(self.issuer.der().clone()),
+            _ => params.signed_by(&key, &self.issuer).map(|it| it.der().clone()),
         };
-        let certificate = certificate.expect("a certificate").der().clone();
+        let certificate = certificate.expect("a certificate");
+        let key = if presented == Presented::Authoritys { self.issuer.key() } else { &key };
         let key = PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(key.serialize_der()));
         let builder = ServerConfig::builder_with_provider(Arc::new(ring::default_provider()))
             .with_safe_default_protocol_versions()

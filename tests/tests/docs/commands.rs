@@ -50,7 +50,9 @@ fn rule(line: &str) -> Option<Rule> {
             "hookring" | "hookring-emit" | "exec" | "echo" | "printf" | "cat" | "cd" | "mkdir"
             | "rm",
             ..,
-        ] => Rule::Run,
+        ]
+        // What is to be private.
+        | ["(umask", "077;", "printf", ..] => Rule::Run,
         _ => return None,
     })
 }

@@ -172,6 +172,22 @@ fn a_failing_sink_says_why_and_how_much_waits() {
     assert_eq!(told("retrying", 1), ["sink s, 1h 0m ago: cannot; 1 event waits in the journal"]);
     // It may have worked again, and slowly.
     assert!(told("stopped", 2).is_empty());
+    let waiting = |state: &str, wait_s, because: &str| {
+        let waits_until = Some(at(1) + Duration::from_secs(wait_s));
+        let waits_because = Some(because.to_owned());
+        let ended_failing = state == "stopped";
+        let sink = SinkStatus { waits_until, waits_because, ended_failing, ..sink(state, 0) };
+        self::told(0, 1, vec![], vec![sink]).remove(0)
+    };
+    let error = "sink s, 1h 0m ago: cannot";
+    assert_eq!(
+        waiting("retrying", 40, "failed"),
+        format!("{error}; it is tried again in 40.0 s, `hookring sink resume s` tries at once")
+    );
+    let help = "only you can help: set it right, then `hookring sink resume s` tries at once";
+    assert_eq!(waiting("retrying", 400, "refused"), format!("{error}; {help}"));
+    assert_eq!(waiting("retrying", 9, "failed"), error, "it is over soon");
+    assert_eq!(waiting("stopped", 40, "failed"), error, "nobody tries");
     let failing = SinkStatus { ended_failing: true, ..sink("stopped", 2) };
     let told = self::told(0, 1, vec![], vec![failing]);
     assert_eq!(told, ["sink s, 1h 0m ago: cannot; 2 events wait in the journal"]);

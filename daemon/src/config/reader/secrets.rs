@@ -3,10 +3,10 @@
 
 use std::error::Error;
 use std::ops::Range;
-use std::os::unix::fs::PermissionsExt as _;
+use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
 use std::path::Path;
 
-use hookring_sinks::Secret;
+use hookring_sinks::{Secret, SecretError};
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
@@ -204,10 +204,13 @@ impl<'d> Section<'_, 'd> {
             ("file", DeValue::String(_)) => {
                 let (file, _, shown) = self.plain(&path, node)?;
                 let secret = Secret::File(absolute(&file, self.reader.home)?);
-                match secret.read() {
-                    Ok(_) => Ok((secret, format!("{{ file = {shown} }}"))),
-                    Err(error) => wrong(in_words(&error), "the daemon must be able to read it"),
+                if let Err(error) = secret.read() {
+                    return wrong(in_words(&error), help_for_file(&error));
                 }
+                if let Secret::File(file) = &secret {
+                    self.doubt_if_open(&path, node.span(), file);
+                }
+                Ok((secret, format!("{{ file = {shown} }}")))
             }
             ("command", DeValue::Array(elements)) => {
                 let (mut words, mut shown) = (Vec::new(), Vec::new());
@@ -232,6 +235,25 @@ impl<'d> Section<'_, 'd> {
         }
     }
 
+    /// Warns of a secret's file that everybody can read or change. Its group is left alone: it may be how a
+    /// service is given what belongs to root.
+    fn doubt_if_open(&mut self, key: &str, span: Range<usize>, file: &Path) {
+        let Ok(found) = file.metadata() else { return };
+        let mode = found.mode() & 0o7777;
+        let what = match (mode & 0o004 != 0, mode & 0o002 != 0) {
+            (false, false) => return,
+            (true, false) => "read",
+            (false, true) => "changed",
+            (true, true) => "read and changed",
+        };
+        let is_own = found.uid() == rustix::process::geteuid().as_raw();
+        let command = if is_own { "chmod 600" } else { "chmod o-rwx" };
+        let file = file.display();
+        let message =
+            format!("{file} can be {what} by everybody (mode {mode:04o}): run `{command} {file}`");
+        self.reader.doubts.push(Doubt { key: key.to_owned(), span, message });
+    }
+
     /// Whether it can be run, as far as its file says.
     fn is_program(&self, name: &str) -> bool {
         let can_be_run = |path: &Path| {
@@ -250,6 +272,14 @@ type Found = Result<(Secret, String), Option<Wrong>>;
 
 fn wrong(message: impl AsRef<str>, help: &str) -> Found {
     Err(Some(Wrong::new(message.as_ref(), Some(help.to_owned()))))
+}
+
+fn help_for_file(error: &SecretError) -> &'static str {
+    match error {
+        SecretError::Empty { .. } => "write the secret into it, on one line",
+        SecretError::NoText { .. } => "the secret is all that it may have, on one line",
+        _ => "the daemon must be able to read it",
+    }
 }
 
 fn in_words(error: &dyn Error) -> String {

@@ -1,6 +1,7 @@
 //! `type = "webhook"`, and secrets: what is read, shown and refused.
 
 use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
 
 use hookring_sinks::Secret;
 use hookring_sinks::webhook::{Format, WebhookConfig};
@@ -104,6 +105,50 @@ fn a_secret_that_cannot_be_read_is_refused_at_its_place() {
     }
     let file = with(&format!("headers = {{ X-Token = {{ file = \"{good}\" }} }}"));
     assert!(!parse(&file).unwrap().to_toml().contains("hunter2"));
+}
+
+#[test]
+fn a_secret_in_a_file_that_everybody_can_read_gets_a_warning() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("token");
+    fs::write(&path, "hunter2\n").unwrap();
+    let file = path.display();
+    let text = with(&format!("headers = {{ X-Token = {{ file = \"{file}\" }} }}"));
+    let doubts = |mode| {
+        fs::set_permissions(&path, fs::Permissions::from_mode(mode)).unwrap();
+        let config = parse(&text).unwrap();
+        config.doubts.iter().map(Warning::to_string).collect::<Vec<_>>()
+    };
+    // A group may have to share it.
+    for mode in [0o600, 0o400, 0o440, 0o640, 0o660, 0o711] {
+        assert_eq!(doubts(mode), [""; 0], "{mode:o}");
+    }
+    for (mode, what) in [(0o644, "read"), (0o602, "changed"), (0o666, "read and changed")] {
+        let said = format!(
+            "/etc/hookring.toml:4:32: sinks.hook.headers.X-Token.file: {file} can be {what} by everybody (mode \
+             0{mode:o}): run `chmod 600 {file}`"
+        );
+        assert_eq!(doubts(mode), [said]);
+    }
+}
+
+#[test]
+fn what_a_file_must_have_to_be_a_secret_is_said() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("token");
+    let text = with(&format!("headers = {{ X-Token = {{ file = \"{}\" }} }}", path.display()));
+    for (content, help) in [
+        (Some("\n"), "write the secret into it, on one line"),
+        (Some("hunter2\nhunter3"), "the secret is all that it may have, on one line"),
+        (None, "the daemon must be able to read it"),
+    ] {
+        match content {
+            Some(content) => fs::write(&path, content).unwrap(),
+            None => fs::remove_file(&path).unwrap(),
+        }
+        let problems = parse(&text).unwrap_err().problems;
+        assert_eq!(problems[0].help.as_deref(), Some(help), "{problems:?}");
+    }
 }
 
 #[test]

@@ -175,7 +175,10 @@ fn a_program_that_answers_no_ping_is_ended() {
     sink.ping_at_once();
     sink.open().expect("it works");
     let error = wait_for("the failure", || sink.idle().err());
-    assert_eq!(in_words(&*error), "cannot go on with sh: it did not answer within 200 ms");
+    assert_eq!(
+        in_words(&*error),
+        "cannot go on with sh: it did not answer within 200 ms; does it flush its stdout after each line?"
+    );
     sink.idle().expect("there is nothing to look after");
 }
 

@@ -5,7 +5,7 @@ use crate::exec::child::MAX_SAID_BYTES;
 use crate::testing::wait_until;
 
 /// What a program does with a batch, and what is said of it.
-const LIES: [(&str, &str); 26] = [
+const LIES: [(&str, &str); 27] = [
     (
         "raw some debug output",
         "a line of 17 bytes is not JSON (expected value at line 1 column 1): `some debug output`",
@@ -55,9 +55,13 @@ const LIES: [(&str, &str); 26] = [
     ),
     (
         "answer {\"outcomes\":[\"accepted\",\"accepted\",\"throttled\"]}",
-        "there is no outcome `throttled` for one event",
+        "there is no outcome `throttled` for one event, only accepted, failed and rejected",
     ),
-    ("answer {\"outcome\":\"acepted\"}", "there is no outcome `acepted`"),
+    (
+        "answer {\"outcome\":\"acepted\"}",
+        "there is no outcome `acepted`, only accepted, throttled, failed, too_large, rejected, refused and gone",
+    ),
+    ("answer {\"outcome\":\"ok\"}", "there is no outcome `ok`, only accepted, "),
     ("answer {\"outcome\":\"throttled\",\"seconds\":-1}", "`seconds` is less than 0"),
     ("answer {\"outcome\":\"failed\",\"seconds\":1}", "`seconds` are for `throttled` alone"),
     ("answer {\"outcomes\":[\"failed\"],\"seconds\":1}", "`seconds` are for `throttled` alone"),
@@ -122,7 +126,10 @@ fn a_program_that_does_not_answer_is_ended() {
     let mut sink = ExecSink::new("s", config);
     program.order(["hang"]);
     let said = told(&sink.deliver(&journal.batch(1, 1)));
-    assert_eq!(said.1, "cannot deliver to sh: it did not answer within 2000 ms");
+    assert_eq!(
+        said.1,
+        "cannot deliver to sh: it did not answer within 2000 ms; does it flush its stdout after each line?"
+    );
     assert!(sink.deliver(&journal.batch(1, 1)).error().is_none());
 }
 
@@ -179,7 +186,10 @@ fn a_program_that_does_not_read_is_ended() {
     program.order(["deaf"]);
     assert_eq!(told(&sink.deliver(&journal.batch(1, 1))).0, "accepted");
     let said = told(&sink.deliver(&journal.batch(2, 1)));
-    assert_eq!(said.1, "cannot deliver to sh: it did not answer within 2000 ms");
+    assert_eq!(
+        said.1,
+        "cannot deliver to sh: it did not answer within 2000 ms; does it flush its stdout after each line?"
+    );
     assert!(sink.deliver(&journal.batch(2, 1)).error().is_none());
     assert_eq!(program.taken(), [1, 2]);
 }

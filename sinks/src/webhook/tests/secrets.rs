@@ -16,12 +16,15 @@ fn headers_are_sent_and_never_shown() {
 #[test]
 fn what_a_server_sends_back_of_a_secret_or_an_address_is_not_shown() {
     let server = FaultServer::start();
-    let headers = vec![("Authorization".to_owned(), text("Bearer hunter2-token"))];
-    let url = Target::parse(&server.url("/services/T0PATH/hunter3?key=hunter4")).expect("a URL");
+    let headers = vec![("Authorization".to_owned(), text("Bearer hunter2+hunter5-token"))];
+    let url = server.url("/services/T0PATH%2Fhunter3?key=hunter4%2Bhunter6");
+    let url = Target::parse(&url).expect("a URL");
     let mut sink = sink(WebhookConfig { url, headers, ..config(&server) });
     for body in [
-        "Cannot POST /services/T0PATH/hunter3?key=hunter4: invalid hunter2-token",
-        "no hunter3, no T0PATH, no \"Bearer hunter2-token\" and no hunter4",
+        "Cannot POST /services/T0PATH%2Fhunter3?key=hunter4%2Bhunter6: invalid hunter2+hunter5-token",
+        "Cannot POST /services/T0PATH/hunter3?key=hunter4+hunter6",
+        r#"{"invalid": "hunter2\u002Bhunter5-token", "path": "\/T0PATH\/hunter3"}"#,
+        "no hunter3, no T0PATH, no \"Bearer hunter2+hunter5-token\" and no hunter4",
     ] {
         server.set(Reply::with(404, &[], body));
         let said = words(&send_one(&mut sink));
