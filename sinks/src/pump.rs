@@ -21,6 +21,8 @@ mod begin_tests;
 #[cfg(test)]
 mod gather_tests;
 #[cfg(test)]
+mod in_hand_tests;
+#[cfg(test)]
 mod tests;
 #[cfg(test)]
 mod trouble_tests;

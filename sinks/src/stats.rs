@@ -70,7 +70,7 @@ pub struct SinkStats {
     pub next_seq: Seq,
     /// The cursor as stored: where a restart would begin. Never above `next_seq`.
     pub stored_seq: Seq,
-    /// Events that the journal can still give, up to `counted_to`, and that are not yet delivered.
+    /// Events up to `counted_to` that are not yet delivered, nor found to be lost.
     pub lag_events: u64,
     /// The last number that was written when `lag_events` was counted.
     pub counted_to: Seq,
