@@ -12,7 +12,7 @@
 //! | gone | the sink is off until a person switches it on |
 //!
 //! Events that are rejected one after another are the sink's fault: beyond [`REJECTED_IN_ROW`] it counts as
-//! refused, and the journal is not emptied into the dead letters.
+//! refused, and the journal is not emptied into the dead letters. The next worker of a sink counts on.
 
 pub(crate) mod breaker;
 pub(crate) mod rate;
@@ -116,6 +116,16 @@ impl Delivery {
     /// With calls to the sink of at most `events`.
     pub(crate) fn with_max_events(self, events: usize) -> Delivery {
         Delivery { max_events: events.max(1), ..self }
+    }
+
+    /// Going on from what an earlier worker knew: see [`Delivery::rejected_in_row`].
+    pub(crate) fn with_rejected_in_row(self, events: u32) -> Delivery {
+        Delivery { rejected_in_row: events, ..self }
+    }
+
+    /// So many of the latest events were rejected, one after another.
+    pub(crate) fn rejected_in_row(&self) -> u32 {
+        self.rejected_in_row
     }
 
     pub(crate) fn breaker(&self) -> BreakerState {

@@ -21,6 +21,8 @@ mod begin_tests;
 #[cfg(test)]
 mod gather_tests;
 #[cfg(test)]
+mod in_hand_tests;
+#[cfg(test)]
 mod tests;
 #[cfg(test)]
 mod trouble_tests;
@@ -75,6 +77,9 @@ pub struct Pump {
     /// There was a cursor of this sink. If there is none now, somebody removed it: the sink then begins with the
     /// oldest event, whatever `start` says.
     pub had_cursor: bool,
+    /// So many events in a row an earlier worker of this sink had rejected at its end:
+    /// [`SinkStats::rejected_in_row`].
+    pub rejected_in_row: u32,
     /// Events in one batch at most.
     pub batch_events: usize,
     /// Bytes in one batch at most.
@@ -131,6 +136,7 @@ impl Pump {
             cursor_dir,
             start,
             had_cursor: false,
+            rejected_in_row: 0,
             batch_events: BATCH_EVENTS,
             batch_bytes: BATCH_BYTES,
             batch_age: Duration::ZERO,
@@ -160,7 +166,10 @@ impl Pump {
             cursor.store(tail.oldest()).map_err(failed)?;
         }
         let shared = Arc::new(Shared::new(&self.name, cursor.position()));
-        shared.update(|stats| stats.lost = cursor.lost().clone());
+        shared.update(|stats| {
+            stats.lost = cursor.lost().clone();
+            stats.rejected_in_row = self.rejected_in_row;
+        });
         report_cursor(found, self.had_cursor, tail.oldest(), &shared);
         let dead_letters =
             DeadLetters::new(&self.dead_letters_dir, &self.name, self.dead_letters_bytes);
@@ -173,7 +182,9 @@ impl Pump {
             off: None,
             next_look: Instant::now(),
             journal_dir: self.journal_dir.clone(),
-            delivery: delivery.with_max_events(sink.max_events()),
+            delivery: delivery
+                .with_max_events(sink.max_events())
+                .with_rejected_in_row(self.rejected_in_row),
             dead_letters,
             letters: LetterCount::default(),
             next_count: Instant::now(),

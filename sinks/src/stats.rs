@@ -58,6 +58,9 @@ pub struct SinkStats {
     pub batch_events: u64,
     /// Events that the sink will never take, kept as dead letters.
     pub dead_letters: u64,
+    /// So many of the latest events were rejected, one after another, also by workers before this one: see
+    /// [`REJECTED_IN_ROW`](crate::delivery::REJECTED_IN_ROW).
+    pub rejected_in_row: u32,
     /// Older dead letters that were given up to keep later ones.
     pub given_up_dead_letters: u64,
     /// Dead letters that are in files now, of earlier runs, too.
@@ -70,7 +73,7 @@ pub struct SinkStats {
     pub next_seq: Seq,
     /// The cursor as stored: where a restart would begin. Never above `next_seq`.
     pub stored_seq: Seq,
-    /// Events that the journal can still give, up to `counted_to`, and that are not yet delivered.
+    /// Events up to `counted_to` that are not yet delivered, nor found to be lost.
     pub lag_events: u64,
     /// The last number that was written when `lag_events` was counted.
     pub counted_to: Seq,
@@ -110,6 +113,7 @@ impl SinkStats {
             attempts: BTreeMap::new(),
             batch_events: 0,
             dead_letters: 0,
+            rejected_in_row: 0,
             given_up_dead_letters: 0,
             kept_dead_letters: 0,
             replay: None,
@@ -143,6 +147,7 @@ impl SinkStats {
     pub(crate) fn show(&mut self, delivery: &Delivery) {
         let now = Instant::now();
         self.breaker = delivery.breaker();
+        self.rejected_in_row = delivery.rejected_in_row();
         self.batch_events = delivery.batch_events() as u64;
         self.waiting = delivery.waits(now).map(|(until, cause)| Waiting {
             until: SystemTime::now() + until.saturating_duration_since(now),

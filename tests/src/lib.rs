@@ -284,6 +284,18 @@ impl Bed {
         Daemon { child }
     }
 
+    /// Starts the daemon beside what an earlier one said last, by which it knows what there was:
+    /// [`start`](Self::start) removes that.
+    pub fn start_again(&self) -> Daemon {
+        let log = fs::OpenOptions::new().append(true).open(self.path().join("daemon.log"));
+        let mut command = self.command("hookring");
+        command.arg("run").stdin(Stdio::null()).stdout(Stdio::null());
+        let child = command.stderr(log.expect("a log")).spawn().expect("the daemon starts");
+        let daemon = Daemon { child };
+        wait_for("the daemon to start", || (self.status()["pid"] == daemon.id()).then_some(()));
+        daemon
+    }
+
     /// A daemon that the test started itself, to be killed when dropped.
     pub fn adopt(&self, child: Child) -> Daemon {
         Daemon { child }

@@ -256,6 +256,7 @@ impl Daemon {
         self.status.set_bus(&bus);
         let journal = &mut self.status.journal;
         journal.oldest_at = self.oldest.at(&self.paths.journal, journal.oldest_seq);
+        self.status.known_sinks = self.supervisor.known_by(&sinks);
         self.status.set_sinks(sinks.into_iter());
         if !self.status.orphaned_cursors.is_empty() {
             // Somebody may have removed them.

@@ -43,6 +43,8 @@ impl Daemon {
     ) -> Result<Self> {
         // A limit for the size of files is an error of the write, as a full disk is.
         let _ = sys::ignore_sigxfsz();
+        // Else programs of sinks, and those that say a secret, could not be waited for.
+        let _ = sys::default_sigchld();
         let sinks = config.sinks.iter().filter(|sink| sink.enabled).count();
         descriptors::prepare(sinks, config.http.is_some())?;
         // Signals first: one that comes during a long recovery must not be lost.
@@ -67,7 +69,9 @@ impl Daemon {
             Collector::new(drain, (journal, recovery), intake, Arc::clone(&shared), gaps)?;
         // Before anything is collected: the sinks' figures are of the same moment.
         status.set_bus(&shared.bus_status());
-        status.set_sinks(supervisor.stats());
+        let sinks: Vec<_> = supervisor.stats().collect();
+        status.known_sinks = supervisor.known_by(&sinks);
+        status.set_sinks(sinks.into_iter());
         let collector =
             std::thread::Builder::new().name("collector".to_owned()).spawn(|| collector.run())?;
         tracing::info!(
@@ -145,9 +149,9 @@ fn start_sinks(
     tail: &Arc<Tail>,
     last: Option<&Status>,
 ) -> Supervisor {
-    let had_cursor = last.map(Status::had_cursor).unwrap_or_default();
+    let known = last.map(Status::known_sinks).unwrap_or_default();
     let dirs = (paths.journal.clone(), paths.cursors.clone());
-    let mut supervisor = Supervisor::new(dirs, Arc::clone(tail), had_cursor);
+    let mut supervisor = Supervisor::new(dirs, Arc::clone(tail), known);
     supervisor.apply(&config.sinks);
     supervisor
 }

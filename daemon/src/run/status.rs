@@ -25,7 +25,7 @@ pub use self::losses::LossesStatus;
 pub(crate) use self::losses::{Loss, NEWS, since};
 pub use self::risks::RisksStatus;
 pub(super) use self::sinks::state_name;
-pub use self::sinks::{LostStatus, OrphanStatus, RetryStatus, SinkStatus};
+pub use self::sinks::{KnownSink, LostStatus, OrphanStatus, RetryStatus, SinkStatus};
 use crate::config::{ConfigReport, SinkConfig};
 
 /// Figures of the collector's thread, before they are written.
@@ -93,6 +93,8 @@ pub struct Status {
     pub health: HealthStatus,
     /// Each sink.
     pub sinks: Vec<SinkStatus>,
+    /// What the next daemon is to know of sinks, by name.
+    pub known_sinks: BTreeMap<String, KnownSink>,
     /// Cursors of sinks that are not configured any more.
     pub orphaned_cursors: Vec<OrphanStatus>,
 }

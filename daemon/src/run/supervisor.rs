@@ -1,6 +1,6 @@
 //! The sinks that run, and how a new configuration changes them.
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
@@ -13,6 +13,7 @@ use hookring_sinks::{
 };
 
 use super::collector::describe;
+use super::status::KnownSink;
 use crate::config::{Compress, SinkConfig, SinkKind, SinkStart};
 
 /// How long sinks may take to finish when they are stopped.
@@ -26,8 +27,8 @@ pub(super) struct Supervisor {
     sinks: Vec<Entry>,
     /// Stopped workers within a call to their sink, by name. Until it ends, no other may begin.
     ending: Vec<(String, PumpHandle)>,
-    /// Configured sinks that have had a cursor, of earlier daemons, too.
-    had_cursor: BTreeSet<String>,
+    /// Configured sinks that have had a cursor, of earlier daemons, and disabled ones, too.
+    known: BTreeMap<String, KnownSink>,
     /// Has the sinks read their secrets anew.
     reloads: Reloads,
 }
@@ -46,14 +47,14 @@ enum Worker {
 }
 
 impl Supervisor {
-    /// `had_cursor`: the sinks of which an earlier daemon had a cursor.
+    /// `known`: the sinks of which an earlier daemon had a cursor.
     pub(super) fn new(
         (journal_dir, cursor_dir): (PathBuf, PathBuf),
         tail: Arc<Tail>,
-        had_cursor: BTreeSet<String>,
+        known: BTreeMap<String, KnownSink>,
     ) -> Supervisor {
         let (sinks, ending, reloads) = (Vec::new(), Vec::new(), Reloads::default());
-        Supervisor { journal_dir, cursor_dir, tail, sinks, ending, had_cursor, reloads }
+        Supervisor { journal_dir, cursor_dir, tail, sinks, ending, known, reloads }
     }
 
     /// Stops the sinks that are gone or changed, and starts those that are new or changed. A sink
@@ -62,13 +63,14 @@ impl Supervisor {
     pub(super) fn apply(&mut self, wanted: &[SinkConfig]) {
         self.reloads.raise();
         // Who comes back later is new: its cursor may have been removed as one of nobody.
-        self.had_cursor.retain(|name| wanted.iter().any(|sink| sink.name == *name));
+        self.known.retain(|name, _| wanted.iter().any(|sink| sink.name == *name));
         let wanted: Vec<_> = wanted.iter().filter(|sink| sink.enabled).collect();
         let (stay, go): (Vec<_>, Vec<_>) =
             self.sinks.drain(..).partition(|entry| wanted.contains(&&entry.config));
         go.iter().for_each(|entry| tracing::debug!("stopping sink {}", entry.config.name));
         stop(&go);
-        let counted: Vec<_> = go.iter().map(|entry| entry.stats(&self.tail, false)).collect();
+        let counted: Vec<_> = go.iter().map(|entry| self.stats_of(entry)).collect();
+        self.known = self.known_by(&counted);
         self.ending.extend(go.into_iter().filter_map(Entry::into_busy));
         self.sinks = stay;
         for config in wanted {
@@ -92,7 +94,7 @@ impl Supervisor {
                 Ok(handle) => {
                     let next = handle.stats().next_seq;
                     tracing::debug!("sink {} begins with event {next}", config.name);
-                    self.had_cursor.insert(config.name.clone());
+                    self.known.entry(config.name.clone()).or_default();
                     *worker = Worker::Running(handle);
                 }
                 // Tried each second, said once.
@@ -117,7 +119,9 @@ impl Supervisor {
             SinkStart::Now => Start::Now,
         };
         let mut pump = Pump::new(name, &self.journal_dir, &self.cursor_dir, start);
-        pump.had_cursor = self.had_cursor.contains(name);
+        let known = self.known.get(name);
+        pump.had_cursor = known.is_some();
+        pump.rejected_in_row = known.map_or(0, |known| known.rejected_in_row);
         (pump.batch_events, pump.batch_bytes) = (config.batch_events, config.batch_bytes);
         (pump.batch_age, pump.events_per_s) = (config.batch_age, config.events_per_s);
         pump.dead_letters_bytes = config.dead_letter_bytes;
@@ -138,9 +142,22 @@ impl Supervisor {
     }
 
     pub(super) fn stats(&self) -> impl Iterator<Item = SinkStats> {
-        self.sinks
-            .iter()
-            .map(|entry| entry.stats(&self.tail, self.had_cursor.contains(&entry.config.name)))
+        self.sinks.iter().map(|entry| self.stats_of(entry))
+    }
+
+    fn stats_of(&self, entry: &Entry) -> SinkStats {
+        entry.stats(&self.tail, self.known.get(&entry.config.name))
+    }
+
+    /// What a daemon after this one is to know, if this is how the sinks stand: also of those that are disabled.
+    pub(super) fn known_by(&self, stats: &[SinkStats]) -> BTreeMap<String, KnownSink> {
+        let mut known = self.known.clone();
+        for SinkStats { name, rejected_in_row, .. } in stats {
+            if let Some(known) = known.get_mut(name) {
+                known.rejected_in_row = *rejected_in_row;
+            }
+        }
+        known
     }
 
     /// Lets every sink deliver what is written, and ends them. Their stats stay. What programs run for sinks that
@@ -152,12 +169,13 @@ impl Supervisor {
 }
 
 impl Entry {
-    fn stats(&self, tail: &Tail, had_cursor: bool) -> SinkStats {
+    fn stats(&self, tail: &Tail, known: Option<&KnownSink>) -> SinkStats {
         let mut stats = match &self.worker {
             Worker::Running(handle) => handle.stats(),
             Worker::Waiting(said) => {
                 let stats = SinkStats::not_started(&self.config.name, said.clone(), tail);
-                SinkStats { had_cursor, ..stats }
+                let rejected_in_row = known.map_or(0, |known| known.rejected_in_row);
+                SinkStats { had_cursor: known.is_some(), rejected_in_row, ..stats }
             }
         };
         self.earlier.iter().for_each(|earlier| stats.count_on(earlier));

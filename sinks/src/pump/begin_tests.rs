@@ -43,3 +43,26 @@ fn a_new_sink_that_passes_over_events_says_where_it_began_and_only_then() {
         assert_eq!(begun(&journal, start, true).1.stats().began, None);
     }
 }
+
+#[test]
+fn the_next_worker_of_a_sink_that_rejects_everything_keeps_no_more_dead_letters() {
+    let mut journal = TestJournal::new();
+    let last = journal.write_many(40);
+    let sink = Recorder::default();
+    sink.with(|state| state.poison = (1..=last).collect());
+    let mut rejected_in_row = 0;
+    for dead in [10, 0, 0] {
+        let pump = Pump { rejected_in_row, ..journal.pump("s") };
+        let handle = pump.start(Box::new(sink.clone()), journal.tail()).expect("a worker");
+        assert_eq!(handle.stats().rejected_in_row, rejected_in_row);
+        wait_until(&handle, |stats| stats.attempts.get("rejected").is_some_and(|it| *it > 30));
+        let stats = handle.stop(deadline()).stats;
+        assert_eq!((stats.dead_letters, stats.rejected_in_row), (dead, 10));
+        rejected_in_row = stats.rejected_in_row;
+    }
+    sink.with(|state| state.poison = vec![12]);
+    let pump = Pump { rejected_in_row, ..journal.pump("s") };
+    let handle = pump.start(Box::new(sink.clone()), journal.tail()).expect("a worker");
+    let stats = wait_until(&handle, |stats| stats.stored_seq == last + 1);
+    assert_eq!((stats.dead_letters, stats.rejected_in_row), (1, 0));
+}

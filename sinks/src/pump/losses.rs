@@ -19,11 +19,9 @@ impl Worker {
 
     /// Looks for events that nobody can deliver any more, also while the sink takes none.
     pub(super) fn note_lost(&mut self) {
-        let gap = self.feed.lost_ahead();
-        // Told first, and found out later, so that nobody sees a loss and not what is left.
-        self.shared.set_reach(self.reach(self.batch.as_ref()));
-        if let Some(gap) = gap {
-            self.record_lost(&[gap], 0, 0);
+        match self.feed.lost_ahead() {
+            Some(gap) => self.record_lost(&[gap], 0, 0),
+            None => self.shared.set_reach(self.reach(self.batch.as_ref())),
         }
     }
 
@@ -34,15 +32,16 @@ impl Worker {
         let fresh: Vec<Gap> =
             gaps.iter().flat_map(|gap| self.cursor.note_lost(*gap, now)).collect();
         let events = fresh.iter().map(|gap| gap.last - gap.first + 1).sum::<u64>() + more;
+        self.cursor.count_lost(more);
+        // Around a damaged line there are events that are read again if they did not fit.
+        let available = self.tail.available_from();
+        let gone_to = gaps.iter().map(|gap| gap.last + 1).filter(|to| *to <= available).max();
+        let reach = self.reach(self.batch.as_ref());
+        self.shared.set_lost(self.cursor.lost(), events, gone_to.unwrap_or(0), reach);
         if events == 0 {
             return;
         }
-        self.cursor.count_lost(more);
-        self.shared.lost(&loss(&fresh, events, bad_lines, self.tail.oldest()));
-        self.shared.update(|stats| {
-            stats.skipped_events += events;
-            stats.lost = self.cursor.lost().clone();
-        });
+        self.shared.say_lost(&loss(&fresh, events, bad_lines, self.tail.oldest()));
         // The next store makes up for it.
         if let Err(error) = self.cursor.save() {
             self.note_failure(&error);

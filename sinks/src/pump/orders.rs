@@ -15,10 +15,10 @@ pub(super) const ORDERS_INTERVAL: Duration = Duration::from_millis(250);
 const COUNT_INTERVAL: Duration = Duration::from_secs(1);
 
 impl Worker {
-    /// Looks, if it is time, and does what is wanted.
-    pub(super) fn take_orders(&mut self, now: Instant) -> Result<(), SinkError> {
+    /// Looks, if it is time, and does what is wanted. Whether it was.
+    pub(super) fn take_orders(&mut self, now: Instant) -> Result<bool, SinkError> {
         if now < self.next_look {
-            return Ok(());
+            return Ok(false);
         }
         // First, so that what cannot be read is not tried all the time.
         self.next_look = now + ORDERS_INTERVAL;
@@ -37,7 +37,7 @@ impl Worker {
             self.count_letters();
         }
         self.look_for_again(now);
-        Ok(())
+        Ok(true)
     }
 
     /// Counts the dead letters that are kept: here, since files that others can touch may hold up who looks, and

@@ -4,7 +4,7 @@ use std::error::Error;
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant, SystemTime};
 
-use hookring_journal::{Seq, Tail};
+use hookring_journal::{Losses, Seq, Tail};
 
 use super::complaints::{Complaints, Kind};
 use crate::delivery::{Delivery, Verdict};
@@ -41,6 +41,9 @@ struct State {
     /// `lag_events`, `counted_to` and `oldest_undelivered` are filled in when somebody asks.
     stats: SinkStats,
     reach: Reach,
+    /// What is below this and neither delivered nor in reach counts as lost. What is above, and gone as well, counts
+    /// as not delivered until the worker finds out: within a call to its sink it cannot.
+    gone_to: Seq,
     complaints: Complaints,
     /// The same of our own files.
     troubles: Complaints,
@@ -60,6 +63,8 @@ impl Shared {
             state: Mutex::new(State {
                 stats,
                 reach: Reach { read: position, ..Reach::default() },
+                // There is nothing before number 1.
+                gone_to: 1,
                 complaints: Complaints::default(),
                 troubles: Complaints::default(),
                 warned_at: None,
@@ -71,13 +76,12 @@ impl Shared {
     }
 
     pub(super) fn stats(&self, tail: &Tail) -> SinkStats {
-        let available = tail.available_from();
         let state = self.lock();
-        let (mut stats, reach) = (state.stats.clone(), state.reach);
+        let (mut stats, reach, gone_to) = (state.stats.clone(), state.reach, state.gone_to);
         drop(state);
         let written = tail.written();
         let held = (reach.held_to + 1).saturating_sub(reach.read);
-        let rest = (reach.read + held).max(available);
+        let rest = (reach.read + held).max(gone_to);
         stats.lag_events = reach.in_hand + held + (written + 1).saturating_sub(rest);
         stats.counted_to = written;
         let next = match reach.in_hand + held {
@@ -242,8 +246,18 @@ impl Shared {
         state.stats.cursor_damage = Some(damage);
     }
 
+    /// So many more events are gone for good, up to `gone_to`: they are counted there and no longer here, at once.
+    pub(super) fn set_lost(&self, lost: &Losses, events: u64, gone_to: Seq, reach: Reach) {
+        let mut state = self.lock();
+        state.stats.skipped_events += events;
+        state.stats.lost.clone_from(lost);
+        state.gone_to = state.gone_to.max(gone_to);
+        state.reach = reach;
+        state.say_rest(false);
+    }
+
     /// Events are gone for good.
-    pub(super) fn lost(&self, message: &str) {
+    pub(super) fn say_lost(&self, message: &str) {
         tracing::error!("sink {} {message}", self.lock().stats.name);
     }
 

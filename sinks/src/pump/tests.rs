@@ -8,7 +8,7 @@ use super::*;
 use crate::stats::SinkState;
 use crate::testing::{Fault, Recorder, TestJournal, deadline, wait_until};
 
-fn upto(last: Seq) -> Vec<Seq> {
+pub(super) fn upto(last: Seq) -> Vec<Seq> {
     (1..=last).collect()
 }
 
@@ -101,7 +101,7 @@ fn a_batch_is_remembered_before_it_is_delivered() {
 }
 
 /// Takes one event at a time.
-struct OneByOne(Recorder);
+pub(super) struct OneByOne(pub(super) Recorder);
 
 impl Sink for OneByOne {
     fn deliver(&mut self, batch: &hookring_journal::Batch) -> crate::Outcome {
@@ -338,13 +338,13 @@ fn a_dropped_handle_ends_its_worker() {
 }
 
 /// How many events the sink lost, and which.
-fn lost(stats: &SinkStats) -> (u64, Vec<(Seq, Seq)>) {
+pub(super) fn lost(stats: &SinkStats) -> (u64, Vec<(Seq, Seq)>) {
     let gaps = stats.lost.gaps.iter().map(|lost| (lost.gap.first, lost.gap.last));
     (stats.lost.events, gaps.collect())
 }
 
 /// Writes segments of ten events, and deletes all but the last two at the hard limit.
-fn beyond_the_limit(journal: &mut TestJournal, segments: u64) {
+pub(super) fn beyond_the_limit(journal: &mut TestJournal, segments: u64) {
     for _ in 0..segments {
         journal.journal.rotate(&[], &[]).expect("a segment");
         journal.write_many(10);
@@ -356,7 +356,7 @@ fn beyond_the_limit(journal: &mut TestJournal, segments: u64) {
     }
 }
 
-fn uncached() -> Options {
+pub(super) fn uncached() -> Options {
     Options { cache_bytes: 0, sync: SyncPolicy::EveryBatch, ..Options::default() }
 }
 

@@ -138,13 +138,19 @@ impl Worker {
         }
     }
 
-    /// While nothing is delivered, the cursor goes up to what was accepted before, once that is synced: a
-    /// restart must not take it for lost. And it is looked what the journal gives up.
+    /// While nothing is delivered: the same as while something is, and the sink looks after itself.
     fn look(&mut self) {
-        if let Err(error) = self.settle().and_then(|()| self.idle()) {
+        if let Err(error) = self.keep_up().and_then(|()| self.idle()) {
             self.note_failure(&*error);
         }
+    }
+
+    /// The cursor goes up to what was accepted, once that is synced, with the rest of a batch in hand, too: a kill
+    /// must not have it all sent again, nor taken for lost. And it is looked what the journal gives up.
+    fn keep_up(&mut self) -> Result<(), SinkError> {
+        let settled = self.settle();
         self.note_lost();
+        settled
     }
 
     pub(super) fn note_failure(&self, error: &(dyn std::error::Error + 'static)) {
@@ -171,7 +177,9 @@ impl Worker {
     /// One attempt at a part of a batch, or one wait for new events.
     fn step(&mut self) -> Result<Step, SinkError> {
         let now = Instant::now();
-        self.take_orders(now)?;
+        if self.take_orders(now)? {
+            self.keep_up()?;
+        }
         if self.off.is_some() {
             return Ok(Step::Wait(now + ORDERS_INTERVAL));
         }

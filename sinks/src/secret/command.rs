@@ -101,23 +101,34 @@ impl Running {
     }
 
     /// Without reaping it: until that, its number and that of its group are its own.
-    fn has_ended(&self) -> io::Result<bool> {
+    fn has_ended(&mut self) -> io::Result<bool> {
         let options = WaitIdOptions::EXITED | WaitIdOptions::NOHANG | WaitIdOptions::NOWAIT;
         match waitid(WaitId::Pid(Pid::from_child(&self.process)), options) {
             Ok(status) => Ok(status.is_some()),
             Err(Errno::INTR) => Ok(false),
-            Err(error) => Err(error.into()),
+            Err(error) => {
+                // Somebody else has reaped it, and its number may be another's by now.
+                if error == Errno::CHILD {
+                    self.let_go();
+                }
+                Err(error.into())
+            }
         }
     }
 
     /// Also what it started and left in its group, if it has ended itself.
     fn end(&mut self) -> io::Result<ExitStatus> {
-        let leader = Pid::from_child(&self.process);
+        self.has_ended()?;
         // The group may be empty already.
-        let _ = kill_process_group(leader, Signal::KILL);
-        groups::ended(leader);
-        self.is_reaped = true;
+        let _ = kill_process_group(Pid::from_child(&self.process), Signal::KILL);
+        self.let_go();
         self.process.wait()
+    }
+
+    /// Its group is not to be killed from here on.
+    fn let_go(&mut self) {
+        groups::ended(Pid::from_child(&self.process));
+        self.is_reaped = true;
     }
 }
 
@@ -125,6 +136,38 @@ impl Drop for Running {
     fn drop(&mut self) {
         if !self.is_reaped {
             let _ = self.end();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use rustix::process::{WaitOptions, waitpid};
+
+    use super::*;
+    use crate::testing::{deadline, wait_for};
+
+    #[test]
+    fn the_group_of_a_number_that_is_nobodys_any_more_is_left_alone() {
+        let dir = tempfile::tempdir().expect("a folder");
+        for is_asked in [true, false] {
+            let file = dir.path().join(is_asked.to_string());
+            let lines = || std::fs::read(&file).map_or(0, |lines| lines.len());
+            // What stays in the group stands for one that has got its number since.
+            let script = "(while echo >> $0; do sleep 0.05; done) & exit 0";
+            let words = ["-c", script, &file.display().to_string()].map(str::to_owned);
+            let mut running = Running::start("/bin/sh", &words).expect("a shell");
+            let group = Pid::from_child(&running.process);
+            waitpid(Some(group), WaitOptions::empty()).expect("somebody else reaps it");
+            if is_asked {
+                let error = running.wait_until(deadline()).expect_err("it is gone");
+                assert_eq!(error.raw_os_error(), Some(Errno::CHILD.raw_os_error()));
+            }
+            drop(running);
+            // The first two may have been on their way.
+            let before = lines();
+            wait_for("more lines", || (lines() > before + 2).then_some(()));
+            kill_process_group(group, Signal::KILL).expect("it is there");
         }
     }
 }

@@ -5,7 +5,7 @@ use std::io::Write as _;
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::process::{Output, Stdio};
 
-use hookring_tests::{Bed, Daemon, make_private_dir, wait_for};
+use hookring_tests::{Bed, make_private_dir, wait_for};
 use serde_json::{Value, json};
 
 use crate::{numbers_in, sink, wait_for_delivery};
@@ -44,16 +44,6 @@ pub(crate) fn replayed(bed: &Bed) -> Vec<Value> {
 
 fn n(event: &Value) -> u64 {
     event["payload"]["n"].as_u64().expect("a number")
-}
-
-/// A bed removes what an earlier daemon said last, by which the next one knows what there was.
-fn start_with_the_last_status(bed: &Bed) -> Daemon {
-    let log = OpenOptions::new().append(true).open(bed.path().join("daemon.log")).expect("a log");
-    let mut command = bed.command("hookring");
-    let child = command.arg("run").stdin(Stdio::null()).stdout(Stdio::null()).stderr(log).spawn();
-    let daemon = bed.adopt(child.expect("the daemon starts"));
-    wait_for("the daemon to start", || (bed.status()["pid"] == daemon.id()).then_some(()));
-    daemon
 }
 
 /// Puts an event that the sink had among the dead letters of a sink.
@@ -418,7 +408,7 @@ fn a_sink_whose_cursor_is_gone_never_begins_with_the_next_event() {
     fs::remove_file(bed.path().join("sinks/file.jsonl")).expect("the file");
     // One beside it is new.
     bed.configure(&format!("{sinks}[sinks.new]\ntype = \"jsonl\"\nstart = \"now\"\n"));
-    let daemon = start_with_the_last_status(&bed);
+    let daemon = bed.start_again();
     wait_for_delivery(&bed, "file", 3);
     assert_eq!(numbers_in(&bed.path().join("sinks/file.jsonl")), [0, 1, 2]);
     let gone = "the cursor is gone; all events that the journal keeps are repeated";
@@ -437,10 +427,38 @@ fn a_sink_whose_cursor_is_gone_never_begins_with_the_next_event() {
     bed.configure("");
     done(&bed, &["sink", "forget", "file"]);
     bed.configure(sinks);
-    let daemon = start_with_the_last_status(&bed);
+    let daemon = bed.start_again();
     bed.emit_numbers(3..4);
     wait_for_delivery(&bed, "file", 1);
     assert_eq!(daemon.stop(), 0);
+}
+
+#[test]
+fn a_sink_that_was_disabled_over_a_restart_is_known_to_have_had_a_cursor() {
+    let bed = Bed::new();
+    let sinks = "[sinks.file]\ntype = \"jsonl\"\nstart = \"now\"\n";
+    bed.configure(sinks);
+    let daemon = bed.start();
+    bed.emit_numbers(0..3);
+    wait_for_delivery(&bed, "file", 3);
+    assert_eq!(daemon.stop(), 0);
+    bed.configure(&format!("{sinks}enabled = false\n"));
+    for _ in 0..2 {
+        assert_eq!(bed.start_again().stop(), 0);
+    }
+    fs::remove_dir_all(bed.path().join("cursors")).expect("the cursors");
+    fs::remove_file(bed.path().join("sinks/file.jsonl")).expect("the file");
+    bed.configure(sinks);
+    let daemon = bed.start_again();
+    wait_for_delivery(&bed, "file", 3);
+    assert_eq!(numbers_in(&bed.path().join("sinks/file.jsonl")), [0, 1, 2]);
+    assert_eq!(daemon.stop(), 0);
+    // Nobody knows one that was forgotten, though it was disabled.
+    bed.configure(&format!("{sinks}enabled = false\n"));
+    assert_eq!(bed.start_again().stop(), 0);
+    bed.configure("");
+    done(&bed, &["sink", "forget", "file"]);
+    assert_eq!(bed.status()["known_sinks"], json!({}));
 }
 
 #[test]

@@ -134,3 +134,46 @@ fn a_place_that_is_gone_gets_nothing_across_restarts_until_it_is_resumed() {
     wait_for("the events", || (numbers(&server) == [0, 1]).then_some(()));
     assert_eq!(daemon.stop(), 0);
 }
+
+#[test]
+fn a_server_that_rejects_everything_costs_ten_dead_letters_whatever_is_reloaded_and_restarted() {
+    let server = FaultServer::start();
+    server.set_rule(|_| Reply::with(422, &[], "no"));
+    let bed = Bed::new();
+    bed.configure(&hook(&server, ""));
+    bed.emit_numbers(0..60);
+    let mut daemon = bed.start();
+    // Of this worker alone.
+    let wait_for_rejected = |calls: u64| {
+        wait_for("the refusal", || {
+            let sink = sink(&bed);
+            (sink["waits_because"] == "refused" && sink["attempts"]["rejected"] == calls)
+                .then_some(())
+        });
+    };
+    wait_for_rejected(11);
+    for events in [7, 8] {
+        bed.configure(&hook(&server, &format!("batch_events = {events}")));
+        assert!(done(&bed, &["reload"]).contains("sink hook changed"));
+        wait_for_rejected(1);
+    }
+    assert_eq!(daemon.stop(), 0);
+    daemon = bed.start_again();
+    wait_for_rejected(1);
+    // Its status is written by now.
+    daemon.kill();
+    bed.configure(&hook(&server, "enabled = false"));
+    assert_eq!(bed.start_again().stop(), 0);
+    bed.configure(&hook(&server, ""));
+    daemon = bed.start_again();
+    wait_for_rejected(1);
+    assert_eq!(done(&bed, &["dlq", "list", "--json"]).lines().count(), 10);
+    // One that is taken is enough, and the count begins anew.
+    server.set_rule(|_| Reply::ok());
+    done(&bed, &["sink", "resume", "hook"]);
+    wait_for("the rest", || (numbers(&server).len() == 50).then_some(()));
+    wait_for("the status", || {
+        (bed.status()["known_sinks"]["hook"]["rejected_in_row"] == 0).then_some(())
+    });
+    assert_eq!(daemon.stop(), 0);
+}

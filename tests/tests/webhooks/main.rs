@@ -9,7 +9,7 @@ use std::path::Path;
 use std::process::Output;
 
 use hookring_faults::{FaultServer, Reply};
-use hookring_tests::{Bed, wait_for};
+use hookring_tests::{Bed, programs, wait_for};
 use serde_json::Value;
 
 fn hook(server: &FaultServer, more: &str) -> String {
@@ -171,6 +171,24 @@ fn a_sinks_secrets_are_nowhere_to_be_seen() {
     // Else nothing of this could fail.
     let log = said.0.iter().find(|(place, _)| place.ends_with("daemon.log")).expect("a log");
     assert!(String::from_utf8_lossy(&log.1).contains("answered 422"));
+}
+
+#[test]
+fn a_daemon_that_was_told_to_ignore_its_children_gets_secrets_of_programs_all_the_same() {
+    let server = FaultServer::start();
+    let bed = Bed::new();
+    bed.configure(&hook(
+        &server,
+        "headers = { X-Key = { command = [\"/bin/echo\", \"hunter2\"] } }",
+    ));
+    let mut shell = bed.command("/bin/sh");
+    shell.args(["-c", "trap '' CHLD; exec \"$0\" \"$@\""]).arg(programs().join("hookring"));
+    let daemon = bed.start_with(&mut shell);
+    bed.emit_numbers(0..1);
+    wait_for("the event", || (taken(&server).len() == 1).then_some(()));
+    let sent = &server.taken()[0];
+    assert!(sent.headers.iter().any(|(_, value)| value == "hunter2"));
+    assert_eq!(daemon.stop(), 0);
 }
 
 #[test]

@@ -7,6 +7,7 @@ use crate::sys::{Errno, SignalHandler};
 
 const SIGBUS: usize = 7;
 const SIGPIPE: usize = 13;
+const SIGCHLD: usize = 17;
 const SIGXFSZ: usize = 25;
 const SA_SIGINFO: usize = 4;
 const SA_RESTORER: usize = 0x0400_0000;
@@ -96,6 +97,12 @@ pub fn ignore_sigpipe() -> Result<(), Errno> {
 /// Has a write beyond the limit for a file's size fail instead of ending the process.
 pub fn ignore_sigxfsz() -> Result<(), Errno> {
     set_action(SIGXFSZ, &KernelAction { handler: 1, flags: 0, restorer: 0, mask: 0 })
+}
+
+/// Has children waited for, whatever this process was started with: where SIGCHLD is ignored, they are gone at
+/// once, and how they ended with them.
+pub fn default_sigchld() -> Result<(), Errno> {
+    set_action(SIGCHLD, &KernelAction { handler: 0, flags: 0, restorer: 0, mask: 0 })
 }
 
 /// Keeps SIGXFSZ from this thread.

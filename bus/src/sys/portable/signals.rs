@@ -68,6 +68,12 @@ pub fn ignore_sigxfsz() -> Result<(), Errno> {
     set_action(libc::SIGXFSZ, libc::SIG_IGN, 0)
 }
 
+/// Has children waited for, whatever this process was started with: where SIGCHLD is ignored, they are gone at
+/// once, and how they ended with them.
+pub fn default_sigchld() -> Result<(), Errno> {
+    set_action(libc::SIGCHLD, libc::SIG_DFL, 0)
+}
+
 /// Keeps SIGXFSZ from this thread.
 #[cfg(feature = "std")]
 pub(in crate::sys) fn block_sigxfsz() -> SigxfszBefore {

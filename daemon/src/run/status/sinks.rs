@@ -1,6 +1,6 @@
 //! What the status says of each sink.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::io;
 use std::path::Path;
 use std::time::SystemTime;
@@ -112,6 +112,15 @@ pub struct RetryStatus {
     pub refused: u64,
 }
 
+/// What the next daemon is to know of a configured sink of which there is a cursor, or was one, also if it is
+/// disabled.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct KnownSink {
+    /// So many of the latest events were rejected, one after another.
+    pub rejected_in_row: u32,
+}
+
 /// A cursor whose sink is not configured any more.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
@@ -137,8 +146,13 @@ impl From<RetryProgress> for RetryStatus {
 
 impl Status {
     /// The sinks of which there was a cursor.
-    pub(in crate::run) fn had_cursor(&self) -> BTreeSet<String> {
-        self.sinks.iter().filter(|sink| sink.had_cursor).map(|sink| sink.name.clone()).collect()
+    pub(in crate::run) fn known_sinks(&self) -> BTreeMap<String, KnownSink> {
+        let mut known = self.known_sinks.clone();
+        // A daemon that was killed as it began, or one of an earlier version, knew of these only.
+        for sink in self.sinks.iter().filter(|sink| sink.had_cursor) {
+            known.entry(sink.name.clone()).or_default();
+        }
+        known
     }
 
     /// Takes a sink out of the file that an ended daemon left behind: nobody knows it any more.
@@ -149,7 +163,8 @@ impl Status {
         let Some(mut status) = Status::read(path)? else { return Ok(()) };
         let before = status.sinks.len();
         status.sinks.retain(|sink| sink.name != name);
-        if status.sinks.len() < before { status.write(path) } else { Ok(()) }
+        let was_known = status.known_sinks.remove(name).is_some();
+        if was_known || status.sinks.len() < before { status.write(path) } else { Ok(()) }
     }
 }
 
