@@ -17,6 +17,7 @@ use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 
 use super::collector::Collector;
+use super::figures::Figures;
 use super::gaps::Gaps;
 use super::oldest::Oldest;
 use super::shared::Shared;
@@ -56,7 +57,7 @@ impl Daemon {
         let tail = journal.tail();
         let drain = open_bus(&paths, config, &mut recovery)?;
         let shared = Arc::new(Shared::default());
-        let supervisor = start_sinks(&paths, config, &tail, last.as_ref());
+        let supervisor = start_sinks(&paths, config, &tail, last.as_ref(), &shared);
         shared.needed_seq.store(supervisor.needed_seq(), Ordering::Relaxed);
         shared.set_health(config.health);
         let key = redaction_key(&paths, &recovery, &shared)?;
@@ -144,10 +145,12 @@ fn start_sinks(
     config: &Config,
     tail: &Arc<Tail>,
     last: Option<&Status>,
+    shared: &Shared,
 ) -> Supervisor {
     let had_cursor = last.map(Status::had_cursor).unwrap_or_default();
     let dirs = (paths.journal.clone(), paths.cursors.clone());
-    let mut supervisor = Supervisor::new(dirs, Arc::clone(tail), had_cursor);
+    let figures = Figures::new(Arc::clone(&shared.metrics));
+    let mut supervisor = Supervisor::new(dirs, Arc::clone(tail), had_cursor, figures);
     supervisor.apply(&config.sinks);
     supervisor
 }

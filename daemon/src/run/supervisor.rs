@@ -13,6 +13,7 @@ use hookring_sinks::{
 };
 
 use super::collector::describe;
+use super::figures::Figures;
 use crate::config::{Compress, SinkConfig, SinkKind, SinkStart};
 
 /// How long sinks may take to finish when they are stopped.
@@ -30,6 +31,8 @@ pub(super) struct Supervisor {
     had_cursor: BTreeSet<String>,
     /// Has the sinks read their secrets anew.
     reloads: Reloads,
+    /// What sinks send beside events.
+    figures: Figures,
 }
 
 struct Entry {
@@ -51,9 +54,10 @@ impl Supervisor {
         (journal_dir, cursor_dir): (PathBuf, PathBuf),
         tail: Arc<Tail>,
         had_cursor: BTreeSet<String>,
+        figures: Figures,
     ) -> Supervisor {
         let (sinks, ending, reloads) = (Vec::new(), Vec::new(), Reloads::default());
-        Supervisor { journal_dir, cursor_dir, tail, sinks, ending, had_cursor, reloads }
+        Supervisor { journal_dir, cursor_dir, tail, sinks, ending, had_cursor, reloads, figures }
     }
 
     /// Stops the sinks that are gone or changed, and starts those that are new or changed. A sink
@@ -106,12 +110,12 @@ impl Supervisor {
         self.sinks = sinks;
     }
 
-    fn start(&self, config: &SinkConfig) -> Result<PumpHandle, String> {
+    fn start(&mut self, config: &SinkConfig) -> Result<PumpHandle, String> {
         let name = &config.name;
         if self.ending.iter().any(|(ending, _)| ending == name) {
             return Err(format!("sink {name} is still busy with its last batch"));
         }
-        let sink = sink(name, &config.kind, &self.reloads)?;
+        let sink = sink(name, &config.kind, &self.reloads, &mut self.figures)?;
         let start = match config.start {
             SinkStart::Oldest => Start::Oldest,
             SinkStart::Now => Start::Now,
@@ -181,7 +185,12 @@ impl Entry {
 }
 
 /// What delivers to the place that is configured.
-fn sink(name: &str, kind: &SinkKind, reloads: &Reloads) -> Result<Box<dyn Sink>, String> {
+fn sink(
+    name: &str,
+    kind: &SinkKind,
+    reloads: &Reloads,
+    figures: &mut Figures,
+) -> Result<Box<dyn Sink>, String> {
     Ok(match kind {
         SinkKind::Jsonl(jsonl) => Box::new(JsonlSink::new(JsonlConfig {
             path: jsonl.path.clone(),
@@ -197,7 +206,10 @@ fn sink(name: &str, kind: &SinkKind, reloads: &Reloads) -> Result<Box<dyn Sink>,
         SinkKind::Webhook(webhook) => {
             Box::new(WebhookSink::new(webhook.as_ref().clone(), reloads.clone()))
         }
-        SinkKind::Otlp(otlp) => Box::new(OtlpSink::new(otlp.as_ref().clone(), reloads.clone())),
+        SinkKind::Otlp(otlp) => {
+            let sink = OtlpSink::new(otlp.as_ref().clone(), reloads.clone());
+            Box::new(sink.with_metrics(figures.of(name)))
+        }
     })
 }
 
