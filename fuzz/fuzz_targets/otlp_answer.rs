@@ -7,10 +7,10 @@ use libfuzzer_sys::fuzz_target;
 /// The longest words that are kept, in bytes: 300 characters, and a mark that there were more.
 const MAX_WORDS_BYTES: usize = 301 * 4;
 
-fuzz_target!(|input: (bool, bool, Option<&str>, &[u8])| {
-    let (is_json, is_logs, content_type, body) = input;
+fuzz_target!(|input: (bool, u8, Option<&str>, &[u8])| {
+    let (is_json, signal, content_type, body) = input;
     let sent = if is_json { Encoding::Json } else { Encoding::Protobuf };
-    let signal = if is_logs { Signal::Logs } else { Signal::Traces };
+    let signal = Signal::ALL[usize::from(signal) % Signal::ALL.len()];
     match read_answer(signal, content_type, sent, body) {
         Ok(taken) => {
             assert!(taken.words.len() <= MAX_WORDS_BYTES, "{taken:?}");

@@ -166,8 +166,14 @@ pub trait Sink: Send {
         Ok(())
     }
 
-    /// What a place said beside taking what it was sent, if a person should see it. Asked after each
-    /// [`Outcome::Accepted`].
+    /// Called about once in a second while there is nothing to send, or nothing may be sent yet, from when the sink was
+    /// opened, unless it is off: for what a sink sends that is made of no event. Nothing that comes of it moves or holds
+    /// the cursor; a sink says it as a [warning](Sink::take_warning) and [counts](Sink::counts) it. It keeps to the time
+    /// limits of any other request, and leaves time between them.
+    fn send_beside(&mut self) {}
+
+    /// What a place said beside taking what it was sent, if a person should see it. Asked after each attempt, and each
+    /// [`send_beside`](Sink::send_beside).
     fn take_warning(&mut self) -> Option<SinkError> {
         None
     }

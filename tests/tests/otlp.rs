@@ -165,3 +165,109 @@ fn what_a_receiver_rejects_for_good_is_shown() {
     assert_eq!(server.requests(), 1, "nothing of it is sent again");
     assert_eq!(daemon.stop(), 0);
 }
+
+/// What each request that was taken says of the counter of events: when it began, and how many there are of a kind.
+fn event_counts(server: &FaultServer, event_type: &str, temporality: u64) -> Vec<(String, f64)> {
+    let metrics = parts(server, "/v1/metrics", ["resourceMetrics", "scopeMetrics", "metrics"]);
+    let sums = metrics.iter().filter(|it| it["name"] == "hookring_events").map(|it| &it["sum"]);
+    let mut found = Vec::new();
+    for sum in sums {
+        assert_eq!(sum["isMonotonic"], true, "{sum}");
+        assert_eq!(sum["aggregationTemporality"], temporality, "{sum}");
+        for point in sum["dataPoints"].as_array().expect("a list") {
+            if attribute(point, "event_type").is_some_and(|it| it["stringValue"] == event_type) {
+                let start = point["startTimeUnixNano"].as_str().expect("nanoseconds").to_owned();
+                found.push((start, point["asDouble"].as_f64().expect("a number")));
+            }
+        }
+    }
+    found
+}
+
+fn emit_prompts(bed: &Bed, count: usize) {
+    for _ in 0..count {
+        bed.emit_with(&["--agent", "claude-code"], session_prompt().as_bytes());
+    }
+}
+
+fn session_prompt() -> String {
+    let is_prompt = |it: &String| it.contains("\"UserPromptSubmit\"");
+    session().into_iter().find(is_prompt).expect("a prompt")
+}
+
+const CUMULATIVE: u64 = 2;
+const DELTA: u64 = 1;
+
+#[test]
+fn metrics_arrive_without_an_event_and_count_from_the_daemons_start() {
+    let server = FaultServer::start();
+    let bed = Bed::new();
+    bed.configure(&apm(&server, "metrics_interval = \"1s\""));
+    let daemon = bed.start();
+    emit_prompts(&bed, 3);
+    let counts = || event_counts(&server, "prompt.submit", CUMULATIVE);
+    wait_for("three prompts", || counts().last().is_some_and(|it| it.1 == 3.0).then_some(()));
+    emit_prompts(&bed, 4);
+    wait_for("seven prompts", || counts().last().is_some_and(|it| it.1 == 7.0).then_some(()));
+    let counts = counts();
+    assert!(counts.iter().all(|it| it.0 == counts[0].0), "one start: {counts:?}");
+    let resource = parts(&server, "/v1/metrics", ["resourceMetrics", "scopeMetrics", "metrics"]);
+    let kinds = |kind: &str| resource.iter().any(|it| !it[kind].is_null());
+    assert!(kinds("sum") && kinds("gauge") && kinds("histogram"));
+    assert_eq!(daemon.stop(), 0);
+}
+
+/// With failures in between, and a sink that is begun anew.
+#[test]
+fn differences_of_metrics_sum_up_to_what_there_was() {
+    let server = FaultServer::start();
+    let bed = Bed::new();
+    let preference = ("OTEL_EXPORTER_OTLP_METRICS_TEMPORALITY_PREFERENCE", "delta");
+    let more = "signals = [\"metrics\"]\nmetrics_interval = \"1s\"";
+    bed.configure(&apm(&server, more));
+    let daemon = bed.start_with(bed.command("hookring").envs([preference]));
+    let sum = || event_counts(&server, "prompt.submit", DELTA).iter().map(|it| it.1).sum::<f64>();
+    emit_prompts(&bed, 3);
+    wait_for("three prompts", || (sum() == 3.0).then_some(()));
+    server.next([Reply::status(503), Reply::close()]);
+    emit_prompts(&bed, 4);
+    wait_for("seven prompts", || (sum() == 7.0).then_some(()));
+    bed.configure(&apm(&server, &format!("{more}\nservice_name = \"ring\"")));
+    assert!(bed.hookring(&["reload"]).status.success());
+    emit_prompts(&bed, 2);
+    wait_for("nine prompts", || (sum() == 9.0).then_some(()));
+    let requests = server.requests();
+    server.wait_for_requests(requests + 2);
+    assert_eq!(sum(), 9.0, "none is told twice");
+    assert_eq!(daemon.stop(), 0);
+}
+
+#[test]
+fn a_receiver_that_takes_no_metrics_has_all_events() {
+    let server = FaultServer::start();
+    server.set_rule(|request| match request.line.ends_with("/v1/metrics") {
+        true => Reply::with(404, &[], "there is no such thing"),
+        false => Reply::ok(),
+    });
+    let bed = Bed::new();
+    bed.configure(&apm(&server, "metrics_interval = \"1s\""));
+    let daemon = bed.start();
+    let failed = |bed: &Bed, least: u64| {
+        wait_for("metrics to fail", || {
+            let sink = bed.status()["sinks"][0].clone();
+            let failed = sink["counts"]["failed_metric_requests"].as_u64()?;
+            (failed >= least).then_some(sink)
+        })
+    };
+    let sink = failed(&bed, 1);
+    assert!(sink["last_error"].as_str().is_some_and(|it| it.contains("metrics")), "{sink}");
+    for payload in session() {
+        bed.emit_with(&["--agent", "claude-code"], payload.as_bytes());
+    }
+    wait_until_delivered(&bed);
+    wait_for("every record", || (logs(&server).len() >= session().len()).then_some(()));
+    let before = sink["counts"]["failed_metric_requests"].as_u64().expect("a count");
+    let sink = failed(&bed, before + 2);
+    assert_eq!((&sink["state"], &sink["retries"]), (&"running".into(), &0.into()), "{sink}");
+    assert_eq!(daemon.stop(), 0);
+}

@@ -86,10 +86,10 @@ fn row(
     let mut preview = Preview::new(encoding, has_content);
     let events = batches.iter().map(Batch::len).sum::<usize>() as f64;
     let (mut ours, mut theirs) = (Vec::new(), Vec::new());
-    let mut sent_bytes = [0; Signal::ALL.len()];
+    let mut sent_bytes = [0; Signal::OF_EVENTS.len()];
     // The first round warms the caches.
     for round in 0..=rounds {
-        sent_bytes = [0; Signal::ALL.len()];
+        sent_bytes = [0; Signal::OF_EVENTS.len()];
         let begin = Instant::now();
         for batch in batches {
             preview

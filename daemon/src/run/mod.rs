@@ -6,6 +6,7 @@
 
 mod collector;
 mod descriptors;
+mod figures;
 mod gaps;
 mod happenings;
 mod health;

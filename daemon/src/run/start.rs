@@ -17,6 +17,7 @@ use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 
 use super::collector::Collector;
+use super::figures::Figures;
 use super::gaps::Gaps;
 use super::oldest::Oldest;
 use super::shared::Shared;
@@ -58,7 +59,7 @@ impl Daemon {
         let tail = journal.tail();
         let drain = open_bus(&paths, config, &mut recovery)?;
         let shared = Arc::new(Shared::default());
-        let supervisor = start_sinks(&paths, config, &tail, last.as_ref());
+        let supervisor = start_sinks(&paths, config, &tail, last.as_ref(), &shared);
         shared.needed_seq.store(supervisor.needed_seq(), Ordering::Relaxed);
         shared.set_health(config.health);
         let key = redaction_key(&paths, &recovery, &shared)?;
@@ -148,10 +149,12 @@ fn start_sinks(
     config: &Config,
     tail: &Arc<Tail>,
     last: Option<&Status>,
+    shared: &Shared,
 ) -> Supervisor {
     let known = last.map(Status::known_sinks).unwrap_or_default();
     let dirs = (paths.journal.clone(), paths.cursors.clone());
-    let mut supervisor = Supervisor::new(dirs, Arc::clone(tail), known);
+    let figures = Figures::new(Arc::clone(&shared.metrics));
+    let mut supervisor = Supervisor::new(dirs, Arc::clone(tail), known, figures);
     supervisor.apply(&config.sinks);
     supervisor
 }

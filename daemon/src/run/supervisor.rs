@@ -13,6 +13,7 @@ use hookring_sinks::{
 };
 
 use super::collector::describe;
+use super::figures::Figures;
 use super::status::KnownSink;
 use crate::config::{Compress, SinkConfig, SinkKind, SinkStart};
 
@@ -31,6 +32,8 @@ pub(super) struct Supervisor {
     known: BTreeMap<String, KnownSink>,
     /// Has the sinks read their secrets anew.
     reloads: Reloads,
+    /// What sinks send beside events.
+    figures: Figures,
 }
 
 struct Entry {
@@ -52,9 +55,10 @@ impl Supervisor {
         (journal_dir, cursor_dir): (PathBuf, PathBuf),
         tail: Arc<Tail>,
         known: BTreeMap<String, KnownSink>,
+        figures: Figures,
     ) -> Supervisor {
         let (sinks, ending, reloads) = (Vec::new(), Vec::new(), Reloads::default());
-        Supervisor { journal_dir, cursor_dir, tail, sinks, ending, known, reloads }
+        Supervisor { journal_dir, cursor_dir, tail, sinks, ending, known, reloads, figures }
     }
 
     /// Stops the sinks that are gone or changed, and starts those that are new or changed. A sink
@@ -108,12 +112,12 @@ impl Supervisor {
         self.sinks = sinks;
     }
 
-    fn start(&self, config: &SinkConfig) -> Result<PumpHandle, String> {
+    fn start(&mut self, config: &SinkConfig) -> Result<PumpHandle, String> {
         let name = &config.name;
         if self.ending.iter().any(|(ending, _)| ending == name) {
             return Err(format!("sink {name} is still busy with its last batch"));
         }
-        let sink = sink(name, &config.kind, &self.reloads)?;
+        let sink = sink(name, &config.kind, &self.reloads, &mut self.figures)?;
         let start = match config.start {
             SinkStart::Oldest => Start::Oldest,
             SinkStart::Now => Start::Now,
@@ -199,7 +203,12 @@ impl Entry {
 }
 
 /// What delivers to the place that is configured.
-fn sink(name: &str, kind: &SinkKind, reloads: &Reloads) -> Result<Box<dyn Sink>, String> {
+fn sink(
+    name: &str,
+    kind: &SinkKind,
+    reloads: &Reloads,
+    figures: &mut Figures,
+) -> Result<Box<dyn Sink>, String> {
     Ok(match kind {
         SinkKind::Jsonl(jsonl) => Box::new(JsonlSink::new(JsonlConfig {
             path: jsonl.path.clone(),
@@ -215,7 +224,10 @@ fn sink(name: &str, kind: &SinkKind, reloads: &Reloads) -> Result<Box<dyn Sink>,
         SinkKind::Webhook(webhook) => {
             Box::new(WebhookSink::new(webhook.as_ref().clone(), reloads.clone()))
         }
-        SinkKind::Otlp(otlp) => Box::new(OtlpSink::new(otlp.as_ref().clone(), reloads.clone())),
+        SinkKind::Otlp(otlp) => {
+            let sink = OtlpSink::new(otlp.as_ref().clone(), reloads.clone());
+            Box::new(sink.with_metrics(figures.of(name)))
+        }
     })
 }
 

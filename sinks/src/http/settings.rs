@@ -46,6 +46,8 @@ pub enum Setting {
     LogsEndpoint,
     /// Where traces go.
     TracesEndpoint,
+    /// Where metrics go.
+    MetricsEndpoint,
     /// What is sent.
     Signals,
     /// Attributes of all resources.

@@ -6,6 +6,7 @@
 //! is taken for a wrong address, and nothing counts as delivered.
 
 use opentelemetry_proto::tonic::collector::logs::v1::ExportLogsServiceResponse;
+use opentelemetry_proto::tonic::collector::metrics::v1::ExportMetricsServiceResponse;
 use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceResponse;
 use prost::Message as _;
 use serde::Deserialize;
@@ -24,17 +25,22 @@ pub enum Signal {
     Logs,
     /// A span for each prompt, tool's call and subagent.
     Traces,
+    /// The daemon's own metrics.
+    Metrics,
 }
 
 impl Signal {
     /// All of them, in the order in which they are sent.
-    pub const ALL: [Signal; 2] = [Signal::Logs, Signal::Traces];
+    pub const ALL: [Signal; 3] = [Signal::Logs, Signal::Traces, Signal::Metrics];
+    /// Those that are made of events, which come first.
+    pub const OF_EVENTS: [Signal; 2] = [Signal::Logs, Signal::Traces];
 
     /// As the configuration has it.
     pub const fn name(self) -> &'static str {
         match self {
             Signal::Logs => "logs",
             Signal::Traces => "traces",
+            Signal::Metrics => "metrics",
         }
     }
 }
@@ -42,7 +48,7 @@ impl Signal {
 /// What a receiver said of a request that it took.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct Taken {
-    /// So many records or spans it will never take.
+    /// So many records, spans or data points it will never take.
     pub rejected: u64,
     /// Why, or a warning; on one line, without control characters.
     pub words: String,
@@ -105,6 +111,9 @@ fn from_protobuf(signal: Signal, body: &[u8]) -> Result<(i64, String), AnswerErr
         }),
         Signal::Traces => ExportTraceServiceResponse::decode(body)
             .map(|answer| answer.partial_success.map(|it| (it.rejected_spans, it.error_message))),
+        Signal::Metrics => ExportMetricsServiceResponse::decode(body).map(|answer| {
+            answer.partial_success.map(|it| (it.rejected_data_points, it.error_message))
+        }),
     };
     said.map(Option::unwrap_or_default).map_err(|_| AnswerError::NotOtlp)
 }
@@ -123,6 +132,8 @@ struct Partial {
     rejected_log_records: Number,
     #[serde(default, rename = "rejectedSpans", alias = "rejected_spans")]
     rejected_spans: Number,
+    #[serde(default, rename = "rejectedDataPoints", alias = "rejected_data_points")]
+    rejected_data_points: Number,
     #[serde(default, rename = "errorMessage", alias = "error_message")]
     error_message: Option<String>,
 }
@@ -142,6 +153,7 @@ fn from_json(signal: Signal, body: &[u8]) -> Result<(i64, String), AnswerError> 
     let rejected = match signal {
         Signal::Logs => partial.rejected_log_records,
         Signal::Traces => partial.rejected_spans,
+        Signal::Metrics => partial.rejected_data_points,
     };
     let rejected = match rejected {
         Number::Plain(number) => number,
@@ -161,6 +173,7 @@ fn one_line(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use opentelemetry_proto::tonic::collector::logs::v1::ExportLogsPartialSuccess;
+    use opentelemetry_proto::tonic::collector::metrics::v1::ExportMetricsPartialSuccess;
     use opentelemetry_proto::tonic::collector::trace::v1::ExportTracePartialSuccess;
 
     use super::*;
@@ -185,6 +198,12 @@ mod tests {
             ExportTracePartialSuccess { rejected_spans: 0, error_message: "beware".to_owned() };
         let spans = ExportTraceServiceResponse { partial_success: Some(spans) }.encode_to_vec();
         assert_eq!(protobuf(Signal::Traces, &spans), taken(0, "beware"));
+        let points = ExportMetricsPartialSuccess {
+            rejected_data_points: 5,
+            error_message: "cumulative".to_owned(),
+        };
+        let points = ExportMetricsServiceResponse { partial_success: Some(points) }.encode_to_vec();
+        assert_eq!(protobuf(Signal::Metrics, &points), taken(5, "cumulative"));
         assert_eq!(protobuf(Signal::Logs, b""), taken(0, ""));
     }
 
@@ -223,6 +242,9 @@ mod tests {
         let body = r#"{"partialSuccess":{"rejectedLogRecords":"2"}}"#;
         assert_eq!(json(Signal::Logs, body), taken(2, ""));
         assert_eq!(json(Signal::Traces, body), taken(0, ""));
+        let points = r#"{"partialSuccess":{"rejectedDataPoints":"4"}}"#;
+        assert_eq!(json(Signal::Metrics, points), taken(4, ""));
+        assert_eq!(json(Signal::Metrics, body), taken(0, ""));
         // Nobody said that it is JSON.
         assert_eq!(read(Signal::Logs, None, Encoding::Protobuf, body.as_bytes()), taken(2, ""));
     }

@@ -8,6 +8,7 @@ use zeroize::Zeroizing;
 
 use super::answer::Signal;
 use super::encode::{Encoding, Resources};
+use super::metrics::Temporality;
 use super::preset::Scheme;
 use super::signals::{DEFAULT_SPAN_TIMEOUT, Making};
 use crate::http::{
@@ -18,6 +19,8 @@ use crate::secret::Secret;
 
 /// Attributes of all resources at most.
 pub const MAX_RESOURCE_ATTRIBUTES: usize = 32;
+/// How often the daemon's metrics are sent by default.
+pub const DEFAULT_METRICS_INTERVAL: Duration = Duration::from_secs(60);
 
 /// Where requests go, and what is in them. [`super::Given`] makes one of what a person and the environment say.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -40,6 +43,10 @@ pub struct OtlpConfig {
     pub resource: Vec<(String, String)>,
     /// How long a session may be silent before its spans are ended.
     pub span_timeout: Duration,
+    /// How long it is from one request with metrics to the next.
+    pub metrics_interval: Duration,
+    /// From when on metrics count.
+    pub temporality: Temporality,
     /// Who may sign the server's certificate, in place of the system's authorities: a file of PEM.
     pub ca_file: Option<PathBuf>,
     /// What the daemon shows of itself: a file of PEM, the certificate first.
@@ -82,6 +89,8 @@ impl OtlpConfig {
             service_name: None,
             resource: Vec::new(),
             span_timeout: DEFAULT_SPAN_TIMEOUT,
+            metrics_interval: DEFAULT_METRICS_INTERVAL,
+            temporality: Temporality::Cumulative,
             ca_file: None,
             client_cert: None,
             client_key: None,
@@ -148,9 +157,15 @@ impl OtlpConfig {
         }
     }
 
+    /// Whether metrics are wanted.
+    pub(super) fn has_metrics(&self) -> bool {
+        self.endpoints.iter().any(|it| it.signal == Signal::Metrics)
+    }
+
     pub(super) fn making(&self) -> Making {
+        let signals = self.endpoints.iter().map(|it| it.signal);
         Making {
-            signals: self.endpoints.iter().map(|it| it.signal).collect(),
+            signals: signals.filter(|it| Signal::OF_EVENTS.contains(it)).collect(),
             encoding: self.encoding,
             has_content: self.has_content,
             resources: Resources {

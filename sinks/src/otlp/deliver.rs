@@ -1,7 +1,7 @@
 //! The sink itself: reads its secrets, posts each signal, and reads what the receiver says.
 
 use std::io::Read;
-use std::time::SystemTime;
+use std::time::{Instant, SystemTime};
 
 use hookring_journal::Batch;
 use ureq::http::{Response, StatusCode, header};
@@ -10,6 +10,7 @@ use zeroize::Zeroizing;
 
 use super::answer::{self, MAX_ANSWER_BYTES, Signal};
 use super::config::{OtlpConfig, Secrets};
+use super::metrics::{MetricSource, Metrics};
 use super::signals::Signals;
 use crate::http::answer as http_answer;
 use crate::http::{self, Reloads, SetupError, Target, client, compress};
@@ -20,10 +21,12 @@ pub const RECALLED_EVENTS: u64 = 20_000;
 /// A buffer for bodies that has grown beyond this is not kept, in bytes.
 const MAX_KEPT_BYTES: usize = 2 << 20;
 
-/// Sends events as logs and traces of OTLP.
+/// Sends events as logs and traces of OTLP, and the daemon's metrics beside them.
 pub struct OtlpSink {
     post: Post,
     signals: Signals,
+    /// `None`: they are not wanted, or there are none.
+    metrics: Option<Metrics>,
 }
 
 /// Everything that a request needs but its body.
@@ -35,7 +38,7 @@ struct Post {
     ready: Option<Ready>,
     /// The last body, compressed: kept for its memory.
     compressed: Vec<u8>,
-    /// Records and spans that were rejected in what was taken.
+    /// Records, spans and data points that were rejected in what was taken.
     rejected: [u64; Signal::ALL.len()],
     /// What a receiver said beside taking it.
     warning: Option<SinkError>,
@@ -94,7 +97,14 @@ impl OtlpSink {
             rejected: [0; Signal::ALL.len()],
             warning: None,
         };
-        OtlpSink { post, signals }
+        OtlpSink { post, signals, metrics: None }
+    }
+
+    /// Sends metrics, too, if the settings say where to.
+    pub fn with_metrics(mut self, source: MetricSource) -> OtlpSink {
+        let config = &self.post.config;
+        self.metrics = config.has_metrics().then(|| Metrics::new(config, source, Instant::now()));
+        self
     }
 
     fn send(&mut self, batch: &Batch, is_replay: bool) -> Outcome {
@@ -108,6 +118,29 @@ impl OtlpSink {
         });
         self.post.ready = Some(ready);
         outcome
+    }
+}
+
+impl OtlpSink {
+    /// Sends metrics if their interval is over. What becomes of them is shown and counted, and changes nothing else.
+    fn send_metrics(&mut self) {
+        let Some(metrics) = self.metrics.as_mut().filter(|it| it.is_due(Instant::now())) else {
+            return;
+        };
+        let post = &mut self.post;
+        let outcome = match (metrics.make((post.clock)()), post.take_ready()) {
+            (Ok(body), Ok(mut ready)) => {
+                let outcome = post.with_current_secrets(&mut ready, Signal::Metrics, body);
+                post.ready = Some(ready);
+                outcome
+            }
+            (Err(error), _) => Outcome::Failed { error },
+            (_, Err(error)) => Outcome::failed(error),
+        };
+        // From when it ended: what waits in between is for events.
+        if let Some(error) = metrics.answered(outcome, Instant::now()) {
+            post.warning = Some(error);
+        }
     }
 }
 
@@ -224,7 +257,15 @@ impl Sink for OtlpSink {
     }
 
     fn deliver(&mut self, batch: &Batch) -> Outcome {
-        self.send(batch, false)
+        let outcome = self.send(batch, false);
+        if matches!(outcome, Outcome::Accepted) {
+            self.send_metrics();
+        }
+        outcome
+    }
+
+    fn send_beside(&mut self) {
+        self.send_metrics();
     }
 
     fn replay(&mut self, batch: &Batch) -> Outcome {
@@ -253,10 +294,13 @@ impl Sink for OtlpSink {
 
     fn counts(&self) -> Vec<(&'static str, u64)> {
         let (spans, cut) = self.signals.counts();
-        let [logs, traces] = self.post.rejected;
+        let [logs, traces, points] = self.post.rejected;
+        let failed = self.metrics.as_ref().map_or(0, Metrics::failed);
         vec![
             ("rejected_log_records", logs),
             ("rejected_spans", traces),
+            ("rejected_data_points", points),
+            ("failed_metric_requests", failed),
             ("unfinished_spans", spans.unfinished),
             ("repaired_spans", spans.repaired),
             ("evicted_spans", spans.evicted),

@@ -1,6 +1,7 @@
 //! What is sent: requests of OTLP, as protobuf or as JSON.
 
 pub(super) mod logs;
+pub(super) mod metrics;
 mod resource;
 pub(super) mod traces;
 
@@ -34,7 +35,7 @@ impl Encoding {
     /// # Errors
     ///
     /// If it cannot be JSON, which is not known to happen.
-    fn write<M: Message + Serialize>(
+    pub(super) fn write<M: Message + Serialize>(
         self,
         request: &M,
         out: &mut Vec<u8>,
@@ -51,7 +52,7 @@ impl Encoding {
     }
 }
 
-/// Who made the spans and records.
+/// Who made the spans, records and metrics.
 fn scope() -> Option<InstrumentationScope> {
     Some(InstrumentationScope {
         name: "hookring".to_owned(),

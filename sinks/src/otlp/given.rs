@@ -15,6 +15,7 @@ use zeroize::Zeroizing;
 use super::answer::Signal;
 use super::config::{Endpoint, OtlpConfig};
 use super::encode::Encoding;
+use super::metrics::Temporality;
 use super::preset::Preset;
 use crate::http::{Setting, SettingError, Target, TargetError};
 use crate::secret::Secret;
@@ -37,6 +38,8 @@ pub struct Given {
     pub logs_endpoint: Option<String>,
     /// Where traces go, as it is.
     pub traces_endpoint: Option<String>,
+    /// Where metrics go, as it is.
+    pub metrics_endpoint: Option<String>,
     /// What is sent; empty: all that the place takes.
     pub signals: Vec<Signal>,
     /// Headers that every request has.
@@ -72,9 +75,17 @@ impl Given {
         let env = Variables { env };
         let mut faults = Vec::new();
         // Whoever says where to goes elsewhere than the environment.
-        let endpoints = [&self.endpoint, &self.logs_endpoint, &self.traces_endpoint];
-        let is_env = self.preset.is_none() && endpoints.iter().all(|it| it.is_none());
-        let usual = self.preset.map_or(&Signal::ALL[..], Preset::signals);
+        let own = [&self.logs_endpoint, &self.traces_endpoint, &self.metrics_endpoint];
+        let is_one_by_one = self.preset.is_none() && self.endpoint.is_none();
+        let is_env = is_one_by_one && own.iter().all(|it| it.is_none());
+        let usual = match self.preset {
+            Some(preset) => preset.signals(),
+            // Whoever says where logs and traces go, and no more, wants no metrics.
+            None if is_one_by_one && !is_env && self.metrics_endpoint.is_none() => {
+                &Signal::OF_EVENTS
+            }
+            None => &Signal::ALL,
+        };
         let signals = if self.signals.is_empty() { usual } else { &self.signals };
         let mut config = OtlpConfig::new(Vec::new());
         for signal in Signal::ALL.into_iter().filter(|it| signals.contains(it)) {
@@ -108,6 +119,10 @@ impl Given {
         (config.encoding, config.gzip) =
             (self.encoding.unwrap_or_default(), self.gzip.unwrap_or(true));
         config.timeout = self.timeout.unwrap_or(config.timeout);
+        config.temporality = match self.preset {
+            Some(preset) if preset.temporality() != Temporality::Cumulative => preset.temporality(),
+            _ => env.temporality(&mut faults),
+        };
         if is_env {
             let (encoding, gzip, timeout) = (self.encoding, self.gzip, self.timeout);
             env.complete(&mut config, encoding, gzip, timeout, &mut faults);
@@ -143,6 +158,7 @@ impl Given {
         let (own, setting) = match signal {
             Signal::Logs => (&self.logs_endpoint, Setting::LogsEndpoint),
             Signal::Traces => (&self.traces_endpoint, Setting::TracesEndpoint),
+            Signal::Metrics => (&self.metrics_endpoint, Setting::MetricsEndpoint),
         };
         if let Some(own) = own {
             return endpoint(signal, own, setting, Vec::new());
@@ -183,7 +199,7 @@ fn fault(setting: Setting, message: &str, help: &str) -> SettingError {
 /// The signal's own address below a general one.
 fn below(base: &str, signal: Signal) -> Result<String, SettingError> {
     if base.contains('?') {
-        let help = "give it as `logs_endpoint` and `traces_endpoint`, which are used as they are";
+        let help = "give it as `logs_endpoint`, `traces_endpoint` and `metrics_endpoint`, which are used as they are";
         return Err(fault(Setting::Url, "nothing can be below an address with a query", help));
     }
     Ok(format!("{}/v1/{}", base.trim_end_matches('/'), signal.name()))
@@ -237,6 +253,21 @@ impl Variables<'_> {
             if self.get(&own).is_some() { own } else { "OTEL_EXPORTER_OTLP_HEADERS".to_owned() };
         let pairs = self.pairs(&name).into_iter();
         pairs.map(|(name, value)| (name, Secret::Text(value))).collect()
+    }
+
+    /// What a receiver prefers. `lowmemory` is about sums that may fall, which there are none of, and delta for others.
+    fn temporality(&self, faults: &mut Vec<SettingError>) -> Temporality {
+        let name = "OTEL_EXPORTER_OTLP_METRICS_TEMPORALITY_PREFERENCE";
+        let text = self.get(name).unwrap_or_default();
+        match text.to_ascii_lowercase().as_str() {
+            "" | "cumulative" => Temporality::Cumulative,
+            "delta" | "lowmemory" => Temporality::Delta,
+            _ => {
+                let message = format!("{name} is {text:?}, which cannot be used");
+                faults.push(fault(Setting::Environment, &message, "use `cumulative` or `delta`"));
+                Temporality::Cumulative
+            }
+        }
     }
 
     /// `a=b,c=d`, with what is percent-encoded in values decoded. What is no pair is left out.

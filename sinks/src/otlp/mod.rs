@@ -1,4 +1,4 @@
-//! The `otlp` sink: events as logs and traces of OpenTelemetry, by OTLP over HTTP.
+//! The `otlp` sink: events as logs and traces of OpenTelemetry, and the daemon's metrics, by OTLP over HTTP.
 
 mod answer;
 mod attributes;
@@ -7,9 +7,11 @@ mod content;
 mod deliver;
 mod encode;
 mod event;
+mod exposition;
 mod failures;
 mod given;
 mod ids;
+mod metrics;
 mod names;
 mod origin;
 mod preset;
@@ -17,10 +19,11 @@ mod signals;
 mod spans;
 
 pub use answer::{AnswerError, MAX_ANSWER_BYTES, Signal, Taken, read as read_answer};
-pub use config::{Endpoint, MAX_RESOURCE_ATTRIBUTES, OtlpConfig};
+pub use config::{DEFAULT_METRICS_INTERVAL, Endpoint, MAX_RESOURCE_ATTRIBUTES, OtlpConfig};
 pub use deliver::{OtlpSink, RECALLED_EVENTS};
 pub use encode::Encoding;
 pub use given::{DEFAULT_ENDPOINT, Env, Given};
+pub use metrics::{MetricSource, Temporality};
 pub use preset::{Preset, Scheme};
 pub use signals::{DEFAULT_SPAN_TIMEOUT, Preview};
 

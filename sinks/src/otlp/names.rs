@@ -26,6 +26,7 @@ pub(super) const EXIT_CODE: &str = "process.exit.code";
 pub(super) const DIRECTORY: &str = "process.working_directory";
 pub(super) const SERVICE_NAME: &str = "service.name";
 pub(super) const SERVICE_VERSION: &str = "service.version";
+pub(super) const SERVICE_INSTANCE: &str = "service.instance.id";
 pub(super) const HOST_NAME: &str = "host.name";
 
 pub(super) const UNFINISHED: &str = "hookring.unfinished";

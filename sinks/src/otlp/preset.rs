@@ -9,6 +9,7 @@ use ureq::http::header::AUTHORIZATION;
 use zeroize::Zeroizing;
 
 use super::answer::Signal;
+use super::metrics::Temporality;
 
 /// A place with a name.
 #[derive(Copy, Clone, PartialEq, Eq, Debug)]
@@ -69,6 +70,14 @@ impl Preset {
         match self {
             Preset::Langfuse => &[Signal::Traces],
             _ => &Signal::ALL,
+        }
+    }
+
+    /// How it wants metrics.
+    pub(super) fn temporality(self) -> Temporality {
+        match self {
+            Preset::Datadog => Temporality::Delta,
+            _ => Temporality::Cumulative,
         }
     }
 

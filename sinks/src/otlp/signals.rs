@@ -15,10 +15,10 @@ use crate::sink::{Outcome, SinkError};
 pub struct Preview(Signals);
 
 impl Preview {
-    /// Of all signals, uncompressed. `has_content`: with what people and tools said.
+    /// Of all signals that are made of events, uncompressed. `has_content`: with what people and tools said.
     pub fn new(encoding: Encoding, has_content: bool) -> Preview {
         Preview(Signals::new(Making {
-            signals: Signal::ALL.to_vec(),
+            signals: Signal::OF_EVENTS.to_vec(),
             encoding,
             has_content,
             resources: Resources::default(),
@@ -42,6 +42,7 @@ pub const DEFAULT_SPAN_TIMEOUT: Duration = Duration::from_secs(3600);
 /// What becomes of events.
 #[derive(Clone, Debug)]
 pub(super) struct Making {
+    /// Of [`Signal::OF_EVENTS`] alone.
     pub(super) signals: Vec<Signal>,
     pub(super) encoding: Encoding,
     /// With what people and tools said.
@@ -65,14 +66,14 @@ pub(super) struct Signals {
 struct Memory {
     spans: Spans,
     /// Accepted up to there, by signal.
-    through: [Seq; Signal::ALL.len()],
+    through: [Seq; Signal::OF_EVENTS.len()],
     /// Accepted up to there by all.
     done: Seq,
 }
 
 impl Memory {
     fn new(span_timeout: Duration) -> Memory {
-        Memory { spans: Spans::new(span_timeout), through: [0; Signal::ALL.len()], done: 0 }
+        Memory { spans: Spans::new(span_timeout), through: [0; Signal::OF_EVENTS.len()], done: 0 }
     }
 }
 
@@ -190,6 +191,8 @@ impl Signals {
                 }
                 traces::write(spans, resources, *encoding, &mut self.body)?;
             }
+            // They are of no event.
+            Signal::Metrics => return Ok(false),
         }
         Ok(true)
     }

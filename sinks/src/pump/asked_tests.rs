@@ -1,5 +1,7 @@
 //! What a person may ask of a sink while its worker runs, and what becomes of dead letters.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, SystemTime};
 
 use hookring_journal::OLDEST;
@@ -7,6 +9,7 @@ use hookring_journal::OLDEST;
 use super::*;
 use crate::delivery::{BreakerState, WaitCause};
 use crate::replay::{Replay, ReplayEnd};
+use crate::sink::{Outcome, SinkError};
 use crate::stats::SinkState;
 use crate::switch::OffBy;
 use crate::testing::{Fault, PATIENCE, Recorder, TestJournal, deadline, wait_for, wait_until};
@@ -71,6 +74,50 @@ fn an_idle_sink_that_is_switched_on_again_says_so_without_an_event() {
     wait_until(&handle, |stats| stats.state == SinkState::Off);
     switch(&journal).on().expect("on");
     wait_until(&handle, |stats| stats.state == SinkState::Running);
+}
+
+/// Counts how often it may look after itself, and may send something that is no event, of which it then speaks.
+struct Telling(Arc<[AtomicUsize; 2]>);
+
+impl Sink for Telling {
+    fn deliver(&mut self, _: &hookring_journal::Batch) -> Outcome {
+        Outcome::Accepted
+    }
+
+    fn idle(&mut self) -> Result<(), SinkError> {
+        self.0[0].fetch_add(1, Ordering::Relaxed);
+        Ok(())
+    }
+
+    fn send_beside(&mut self) {
+        self.0[1].fetch_add(1, Ordering::Relaxed);
+    }
+
+    fn take_warning(&mut self) -> Option<SinkError> {
+        Some("told to warn".into())
+    }
+
+    fn counts(&self) -> Vec<(&'static str, u64)> {
+        vec![("told", self.0[1].load(Ordering::Relaxed) as u64)]
+    }
+}
+
+#[test]
+fn what_is_sent_beside_events_is_shown_without_one_and_stops_while_the_sink_is_off() {
+    let journal = TestJournal::new();
+    let calls = Arc::new([AtomicUsize::new(0), AtomicUsize::new(0)]);
+    let count = |at: usize| calls[at].load(Ordering::Relaxed);
+    let handle = journal.start("s", Telling(Arc::clone(&calls)));
+    let stats = wait_until(&handle, |stats| stats.counts.first().is_some_and(|it| it.1 > 0));
+    assert_eq!((stats.state, stats.counts[0].0), (SinkState::Running, "told"));
+    assert_eq!(stats.last_error.expect("a warning").message, "told to warn");
+    switch(&journal).off(OffBy::Person, "").expect("paused");
+    wait_until(&handle, |stats| stats.state == SinkState::Off);
+    let (looks, told) = (count(0), count(1));
+    wait_for("looks", || (count(0) > looks + 2).then_some(()));
+    assert_eq!(count(1), told);
+    switch(&journal).on().expect("on");
+    wait_for("more", || (count(1) > told).then_some(()));
 }
 
 #[test]

@@ -162,8 +162,18 @@ impl Worker {
         if !self.opened {
             return Ok(());
         }
-        let looked = guarded(|| self.sink.idle());
+        let is_on = self.off.is_none();
+        let looked = guarded(|| {
+            self.sink.idle()?;
+            if is_on {
+                self.sink.send_beside();
+            }
+            Ok(())
+        });
         self.opened = looked.is_ok();
+        if self.opened {
+            self.note_more();
+        }
         looked
     }
 

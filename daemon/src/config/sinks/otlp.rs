@@ -1,4 +1,4 @@
-//! `type = "otlp"`: events go to whatever takes OpenTelemetry's protocol.
+//! `type = "otlp"`: events, and the daemon's metrics, go to whatever takes OpenTelemetry's protocol.
 
 use std::time::Duration;
 
@@ -22,6 +22,7 @@ pub(super) const KIND: Kind = Kind {
         "endpoint",
         "logs_endpoint",
         "traces_endpoint",
+        "metrics_endpoint",
         "signals",
         "encoding",
         "compression",
@@ -30,6 +31,7 @@ pub(super) const KIND: Kind = Kind {
         "service_name",
         "resource",
         "span_timeout",
+        "metrics_interval",
         "timeout",
         "connect_timeout",
         "ca_file",
@@ -55,6 +57,8 @@ fn read(section: &mut Section<'_, '_>) -> OtlpConfig {
     config.has_content = section.boolean("content", false);
     config.span_timeout =
         section.duration("span_timeout", config.span_timeout, second..=ms(30 * DAY_MS));
+    config.metrics_interval =
+        section.duration("metrics_interval", config.metrics_interval, second..=ms(HOUR_MS));
     config.connect_timeout =
         section.duration("connect_timeout", config.connect_timeout, second..=ms(HOUR_MS));
     config.proxy = section.secret_address("proxy");
@@ -94,6 +98,7 @@ fn given(section: &mut Section<'_, '_>) -> Given {
         endpoint: address(section, "endpoint"),
         logs_endpoint: address(section, "logs_endpoint"),
         traces_endpoint: address(section, "traces_endpoint"),
+        metrics_endpoint: address(section, "metrics_endpoint"),
         signals: signals(section),
         headers: section.secrets("headers", |name| !is_credential(name)),
         encoding: encoding.filter(|_| section.has("encoding")),
@@ -117,13 +122,13 @@ fn address(section: &mut Section<'_, '_>, key: &'static str) -> Option<String> {
 }
 
 fn signals(section: &mut Section<'_, '_>) -> Vec<Signal> {
-    let list = section.texts("signals", "[\"logs\", \"traces\"]");
+    let list = section.texts("signals", "[\"logs\", \"traces\", \"metrics\"]");
     let mut signals = Vec::new();
     for (at, text) in list.texts.iter().enumerate() {
         match Signal::ALL.into_iter().find(|it| it.name() == text) {
             Some(signal) => signals.push(signal),
             None => {
-                let message = "this must be one of \"logs\", \"traces\"".to_owned();
+                let message = "this must be one of \"logs\", \"traces\", \"metrics\"".to_owned();
                 section.fail_element("signals", (&list, at), message, None);
             }
         }
@@ -164,6 +169,7 @@ fn key_of(setting: Setting) -> &'static str {
         Setting::Region => "region",
         Setting::LogsEndpoint => "logs_endpoint",
         Setting::TracesEndpoint => "traces_endpoint",
+        Setting::MetricsEndpoint => "metrics_endpoint",
         Setting::Signals => "signals",
         Setting::Resource => "resource",
         Setting::Headers => "headers",

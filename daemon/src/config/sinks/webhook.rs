@@ -118,6 +118,7 @@ fn key_of(setting: Setting) -> &'static str {
         | Setting::Region
         | Setting::LogsEndpoint
         | Setting::TracesEndpoint
+        | Setting::MetricsEndpoint
         | Setting::Signals
         | Setting::Resource
         | Setting::Environment => "url",

@@ -21,7 +21,7 @@ fn with(lines: &str) -> String {
 fn without_a_key_it_goes_to_the_collector_of_this_computer() {
     let config = otlp(&with(""));
     let urls: Vec<_> = config.endpoints.iter().map(|it| it.url.to_string()).collect();
-    assert_eq!(urls, ["http://127.0.0.1:4318", "http://127.0.0.1:4318"]);
+    assert_eq!(urls, ["http://127.0.0.1:4318"; 3]);
     assert!(!config.has_content && config.gzip);
     // It can be made of it.
     drop(OtlpSink::new(config, Default::default()));
@@ -32,7 +32,7 @@ fn every_key_is_read_and_shown_as_it_is() {
     let text = with(
         "preset = \"honeycomb\"\nregion = \"eu\"\napi_key = { env = \"SECRET\" }\nsignals = [\"traces\"]\n\
          encoding = \"json\"\ncompression = \"none\"\ncontent = true\nservice_name = \"agents\"\n\
-         resource = { \"deployment.environment.name\" = \"test\" }\nspan_timeout = \"2h\"\ntimeout = \"5s\"\n\
+         resource = { \"deployment.environment.name\" = \"test\" }\nspan_timeout = \"2h\"\nmetrics_interval = \"20s\"\ntimeout = \"5s\"\n\
          connect_timeout = \"2s\"\nheaders = { X-From = \"ci\" }\nproxy = { env = \"SECRET\" }",
     );
     let config = otlp(&text);
@@ -47,8 +47,9 @@ fn every_key_is_read_and_shown_as_it_is() {
     assert_eq!(config.service_name.as_deref(), Some("agents"));
     assert_eq!(config.resource, [("deployment.environment.name".to_owned(), "test".to_owned())]);
     let seconds =
-        [config.span_timeout, config.timeout, config.connect_timeout].map(|it| it.as_secs());
-    assert_eq!(seconds, [7200, 5, 2]);
+        [config.span_timeout, config.timeout, config.connect_timeout, config.metrics_interval]
+            .map(|it| it.as_secs());
+    assert_eq!(seconds, [7200, 5, 2, 20]);
     let shown = parse(&text).unwrap().to_toml();
     assert_snapshot!(shown.split("[sinks.apm.filter]").next().unwrap());
     assert!(!shown.contains("hunter2") && !format!("{config:?}").contains("hunter2"));
@@ -61,7 +62,7 @@ fn every_key_is_read_and_shown_as_it_is() {
 #[test]
 fn what_is_wrong_is_told_at_its_place() {
     assert_snapshot!(errors(
-        "[sinks.a]\ntype = \"otlp\"\npreset = \"honeycom\"\nsignals = [\"logs\", \"metrics\"]\n\
+        "[sinks.a]\ntype = \"otlp\"\npreset = \"honeycom\"\nsignals = [\"logs\", \"profiles\"]\n\
          [sinks.b]\ntype = \"otlp\"\npreset = \"datadog\"\n\
          [sinks.c]\ntype = \"otlp\"\nendpoint = \"collector:4318\"\n\
          [sinks.d]\ntype = \"otlp\"\nendpoint = \"https://ada:hunter2@example.com\"\n\

@@ -23,7 +23,7 @@ use crate::secret::Secret;
 use crate::sink::{Outcome, Sink};
 use crate::testing::TestJournal;
 
-fn endpoints(server: &FaultServer, signals: &[Signal]) -> Vec<Endpoint> {
+pub(super) fn endpoints(server: &FaultServer, signals: &[Signal]) -> Vec<Endpoint> {
     let endpoint = |signal: &Signal| Endpoint {
         signal: *signal,
         url: Target::parse(&server.url(&format!("/v1/{}", signal.name()))).expect("a URL"),
@@ -34,7 +34,7 @@ fn endpoints(server: &FaultServer, signals: &[Signal]) -> Vec<Endpoint> {
 }
 
 fn config(server: &FaultServer) -> OtlpConfig {
-    OtlpConfig::new(endpoints(server, &Signal::ALL))
+    OtlpConfig::new(endpoints(server, &Signal::OF_EVENTS))
 }
 
 fn sink(config: OtlpConfig) -> OtlpSink {
@@ -49,7 +49,7 @@ fn text(text: &str) -> Secret {
 }
 
 /// A prompt with its end: two records and a span.
-fn batch() -> (TestJournal, Batch) {
+pub(super) fn batch() -> (TestJournal, Batch) {
     let mut journal = TestJournal::new();
     for event_type in ["prompt.submit", "turn.end"] {
         let members = [("event_type", json!(event_type)), ("session_id", json!("s"))];
@@ -59,7 +59,7 @@ fn batch() -> (TestJournal, Batch) {
     (journal, batch)
 }
 
-fn plain(request: &Received) -> Vec<u8> {
+pub(super) fn plain(request: &Received) -> Vec<u8> {
     if request.header("content-encoding") != Some("gzip") {
         return request.body.clone();
     }
@@ -68,7 +68,7 @@ fn plain(request: &Received) -> Vec<u8> {
     body
 }
 
-fn said(outcome: &Outcome) -> String {
+pub(super) fn said(outcome: &Outcome) -> String {
     outcome.error().map(crate::stats::in_words).unwrap_or_default()
 }
 
@@ -184,7 +184,7 @@ fn statuses_are_those_of_the_table() {
 fn keys_and_headers_go_along_and_are_never_shown() {
     let (_journal, batch) = batch();
     let server = FaultServer::start();
-    let mut endpoints = endpoints(&server, &Signal::ALL);
+    let mut endpoints = endpoints(&server, &Signal::OF_EVENTS);
     endpoints[1].headers =
         vec![("X-Own".to_owned(), text("hunter4")), ("X-All".to_owned(), text("hunter5"))];
     let config = OtlpConfig {
@@ -230,7 +230,7 @@ fn what_cannot_be_used_is_told() {
     let server = FaultServer::start();
     let far = |text| Target::parse(text).expect("a URL");
     let with = |url| {
-        let mut endpoints = endpoints(&server, &Signal::ALL);
+        let mut endpoints = endpoints(&server, &Signal::OF_EVENTS);
         endpoints.iter_mut().for_each(|it| it.url = far(url));
         OtlpConfig { api_key: Some((Scheme::ApiKey, text("k"))), ..OtlpConfig::new(endpoints) }
     };

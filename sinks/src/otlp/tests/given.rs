@@ -9,10 +9,13 @@ use super::super::answer::Signal;
 use super::super::config::OtlpConfig;
 use super::super::encode::Encoding;
 use super::super::given::Given;
+use super::super::metrics::Temporality;
 use super::super::preset::{Preset, Scheme};
 use super::*;
 use crate::http::{Setting, SettingError};
 use crate::secret::Secret;
+
+const PREFERENCE: &str = "OTEL_EXPORTER_OTLP_METRICS_TEMPORALITY_PREFERENCE";
 
 fn settings(given: Given, env: &[(&str, &str)]) -> Result<OtlpConfig, Vec<SettingError>> {
     let env: HashMap<&str, &str> = env.iter().copied().collect();
@@ -40,7 +43,11 @@ fn some(text: &str) -> Option<String> {
 #[test]
 fn without_anything_it_is_the_collector_of_this_computer() {
     let config = good(Given::default(), &[]);
-    assert_eq!(urls(&config), ["http://127.0.0.1:4318/v1/logs", "http://127.0.0.1:4318/v1/traces"]);
+    assert_eq!(
+        urls(&config),
+        ["logs", "traces", "metrics"].map(|it| format!("http://127.0.0.1:4318/v1/{it}"))
+    );
+    assert_eq!(config.temporality, Temporality::Cumulative);
     assert_eq!(
         (config.encoding, config.gzip, config.has_content),
         (Encoding::Protobuf, true, false)
@@ -63,7 +70,11 @@ fn the_environment_is_listened_to() {
     let config = good(Given::default(), &env);
     assert_eq!(
         urls(&config),
-        ["https://otel.example.com:4318/base/v1/logs", "https://traces.example.com/"]
+        [
+            "https://otel.example.com:4318/base/v1/logs",
+            "https://traces.example.com/",
+            "https://otel.example.com:4318/base/v1/metrics"
+        ]
     );
     let headers = |at: usize| -> Vec<(&str, String)> {
         let headers = config.endpoints[at].headers.iter();
@@ -107,6 +118,38 @@ fn what_a_person_says_goes_first() {
     assert_eq!(config.resource, [("team".to_owned(), "web".to_owned())]);
 }
 
+#[test]
+fn metrics_have_a_place_and_a_temporality_of_their_own() {
+    let env = [
+        ("OTEL_EXPORTER_OTLP_METRICS_ENDPOINT", "https://metrics.example.com/x"),
+        ("OTEL_EXPORTER_OTLP_METRICS_HEADERS", "api-key=a"),
+        (PREFERENCE, "Delta"),
+    ];
+    let config = good(Given::default(), &env);
+    assert_eq!(urls(&config)[2], "https://metrics.example.com/x");
+    let headers = config.endpoints.iter().map(|it| it.headers.len());
+    assert_eq!(headers.collect::<Vec<_>>(), [0, 0, 1]);
+    assert_eq!(config.temporality, Temporality::Delta);
+    // Without a place for them there are none, unless somebody wants them.
+    let own = || Given {
+        logs_endpoint: some("https://a.test/logs"),
+        traces_endpoint: some("https://a.test/traces"),
+        ..Given::default()
+    };
+    assert_eq!(urls(&good(own(), &[])), ["https://a.test/logs", "https://a.test/traces"]);
+    let wanted = Given { signals: vec![Signal::Logs, Signal::Metrics], ..own() };
+    let faults = settings(wanted, &[]).expect_err("nobody says where");
+    assert!(faults[0].message.contains("where metrics go"), "{faults:?}");
+    let with_place = Given { metrics_endpoint: some("https://a.test/metrics"), ..own() };
+    assert_eq!(urls(&good(with_place, &[]))[2], "https://a.test/metrics");
+    let alone = Given {
+        metrics_endpoint: some("https://a.test/metrics"),
+        signals: vec![Signal::Metrics],
+        ..Given::default()
+    };
+    assert_eq!(urls(&good(alone, &[])), ["https://a.test/metrics"]);
+}
+
 /// They are secrets of whoever is at the environment's endpoint.
 #[test]
 fn the_environments_headers_go_to_its_own_endpoint_alone() {
@@ -138,8 +181,9 @@ fn a_known_place_has_its_address_key_and_signals() {
     let config = good(given(Preset::Datadog, Some("us5.datadoghq.com")), &[]);
     assert_eq!(
         urls(&config),
-        ["https://otlp.us5.datadoghq.com/v1/logs", "https://otlp.us5.datadoghq.com/v1/traces"]
+        ["logs", "traces", "metrics"].map(|it| format!("https://otlp.us5.datadoghq.com/v1/{it}"))
     );
+    assert_eq!(config.temporality, Temporality::Delta);
     assert_eq!(config.api_key.as_ref().map(|it| it.0), Some(Scheme::Header("dd-api-key")));
     let config = good(given(Preset::Langfuse, None), &[]);
     assert_eq!(urls(&config), ["https://cloud.langfuse.com/api/public/otel/v1/traces"]);
@@ -199,6 +243,13 @@ fn what_is_wrong_is_told_with_a_way_out() {
             "zip",
         ),
         (Given::default(), &[("OTEL_EXPORTER_OTLP_TIMEOUT", "soon")], Setting::Environment, "soon"),
+        (
+            Given { metrics_endpoint: some("https://a.test/x"), ..Given::default() },
+            &[],
+            Setting::Signals,
+            "logs",
+        ),
+        (Given::default(), &[(PREFERENCE, "both")], Setting::Environment, "both"),
         (
             Given::default(),
             &[("OTEL_EXPORTER_OTLP_ENDPOINT", "here")],

@@ -17,6 +17,7 @@ use super::spans::{Finished, Spans};
 mod deliver;
 mod encode;
 mod given;
+mod metrics;
 mod signals;
 mod spans;
 mod spans_properties;

@@ -43,6 +43,7 @@ impl Receiver {
         match signal {
             Signal::Logs => self.logs.extend(log_uids(body)),
             Signal::Traces => self.spans.extend(span_names(body)),
+            Signal::Metrics => panic!("they are of no event"),
         }
         Outcome::Accepted
     }
@@ -103,7 +104,7 @@ fn each_signal_has_its_own_requests() {
     let journal = journal();
     let batch = journal.batch(1, 6);
     for (signals, logs, spans) in
-        [(&Signal::ALL[..], 6, 3), (&[Signal::Logs], 6, 0), (&[Signal::Traces], 0, 3)]
+        [(&Signal::OF_EVENTS[..], 6, 3), (&[Signal::Logs], 6, 0), (&[Signal::Traces], 0, 3)]
     {
         let mut receiver = Receiver::default();
         let outcome = deliver(&mut Signals::new(making(signals)), &mut receiver, &batch);
@@ -116,7 +117,7 @@ fn each_signal_has_its_own_requests() {
 #[test]
 fn what_one_signal_has_is_not_sent_again_because_another_failed() {
     let journal = journal();
-    let mut signals = Signals::new(making(&Signal::ALL));
+    let mut signals = Signals::new(making(&Signal::OF_EVENTS));
     let mut receiver = Receiver::default();
     receiver.answers.extend([Outcome::Accepted, failed(), failed()]);
     for size in [6, 6, 4] {
@@ -135,7 +136,7 @@ fn what_one_signal_has_is_not_sent_again_because_another_failed() {
 #[test]
 fn while_one_signal_is_rejected_the_others_are_taken() {
     let journal = journal();
-    let mut signals = Signals::new(making(&Signal::ALL));
+    let mut signals = Signals::new(making(&Signal::OF_EVENTS));
     let mut receiver = Receiver::default();
     receiver.answers.push_back(rejected());
     let outcome = deliver(&mut signals, &mut receiver, &journal.batch(1, 6));
@@ -160,7 +161,7 @@ fn while_one_signal_is_rejected_the_others_are_taken() {
 #[test]
 fn a_batch_that_begins_before_what_was_done_begins_anew() {
     let journal = journal();
-    let mut signals = Signals::new(making(&Signal::ALL));
+    let mut signals = Signals::new(making(&Signal::OF_EVENTS));
     let mut receiver = Receiver::default();
     for _ in 0..2 {
         for part in [journal.batch(1, 4), journal.batch(5, 2)] {
@@ -174,7 +175,7 @@ fn a_batch_that_begins_before_what_was_done_begins_anew() {
 #[test]
 fn what_is_recalled_is_known_and_not_sent() {
     let journal = journal();
-    let mut signals = Signals::new(making(&Signal::ALL));
+    let mut signals = Signals::new(making(&Signal::OF_EVENTS));
     let mut receiver = Receiver::default();
     signals.forget(false);
     signals.recall(&journal.batch(1, 4), false);
@@ -191,7 +192,7 @@ fn what_is_recalled_is_known_and_not_sent() {
 #[test]
 fn a_replay_has_the_same_spans_and_changes_nothing_else() {
     let journal = journal();
-    let mut signals = Signals::new(making(&Signal::ALL));
+    let mut signals = Signals::new(making(&Signal::OF_EVENTS));
     let mut bodies = Vec::new();
     let mut deliver = |signals: &mut Signals, first, count, is_replay| {
         let batch = journal.batch(first, count);
@@ -217,7 +218,7 @@ fn a_replay_has_the_same_spans_and_changes_nothing_else() {
 #[test]
 fn what_is_no_event_is_rejected() {
     let batch = Batch::alone(1, b",\"event_type\":\"x\"}");
-    let mut signals = Signals::new(making(&Signal::ALL));
+    let mut signals = Signals::new(making(&Signal::OF_EVENTS));
     let outcome = deliver(&mut signals, &mut Receiver::default(), &batch);
     assert!(matches!(outcome, Outcome::Rejected { status: None, .. }), "{outcome:?}");
 }

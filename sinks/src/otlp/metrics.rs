@@ -1,0 +1,161 @@
+//! The daemon's own metrics, sent beside events: when, from when on, and what becomes of an answer.
+
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use super::config::OtlpConfig;
+use super::encode::{Encoding, Resources, metrics};
+use super::exposition::{Family, read};
+use crate::sink::{Outcome, SinkError};
+
+pub use super::encode::metrics::Temporality;
+
+/// A body that is kept for its memory may have this many bytes.
+const MAX_KEPT_BYTES: usize = 2 << 20;
+
+/// Where one sink has the daemon's metrics from, and what of them it told. Whoever takes the place of a sink, with other
+/// settings, gets a clone of the same one: what was told is not told again.
+#[derive(Clone)]
+pub struct MetricSource {
+    render: Arc<dyn Fn() -> String + Send + Sync>,
+    /// From when on it counts.
+    start: SystemTime,
+    told: Arc<Mutex<Option<Told>>>,
+}
+
+/// What was taken last, and of when it was.
+#[derive(Debug)]
+struct Told {
+    families: Vec<Family>,
+    at_ns: u64,
+}
+
+impl MetricSource {
+    /// `render` makes the text of all metrics in Prometheus's text format, which count from `start` on. It is called by
+    /// the sink's thread.
+    pub fn new(
+        render: impl Fn() -> String + Send + Sync + 'static,
+        start: SystemTime,
+    ) -> MetricSource {
+        MetricSource { render: Arc::new(render), start, told: Arc::default() }
+    }
+}
+
+impl std::fmt::Debug for MetricSource {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("MetricSource").field("start", &self.start).finish_non_exhaustive()
+    }
+}
+
+/// Why metrics did not arrive.
+#[derive(Debug, thiserror::Error)]
+#[error("the daemon's metrics were not taken, and the next ones make up for it")]
+struct NotTaken {
+    source: SinkError,
+}
+
+/// The requests with metrics that a sink makes.
+pub(super) struct Metrics {
+    source: MetricSource,
+    interval: Duration,
+    temporality: Temporality,
+    encoding: Encoding,
+    resources: Resources,
+    /// Nothing is sent before.
+    due: Instant,
+    /// What is in the last body.
+    pending: Option<Told>,
+    body: Vec<u8>,
+    failed: u64,
+}
+
+impl Metrics {
+    /// The first request is an interval after `now`.
+    pub(super) fn new(config: &OtlpConfig, source: MetricSource, now: Instant) -> Metrics {
+        Metrics {
+            source,
+            interval: config.metrics_interval,
+            temporality: config.temporality,
+            encoding: config.encoding,
+            resources: config.making().resources,
+            due: now + config.metrics_interval,
+            pending: None,
+            body: Vec::new(),
+            failed: 0,
+        }
+    }
+
+    pub(super) fn is_due(&self, now: Instant) -> bool {
+        now >= self.due
+    }
+
+    /// So many requests failed.
+    pub(super) fn failed(&self) -> u64 {
+        self.failed
+    }
+
+    /// Makes the body of a request with what there is `now`.
+    ///
+    /// # Errors
+    ///
+    /// If the text cannot be read, which is a bug.
+    pub(super) fn make(&mut self, now: SystemTime) -> Result<&[u8], SinkError> {
+        self.pending = None;
+        let start_ns = unix_ns(self.source.start);
+        let mut span = metrics::Span { start_ns, now_ns: unix_ns(now).max(start_ns) };
+        let families = read(&(self.source.render)())?;
+        let resource = self.resources.of_daemon(start_ns);
+        let told = self.source.told.lock().unwrap_or_else(PoisonError::into_inner);
+        let left = match (self.temporality, &*told) {
+            (Temporality::Delta, Some(told)) => {
+                // A clock that was set back does not end a span before it begins.
+                span.now_ns = span.now_ns.max(told.at_ns);
+                span.start_ns = told.at_ns;
+                Some(metrics::since(&told.families, &families))
+            }
+            _ => None,
+        };
+        drop(told);
+        let shown = left.as_deref().unwrap_or(&families);
+        let request = metrics::request(shown, resource, self.temporality, span);
+        self.encoding.write(&request, &mut self.body)?;
+        self.pending = Some(Told { families, at_ns: span.now_ns });
+        Ok(&self.body)
+    }
+
+    /// Notes what became of a request at `now`: the next one is an interval later at least, whatever it was. `Some`:
+    /// why it did not arrive.
+    pub(super) fn answered(&mut self, outcome: Outcome, now: Instant) -> Option<SinkError> {
+        let pending = self.pending.take();
+        let mut wait = self.interval;
+        if self.body.capacity() > MAX_KEPT_BYTES {
+            self.body = Vec::new();
+        }
+        let source = match outcome {
+            Outcome::Accepted => {
+                *self.source.told.lock().unwrap_or_else(PoisonError::into_inner) = pending;
+                self.due = now + wait;
+                return None;
+            }
+            Outcome::Throttled { wait: wanted, error } => {
+                wait = wait.max(wanted.unwrap_or_default());
+                error
+            }
+            Outcome::Failed { error }
+            | Outcome::TooLarge { error, .. }
+            | Outcome::Rejected { error, .. }
+            | Outcome::Refused { error }
+            | Outcome::Gone { error }
+            | Outcome::Each { error, .. } => error,
+        };
+        self.due = now + wait;
+        self.failed += 1;
+        Some(NotTaken { source }.into())
+    }
+}
+
+/// What is before 1970 is then, and what is after 2554, too late to be told.
+fn unix_ns(time: SystemTime) -> u64 {
+    let since = time.duration_since(UNIX_EPOCH).unwrap_or_default();
+    u64::try_from(since.as_nanos()).unwrap_or(u64::MAX)
+}
