@@ -89,7 +89,7 @@ fn stop(sinks: &[(String, DeadLetters)], paths: &Paths, out: &mut dyn Write) -> 
             writeln!(out, "{GOOD}stopping{GOOD:#}: {name}; what was not sent stays a dead letter")?;
             continue;
         }
-        let given_up = letters.end_retry()?;
+        let given_up = letters.end_retry(None)?.given_up;
         writeln!(out, "{GOOD}stopped{GOOD:#}: {name}; what was not sent is a dead letter again")?;
         if given_up > 0 {
             let letters = counted(given_up, "older dead letter");
