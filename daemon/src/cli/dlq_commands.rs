@@ -35,6 +35,7 @@ pub fn dlq(
     match command {
         DlqCommand::List(args) => list(args, paths, env, (out, raw), err),
         DlqCommand::Show(args) => show(args, paths, raw),
+        DlqCommand::Retry(args) if args.json => dlq_retry::retry(args, paths, env, raw, err),
         DlqCommand::Retry(args) => dlq_retry::retry(args, paths, env, out, err),
         DlqCommand::Purge(args) => purge(args, paths, out, err),
     }
@@ -67,6 +68,21 @@ pub(super) fn wanted(sink: Option<&str>, paths: &Paths) -> Result<Vec<(String, D
     Ok(names.map(|name| (name.clone(), letters(&name, paths))).collect())
 }
 
+/// The same, where a sink that has none is no error.
+pub(super) fn wanted_calmly(
+    sink: Option<&String>,
+    paths: &Paths,
+    env: Env<'_>,
+) -> Result<Vec<(String, DeadLetters)>> {
+    match sink {
+        Some(sink) if !sinks_with_letters(&paths.dead_letters)?.contains(sink) => {
+            Known::find(paths, env)?.require(sink)?;
+            Ok(Vec::new())
+        }
+        sink => wanted(sink.map(String::as_str), paths),
+    }
+}
+
 /// Whether a letter's event has this id or number.
 pub(super) fn is(letter: &Letter<'_>, id: &str) -> bool {
     letter.event().is_some_and(|event| event.id == id || event.seq.to_string() == id)
@@ -80,13 +96,7 @@ fn list(
     err: &mut dyn Write,
 ) -> Result<Exit> {
     use Align::{Left, Right};
-    let sinks = match &args.sink {
-        Some(sink) if !sinks_with_letters(&paths.dead_letters)?.contains(sink) => {
-            Known::find(paths, env)?.require(sink)?;
-            Vec::new()
-        }
-        sink => wanted(sink.as_deref(), paths)?,
-    };
+    let sinks = wanted_calmly(args.sink.as_ref(), paths, env)?;
     let titles = [
         ("SINK", Left),
         ("EVENT", Right),

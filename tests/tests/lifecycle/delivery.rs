@@ -326,16 +326,18 @@ fn dead_letters_are_listed_shown_sent_again_and_given_up() {
     assert!(text.contains("file is paused: left out until it is resumed"), "{text}");
     done(&bed, &["sink", "resume", "file"]);
     let text = done(&bed, &["dlq", "retry", "--id", &seq(1)]);
-    assert!(text.contains("file: 1 sent again, 1 taken, 0 left"), "{text}");
+    assert!(text.contains("done: file: 1 letter: 1 taken, 0 refused, 0 not sent"), "{text}");
     let text = done(&bed, &["dlq", "retry", "--all"]);
-    assert!(text.contains("file: 2 sent again, 2 taken, 0 left"), "{text}");
+    assert!(text.contains("done: file: 2 letters: 2 taken, 0 refused, 0 not sent"), "{text}");
     assert!(text.contains("left out: old"), "{text}");
     let file = bed.path().join("sinks/file.jsonl");
     assert_eq!(numbers_in(&file), [0, 1, 2, 3, 2, 1, 3]);
-    assert!(
-        refused(&bed, &["dlq", "retry", "--sink", "file", "--all"])
-            .contains("there are some of old")
-    );
+    let text = done(&bed, &["dlq", "retry", "--sink", "file", "--all"]);
+    assert_eq!(text, "there are no dead letters\n");
+    let text = refused(&bed, &["dlq", "retry", "--sink", "file", "--id", "1"]);
+    assert!(text.contains("there are some of old"), "{text}");
+    let text = done(&bed, &["dlq", "retry", "--stop"]);
+    assert_eq!(text, "no dead letters are being sent again\n");
 
     let text = refused(&bed, &["dlq", "purge", "--all"]);
     assert!(text.contains("1 dead letter would be gone for good; say so with --yes"), "{text}");
