@@ -53,8 +53,8 @@ pub struct ResetArgs {
     /// The sink's name in the configuration
     #[arg(value_name = "NAME")]
     pub name: String,
-    /// Where: oldest (of the journal), now (the next event), or an event's number
-    #[arg(long, value_name = "WHERE", default_value = "oldest", value_parser = parse_position)]
+    /// Where: oldest (of the journal: all of it goes again), now (the next event), or an event's number
+    #[arg(long, value_name = "oldest|now|SEQ", value_parser = parse_position)]
     pub to: Position,
 }
 
