@@ -44,7 +44,7 @@ pub use pump::{Pump, PumpHandle, Start, StartError, Stopped};
 pub use replay::{Replay, ReplayEnd, ReplayError, ReplayFile};
 pub use secret::{Secret, SecretError};
 pub use sink::{Answer, Outcome, Sink, SinkError};
-pub use stats::{Began, LastError, RetryProgress, SinkState, SinkStats, Waiting};
+pub use stats::{Began, LastError, LastRetry, RetryProgress, SinkState, SinkStats, Waiting};
 pub use stdout::StdoutSink;
 pub use switch::{Off, OffBy, Switch, SwitchError};
 pub use webhook::{WebhookConfig, WebhookSink};

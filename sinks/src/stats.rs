@@ -69,6 +69,8 @@ pub struct SinkStats {
     pub replay: Option<Replay>,
     /// Dead letters that are being sent again, if some are.
     pub retry: Option<RetryProgress>,
+    /// What the last retry of dead letters came to that ended.
+    pub last_retry: Option<LastRetry>,
     /// Next sequence number to deliver.
     pub next_seq: Seq,
     /// The cursor as stored: where a restart would begin. Never above `next_seq`.
@@ -118,6 +120,7 @@ impl SinkStats {
             kept_dead_letters: 0,
             replay: None,
             retry: None,
+            last_retry: None,
             next_seq: position,
             stored_seq: position,
             lag_events: 0,
@@ -141,6 +144,7 @@ impl SinkStats {
         self.dead_letters += earlier.dead_letters;
         self.given_up_dead_letters += earlier.given_up_dead_letters;
         self.skipped_events += earlier.skipped_events;
+        self.last_retry = self.last_retry.or(earlier.last_retry);
     }
 
     /// Takes over how the breaker stands, and what is waited for.
@@ -197,6 +201,15 @@ pub struct RetryProgress {
     pub taken: u64,
     /// Letters that it refused again.
     pub refused: u64,
+}
+
+/// A retry of dead letters that ended.
+#[derive(Copy, Clone, Debug, PartialEq, Eq)]
+pub struct LastRetry {
+    /// What it came to.
+    pub progress: RetryProgress,
+    /// When it was about to end, by the wall clock: before another one could be asked for.
+    pub at: SystemTime,
 }
 
 /// An error in words, and when it happened.

@@ -136,7 +136,7 @@ fn a_recorded_session_is_one_tree_of_spans_whoever_dies() {
     assert!(!spans.values().any(is_content) && !records.iter().any(is_content));
     // Everything once more: there still is one set of spans.
     let before = records.len();
-    assert!(bed.hookring(&["sink", "reset", "apm"]).status.success());
+    assert!(bed.hookring(&["sink", "reset", "apm", "--to", "oldest"]).status.success());
     wait_for("everything once more", || {
         (logs(&server).len() >= before + payloads.len()).then_some(())
     });

@@ -226,6 +226,9 @@ pub struct ConfigCheckArgs {
     /// The configuration to check.
     #[arg(value_name = "FILE", help = config_help("The configuration to check"))]
     pub file: Option<PathBuf>,
+    /// The same, as `hookring run` has it
+    #[arg(long, value_name = "FILE", conflicts_with = "file")]
+    pub config: Option<PathBuf>,
     /// Print JSON, for programs
     #[arg(long)]
     pub json: bool,

@@ -25,8 +25,9 @@ pub fn check(
     out: &mut dyn Write,
     err: &mut dyn Write,
 ) -> io::Result<Exit> {
-    let path = args.file.as_deref().unwrap_or(&paths.config_file);
-    let result = load_and_look(args.file.as_deref(), paths, env);
+    let file = args.file.as_deref().or(args.config.as_deref());
+    let path = file.unwrap_or(&paths.config_file);
+    let result = load_and_look(file, paths, env);
     let exit = if result.is_ok() { Exit::Fine } else { Exit::BadConfig };
     if args.json {
         let text = serde_json::to_string_pretty(&ConfigReport::new(path, &result))?;

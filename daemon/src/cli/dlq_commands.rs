@@ -18,7 +18,7 @@ use super::{Exit, dlq_retry};
 use crate::config::Env;
 use crate::paths::Paths;
 
-/// The longest reason in a list, in characters; `show` has all of it.
+/// The longest reason in a list on a terminal, in characters; `show` has all of it.
 const REASON_CHARS: usize = 60;
 
 /// Does what the command says. `raw` is for JSON.
@@ -35,6 +35,7 @@ pub fn dlq(
     match command {
         DlqCommand::List(args) => list(args, paths, env, (out, raw), err),
         DlqCommand::Show(args) => show(args, paths, raw),
+        DlqCommand::Retry(args) if args.json => dlq_retry::retry(args, paths, env, raw, err),
         DlqCommand::Retry(args) => dlq_retry::retry(args, paths, env, out, err),
         DlqCommand::Purge(args) => purge(args, paths, out, err),
     }
@@ -67,6 +68,21 @@ pub(super) fn wanted(sink: Option<&str>, paths: &Paths) -> Result<Vec<(String, D
     Ok(names.map(|name| (name.clone(), letters(&name, paths))).collect())
 }
 
+/// The same, where a sink that has none is no error.
+pub(super) fn wanted_calmly(
+    sink: Option<&String>,
+    paths: &Paths,
+    env: Env<'_>,
+) -> Result<Vec<(String, DeadLetters)>> {
+    match sink {
+        Some(sink) if !sinks_with_letters(&paths.dead_letters)?.contains(sink) => {
+            Known::find(paths, env)?.require(sink)?;
+            Ok(Vec::new())
+        }
+        sink => wanted(sink.map(String::as_str), paths),
+    }
+}
+
 /// Whether a letter's event has this id or number.
 pub(super) fn is(letter: &Letter<'_>, id: &str) -> bool {
     letter.event().is_some_and(|event| event.id == id || event.seq.to_string() == id)
@@ -80,24 +96,19 @@ fn list(
     err: &mut dyn Write,
 ) -> Result<Exit> {
     use Align::{Left, Right};
-    let sinks = match &args.sink {
-        Some(sink) if !sinks_with_letters(&paths.dead_letters)?.contains(sink) => {
-            Known::find(paths, env)?.require(sink)?;
-            Vec::new()
-        }
-        sink => wanted(sink.as_deref(), paths)?,
-    };
+    let sinks = wanted_calmly(args.sink.as_ref(), paths, env)?;
     let titles = [
         ("SINK", Left),
         ("EVENT", Right),
         ("TYPE", Left),
-        ("SINCE", Left),
+        ("LAST", Left),
         ("STATUS", Right),
         ("ATTEMPTS", Right),
         ("REASON", Left),
     ];
     let (mut table, mut count, mut bad_lines) = (Table::with_titles(titles), 0_u64, 0);
     let mut written = Ok(());
+    let is_terminal = io::stdout().is_terminal();
     for (name, letters) in sinks {
         let is_run = is_run(&name, paths)?;
         bad_lines += letters.each(|letter, is_retried| {
@@ -108,7 +119,7 @@ fn list(
                 written =
                     std::mem::replace(&mut written, Ok(())).and_then(|()| writeln!(raw, "{line}"));
             } else {
-                table.row(row(letter, is_retried.then_some(is_run)));
+                table.row(row(letter, is_retried.then_some(is_run), is_terminal));
             }
         })?;
     }
@@ -150,7 +161,7 @@ impl<'a> Shown<'a> {
 }
 
 /// The same for people. `is_run` of one that is to be sent again: there is who sends it.
-fn row(letter: &Letter<'_>, is_run: Option<bool>) -> [Cell; 7] {
+fn row(letter: &Letter<'_>, is_run: Option<bool>, is_terminal: bool) -> [Cell; 7] {
     let event = letter.event();
     let kind = event.as_ref().and_then(|it| it.event_type.clone()).unwrap_or_default();
     let again = match is_run {
@@ -159,9 +170,10 @@ fn row(letter: &Letter<'_>, is_run: Option<bool>) -> [Cell; 7] {
         None => "",
     };
     let reason = format!("{again}{}", letter.reason);
+    // A program wants all of it.
     let cut = match reason.char_indices().nth(REASON_CHARS) {
-        Some((end, _)) => format!("{}…", &reason[..end]),
-        None => reason,
+        Some((end, _)) if is_terminal => format!("{}…", &reason[..end]),
+        _ => reason,
     };
     [
         Cell::from(&letter.sink),
@@ -271,6 +283,23 @@ fn confirmed(
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_long_reason_is_cut_on_a_terminal_alone() {
+        let reason = "x".repeat(REASON_CHARS + 1);
+        let line = format!(
+            "{{\"sink\":\"s\",\"at\":\"2026-01-02T03:04:05Z\",\"status\":422,\"reason\":\"{reason}\",\
+             \"attempts\":1,\"event\":{{\"seq\":1,\"id\":\"a\"}}}}"
+        );
+        let letter = Letter::parse(line.as_bytes()).expect("a letter");
+        let shown = |is_terminal| {
+            let mut table = Table::with_titles([("", Align::Left); 7]);
+            table.row(row(&letter, None, is_terminal));
+            table.to_string()
+        };
+        assert!(shown(false).contains(&reason));
+        assert!(!shown(true).contains(&reason) && shown(true).contains("x…"));
+    }
 
     #[test]
     fn only_a_clear_yes_on_a_terminal_removes_anything() {

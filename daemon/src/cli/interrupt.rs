@@ -11,9 +11,19 @@ use signal_hook::flag;
 pub(super) struct Interrupt(Arc<AtomicBool>);
 
 impl Interrupt {
+    /// By whatever signal.
     pub(super) fn watch() -> io::Result<Interrupt> {
+        Interrupt::by(&[SIGINT, SIGTERM, SIGHUP])
+    }
+
+    /// By Ctrl-C alone: what else ends the command leaves what it began to the daemon.
+    pub(super) fn watch_ctrl_c() -> io::Result<Interrupt> {
+        Interrupt::by(&[SIGINT])
+    }
+
+    fn by(signals: &[i32]) -> io::Result<Interrupt> {
         let came = Arc::new(AtomicBool::new(false));
-        for signal in [SIGINT, SIGTERM, SIGHUP] {
+        for &signal in signals {
             // In this order: the first signal finds the flag down.
             flag::register_conditional_default(signal, Arc::clone(&came))?;
             flag::register(signal, Arc::clone(&came))?;

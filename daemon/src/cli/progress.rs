@@ -42,6 +42,13 @@ impl<'a> Progress<'a> {
         let _ = self.err.flush();
     }
 
+    /// A whole line, above what is shown.
+    pub(super) fn say(&mut self, line: &str) -> io::Result<()> {
+        self.clear();
+        writeln!(self.err, "{line}")?;
+        self.err.flush()
+    }
+
     pub(super) fn clear(&mut self) {
         if self.shown.take().is_some() {
             let _ = write!(self.err, "\r\x1b[K");

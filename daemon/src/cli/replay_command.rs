@@ -8,9 +8,11 @@ use anyhow::{Context as _, Result, bail};
 use hookring_journal::{self as journal, Filter, OLDEST, Reader, Seq};
 use hookring_sinks::{Replay, ReplayEnd, ReplayFile, Switch};
 use jiff::Timestamp;
+use serde::Serialize;
 
 use super::Exit;
 use super::export_command::is_empty_range;
+use super::held_up::{HeldUp, Watch};
 use super::interrupt::Interrupt;
 use super::progress::Progress;
 use super::session::HINT;
@@ -21,7 +23,7 @@ use super::table::{counted, human_duration};
 use super::{require_journal, session};
 use crate::config::Env;
 use crate::paths::Paths;
-use crate::run::status::since;
+use crate::run::status::{SinkStatus, since};
 
 const POLL: Duration = Duration::from_millis(100);
 /// How often a line says how far it is, where there is no terminal.
@@ -60,9 +62,9 @@ pub fn replay(
     if is_empty_range(args.since, args.until, err)? {
         return Ok(Exit::Usage);
     }
-    let Some(sink) = status_of(&args.sink, paths) else {
+    if status_of(&args.sink, paths).is_none() {
         bail!("{} does not run: it is switched off in the configuration", args.sink);
-    };
+    }
     require_journal(paths)?;
     let mut filter = Filter { since: args.since, until: args.until, session: None };
     if let Some(given) = &args.session {
@@ -84,14 +86,7 @@ pub fn replay(
     // One of earlier would end this.
     asked.switch.take_stop()?;
     asked.file.ask(&replay)?;
-    if matches!(&*sink.state, "paused" | "off") {
-        writeln!(
-            err,
-            "{WARNING}{} is {}{WARNING:#}: it begins once that is resumed",
-            args.sink, sink.state
-        )?;
-    }
-    asked.follow(&replay.id, args, paths, out, err)
+    asked.follow(&replay, args, paths, out, err)
 }
 
 /// The first and the last number that are asked for and that there are. Those that are gone are told.
@@ -151,13 +146,14 @@ impl Asked<'_> {
 
     fn follow(
         &self,
-        id: &str,
+        asked: &Replay,
         args: &ReplayArgs,
         paths: &Paths,
         out: &mut dyn Write,
         err: &mut dyn Write,
     ) -> Result<Exit> {
-        let interrupt = Interrupt::watch().context("cannot watch for signals")?;
+        let (id, mut watch) = (&*asked.id, Watch::new(Timestamp::now()));
+        let interrupt = Interrupt::watch_ctrl_c().context("cannot watch for signals")?;
         let mut progress = Progress::new(err);
         let mut stopped_at: Option<Instant> = None;
         let mut said_at: Option<Instant> = None;
@@ -170,8 +166,17 @@ impl Asked<'_> {
             if now.end.is_some() {
                 break now;
             }
-            if let Some(ended) = self.unwritten_end(id, paths) {
+            let sink = status_of(self.name, paths);
+            if let Some(ended) = sink.as_ref().and_then(|sink| unwritten_end(sink, id)) {
                 break ended;
+            }
+            let done = now.sent_events + now.dead_letters;
+            let held = sink.and_then(|sink| watch.look(&sink, done, Timestamp::now()));
+            if let Some(held) = &held
+                && let Some(news) = watch.news(self.name, held, Timestamp::now())
+                && !args.json
+            {
+                progress.say(&format!("{WARNING}held up{WARNING:#}: {news}"))?;
             }
             if interrupt.came() && stopped_at.is_none() {
                 self.switch.ask_stop()?;
@@ -199,62 +204,67 @@ impl Asked<'_> {
                 );
             }
             if progress.is_shown() && !args.json {
-                progress.show_text(&bar(&now, Timestamp::now()));
+                progress.show_text(&with_state(bar(&now, Timestamp::now()), held.as_ref()));
             } else if said_at.is_none_or(|at| at.elapsed() >= LINE_INTERVAL) {
                 said_at = Some(Instant::now());
-                say(&now, args.json, out)?;
+                match args.json {
+                    true => say_json(&now, asked, held.as_ref(), out)?,
+                    false => {
+                        writeln!(
+                            out,
+                            "{}",
+                            with_state(bar(&now, Timestamp::now()), held.as_ref())
+                        )?;
+                        out.flush()?;
+                    }
+                }
             }
             thread::sleep(POLL);
         };
         progress.clear();
-        let exit = self.conclude(&ended, args, out)?;
+        if args.json {
+            say_json(&ended, asked, None, out)?;
+        } else {
+            self.conclude(&ended, out)?;
+        }
+        let exit = match ended.end {
+            Some(ReplayEnd::Done) => Exit::Fine,
+            _ => Exit::Failed,
+        };
         self.file.remove()?;
         Ok(exit)
     }
 
-    /// How it ended, if the daemon could not write that: its status has it then.
-    fn unwritten_end(&self, id: &str, paths: &Paths) -> Option<Replay> {
-        let replay = status_of(self.name, paths)?.replay?;
-        (replay.id == id && replay.end.is_some()).then_some(replay)
-    }
-
-    fn conclude(&self, ended: &Replay, args: &ReplayArgs, out: &mut dyn Write) -> Result<Exit> {
-        if args.json {
-            say(ended, true, out)?;
-        } else {
-            let sent = counted(ended.sent_events, "event");
-            match ended.end {
-                Some(ReplayEnd::Done) => writeln!(out, "{GOOD}done{GOOD:#}: {sent} sent again")?,
-                Some(ReplayEnd::Stopped) => writeln!(
+    fn conclude(&self, ended: &Replay, out: &mut dyn Write) -> Result<()> {
+        let sent = counted(ended.sent_events, "event");
+        match ended.end {
+            Some(ReplayEnd::Done) => writeln!(out, "{GOOD}done{GOOD:#}: {sent} sent again")?,
+            Some(ReplayEnd::Stopped) => writeln!(
+                out,
+                "stopped: {sent} sent again, the next is {}; `{}` goes on there",
+                ended.next,
+                self.go_on(ended)
+            )?,
+            _ => {
+                let why = ended.error.as_deref().unwrap_or("its log says why");
+                writeln!(
                     out,
-                    "stopped: {sent} sent again, the next is {}; `{}` goes on there",
-                    ended.next,
-                    self.go_on(ended)
-                )?,
-                _ => {
-                    let why = ended.error.as_deref().unwrap_or("its log says why");
-                    writeln!(
-                        out,
-                        "{WARNING}ended{WARNING:#}: {} rejects what is sent again: {}; {sent} sent again, the next is {}",
-                        self.name,
-                        printable(why),
-                        ended.next
-                    )?;
-                }
-            }
-            if ended.dead_letters > 0 {
-                let letters = counted(ended.dead_letters, "event");
-                writeln!(out, "{letters} rejected: `hookring dlq list --sink {}`", self.name)?;
-            }
-            if ended.missing_events > 0 {
-                let events = counted(ended.missing_events, "number");
-                writeln!(out, "{FAINT}{events} not in the journal any more{FAINT:#}")?;
+                    "{WARNING}ended{WARNING:#}: {} rejects what is sent again: {}; {sent} sent again, the next is {}",
+                    self.name,
+                    printable(why),
+                    ended.next
+                )?;
             }
         }
-        Ok(match ended.end {
-            Some(ReplayEnd::Done) => Exit::Fine,
-            _ => Exit::Failed,
-        })
+        if ended.dead_letters > 0 {
+            let letters = counted(ended.dead_letters, "event");
+            writeln!(out, "{letters} rejected: `hookring dlq list --sink {}`", self.name)?;
+        }
+        if ended.missing_events > 0 {
+            let events = counted(ended.missing_events, "number");
+            writeln!(out, "{FAINT}{events} not in the journal any more{FAINT:#}")?;
+        }
+        Ok(())
     }
 
     /// The command that goes on.
@@ -278,7 +288,13 @@ impl Asked<'_> {
     }
 }
 
-/// A line for a terminal.
+/// How it ended, if the daemon could not write that: its status has it then.
+fn unwritten_end(sink: &SinkStatus, id: &str) -> Option<Replay> {
+    let replay = sink.replay.as_ref()?;
+    (replay.id == id && replay.end.is_some()).then(|| replay.clone())
+}
+
+/// A line for people.
 fn bar(replay: &Replay, now: Timestamp) -> String {
     const WIDTH: usize = 24;
     let first = replay.first.max(OLDEST + 1);
@@ -303,13 +319,34 @@ fn bar(replay: &Replay, now: Timestamp) -> String {
     )
 }
 
-/// A line for a file or a program.
-fn say(replay: &Replay, is_json: bool, out: &mut dyn Write) -> Result<()> {
-    if is_json {
-        writeln!(out, "{}", serde_json::to_string(replay)?)?;
-    } else {
-        writeln!(out, "{}", bar(replay, Timestamp::now()))?;
+fn with_state(bar: String, held: Option<&HeldUp>) -> String {
+    match held {
+        Some(held) => format!("{bar}, {}", held.state_in_words(Timestamp::now())),
+        None => bar,
     }
+}
+
+/// One look, for programs.
+#[derive(Serialize)]
+struct Look<'a> {
+    #[serde(flatten)]
+    replay: Replay,
+    /// What holds its sink up, if anything does.
+    held_up: Option<&'a str>,
+    reason: Option<&'a str>,
+}
+
+/// The range is as it was asked for in each look: the daemon leaves out what comes by itself, once it begins.
+fn say_json(
+    now: &Replay,
+    asked: &Replay,
+    held: Option<&HeldUp>,
+    out: &mut dyn Write,
+) -> Result<()> {
+    let (first, last) = (asked.first, asked.last);
+    let replay = Replay { first, last, next: now.next.max(first), ..now.clone() };
+    let (held_up, reason) = (held.map(|it| &*it.state), held.and_then(|it| it.reason.as_deref()));
+    writeln!(out, "{}", serde_json::to_string(&Look { replay, held_up, reason })?)?;
     Ok(out.flush()?)
 }
 

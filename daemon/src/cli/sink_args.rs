@@ -53,8 +53,8 @@ pub struct ResetArgs {
     /// The sink's name in the configuration
     #[arg(value_name = "NAME")]
     pub name: String,
-    /// Where: oldest (of the journal), now (the next event), or an event's number
-    #[arg(long, value_name = "WHERE", default_value = "oldest", value_parser = parse_position)]
+    /// Where: oldest (of the journal: all of it goes again), now (the next event), or an event's number
+    #[arg(long, value_name = "oldest|now|SEQ", value_parser = parse_position)]
     pub to: Position,
 }
 
@@ -92,7 +92,7 @@ pub enum DlqCommand {
     /// Send dead letters again; those that the sink takes now are gone, the others stay
     ///
     /// They go through the running daemon, under the same ids. A letter may arrive twice if the daemon is killed
-    /// meanwhile; none is lost.
+    /// meanwhile; none is lost. Ctrl-C ends it; if the command ends otherwise, the daemon goes on.
     #[command(after_help = "Example:\n  hookring dlq retry --sink hooks --all")]
     #[command(group = ArgGroup::new("which").required(true).args(["ids", "all", "stop"]))]
     Retry(DlqRetryArgs),
@@ -139,6 +139,9 @@ pub struct DlqRetryArgs {
     /// End a retry that is under way; what was not sent stays a dead letter
     #[arg(long)]
     pub stop: bool,
+    /// Print JSON, a line for each look and one at each sink's end, for programs
+    #[arg(long, conflicts_with = "stop")]
+    pub json: bool,
 }
 
 /// `hookring dlq purge`.

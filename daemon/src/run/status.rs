@@ -25,7 +25,9 @@ pub use self::losses::LossesStatus;
 pub(crate) use self::losses::{Loss, NEWS, since};
 pub use self::risks::RisksStatus;
 pub(super) use self::sinks::state_name;
-pub use self::sinks::{KnownSink, LostStatus, OrphanStatus, RetryStatus, SinkStatus};
+pub use self::sinks::{
+    KnownSink, LastRetryStatus, LostStatus, OrphanStatus, RetryStatus, SinkStatus,
+};
 use crate::config::{ConfigReport, SinkConfig};
 
 /// Figures of the collector's thread, before they are written.

@@ -1,11 +1,13 @@
-//! How many dead letters are kept. Asked each second, so a file is only read if it changed, and only its new
-//! part if it grew.
+//! How many dead letters are kept, by the same lines that are listed. Asked each second, so a file is only read if it
+//! changed, and only its new part if it grew.
 
-use std::io::{self, Read, Seek, SeekFrom};
+use std::io::{self, Read as _};
+use std::ops::Range;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
 use super::letter::DONE;
+use super::rows::Rows;
 use super::{DeadLetterError, DeadLetters};
 use crate::files;
 
@@ -40,7 +42,7 @@ impl LetterCount {
         for (counted, path) in self.files.iter_mut().zip(files) {
             // That one is marked in place; letters that are being retried stand in both until it begins.
             let is_marked = path == files[0];
-            match counted.look(path, is_marked) {
+            match counted.look(path, is_marked, letters.max_letter_bytes) {
                 Ok(()) => {}
                 Err(error) if error.kind() == io::ErrorKind::NotFound => {
                     *counted = Counted::default();
@@ -60,7 +62,7 @@ impl LetterCount {
 }
 
 impl Counted {
-    fn look(&mut self, path: &Path, is_marked: bool) -> io::Result<()> {
+    fn look(&mut self, path: &Path, is_marked: bool, max_letter_bytes: usize) -> io::Result<()> {
         let metadata = std::fs::symlink_metadata(path)?;
         let changed = (metadata.mtime(), metadata.mtime_nsec());
         let (inode, bytes) = (metadata.ino(), metadata.len());
@@ -69,23 +71,39 @@ impl Counted {
         }
         let has_grown = inode == self.inode && bytes >= self.bytes && self.ends_whole && !is_marked;
         let from = if has_grown { self.bytes } else { 0 };
-        let (letters, ends_whole) = count(path, from, bytes)?;
+        let (letters, ends_whole) = match is_marked {
+            true => (count_unmarked(path, bytes)?, false),
+            false => count(path, max_letter_bytes, from..bytes)?,
+        };
         let before = if has_grown { self.letters } else { 0 };
         *self = Counted { inode, bytes, changed, letters: before + letters, ends_whole };
         Ok(())
     }
 }
 
-/// Lines that are not done with between two places of a file, the first of which is a line's beginning.
-fn count(path: &Path, from: u64, to: u64) -> io::Result<(u64, bool)> {
-    let mut file = files::open_to_read(path)?.ok_or(io::ErrorKind::NotFound)?;
-    file.seek(SeekFrom::Start(from))?;
-    let mut file = file.take(to - from);
+/// How many letters stand between two places of a file, the first of which is a line's beginning, and whether the
+/// last of them ends there.
+fn count(path: &Path, max_bytes: usize, part: Range<u64>) -> io::Result<(u64, bool)> {
+    let rows = Rows::open_part(path, max_bytes, part.clone())?;
+    let (mut rows, mut letters) = (rows.ok_or(io::ErrorKind::NotFound)?, 0);
+    let mut ends_whole = true;
+    while let Some(row) = rows.next()? {
+        letters += u64::from(row.letter().is_some());
+        ends_whole = row.at + row.bytes < part.end;
+    }
+    Ok((letters, ends_whole))
+}
+
+/// The same of letters that are being sent again, each of which was one when it was asked for: the file is looked at
+/// whenever one is marked.
+fn count_unmarked(path: &Path, to: u64) -> io::Result<u64> {
+    let file = files::open_to_read(path)?.ok_or(io::ErrorKind::NotFound)?;
+    let mut file = file.take(to);
     let (mut chunk, mut letters, mut is_start) = (vec![0; CHUNK_BYTES], 0, true);
     loop {
         let read = file.read(&mut chunk)?;
         if read == 0 {
-            return Ok((letters, is_start));
+            return Ok(letters);
         }
         for byte in &chunk[..read] {
             letters += u64::from(is_start && *byte != DONE);

@@ -14,7 +14,7 @@ use std::path::PathBuf;
 use hookring_journal::{Batch, Seq};
 
 use super::letter::DONE;
-use super::rows::{Rows, id_key};
+use super::rows::{Row, Rows, id_key};
 use super::{DeadLetterError, DeadLetters, LOCK_GLANCE, Letter};
 use crate::files::{self, NewFile};
 
@@ -77,31 +77,43 @@ impl DeadLetters {
         self.retry.symlink_metadata().is_ok()
     }
 
-    /// Ends a retry, whether it was taken up or not: what was not sent is a dead letter as before. Returns how many
-    /// older ones were given up.
+    /// Ends a retry, whether it was taken up or not: what was not sent is a dead letter as before. `done` is one that
+    /// could not be marked so.
     ///
     /// # Errors
     ///
     /// If that cannot be written; nothing is lost, and what was written is not written again.
-    pub fn end_retry(&self) -> Result<u64, DeadLetterError> {
+    pub fn end_retry(&self, done: Option<&RetryLetter>) -> Result<EndedRetry, DeadLetterError> {
         let end = || {
             let _lock = self.lock(LOCK_GLANCE)?;
-            let given_up = self.put_back()?;
+            let ended = self.put_back(done.map(|letter| letter.at))?;
             files::remove(&self.retry)?;
-            Ok(given_up)
+            Ok(ended)
         };
         end().map_err(|source| self.failed("put back what is in", &self.retry, source))
     }
 
-    /// Under the lock.
-    pub(super) fn put_back(&self) -> io::Result<u64> {
-        let mut rest = HashSet::new();
+    /// Under the lock. `done_at` is where one stands that is done with and not marked.
+    pub(super) fn put_back(&self, done_at: Option<u64>) -> io::Result<EndedRetry> {
+        let (mut rest, mut left) = (HashSet::new(), 0);
+        let is_done = |row: &Row<'_>| row.is_done() || done_at == Some(row.at);
         self.each_row(&self.retry, |row| {
-            if !row.is_done() {
+            if !is_done(row) {
+                left += u64::from(row.letter().is_some());
                 rest.insert(row.key()?);
             }
             Ok(())
         })?;
+        let given_up = self.put_back_rows(rest, is_done)?;
+        Ok(EndedRetry { given_up, left })
+    }
+
+    /// Those of `rest` that are in no other file. Returns how many older ones were given up for them.
+    fn put_back_rows(
+        &self,
+        mut rest: HashSet<u128>,
+        is_done: impl Fn(&Row<'_>) -> bool,
+    ) -> io::Result<u64> {
         for path in [&self.older, &self.path] {
             if rest.is_empty() {
                 return Ok(0);
@@ -113,7 +125,7 @@ impl DeadLetters {
         }
         let mut bytes = 0;
         self.each_row(&self.retry, |row| {
-            if rest.contains(&row.key()?) {
+            if !is_done(row) && rest.contains(&row.key()?) {
                 bytes += row.bytes + 1;
             }
             Ok(())
@@ -123,10 +135,19 @@ impl DeadLetters {
         }
         self.append(bytes, |file| {
             self.each_row(&self.retry, |row| {
-                if rest.remove(&row.key()?) { row.copy(file) } else { Ok(()) }
+                if !is_done(row) && rest.remove(&row.key()?) { row.copy(file) } else { Ok(()) }
             })
         })
     }
+}
+
+/// What the end of a retry came to.
+#[derive(Copy, Clone, Debug, PartialEq, Eq)]
+pub struct EndedRetry {
+    /// Older letters that were given up for want of room.
+    pub given_up: u64,
+    /// Letters that were not sent, and are as before.
+    pub left: u64,
 }
 
 /// The worker's way through the letters that are to be sent again.

@@ -2,7 +2,8 @@
 //! any letter is passed over without being held in memory.
 
 use std::fs::File;
-use std::io::{self, BufRead, BufReader, Write};
+use std::io::{self, BufRead, BufReader, Seek as _, SeekFrom, Write};
+use std::ops::Range;
 use std::os::unix::fs::FileExt;
 use std::path::Path;
 
@@ -24,6 +25,8 @@ pub(super) struct Rows {
     at: u64,
     line: Vec<u8>,
     max_bytes: usize,
+    /// What stands from here on is not read.
+    end: u64,
 }
 
 /// A line without its newline.
@@ -41,9 +44,19 @@ pub(super) struct Row<'a> {
 impl Rows {
     /// `None`: there is no such file.
     pub(super) fn open(path: &Path, max_bytes: usize) -> io::Result<Option<Rows>> {
-        let file = files::open_to_read(path)?;
-        let rows = |file| Rows { reader: BufReader::new(file), at: 0, line: Vec::new(), max_bytes };
-        Ok(file.map(rows))
+        Rows::open_part(path, max_bytes, 0..u64::MAX)
+    }
+
+    /// What stands between two places, the first of which is a line's beginning.
+    pub(super) fn open_part(
+        path: &Path,
+        max_bytes: usize,
+        part: Range<u64>,
+    ) -> io::Result<Option<Rows>> {
+        let Some(mut file) = files::open_to_read(path)? else { return Ok(None) };
+        file.seek(SeekFrom::Start(part.start))?;
+        let (reader, at, end) = (BufReader::new(file), part.start, part.end);
+        Ok(Some(Rows { reader, at, line: Vec::new(), max_bytes, end }))
     }
 
     /// The next line; `None` at the end. What stands behind the last newline is a line, too.
@@ -55,6 +68,8 @@ impl Rows {
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
                 chunk => chunk?,
             };
+            let left = usize::try_from(self.end - self.at).unwrap_or(usize::MAX);
+            let chunk = &chunk[..chunk.len().min(left)];
             if chunk.is_empty() {
                 break;
             }

@@ -1,6 +1,6 @@
 //! Dead letters: what is kept, given up, shown, purged and sent again.
 
-use super::retry::Retry;
+use super::retry::{EndedRetry, Retry};
 use rustix::fs::{CWD, Mode, mkfifoat};
 
 use super::*;
@@ -148,7 +148,7 @@ fn they_are_counted_whoever_changes_them() {
     let letter = retry.next_letter().expect("readable").expect("one");
     retry.done(&letter).expect("marked");
     assert_eq!(look(), 2);
-    letters.end_retry().expect("ended");
+    letters.end_retry(None).expect("ended");
     assert_eq!(look(), 2);
     letters.purge(false, |_| true).expect("purged");
     assert_eq!(look(), 0);
@@ -180,7 +180,7 @@ fn whichever_moment_a_retry_is_killed_at_no_letter_is_lost() {
     let second = retry.next_letter().expect("readable").expect("one");
     retry.done(&second).expect("marked");
     // Stopped: what was not sent is there as before.
-    letters.end_retry().expect("put back");
+    letters.end_retry(None).expect("put back");
     assert_eq!(ids(&letters), [(3, false)]);
     assert!(Retry::open(&letters).expect("opened").is_none());
     assert_eq!(letters.ask_retry(|_| false).expect("asked"), 0);
@@ -202,10 +202,11 @@ fn a_retry_that_nobody_took_up_is_seen_once_and_ends_without_writing_a_letter() 
     let letters = asked(&mut journal);
     let before = fs::read(&letters.path).expect("the file");
     assert_eq!(ids(&letters), [(1, true), (2, true), (3, true)]);
-    assert_eq!(letters.end_retry().expect("ended"), 0);
+    assert_eq!(letters.end_retry(None).expect("ended"), EndedRetry { given_up: 0, left: 3 });
     assert_eq!(ids(&letters), [(1, false), (2, false), (3, false)]);
     assert_eq!(fs::read(&letters.path).expect("the file"), before);
-    assert_eq!(letters.end_retry().expect("nothing to end"), 0);
+    let nothing = EndedRetry { given_up: 0, left: 0 };
+    assert_eq!(letters.end_retry(None).expect("nothing to end"), nothing);
 }
 
 #[test]
@@ -239,10 +240,10 @@ fn what_was_put_back_is_not_put_back_again() {
     assert_eq!(ids(&letters), [(1, true), (2, true), (3, true)]);
     let lock = letters.lock(LOCK_WAIT).expect("the lock");
     // Killed before its file was removed.
-    assert_eq!(letters.put_back().expect("put back"), 0);
+    assert_eq!(letters.put_back(None).expect("put back").given_up, 0);
     drop(lock);
     let once = fs::read(&letters.path).expect("the file");
-    assert_eq!(letters.end_retry().expect("ended"), 0);
+    assert_eq!(letters.end_retry(None).expect("ended").given_up, 0);
     assert_eq!(fs::read(&letters.path).expect("the file"), once);
     assert_eq!(ids(&letters), [(1, false), (2, false), (3, false)]);
 }
@@ -280,7 +281,7 @@ fn what_a_dead_process_left_half_written_is_removed() {
 fn a_letter_whose_id_has_another_form_is_sent_once_and_gone() {
     let mut journal = TestJournal::new();
     let letters = asked(&mut journal);
-    letters.end_retry().expect("ended");
+    letters.end_retry(None).expect("ended");
     let text = fs::read_to_string(&letters.path).expect("the file");
     let id = |line: &str| line.split_once("\"id\":\"").expect("an id").1[..36].to_owned();
     let second = id(text.lines().nth(1).expect("a line"));
@@ -290,7 +291,7 @@ fn a_letter_whose_id_has_another_form_is_sent_once_and_gone() {
     assert_eq!(ids(&letters), [(2, true), (1, false), (3, false)]);
     let letter = retry.next_letter().expect("readable").expect("one");
     retry.done(&letter).expect("marked");
-    letters.end_retry().expect("ended");
+    letters.end_retry(None).expect("ended");
     assert_eq!(ids(&letters), [(1, false), (3, false)]);
 }
 
@@ -298,7 +299,7 @@ fn a_letter_whose_id_has_another_form_is_sent_once_and_gone() {
 fn what_has_no_event_that_could_be_sent_is_counted_and_never_multiplied() {
     let mut journal = TestJournal::new();
     let letters = asked(&mut journal);
-    letters.end_retry().expect("ended");
+    letters.end_retry(None).expect("ended");
     let text = fs::read_to_string(&letters.path).expect("the file");
     let line = text.lines().next().expect("a line");
     let event = line.split_once("\"event\":").expect("an event").0;
@@ -384,4 +385,38 @@ fn who_holds_the_lock_for_too_long_is_said_and_no_longer_waited_for() {
         keeping.join().expect("no panic")
     });
     assert_eq!(keeping.expect("kept"), 0);
+}
+
+#[test]
+fn what_is_counted_is_what_is_listed() {
+    let mut journal = TestJournal::new();
+    journal.write_many(3);
+    let letters = letters(&journal, DEAD_LETTERS_BYTES);
+    let mut count = LetterCount::default();
+    let mut seen = || {
+        let mut listed = 0;
+        let bad_lines = letters.each(|_, _| listed += 1).expect("readable");
+        (count.look(&letters).expect("readable"), listed, bad_lines)
+    };
+    let add = |bytes: &[u8]| {
+        let mut file = OpenOptions::new().append(true).open(&letters.path).expect("the file");
+        file.write_all(bytes).expect("written");
+    };
+    letters.keep(journal.batch(1, 2).lines(), REASON).expect("kept");
+    assert_eq!(seen(), (2, 2, 0));
+    add(b"noise\n\n-done by a person\n{}\n");
+    assert_eq!(seen(), (2, 2, 4));
+    // Half a line that becomes a whole one.
+    let line = fs::read_to_string(&letters.path).expect("the file");
+    let line = line.lines().next().expect("a line").to_owned();
+    let (half, rest) = line.as_bytes().split_at(20);
+    add(half);
+    assert_eq!(seen(), (2, 2, 5));
+    add(rest);
+    assert_eq!(seen(), (3, 3, 4));
+    add(b"\n");
+    letters.keep(journal.batch(3, 1).lines(), REASON).expect("kept");
+    assert_eq!(seen(), (4, 4, 4));
+    assert_eq!(letters.purge(false, |letter| letter.is_some()).expect("purged"), 4);
+    assert_eq!(seen(), (0, 0, 4));
 }

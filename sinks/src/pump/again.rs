@@ -3,7 +3,7 @@
 //! same. A file of ours that cannot be written says nothing of the sink: what it is to have stays in memory, and
 //! is tried again after a wait of its own.
 
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use hookring_journal::Feed;
 use jiff::Timestamp;
@@ -11,11 +11,11 @@ use jiff::Timestamp;
 use super::attempts::Attempts;
 use super::resend::{ReplayJob, RetryJob, Went, progress};
 use super::worker::{Step, Worker};
-use crate::dead_letters::retry::Retry;
+use crate::dead_letters::retry::{EndedRetry, Retry, RetryLetter};
 use crate::replay::pace::Pace;
 use crate::replay::{Replay, ReplayEnd};
 use crate::sink::SinkError;
-use crate::stats::RetryProgress;
+use crate::stats::{LastRetry, RetryProgress};
 
 /// For how long the file of a replay says how that ended. Who follows one removes it as soon as that is read.
 const END_KEPT: Duration = Duration::from_hours(1);
@@ -83,7 +83,7 @@ impl Worker {
     fn begin_or_end(&mut self, wants_stop: bool) -> Result<(), SinkError> {
         if self.again.is_none() && wants_stop && self.dead_letters.is_retrying() {
             // What could not begin can end all the same.
-            self.put_back(RetryProgress::default())?;
+            self.put_back(RetryProgress::default(), None)?;
         } else if self.again.is_none() {
             self.again = self.begin_again()?;
         }
@@ -227,8 +227,17 @@ impl Worker {
 
     /// Says how it ended, if it has.
     fn write_end(&mut self) -> Result<(), SinkError> {
-        let Some(again) = self.again.as_ref().filter(|again| again.is_over) else { return Ok(()) };
-        match &again.job {
+        let Some(again) = self.again.take_if(|again| again.is_over) else { return Ok(()) };
+        let written = self.write_end_of(&again.job);
+        match &written {
+            Ok(()) => self.files_work(),
+            Err(_) => self.again = Some(again),
+        }
+        written
+    }
+
+    fn write_end_of(&mut self, job: &Job) -> Result<(), SinkError> {
+        match job {
             Job::Replay(job) => {
                 self.shared.update(|stats| stats.replay = None);
                 if let Err(error) = self.replay_file.write(&job.replay) {
@@ -242,21 +251,35 @@ impl Worker {
                     end.map_or("is over", ReplayEnd::in_words)
                 );
             }
-            Job::Retry(job) => self.put_back(progress(&job.retry))?,
+            Job::Retry(job) => self.put_back(progress(&job.retry), job.unmarked())?,
         }
-        self.again = None;
-        self.files_work();
         Ok(())
     }
 
-    /// Ends a retry of dead letters.
-    fn put_back(&mut self, progress: RetryProgress) -> Result<(), SinkError> {
+    /// Ends a retry of dead letters. One that is done with could not be marked, and whether it was refused.
+    fn put_back(
+        &mut self,
+        progress: RetryProgress,
+        unmarked: Option<(&RetryLetter, bool)>,
+    ) -> Result<(), SinkError> {
+        // Before the next one can be asked for.
+        let at = SystemTime::now();
         // Nothing is lost if this fails.
-        let given_up = self.dead_letters.end_retry()?;
-        self.shared.update(|stats| stats.given_up_dead_letters += given_up);
+        let ended = self.dead_letters.end_retry(unmarked.map(|(letter, _)| letter))?;
+        let EndedRetry { given_up, left } = ended;
+        let refused_now = u64::from(unmarked.is_some_and(|(_, is_refused)| is_refused));
+        let taken_now = u64::from(unmarked.is_some()) - refused_now;
+        let (taken, refused) = (progress.taken + taken_now, progress.refused + refused_now);
+        self.shared.update(|stats| {
+            stats.given_up_dead_letters += given_up;
+            // It was counted when it became one.
+            stats.dead_letters -= refused_now;
+        });
         self.count_letters();
-        self.shared.update(|stats| stats.retry = None);
-        let RetryProgress { taken, refused, left } = progress;
+        let progress = RetryProgress { left, taken, refused };
+        self.shared.update(|stats| {
+            (stats.retry, stats.last_retry) = (None, Some(LastRetry { progress, at }));
+        });
         tracing::info!(
             sink = self.name,
             "dead letters sent again: {taken} taken, {refused} refused, {left} not sent"

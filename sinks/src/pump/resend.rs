@@ -228,6 +228,13 @@ impl Worker {
     }
 }
 
+impl RetryJob {
+    /// The letter that is done with and could not be marked so, and whether it was refused.
+    pub(super) fn unmarked(&self) -> Option<(&RetryLetter, bool)> {
+        self.letter.as_ref().zip(self.is_refused)
+    }
+}
+
 impl ReplayJob {
     /// So many of the first events of what is ready are done with.
     fn advance(&mut self, part: &Batch, verdict: &Verdict, now: Instant) {

@@ -11,7 +11,7 @@ use super::asked_tests::{letters, start_patient, switch};
 use super::*;
 use crate::delivery::BreakerState;
 use crate::replay::{Replay, ReplayEnd};
-use crate::stats::SinkState;
+use crate::stats::{RetryProgress, SinkState};
 use crate::testing::{Fault, Recorder, TestJournal, deadline, wait_for, wait_until};
 
 fn replay_file(journal: &TestJournal) -> ReplayFile {
@@ -223,6 +223,38 @@ fn a_letter_that_was_taken_and_cannot_be_marked_is_not_sent_again() {
     put_behind(fd, &File::options().write(true).open(&path).expect("to be written"));
     wait_until(&handle, |stats| stats.retry.is_none() && stats.kept_dead_letters == 0);
     assert_eq!(sink.with(|state| state.replayed.clone()), [1, 2]);
+}
+
+#[test]
+fn a_letter_that_is_done_with_and_not_marked_stays_so_when_that_is_stopped() {
+    for is_refused in [false, true] {
+        let mut journal = TestJournal::new();
+        let (sink, handle) = with_letters(&mut journal);
+        sink.with(|state| {
+            state.poison = if is_refused { vec![1] } else { Vec::new() };
+            state.faults.insert(state.attempts.len(), Fault::Throttle);
+        });
+        let before = SystemTime::now();
+        assert_eq!(letters(&journal).ask_retry(|_| true).expect("asked"), 2);
+        wait_until(&handle, |stats| stats.waiting.is_some());
+        let path = journal.path("dead_letters/s.retry.jsonl");
+        put_behind(marks(&journal), &File::open(&path).expect("to be read"));
+        switch(&journal).ask_try_now().expect("asked");
+        wait_for_trouble(&handle, "cannot mark ", before);
+        switch(&journal).ask_stop().expect("asked");
+        let stats = wait_until(&handle, |stats| stats.retry.is_none());
+        let last = stats.last_retry.expect("it ended");
+        let (taken, refused) = (u64::from(!is_refused), u64::from(is_refused));
+        assert_eq!(last.progress, RetryProgress { taken, refused, left: 1 });
+        assert!(last.at > before);
+        let mut seqs = Vec::new();
+        let each = |letter: &crate::Letter<'_>, _| seqs.push(letter.event().expect("one").seq);
+        letters(&journal).each(each).expect("readable");
+        seqs.sort_unstable();
+        assert_eq!(seqs, if is_refused { vec![1, 2] } else { vec![2] });
+        assert_eq!(stats.kept_dead_letters, seqs.len() as u64);
+        assert_eq!(stats.dead_letters, 2, "none of them is a new one");
+    }
 }
 
 #[test]

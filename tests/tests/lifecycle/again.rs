@@ -228,11 +228,11 @@ fn a_retry_on_a_full_disk_leaves_nothing_half_written_and_can_be_stopped() {
     wait_for_delivery(&bed, "file", 4);
     done(&bed, &["dlq", "retry", "--sink", "file", "--stop"]);
     let text = failed(following);
-    assert!(text.contains("file: 1 sent again, 0 taken, 1 left"), "{text}");
+    assert!(text.contains("stopped: file: 1 letter: 0 taken, 0 refused, 1 not sent"), "{text}");
     assert_eq!(names(), whole);
     fs::remove_file(folder.join("filler")).expect("removed");
     let text = done(&bed, &["dlq", "retry", "--all"]);
-    assert!(text.contains("file: 3 sent again, 3 taken, 0 left"), "{text}");
+    assert!(text.contains("done: file: 3 letters: 3 taken, 0 refused, 0 not sent"), "{text}");
     assert_eq!(daemon.stop(), 0);
 }
 

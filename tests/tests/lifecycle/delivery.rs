@@ -138,7 +138,8 @@ fn a_cursor_is_moved_under_the_running_daemon_and_at_the_next_start() {
     // The file has these already, and nothing doubles in it: away with it.
     fs::remove_file(&file).expect("the file");
     assert!(
-        done(&bed, &["sink", "reset", "file"]).starts_with("reset: file goes on with the oldest")
+        done(&bed, &["sink", "reset", "file", "--to", "oldest"])
+            .starts_with("reset: file goes on with the oldest")
     );
     wait_for("all of it", || (numbers_in(&file) == [0, 1, 2, 3, 4]).then_some(()));
     done(&bed, &["sink", "pause", "file"]);
@@ -153,6 +154,9 @@ fn a_cursor_is_moved_under_the_running_daemon_and_at_the_next_start() {
     let last = bed.events().last().expect("an event")["seq"].as_u64().expect("a number");
     let said = done(&bed, &["sink", "reset", "file", "--to", &last.to_string()]);
     assert!(said.starts_with("noted: "), "{said}");
+    let output = bed.hookring(&["sink", "reset", "file"]);
+    assert_eq!(output.status.code(), Some(2), "nothing goes again without a word");
+    assert!(String::from_utf8_lossy(&output.stderr).contains("--to <oldest|now|SEQ>"));
     assert!(refused(&bed, &["sink", "reset", "file", "--to", "999999"]).contains("is nowhere yet"));
     let daemon = bed.start();
     wait_for("the last", || (numbers_in(&file) == [8]).then_some(()));
@@ -167,7 +171,11 @@ fn a_name_that_no_sink_has_is_refused_with_those_that_there_are() {
         assert!(refused(&bed, args).contains("there is no sink x; none is configured"), "{args:?}");
     }
     bed.configure("[sinks.a]\ntype = \"jsonl\"\n[sinks.b]\ntype = \"jsonl\"\nenabled = false\n");
-    for args in [&["sink", "pause", "x"][..], &["sink", "reset", "x"], &["replay", "--sink", "x"]] {
+    for args in [
+        &["sink", "pause", "x"][..],
+        &["sink", "reset", "x", "--to", "now"],
+        &["replay", "--sink", "x"],
+    ] {
         assert!(refused(&bed, args).contains("there is no sink x; there are a, b"), "{args:?}");
     }
     assert!(refused(&bed, &["replay", "--sink", "a"]).contains("no daemon runs"));
@@ -316,16 +324,18 @@ fn dead_letters_are_listed_shown_sent_again_and_given_up() {
     assert!(text.contains("file is paused: left out until it is resumed"), "{text}");
     done(&bed, &["sink", "resume", "file"]);
     let text = done(&bed, &["dlq", "retry", "--id", &seq(1)]);
-    assert!(text.contains("file: 1 sent again, 1 taken, 0 left"), "{text}");
+    assert!(text.contains("done: file: 1 letter: 1 taken, 0 refused, 0 not sent"), "{text}");
     let text = done(&bed, &["dlq", "retry", "--all"]);
-    assert!(text.contains("file: 2 sent again, 2 taken, 0 left"), "{text}");
+    assert!(text.contains("done: file: 2 letters: 2 taken, 0 refused, 0 not sent"), "{text}");
     assert!(text.contains("left out: old"), "{text}");
     let file = bed.path().join("sinks/file.jsonl");
     assert_eq!(numbers_in(&file), [0, 1, 2, 3, 2, 1, 3]);
-    assert!(
-        refused(&bed, &["dlq", "retry", "--sink", "file", "--all"])
-            .contains("there are some of old")
-    );
+    let text = done(&bed, &["dlq", "retry", "--sink", "file", "--all"]);
+    assert_eq!(text, "there are no dead letters\n");
+    let text = refused(&bed, &["dlq", "retry", "--sink", "file", "--id", "1"]);
+    assert!(text.contains("there are some of old"), "{text}");
+    let text = done(&bed, &["dlq", "retry", "--stop"]);
+    assert_eq!(text, "no dead letters are being sent again\n");
 
     let text = refused(&bed, &["dlq", "purge", "--all"]);
     assert!(text.contains("1 dead letter would be gone for good; say so with --yes"), "{text}");

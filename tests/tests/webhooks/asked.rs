@@ -1,6 +1,7 @@
 //! What people do with a webhook that rejects, refuses or is gone: dead letters, replays, resuming.
 
-use std::process::Output;
+use std::io::{BufRead as _, BufReader, Read as _};
+use std::process::{Child, Command, Output, Stdio};
 
 use hookring_faults::{FaultServer, Received, Reply};
 use hookring_tests::{Bed, wait_for};
@@ -57,12 +58,14 @@ fn a_poison_event_in_a_batch_of_a_hundred_costs_one_dead_letter_which_is_sent_ag
     // Not mended yet: it stays, and its attempts are counted on.
     let output = bed.hookring(&["dlq", "retry", "--sink", "hook", "--all"]);
     assert_eq!(output.status.code(), Some(1));
-    assert!(said(&output).contains("hook: 1 sent again, 0 taken, 1 left"), "{}", said(&output));
+    let text = said(&output);
+    assert!(text.contains("done: hook: 1 letter: 0 taken, 1 refused, 0 not sent"), "{text}");
+    assert!(text.contains("`hookring dlq list` says why it was refused"), "{text}");
     let again: Value = serde_json::from_str(&done(&bed, &["dlq", "list", "--json"])).expect("one");
     assert_eq!(again["attempts"], letter["attempts"].as_u64().expect("a number") + 1);
     server.set_rule(rejects(&[]));
     let text = done(&bed, &["dlq", "retry", "--id", &letter["event"]["seq"].to_string()]);
-    assert!(text.contains("hook: 1 sent again, 1 taken, 0 left"), "{text}");
+    assert!(text.contains("done: hook: 1 letter: 1 taken, 0 refused, 0 not sent"), "{text}");
     let (last, id) = taken(&server).pop().expect("an event");
     assert_eq!((last, json!(id)), (42, letter["event"]["id"].clone()));
     wait_for("the status", || (sink(&bed)["kept_dead_letters"] == 0).then_some(()));
@@ -175,5 +178,97 @@ fn a_server_that_rejects_everything_costs_ten_dead_letters_whatever_is_reloaded_
     wait_for("the status", || {
         (bed.status()["known_sinks"]["hook"]["rejected_in_row"] == 0).then_some(())
     });
+    assert_eq!(daemon.stop(), 0);
+}
+
+fn follower(bed: &Bed, args: &[&str]) -> Child {
+    let mut command = bed.command("hookring");
+    command.args(args).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    command.spawn().expect("it starts")
+}
+
+fn signal(child: &Child, name: &str) {
+    let killed = Command::new("kill").args([&format!("-{name}"), &child.id().to_string()]).status();
+    assert!(killed.expect("kill runs").success());
+}
+
+/// Waits until it says on standard error what holds the sink up; returns the rest of that.
+fn wait_until_held_up(child: &mut Child) -> BufReader<std::process::ChildStderr> {
+    let mut said = BufReader::new(child.stderr.take().expect("its errors"));
+    let mut line = String::new();
+    said.read_line(&mut line).expect("a line");
+    assert!(line.starts_with("held up: hook is refused, ") && line.contains(" more: "), "{line}");
+    assert!(
+        line.ends_with("; set it right, then `hookring sink resume` tries at once\n"),
+        "{line}"
+    );
+    said
+}
+
+#[test]
+fn what_holds_up_what_is_sent_again_is_said_and_only_ctrl_c_stops_it() {
+    let server = FaultServer::start();
+    let bed = Bed::new();
+    bed.configure(&hook(&server, ""));
+    server.set_rule(|request| if has(request, &[1]) { Reply::status(422) } else { Reply::ok() });
+    let daemon = bed.start();
+    bed.emit_numbers(0..3);
+    wait_for("a letter", || (sink(&bed)["kept_dead_letters"] == 1).then_some(()));
+    wait_for("the others", || (numbers(&server) == [0, 2]).then_some(()));
+    server.set_rule(|_| Reply::status(403));
+    let retry = ["dlq", "retry", "--all"];
+    // Who only ends the command leaves it to the daemon.
+    let mut following = follower(&bed, &retry);
+    let rest = wait_until_held_up(&mut following);
+    signal(&following, "TERM");
+    assert_eq!(following.wait().expect("it ends").code(), None);
+    drop(rest);
+    assert_eq!(sink(&bed)["retry"], json!({"left": 1, "taken": 0, "refused": 0}));
+    assert!(done(&bed, &["dlq", "retry", "--stop"]).contains("stopping: hook"));
+    wait_for("its end", || sink(&bed)["retry"].is_null().then_some(()));
+
+    let mut following = follower(&bed, &retry);
+    let mut rest = wait_until_held_up(&mut following);
+    signal(&following, "INT");
+    let output = following.wait_with_output().expect("it ends");
+    assert_eq!(output.status.code(), Some(1));
+    let mut text = said(&output);
+    rest.read_to_string(&mut text).expect("text");
+    assert!(text.contains("stopping: what was not sent stays a dead letter"), "{text}");
+    assert!(text.contains("stopped: hook: 1 letter: 0 taken, 0 refused, 1 not sent"), "{text}");
+    assert!(!text.contains("says why"), "{text}");
+    assert_eq!(done(&bed, &["dlq", "list"]).lines().count(), 2);
+    assert_eq!(daemon.stop(), 0);
+}
+
+#[test]
+fn a_replay_to_a_refused_sink_says_so_to_people_and_programs() {
+    let server = FaultServer::start();
+    let bed = Bed::new();
+    bed.configure(&hook(&server, ""));
+    let daemon = bed.start();
+    bed.emit_numbers(0..3);
+    wait_for("the events", || (numbers(&server).len() == 3).then_some(()));
+    server.set_rule(|_| Reply::status(403));
+    let replay = ["replay", "--sink", "hook", "--since", "1h", "--max"];
+    let mut following = follower(&bed, &replay);
+    drop(wait_until_held_up(&mut following));
+    signal(&following, "INT");
+    assert_eq!(following.wait().expect("it ends").code(), Some(1));
+
+    let mut following = follower(&bed, &[&replay[..], &["--json"]].concat());
+    let lines = BufReader::new(following.stdout.take().expect("its output")).lines();
+    let mut looks =
+        lines.map(|line| -> Value { serde_json::from_str(&line.expect("a line")).expect("JSON") });
+    let first = looks.next().expect("a look");
+    let held = |look: &Value| look["held_up"] == "refused" && look["reason"].is_string();
+    let look = if held(&first) { first.clone() } else { looks.find(held).expect("held up") };
+    let range = |look: &Value| (look["first"].clone(), look["last"].clone());
+    assert_eq!((&look["next"], range(&look)), (&look["first"], range(&first)));
+    signal(&following, "INT");
+    let end = looks.last().expect("a last look");
+    assert_eq!((&end["end"], range(&end)), (&json!("stopped"), range(&first)));
+    assert_eq!((&end["next"], &end["sent_events"]), (&end["first"], &json!(0)));
+    assert_eq!(following.wait().expect("it ends").code(), Some(1));
     assert_eq!(daemon.stop(), 0);
 }

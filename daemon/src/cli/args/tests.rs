@@ -80,6 +80,7 @@ fn commands_with_all_their_options() {
     assert_eq!(
         parse("hookring config check x.toml --json").unwrap(),
         Command::Config(ConfigCommand::Check(ConfigCheckArgs {
+            config: None,
             file: Some("x.toml".into()),
             json: true
         }))

@@ -39,7 +39,9 @@ impl Run {
     }
 
     fn check(content: Option<&str>, json: bool, file: Option<PathBuf>) -> Self {
-        let args = ConfigCheckArgs { file, json };
+        // Both name it.
+        let (file, config) = if json { (None, file) } else { (file, None) };
+        let args = ConfigCheckArgs { file, config, json };
         Self::new(content, |paths, out, err| check(&args, paths, &env, out, err))
     }
 
@@ -109,7 +111,7 @@ fn the_result_of_a_check_for_programs() {
 
 #[test]
 fn warnings_are_said_and_do_not_fail_the_check() {
-    let args = ConfigCheckArgs { file: None, json: false };
+    let args = ConfigCheckArgs { file: None, config: None, json: false };
     let run = Run::new(Some(""), |paths, out, err| {
         fs::set_permissions(&paths.config_file, fs::Permissions::from_mode(0o666))?;
         check(&args, paths, &env, out, err)
@@ -186,7 +188,7 @@ fn a_cursor_without_a_sink_gets_a_warning_as_soon_as_it_is_known_which_sinks_the
         (Some(&*wrong), false, false),
         (Some(&*wrong), true, false),
     ] {
-        let args = ConfigCheckArgs { file: None, json };
+        let args = ConfigCheckArgs { file: None, config: None, json };
         let run = Run::new(content, |paths, out, err| {
             hookring_journal::Cursor::open(&paths.cursors, "before", 17).expect("a cursor");
             check(&args, paths, &env, out, err)

@@ -7,7 +7,8 @@ use std::time::SystemTime;
 
 use hookring_journal::Lost;
 use hookring_sinks::{
-    BreakerState, LastError, OffBy, Replay, RetryProgress, SinkState, SinkStats, WaitCause,
+    BreakerState, LastError, LastRetry, OffBy, Replay, RetryProgress, SinkState, SinkStats,
+    WaitCause,
 };
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -72,6 +73,8 @@ pub struct SinkStatus {
     pub replay: Option<Replay>,
     /// Dead letters that are being sent again, since the daemon took that up.
     pub retry: Option<RetryStatus>,
+    /// The last retry of dead letters that ended since the start.
+    pub last_retry: Option<LastRetryStatus>,
     /// What went wrong last.
     pub last_error: Option<String>,
     /// When.
@@ -121,6 +124,17 @@ pub struct KnownSink {
     pub rejected_in_row: u32,
 }
 
+/// What a retry of dead letters came to: what is left of it stayed as it was.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct LastRetryStatus {
+    /// When it ended, before another one could be asked for.
+    pub at: Option<Timestamp>,
+    /// The letters.
+    #[serde(flatten)]
+    pub letters: RetryStatus,
+}
+
 /// A cursor whose sink is not configured any more.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
@@ -141,6 +155,12 @@ impl From<&Lost> for LostStatus {
 impl From<RetryProgress> for RetryStatus {
     fn from(RetryProgress { left, taken, refused }: RetryProgress) -> Self {
         RetryStatus { left, taken, refused }
+    }
+}
+
+impl From<LastRetry> for LastRetryStatus {
+    fn from(LastRetry { progress, at }: LastRetry) -> Self {
+        LastRetryStatus { at: Timestamp::try_from(at).ok(), letters: progress.into() }
     }
 }
 
@@ -241,6 +261,7 @@ impl SinkStatus {
             lost: stats.lost.gaps.iter().map(LostStatus::from).collect(),
             replay: stats.replay,
             retry: stats.retry.map(RetryStatus::from),
+            last_retry: stats.last_retry.map(LastRetryStatus::from),
             last_error,
             last_error_at,
             had_cursor: stats.had_cursor,
