@@ -77,7 +77,7 @@ MUTATIONS = [
     Mutation(
         "what a command for a secret leaves in its group stays",
         COMMAND,
-        "        let _ = kill_process_group(leader, Signal::KILL);\n",
+        "        let _ = kill_process_group(Pid::from_child(&self.process), Signal::KILL);\n",
         "        let _ = self.process.kill();\n",
         SECRETS,
     ),

@@ -47,9 +47,11 @@ impl People {
                 let status = bed.hookring(&["status", "--json"]);
                 let status: Value = serde_json::from_slice(&status.stdout).unwrap_or_default();
                 let of = status["sinks"].as_array().into_iter().flatten();
-                let next =
-                    of.filter(|it| it["name"] == sink).find_map(|it| it["next_seq"].as_u64());
-                let to = next.unwrap_or(1).saturating_sub(rng.below(50)).max(1);
+                let lag =
+                    of.filter(|it| it["name"] == sink).find_map(|it| it["lag_events"].as_u64());
+                let written = status["journal"]["written_seq"].as_u64();
+                let had = lag.zip(written).map_or(0, |(lag, written)| written.saturating_sub(lag));
+                let to = had.saturating_sub(rng.below(50)).max(1);
                 format!("sink reset {sink} --to {to}")
             }
             5 => format!("replay --sink {sink} --since 2s --max"),
