@@ -141,6 +141,9 @@ impl SinkStats {
         self.delivered_events += earlier.delivered_events;
         self.filtered_events += earlier.filtered_events;
         self.retries += earlier.retries;
+        for (outcome, times) in &earlier.attempts {
+            *self.attempts.entry(outcome).or_default() += times;
+        }
         self.dead_letters += earlier.dead_letters;
         self.given_up_dead_letters += earlier.given_up_dead_letters;
         self.skipped_events += earlier.skipped_events;
@@ -232,4 +235,27 @@ pub(crate) fn in_words(error: &(dyn Error + 'static)) -> String {
         cause = inner.source();
     }
     words
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_worker_counts_on_from_the_one_before() {
+        let counted = |n: u64, outcome| SinkStats {
+            delivered_events: n,
+            filtered_events: 10 * n,
+            retries: 100 * n,
+            attempts: [("accepted", n), (outcome, 2 * n)].into(),
+            dead_letters: 3 * n,
+            given_up_dead_letters: 4 * n,
+            skipped_events: 5 * n,
+            ..SinkStats::at("s", 1)
+        };
+        let mut stats = counted(1, "failed");
+        stats.count_on(&counted(2, "rejected"));
+        let attempts = [("accepted", 3), ("failed", 2), ("rejected", 4)].into();
+        assert_eq!(stats, SinkStats { attempts, ..counted(3, "failed") });
+    }
 }

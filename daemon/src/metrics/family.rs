@@ -5,7 +5,7 @@ use super::series::Bounds;
 /// What can be asked of a family's values.
 #[derive(Copy, Clone, PartialEq, Eq, Debug)]
 pub enum Kind {
-    /// Only rises, from the daemon's start on.
+    /// Only rises, from 0 at the daemon's start; those whose help says since when else go on with what is kept.
     Counter,
     /// Rises and falls.
     Gauge,
@@ -82,8 +82,8 @@ families! {
     BUS_SPOOL_EVENTS Gauge "hookring_bus_spool_events" ["place"] "Events that wait in its spool, as far as they are known."
     BUS_UNREADABLE Gauge "hookring_bus_unreadable_spool_entries" ["place"] "Entries of its spool that cannot be read, and are tried again."
     BUS_STUCK Gauge "hookring_bus_stuck_spool_entries" ["place"] "Entries of its spool that are journaled and cannot be removed."
-    BUS_DROPPED Counter "hookring_bus_dropped_events_total" ["place"] "Events that neither ring nor spool took, since the ring that the daemon found was made."
-    BUS_UNSTORED Counter "hookring_bus_unstored_events_total" ["place"] "Those of them for which no spool could be written."
+    BUS_DROPPED Counter "hookring_bus_dropped_events_total" ["place"] "Events that neither ring nor spool took, since those that the daemon found were made: also while none ran."
+    BUS_UNSTORED Counter "hookring_bus_unstored_events_total" ["place"] "Those of them for which no spool could be written, since the same time."
     BUS_CONDEMNED Counter "hookring_bus_condemned_lanes_total" [] "Lanes that were found damaged."
     BUS_DAMAGED Counter "hookring_bus_damaged_bytes_total" [] "Of damaged lanes, in which no event could be found."
     BUS_BAD_ENTRIES Counter "hookring_bus_bad_spool_entries_total" [] "Damaged entries of spools, which were set aside."
@@ -115,7 +115,7 @@ families! {
     SINK_KEPT_DEAD Gauge "hookring_sink_kept_dead_letters" ["sink" "type"] "Dead letters that are in files now."
     SINK_GIVEN_UP Counter "hookring_sink_given_up_dead_letters_total" ["sink" "type"] "Dead letters that were given up for later ones."
     SINK_SKIPPED Counter "hookring_sink_skipped_events_total" ["sink" "type"] "Events that the journal did not have any more before the sink had them."
-    SINK_LOST Counter "hookring_sink_lost_events_total" ["sink" "type"] "The same since its cursor was made."
+    SINK_LOST Counter "hookring_sink_lost_events_total" ["sink" "type"] "The same since its cursor was made, whichever daemon ran."
     ORPHANED_CURSORS Gauge "hookring_orphaned_cursors" [] "Cursors of sinks that are not configured."
     CPU Counter "process_cpu_seconds_total" [] "User and system time of the daemon."
     RESIDENT Gauge "process_resident_memory_bytes" [] "Its memory, with what it has touched of the ring."

@@ -60,7 +60,7 @@ fn write_health(health: &HealthStatus, text: &mut Text) {
 }
 
 fn write_places(places: &[PlaceStatus], text: &mut Text) {
-    let figures: [Figure<PlaceStatus>; 10] = [
+    let figures: [Figure<PlaceStatus>; 8] = [
         (&BUS_USABLE, |place| u64::from(place.refused.is_none())),
         (&BUS_LANES, |place| place.lanes as u64),
         (&BUS_LOCKED_LANES, |place| place.locked_lanes as u64),
@@ -69,12 +69,23 @@ fn write_places(places: &[PlaceStatus], text: &mut Text) {
         (&BUS_SPOOL_EVENTS, |place| place.spool_entries as u64),
         (&BUS_UNREADABLE, |place| place.unreadable_spool_entries as u64),
         (&BUS_STUCK, |place| place.stuck_spool_entries as u64),
-        (&BUS_DROPPED, |place| place.dropped_events),
-        (&BUS_UNSTORED, |place| place.unstored_events),
     ];
     for (family, figure) in figures {
         let mut samples = text.family(family);
         for place in places {
+            samples.sample(&[&place.path], figure(place));
+        }
+    }
+    let kept: [Figure<PlaceStatus>; 2] = [
+        (&BUS_DROPPED, |place| place.dropped_events),
+        (&BUS_UNSTORED, |place| place.unstored_events),
+    ];
+    // What ring and spool have counted is not known of a place that was never used: 0 would be a fall, and what comes
+    // after it an increase.
+    let is_known = |place: &&PlaceStatus| place.refused.is_none() || place.dropped_events > 0;
+    for (family, figure) in kept {
+        let mut samples = text.family(family);
+        for place in places.iter().filter(is_known) {
             samples.sample(&[&place.path], figure(place));
         }
     }

@@ -95,6 +95,26 @@ fn what_was_counted_is_there() {
 }
 
 #[test]
+fn a_place_that_was_never_used_has_no_count_of_what_was_dropped_there() {
+    let place = |refused: bool, dropped_events| PlaceStatus {
+        path: format!("/{refused}-{dropped_events}"),
+        refused: refused.then(|| "somebody else's".to_owned()),
+        dropped_events,
+        ..PlaceStatus::default()
+    };
+    let places = vec![place(true, 0), place(true, 5), place(false, 0)];
+    let metrics = Metrics::default();
+    let (status, taken) = (Status { places, ..Status::default() }, Instant::now());
+    metrics.set_snapshot(Snapshot { status, taken, is_collecting: true });
+    let text = metrics.render();
+    for family in ["dropped", "unstored"] {
+        let begin = format!("hookring_bus_{family}_events_total{{");
+        let lines: Vec<_> = text.lines().filter(|line| line.starts_with(&begin)).collect();
+        assert!(matches!(&lines[..], [a, b] if a.contains("true-5") && b.contains("false-0")));
+    }
+}
+
+#[test]
 fn every_family_is_written_once_with_its_own_labels_and_no_other_is() {
     let text = rendered();
     let types = text.lines().filter_map(|line| line.strip_prefix("# TYPE ")?.split(' ').next());

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::io::{Read as _, Write as _};
 use std::net::TcpStream;
+use std::os::unix::fs::symlink;
 use std::path::Path;
 
 use hookring_tests::{Bed, wait_for};
@@ -143,6 +144,83 @@ fn prometheus_gets_open_metrics_and_probes_their_answers() {
     let shown = bed.hookring(&["status"]);
     let shown = String::from_utf8_lossy(&shown.stdout);
     assert!(shown.contains(&format!("metrics: http://{address}/metrics")), "{shown}");
+}
+
+/// What a daemon serves once it has begun.
+fn served(bed: &Bed) -> BTreeMap<String, f64> {
+    let address = address(bed);
+    wait_for("metrics", || {
+        let (_, body) = get(&address, "/metrics", "");
+        let samples = samples(&body);
+        (samples.get("hookring_ready") == Some(&1.0)).then_some(samples)
+    })
+}
+
+/// Whether a counter is 0 in a daemon that no hook has spoken to: it is not one of the three that outlive a daemon, nor
+/// of what each daemon does by itself.
+fn begins_at_0(sample: &str) -> bool {
+    let (name, labels) = sample.split_once('{').unwrap_or((sample, ""));
+    let kept = [
+        "hookring_bus_dropped_events_total",
+        "hookring_bus_unstored_events_total",
+        "hookring_sink_lost_events_total",
+    ];
+    // The bed's sinks leave the daemon's own events out.
+    let own = ["process_cpu_seconds_total", "hookring_sink_filtered_events_total"];
+    name.ends_with("_total")
+        && !kept.contains(&name)
+        && !own.contains(&name)
+        && !labels.contains("namespace=\"system\"")
+}
+
+#[test]
+fn counters_begin_at_0_with_the_daemon_but_for_what_is_counted_without_one() {
+    let bed = Bed::new();
+    bed.configure(
+        "[http]\nlisten = \"127.0.0.1:0\"\n[sinks.file]\ntype = \"jsonl\"\n\
+         [bus]\nlanes = 1\nlane_bytes = \"16KiB\"\nspool_bytes = \"1MiB\"\n",
+    );
+    let counts = |samples: &BTreeMap<String, f64>| {
+        let kind = |kind: &str| {
+            let name =
+                format!("hookring_bus_{kind}_events_total{{place=\"{}\"}}", bed.path().display());
+            samples.get(&name).copied()
+        };
+        [kind("dropped"), kind("unstored")]
+    };
+    let daemon = bed.start();
+    for payload in [PRE, FAIL, "no JSON"] {
+        bed.emit_with(&["--agent", "claude-code"], payload.as_bytes());
+    }
+    crate::wait_for_delivery(&bed, "file", 3);
+    let first = served(&bed);
+    assert_eq!(counts(&first), [Some(0.0); 2]);
+    assert_eq!(daemon.stop(), 0);
+
+    // Three of these fit into the spool.
+    let large = format!("{{\"pad\":\"{}\"}}", "x".repeat(300_000));
+    (0..5).for_each(|_| bed.emit(large.as_bytes()));
+    let (spool, away) = (bed.path().join("spool"), bed.path().join("spool.away"));
+    fs::rename(&spool, &away).expect("it is moved");
+    symlink("/nowhere", &spool).expect("a link, which is no spool");
+    bed.emit(large.as_bytes());
+    fs::remove_file(&spool).expect("the link is removed");
+    fs::rename(&away, &spool).expect("it is moved back");
+    let daemon = bed.start();
+    assert_eq!(bed.wait_for_events(6).len(), 6);
+    let counted = [Some(3.0), Some(1.0)];
+    wait_for("the counts", || (counts(&served(&bed)) == counted).then_some(()));
+    assert_eq!(daemon.stop(), 0);
+
+    let daemon = bed.start();
+    let last = served(&bed);
+    assert_eq!(counts(&last), counted, "another daemon, and the same ring");
+    let zero = last.iter().filter(|(sample, _)| begins_at_0(sample));
+    let not_zero: Vec<_> = zero.filter(|(_, value)| **value != 0.0).collect();
+    assert!(not_zero.is_empty(), "{not_zero:?}");
+    let was = first.iter().filter(|(sample, value)| begins_at_0(sample) && **value > 0.0);
+    assert!(was.count() > 5, "{first:?}");
+    assert_eq!(daemon.stop(), 0);
 }
 
 #[test]
