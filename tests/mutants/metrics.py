@@ -7,6 +7,7 @@ SERIES = "daemon/src/metrics/series.rs"
 LABELS = "daemon/src/metrics/labels.rs"
 SESSIONS = "daemon/src/run/health/sessions.rs"
 SILENCE = "daemon/src/run/health/silence.rs"
+PAST = "daemon/src/run/health/past.rs"
 CONFIG = "daemon/src/config/http.rs"
 
 
@@ -65,6 +66,27 @@ MUTATIONS = [
         "                agent.is_silent = true;\n",
         "",
         daemon("an_agent_that_used_to_send_events"),
+    ),
+    Mutation(
+        "whatever stands at the journal's end is read",
+        PAST,
+        "if bytes > limits.bytes {",
+        "if false {",
+        daemon("no_more_bytes_are_read_than_the_limit"),
+    ),
+    Mutation(
+        "as many sessions of the past are kept as there were",
+        PAST,
+        "if self.sessions.len() >= MAX_SESSIONS && ",
+        "if false && ",
+        daemon("sessions_and_agents_beyond_their_limits"),
+    ),
+    Mutation(
+        "what was dropped at a place that is refused seems to be nothing",
+        "daemon/src/metrics/status.rs",
+        "place.refused.is_none() || place.dropped_events > 0",
+        "true",
+        daemon("a_place_that_was_never_used_has_no_count"),
     ),
 ]
 

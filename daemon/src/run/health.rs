@@ -103,8 +103,8 @@ impl Health {
 
     /// Takes in what the end of the journal told of the time before this daemon.
     pub(super) fn remember(&mut self, past: Past) {
-        self.sessions.remember(past.sessions);
-        self.agents.remember(past.agents);
+        self.sessions.remember(past.sessions, past.left_out_sessions);
+        self.agents.remember(past.agents, past.left_out_agents);
     }
 
     /// What is new since the last look; to be called once a second.

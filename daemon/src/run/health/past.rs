@@ -6,16 +6,21 @@ use std::path::Path;
 
 use hookring_journal::fields::Fields;
 use hookring_journal::model::EventType;
-use hookring_journal::{Reader, Seq};
+use hookring_journal::{ReadError, Reader, Seq};
 use hookring_pipeline::OWN_AGENT;
 
 use super::Moment;
 use super::sessions::{MAX_SESSIONS, Session, cut};
 use super::silence::{Agent, MAX_AGENTS};
 
-/// So many events are read at most, and so many bytes.
-const MAX_EVENTS: u64 = 50_000;
-const MAX_BYTES: usize = 64 << 20;
+/// How much is read: the end of the journal, so that what came last is known.
+#[derive(Copy, Clone)]
+struct Limits {
+    events: u64,
+    bytes: usize,
+}
+
+const LIMITS: Limits = Limits { events: 50_000, bytes: 64 << 20 };
 /// As much as is in memory at once.
 const BATCH_EVENTS: usize = 256;
 const BATCH_BYTES: usize = 1 << 20;
@@ -25,35 +30,69 @@ const BATCH_BYTES: usize = 1 << 20;
 pub(in crate::run) struct Past {
     pub(super) sessions: Vec<Session>,
     pub(super) agents: Vec<Agent>,
+    /// Events of sessions and of agents for which there was no room.
+    pub(super) left_out_sessions: u64,
+    pub(super) left_out_agents: u64,
 }
 
 /// Reads the events up to `last`. `now` is any moment by both clocks.
 ///
 /// # Errors
 /// The journal cannot be read.
-pub(in crate::run) fn read_past(
+pub(in crate::run) fn read_past(dir: &Path, last: Seq, now: Moment) -> Result<Past, ReadError> {
+    read_within(dir, last, now, LIMITS)
+}
+
+fn read_within(dir: &Path, last: Seq, now: Moment, limits: Limits) -> Result<Past, ReadError> {
+    let mut gathered = Gathered { now, ..Gathered::default() };
+    each_line(dir, begin(dir, last, limits)?, last, |_, line| {
+        if let Ok(fields) = serde_json::from_slice::<Fields<'_>>(line) {
+            gathered.note(&fields);
+        }
+    })?;
+    Ok(gathered.past())
+}
+
+/// The number with which to begin, so that what is from there to `last` is within the limits.
+fn begin(dir: &Path, last: Seq, limits: Limits) -> Result<Seq, ReadError> {
+    let oldest = last.saturating_sub(limits.events - 1);
+    let (mut from, mut bytes) = (last + 1, 0);
+    while from > oldest {
+        let chunk = from.saturating_sub(BATCH_EVENTS as u64).max(oldest);
+        let mut lengths = Vec::new();
+        each_line(dir, chunk, from - 1, |seq, line| lengths.push((seq, line.len())))?;
+        for (seq, length) in lengths.into_iter().rev() {
+            bytes += length;
+            if bytes > limits.bytes {
+                return Ok(from);
+            }
+            from = seq;
+        }
+        from = chunk;
+    }
+    Ok(oldest)
+}
+
+/// The lines from one number to another, both included, in order.
+fn each_line(
     dir: &Path,
+    first: Seq,
     last: Seq,
-    now: Moment,
-) -> Result<Past, hookring_journal::ReadError> {
-    let mut reader = Reader::open(dir, last.saturating_sub(MAX_EVENTS - 1))?;
-    let (mut gathered, mut bytes) = (Gathered { now, ..Gathered::default() }, 0);
-    while bytes < MAX_BYTES {
+    mut act: impl FnMut(Seq, &[u8]),
+) -> Result<(), ReadError> {
+    let mut reader = Reader::open(dir, first)?;
+    loop {
         let batch = reader.next_batch(BATCH_EVENTS, BATCH_BYTES)?;
         if batch.is_empty() {
-            break;
+            return Ok(());
         }
-        bytes += batch.bytes().len();
         for line in batch.lines() {
             if line.seq > last {
-                return Ok(gathered.past());
+                return Ok(());
             }
-            if let Ok(fields) = serde_json::from_slice::<Fields<'_>>(line.bytes) {
-                gathered.note(&fields);
-            }
+            act(line.seq, line.bytes);
         }
     }
-    Ok(gathered.past())
 }
 
 #[derive(Default)]
@@ -61,6 +100,8 @@ struct Gathered {
     now: Moment,
     sessions: HashMap<(Box<str>, Box<str>), Session>,
     agents: HashMap<Box<str>, Agent>,
+    left_out_sessions: u64,
+    left_out_agents: u64,
 }
 
 impl Gathered {
@@ -75,24 +116,37 @@ impl Gathered {
         let last = Moment { boot_ns: self.now.boot_ns.saturating_sub(ago_ns), wall_ns };
         let agent = cut(agent);
         if let Some(id) = &fields.session_id {
-            let key = (agent.clone(), cut(id));
-            if fields.event_type == EventType::SessionEnd.name() {
-                self.sessions.remove(&key);
-            } else if self.sessions.len() < MAX_SESSIONS || self.sessions.contains_key(&key) {
-                let fresh = || Session::new(id, &agent, last);
-                let session = self.sessions.entry(key).or_insert_with(fresh);
-                session.events += 1;
-                (session.last_seq, session.last) = (fields.seq, last);
-            }
+            self.note_session(fields, (agent.clone(), cut(id)), last);
         }
-        let is_room = self.agents.len() < MAX_AGENTS || self.agents.contains_key(&agent);
-        if !agent.is_empty() && is_room {
-            let fresh =
-                || Agent { name: agent.clone(), events: 0, last_seq: 0, last, is_silent: false };
-            let known = self.agents.entry(agent.clone()).or_insert_with(fresh);
-            known.events += 1;
-            (known.last_seq, known.last, known.is_silent) = (fields.seq, last, false);
+        if !agent.is_empty() {
+            self.note_agent(fields, agent, last);
         }
+    }
+
+    fn note_session(&mut self, fields: &Fields<'_>, key: (Box<str>, Box<str>), last: Moment) {
+        if fields.event_type == EventType::SessionEnd.name() {
+            self.sessions.remove(&key);
+            return;
+        }
+        if self.sessions.len() >= MAX_SESSIONS && !self.sessions.contains_key(&key) {
+            self.left_out_sessions += 1;
+            return;
+        }
+        let fresh = Session::new(&key.1, &key.0, last);
+        let session = self.sessions.entry(key).or_insert(fresh);
+        session.events += 1;
+        (session.last_seq, session.last) = (fields.seq, last);
+    }
+
+    fn note_agent(&mut self, fields: &Fields<'_>, name: Box<str>, last: Moment) {
+        if self.agents.len() >= MAX_AGENTS && !self.agents.contains_key(&name) {
+            self.left_out_agents += 1;
+            return;
+        }
+        let fresh = Agent { name: name.clone(), events: 0, last_seq: 0, last, is_silent: false };
+        let known = self.agents.entry(name).or_insert(fresh);
+        known.events += 1;
+        (known.last_seq, known.last, known.is_silent) = (fields.seq, last, false);
     }
 
     /// What was told before is not told again.
@@ -111,7 +165,14 @@ impl Gathered {
     }
 
     fn past(self) -> Past {
-        let (sessions, agents) = (self.sessions.into_values(), self.agents.into_values());
-        Past { sessions: sessions.collect(), agents: agents.collect() }
+        Past {
+            sessions: self.sessions.into_values().collect(),
+            agents: self.agents.into_values().collect(),
+            left_out_sessions: self.left_out_sessions,
+            left_out_agents: self.left_out_agents,
+        }
     }
 }
+
+#[cfg(test)]
+mod tests;

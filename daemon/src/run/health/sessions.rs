@@ -1,7 +1,7 @@
 //! The sessions that go on, as far as anybody knows.
 
-use std::collections::HashMap;
 use std::collections::hash_map::Entry;
+use std::collections::{HashMap, HashSet};
 use std::hash::BuildHasher as _;
 use std::time::Duration;
 
@@ -85,17 +85,21 @@ impl Sessions {
         }
     }
 
-    /// Takes in those that had not ended when this daemon began. What came since counts.
-    pub(super) fn remember(&mut self, past: Vec<Session>) {
-        let ended = std::mem::take(&mut self.ended);
+    /// Takes in those that had not ended when this daemon began. What came since counts. `left_out`: events of others,
+    /// for which there was no room.
+    pub(super) fn remember(&mut self, past: Vec<Session>, left_out: u64) {
+        let ended: HashSet<_> = std::mem::take(&mut self.ended).into_iter().collect();
         self.is_past_known = true;
+        self.left_out += left_out;
         for session in past {
             let key = self.key(&session.agent, &session.id);
             if let Some(known) = self.known.get_mut(&key) {
                 known.events += session.events;
+            } else if ended.contains(&key) {
+                // Not watched any more.
             } else if self.known.len() >= MAX_SESSIONS {
-                self.left_out += 1;
-            } else if !ended.contains(&key) {
+                self.left_out += session.events;
+            } else {
                 self.known.insert(key, session);
             }
         }

@@ -81,8 +81,9 @@ impl Agents {
         }
     }
 
-    /// Takes in those that sent events before this daemon.
-    pub(super) fn remember(&mut self, past: Vec<Agent>) {
+    /// Takes in those that sent events before this daemon. `left_out`: events of others, for which there was no room.
+    pub(super) fn remember(&mut self, past: Vec<Agent>, left_out: u64) {
+        self.left_out += left_out;
         for agent in past {
             match self.known.iter().position(|known| known.name == agent.name) {
                 Some(at) => {

@@ -178,3 +178,21 @@ fn without_any_hooks_none_is_slow() {
     assert_eq!(bed.look(HOUR_S / 2).len(), 1);
     assert!(bed.health.figures().slow_hooks.is_none());
 }
+
+#[test]
+fn what_ended_before_the_past_is_known_stays_ended_and_takes_no_room() {
+    let session = |id: &str| sessions::Session {
+        events: 5,
+        last_seq: 9,
+        ..sessions::Session::new(id, "a", at(0))
+    };
+    let mut bed = Bed::default();
+    for n in 0..sessions::MAX_SESSIONS as u64 {
+        bed.note(0, &event("a", &n.to_string()));
+    }
+    bed.note(0, &Summary { kind: Some(EventType::SessionEnd), ..event("a", "ended") });
+    let sessions = vec![session("0"), session("ended"), session("left-out")];
+    bed.health.remember(Past { sessions, left_out_sessions: 2, ..Past::default() });
+    let Figures { active_sessions, left_out_sessions, .. } = bed.health.figures();
+    assert_eq!((active_sessions, left_out_sessions), (sessions::MAX_SESSIONS as u64, 7));
+}
