@@ -76,7 +76,8 @@ impl Preset {
     /// How it wants metrics.
     pub(super) fn temporality(self) -> Temporality {
         match self {
-            Preset::Datadog => Temporality::Delta,
+            // Datadog takes nothing else, Elastic drops other histograms, New Relic recommends them.
+            Preset::Datadog | Preset::Elastic | Preset::NewRelic => Temporality::Delta,
             _ => Temporality::Cumulative,
         }
     }
@@ -196,6 +197,13 @@ mod tests {
         ] {
             assert!(preset.endpoint(region).is_err(), "{preset:?} {region:?}");
         }
+    }
+
+    #[test]
+    fn metrics_go_as_places_want_them() {
+        let delta = Preset::ALL.iter().filter(|it| it.1.temporality() == Temporality::Delta);
+        let delta: Vec<_> = delta.map(|it| it.0).collect();
+        assert_eq!(delta, ["datadog", "newrelic", "elastic"]);
     }
 
     #[test]
