@@ -12,6 +12,7 @@ use tempfile::TempDir;
 use crate::backoff::Jitter;
 use crate::jsonl::encode::REPLAY_START;
 use crate::pump::{Pump, PumpHandle, Start};
+use crate::replay::{Replay, ReplayFile};
 use crate::sink::{Outcome, Sink, SinkError};
 use crate::stats::SinkStats;
 
@@ -95,7 +96,38 @@ impl TestJournal {
     }
 
     pub(crate) fn start(&self, name: &str, sink: impl Sink + 'static) -> PumpHandle {
-        self.pump(name).start(Box::new(sink), self.tail()).expect("a worker")
+        self.start_with(name, sink, |_| {})
+    }
+
+    /// A worker of a pump that differs from the usual one.
+    pub(crate) fn start_with(
+        &self,
+        name: &str,
+        sink: impl Sink + 'static,
+        change: impl FnOnce(&mut Pump),
+    ) -> PumpHandle {
+        let mut pump = self.pump(name);
+        change(&mut pump);
+        pump.start(Box::new(sink), self.tail()).expect("a worker")
+    }
+
+    /// Writes so many events and has a sink take them, so many at once.
+    pub(crate) fn deliver(&mut self, events: usize, at_once: usize, sink: &Recorder) -> PumpHandle {
+        let last = self.write_many(events);
+        let handle = self.start_with("s", sink.clone(), |pump| pump.batch_events = at_once);
+        wait_until(&handle, |stats| stats.stored_seq == last + 1);
+        handle
+    }
+
+    /// Where replays of the sink `s` are asked for.
+    pub(crate) fn replay_file(&self) -> ReplayFile {
+        ReplayFile::new(&self.path("cursors"), "s")
+    }
+
+    /// Waits for the end of the replay that was asked for.
+    pub(crate) fn replay_ended(&self) -> Replay {
+        let file = self.replay_file();
+        wait_for("its end", || file.read().expect("readable").filter(|it| it.end.is_some()))
     }
 }
 

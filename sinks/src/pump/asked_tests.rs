@@ -28,18 +28,13 @@ pub(super) fn letters(journal: &TestJournal) -> DeadLetters {
 
 /// A worker that waits as long as it may after a failure.
 pub(super) fn start_patient(journal: &TestJournal, sink: &Recorder) -> PumpHandle {
-    let mut pump = journal.pump("s");
-    pump.jitter = Box::new(|ceiling| ceiling);
-    pump.start(Box::new(sink.clone()), journal.tail()).expect("a worker")
+    journal.start_with("s", sink.clone(), |pump| pump.jitter = Box::new(|ceiling| ceiling))
 }
 
 /// Asks for a replay and waits for its end.
 fn replayed(journal: &TestJournal, replay: Replay) -> Replay {
-    let file = ReplayFile::new(&journal.path("cursors"), "s");
-    file.ask(&replay).expect("asked");
-    wait_for("the end of the replay", || {
-        file.read().expect("readable").filter(|it| it.end.is_some())
-    })
+    journal.replay_file().ask(&replay).expect("asked");
+    journal.replay_ended()
 }
 
 #[test]
@@ -286,12 +281,8 @@ fn a_cursor_that_cannot_be_stored_is_tried_again_with_waits_and_loses_nothing() 
 #[test]
 fn a_replay_sends_again_what_it_names_and_what_comes_goes_first() {
     let mut journal = TestJournal::new();
-    journal.write_many(50);
     let sink = Recorder::default();
-    let mut pump = journal.pump("s");
-    pump.batch_events = 7;
-    let handle = pump.start(Box::new(sink.clone()), journal.tail()).expect("a worker");
-    wait_until(&handle, |stats| stats.stored_seq == 51);
+    let handle = journal.deliver(50, 7, &sink);
     let ended = replayed(&journal, Replay { first: 11, last: 1000, ..Replay::default() });
     assert_eq!((ended.end, ended.last, ended.sent_events), (Some(ReplayEnd::Done), 50, 40));
     assert_eq!(sink.with(|state| state.replayed.clone()), Vec::from_iter(11..=50));
@@ -318,22 +309,17 @@ fn a_replay_takes_only_what_its_filter_and_the_sinks_take() {
 #[test]
 fn a_replay_survives_a_restart_and_a_failing_sink_and_ends_when_told() {
     let mut journal = TestJournal::new();
-    journal.write_many(20);
     let sink = Recorder::default();
-    let mut pump = journal.pump("s");
-    pump.batch_events = 5;
-    let handle = pump.start(Box::new(sink.clone()), journal.tail()).expect("a worker");
-    wait_until(&handle, |stats| stats.stored_seq == 21);
+    let handle = journal.deliver(20, 5, &sink);
     sink.with(|state| state.fail_always = true);
-    let file = ReplayFile::new(&journal.path("cursors"), "s");
+    let file = journal.replay_file();
     file.ask(&Replay { first: 1, last: 20, ..Replay::default() }).expect("asked");
     wait_until(&handle, |stats| stats.replay.is_some() && stats.retries > 5);
     assert!(handle.stop(deadline()).worker_ended);
     assert_eq!(file.read().expect("readable").expect("it goes on").end, None);
     sink.with(|state| state.fail_always = false);
     let handle = journal.start("s", sink.clone());
-    let ended =
-        wait_for("its end", || file.read().expect("readable").filter(|it| it.end.is_some()));
+    let ended = journal.replay_ended();
     assert_eq!((ended.end, ended.sent_events), (Some(ReplayEnd::Done), 20));
     assert_eq!(sink.with(|state| state.replayed.clone()), upto(20));
     // At a pace that never ends.
@@ -341,8 +327,7 @@ fn a_replay_survives_a_restart_and_a_failing_sink_and_ends_when_told() {
         .expect("asked");
     wait_until(&handle, |stats| stats.replay.is_some());
     switch(&journal).ask_stop().expect("asked");
-    let ended =
-        wait_for("its end", || file.read().expect("readable").filter(|it| it.end.is_some()));
+    let ended = journal.replay_ended();
     assert_eq!(ended.end, Some(ReplayEnd::Stopped));
     wait_for("the order to be seen", || (!switch(&journal).wants_stop()).then_some(()));
 }
@@ -434,17 +419,14 @@ fn a_retry_of_dead_letters_waits_for_a_sink_that_is_down_and_can_be_stopped() {
 fn the_single_last_event_of_a_quiet_hour_waits_for_no_other() {
     let mut journal = TestJournal::new();
     let sink = Recorder::default();
-    let mut pump = journal.pump("s");
-    pump.batch_age = Duration::from_millis(300);
-    let handle = pump.start(Box::new(sink.clone()), journal.tail()).expect("a worker");
+    let handle =
+        journal.start_with("s", sink.clone(), |pump| pump.batch_age = Duration::from_millis(300));
     wait_until(&handle, |stats| stats.state == SinkState::Running);
     journal.write_many(1);
     wait_until(&handle, |stats| stats.delivered_events == 1);
     // One that may wait for longer than this test does is not held back by a stop or a pause.
     assert!(handle.stop(deadline()).worker_ended);
-    let mut pump = journal.pump("s");
-    pump.batch_age = PATIENCE * 10;
-    let handle = pump.start(Box::new(sink.clone()), journal.tail()).expect("a worker");
+    let handle = journal.start_with("s", sink.clone(), |pump| pump.batch_age = PATIENCE * 10);
     wait_until(&handle, |stats| stats.state == SinkState::Running);
     journal.write_many(1);
     switch(&journal).off(OffBy::Person, "").expect("paused");

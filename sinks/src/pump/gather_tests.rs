@@ -126,10 +126,9 @@ fn a_replay_and_a_retry_go_in_between() {
     let letters = DeadLetters::new(&journal.path("dead_letters"), "s", DEAD_LETTERS_BYTES);
     assert_eq!(letters.ask_retry(|_| true).expect("asked"), 1);
     wait_for("the retry", || (!letters.is_retrying()).then_some(()));
-    let file = ReplayFile::new(&journal.path("cursors"), "s");
+    let file = journal.replay_file();
     file.ask(&Replay { first: 1, last: 1000, ..Replay::default() }).expect("asked");
-    let ended =
-        wait_for("its end", || file.read().expect("readable").filter(|it| it.end.is_some()));
+    let ended = journal.replay_ended();
     assert_eq!((ended.sent_events, ended.last), (3, 3), "the rest comes by itself");
     assert_eq!(sink.accepted(), [1, 3]);
     assert_eq!(sink.with(|state| state.replayed.clone()), [2, 1, 2, 3]);

@@ -4,6 +4,7 @@ use std::time::{Duration, Instant};
 
 use hookring_journal::writer::{Options, SyncPolicy};
 
+use super::asked_tests::start_patient;
 use super::*;
 use crate::stats::SinkState;
 use crate::testing::{Fault, Recorder, TestJournal, deadline, wait_until};
@@ -33,9 +34,7 @@ fn a_new_sink_may_begin_with_the_next_event() {
     let mut journal = TestJournal::new();
     journal.write_many(3);
     let sink = Recorder::default();
-    let mut pump = journal.pump("s");
-    pump.start = Start::Now;
-    let handle = pump.start(Box::new(sink.clone()), journal.tail()).expect("a worker");
+    let handle = journal.start_with("s", sink.clone(), |pump| pump.start = Start::Now);
     journal.write_many(1);
     wait_until(&handle, |stats| stats.delivered_events == 1);
     assert_eq!(sink.accepted(), [4]);
@@ -46,17 +45,13 @@ fn batches_keep_their_limits() {
     let mut journal = TestJournal::new();
     journal.write_many(10);
     let sink = Recorder::default();
-    let mut pump = journal.pump("s");
-    pump.batch_events = 4;
-    let handle = pump.start(Box::new(sink.clone()), journal.tail()).expect("a worker");
+    let handle = journal.start_with("s", sink.clone(), |pump| pump.batch_events = 4);
     wait_until(&handle, |stats| stats.delivered_events == 10);
     let sizes: Vec<usize> = sink.with(|state| state.attempts.iter().map(Vec::len).collect());
     assert_eq!(sizes, [4, 4, 2]);
 
     let sink = Recorder::default();
-    let mut pump = journal.pump("t");
-    pump.batch_bytes = 1;
-    let handle = pump.start(Box::new(sink.clone()), journal.tail()).expect("a worker");
+    let handle = journal.start_with("t", sink.clone(), |pump| pump.batch_bytes = 1);
     wait_until(&handle, |stats| stats.delivered_events == 10);
     assert!(sink.with(|state| state.attempts.iter().all(|batch| batch.len() == 1)));
 }
@@ -238,10 +233,8 @@ fn a_backoff_ends_when_the_stop_comes() {
     let mut journal = TestJournal::new();
     journal.write_many(1);
     let sink = Recorder::faulty([(0, Fault::Fail)]);
-    let mut pump = journal.pump("s");
     // Far beyond the patience of this test: only the stop can end it.
-    pump.jitter = Box::new(|ceiling| ceiling);
-    let handle = pump.start(Box::new(sink.clone()), journal.tail()).expect("a worker");
+    let handle = start_patient(&journal, &sink);
     wait_until(&handle, |stats| stats.state == SinkState::Retrying);
     let stopped = handle.stop(deadline());
     assert!(stopped.worker_ended);
@@ -365,10 +358,8 @@ fn what_a_sink_loses_at_the_hard_limit_is_counted_while_it_fails_and_after_a_res
     let mut journal = TestJournal::with(uncached());
     let sink = Recorder::default();
     sink.with(|state| state.fail_open = usize::MAX);
-    let mut pump = journal.pump("s");
     // It waits for its next attempt all the time.
-    pump.jitter = Box::new(|ceiling| ceiling);
-    let handle = pump.start(Box::new(sink.clone()), journal.tail()).expect("a worker");
+    let handle = start_patient(&journal, &sink);
     beyond_the_limit(&mut journal, 5);
     let stats = wait_until(&handle, |stats| stats.lost.events == 30);
     assert_eq!((lost(&stats), stats.lag_events), ((30, vec![(1, 30)]), 20));
@@ -413,9 +404,7 @@ fn a_batch_in_hand_is_not_lost() {
     journal.write_many(10);
     let sink = Recorder::default();
     sink.with(|state| state.fail_always = true);
-    let mut pump = journal.pump("s");
-    pump.batch_events = 4;
-    let handle = pump.start(Box::new(sink.clone()), journal.tail()).expect("a worker");
+    let handle = journal.start_with("s", sink.clone(), |pump| pump.batch_events = 4);
     wait_until(&handle, |stats| stats.retries > 0);
     beyond_the_limit(&mut journal, 5);
     // Four in hand, six in a file that is deleted and still open.
@@ -446,10 +435,10 @@ fn a_failing_sink_keeps_what_it_took_before_and_the_batch_its_id() {
     journal.journal.rotate(&[], &[]).expect("a segment");
     journal.write_many(4);
     let sink = Recorder::faulty((1..100).map(|attempt| (attempt, Fault::Fail)));
-    let mut pump = journal.pump("s");
-    pump.batch_events = 2;
-    pump.jitter = Box::new(|ceiling| ceiling);
-    let handle = pump.start(Box::new(sink.clone()), journal.tail()).expect("a worker");
+    let handle = journal.start_with("s", sink.clone(), |pump| {
+        pump.batch_events = 2;
+        pump.jitter = Box::new(|ceiling| ceiling);
+    });
     let stats = wait_until(&handle, |stats| stats.state == SinkState::Retrying);
     assert_eq!((stats.delivered_events, stats.stored_seq), (2, 1));
     let cursors = journal.path("cursors");

@@ -14,10 +14,6 @@ use crate::replay::{Replay, ReplayEnd};
 use crate::stats::{RetryProgress, SinkState};
 use crate::testing::{Fault, Recorder, TestJournal, deadline, wait_for, wait_until};
 
-fn replay_file(journal: &TestJournal) -> ReplayFile {
-    ReplayFile::new(&journal.path("cursors"), "s")
-}
-
 /// Waits until this is shown, of a sink that is not to blame.
 fn wait_for_trouble(handle: &PumpHandle, beginning: &str, after: SystemTime) -> SinkStats {
     let stats = wait_until(handle, |stats| {
@@ -28,11 +24,6 @@ fn wait_for_trouble(handle: &PumpHandle, beginning: &str, after: SystemTime) -> 
     stats
 }
 
-fn ended(journal: &TestJournal) -> Replay {
-    let file = replay_file(journal);
-    wait_for("its end", || file.read().expect("readable").filter(|it| it.end.is_some()))
-}
-
 #[test]
 fn a_replay_whose_end_cannot_be_written_is_over_all_the_same() {
     let mut journal = TestJournal::new();
@@ -40,7 +31,7 @@ fn a_replay_whose_end_cannot_be_written_is_over_all_the_same() {
     let sink = Recorder::faulty([(1, Fault::Block)]);
     let handle = journal.start("s", sink.clone());
     wait_until(&handle, |stats| stats.stored_seq == 4);
-    replay_file(&journal).ask(&Replay { last: 9, ..Replay::default() }).expect("asked");
+    journal.replay_file().ask(&Replay { last: 9, ..Replay::default() }).expect("asked");
     sink.wait_until_blocked();
     // In its way, as a disk that is full.
     let in_its_way = journal.path("cursors/s.replay.new");
@@ -58,7 +49,7 @@ fn a_replay_whose_end_cannot_be_written_is_over_all_the_same() {
     assert_eq!((stats.state, stats.breaker), (SinkState::Running, BreakerState::Closed));
     assert_eq!(sink.with(|state| state.replayed.clone()), [1, 2, 3], "it is not sent again");
     fs::remove_dir(&in_its_way).expect("room");
-    let ended = ended(&journal);
+    let ended = journal.replay_ended();
     assert_eq!((ended.end, ended.sent_events), (Some(ReplayEnd::Done), 3));
     wait_until(&handle, |stats| stats.replay.is_none());
     assert_eq!(sink.accepted(), [1, 2, 3, 4]);
@@ -72,9 +63,9 @@ fn a_replay_is_stopped_though_that_cannot_be_written() {
     let handle = start_patient(&journal, &sink);
     wait_until(&handle, |stats| stats.stored_seq == 4);
     let slow = Replay { last: 9, speed: Some(1e-9), ..Replay::default() };
-    replay_file(&journal).ask(&slow).expect("asked");
+    journal.replay_file().ask(&slow).expect("asked");
     let is_waiting = |it: &Replay| it.next_at.is_some();
-    wait_for("the second", || replay_file(&journal).read().expect("readable").filter(is_waiting));
+    wait_for("the second", || journal.replay_file().read().expect("readable").filter(is_waiting));
     let in_its_way = journal.path("cursors/s.replay.new");
     // The worker may be writing just now.
     wait_for("room for it", || fs::create_dir(&in_its_way).ok());
@@ -89,7 +80,7 @@ fn a_replay_is_stopped_though_that_cannot_be_written() {
     let handle = start_patient(&journal, &sink);
     wait_for_trouble(&handle, "cannot write ", SystemTime::UNIX_EPOCH);
     fs::remove_dir(&in_its_way).expect("room");
-    let ended = ended(&journal);
+    let ended = journal.replay_ended();
     assert_eq!(ended.end, Some(ReplayEnd::Stopped));
     wait_for("the order to be seen", || (!switch(&journal).wants_stop()).then_some(()));
     assert_eq!(sink.with(|state| state.replayed.clone()), [1]);
@@ -98,17 +89,13 @@ fn a_replay_is_stopped_though_that_cannot_be_written() {
 #[test]
 fn a_clean_stop_writes_how_far_a_replay_is() {
     let mut journal = TestJournal::new();
-    journal.write_many(20);
     let sink = Recorder::default();
-    let mut pump = journal.pump("s");
-    pump.batch_events = 5;
-    let handle = pump.start(Box::new(sink.clone()), journal.tail()).expect("a worker");
-    wait_until(&handle, |stats| stats.stored_seq == 21);
+    let handle = journal.deliver(20, 5, &sink);
     sink.with(|state| state.faults.insert(state.attempts.len() + 1, Fault::Throttle));
-    replay_file(&journal).ask(&Replay { last: 20, ..Replay::default() }).expect("asked");
+    journal.replay_file().ask(&Replay { last: 20, ..Replay::default() }).expect("asked");
     wait_until(&handle, |stats| stats.waiting.is_some());
     assert!(handle.stop(deadline()).worker_ended);
-    let left = replay_file(&journal).read().expect("readable").expect("it goes on");
+    let left = journal.replay_file().read().expect("readable").expect("it goes on");
     assert_eq!((left.sent_events, left.next, left.end), (5, 6, None));
 }
 
@@ -116,7 +103,7 @@ fn a_clean_stop_writes_how_far_a_replay_is() {
 fn what_says_how_a_replay_ended_is_removed_when_nobody_read_it_for_long() {
     let journal = TestJournal::new();
     let ended = Replay { end: Some(ReplayEnd::Done), ..Replay::default() };
-    replay_file(&journal).write(&ended).expect("written");
+    journal.replay_file().write(&ended).expect("written");
     let path = journal.path("cursors/s.replay");
     let old = SystemTime::now() - Duration::from_hours(2);
     let file = File::options().append(true).open(&path).expect("the file");

@@ -1,17 +1,20 @@
 //! What people do with a running hookring: change its configuration, restart it, tidy its files, and
 //! ask it questions.
 
-mod again;
+mod asking;
 mod capture;
 mod commands;
+mod cursors;
 mod delivery;
 mod ending;
 mod exec;
 mod filters;
+mod letters;
 mod looking;
 mod metrics;
 mod own_events;
 mod reload;
+mod replays;
 mod restart;
 mod ring;
 #[path = "../../../pipeline/tests/samples/schema.rs"]

@@ -1,131 +1,85 @@
-//! What is sent once more while things change below it: daemons that end, sinks that are taken out, files that
-//! are none.
+//! Dead letters: listed, shown, sent again, given up; with sinks that are taken out meanwhile, disks that are full, and
+//! files that are none.
 
 use std::collections::BTreeSet;
 use std::fs::{self, File};
 use std::io::{Read as _, Write as _};
 use std::os::fd::{FromRawFd as _, OwnedFd};
 use std::path::Path;
-use std::process::{Child, Output, Stdio};
+use std::process::Stdio;
 use std::ptr;
 
 use hookring_tests::{Bed, make_private_dir, wait_for};
 use rustix::fs::{CWD, Mode, mkfifoat};
 use serde_json::{Value, json};
 
-use crate::delivery::{FILE, bury, done, refused, replayed, said};
-use crate::{sink, wait_for_delivery};
-
-fn follower(bed: &Bed, args: &[&str]) -> Child {
-    let mut command = bed.command("hookring");
-    command.args(args).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
-    command.spawn().expect("it starts")
-}
-
-/// What a command says that could not do what it was asked to.
-fn failed(follower: Child) -> String {
-    let output: Output = follower.wait_with_output().expect("it ends");
-    assert_eq!(output.status.code(), Some(1), "{}", said(&output));
-    said(&output)
-}
+use crate::asking::{FILE, bury, done, failed, follower, n, refused, said};
+use crate::{numbers_in, sink, wait_for_delivery};
 
 #[test]
-fn a_replay_whose_daemon_ends_goes_on_with_the_next_and_leaves_nothing_behind() {
+fn dead_letters_are_listed_shown_sent_again_and_given_up() {
     let bed = Bed::new();
     bed.configure(FILE);
     let daemon = bed.start();
-    bed.emit_numbers(0..2);
-    wait_for_delivery(&bed, "file", 2);
-    let seqs: Vec<_> = bed.events().iter().map(|it| it["seq"].as_u64().expect("one")).collect();
-    let (first, second) = (seqs[0].to_string(), seqs[1]);
-    let args = ["replay", "--sink", "file", "--from", &first];
-    let slow = [&args[..], &["--speed", "0.000001"]].concat();
-    let following = follower(&bed, &slow);
-    let replay = || sink(&bed, "file").map(|it| it["replay"].clone()).filter(Value::is_object);
-    let is_waiting = || replay().filter(|it| it["next_at"].is_string());
-    wait_for("the second event", is_waiting);
-    assert_eq!(daemon.stop(), 0);
-    let text = failed(following);
-    let expected = format!(
-        "the daemon has ended, at event {second}; its next start goes on with this, or `hookring replay --sink file \
-         --stop` ends it"
+    bed.emit_numbers(0..4);
+    wait_for_delivery(&bed, "file", 4);
+    for args in [&["dlq", "list"][..], &["dlq", "list", "--sink", "file"]] {
+        assert!(done(&bed, args).contains("there are no dead letters"), "{args:?}");
+    }
+    let events: Vec<_> = (1..4).map(|number| bury(&bed, "file", number)).collect();
+    bury(&bed, "old", 0);
+    let seq = |at: usize| events[at]["seq"].to_string();
+    wait_for("the count", || (sink(&bed, "file")?["kept_dead_letters"] == 3).then_some(()));
+    let output = bed.hookring(&["status", "--check"]);
+    assert_eq!(output.status.code(), Some(1));
+    assert!(
+        said(&output)
+            .contains("sink file would not take 3 events: `hookring dlq list --sink file`")
     );
-    assert!(text.contains(&expected), "{text}");
-    let daemon = bed.start();
-    let goes_on = wait_for("the second event", is_waiting);
-    assert_eq!((&goes_on["sent_events"], &goes_on["next"]), (&json!(1), &json!(second)));
-    assert_eq!(replayed(&bed).len(), 1, "what was sent is not sent again");
-    let text = refused(&bed, &args);
-    assert!(text.contains(&format!("at event {second} of {first} to ")), "{text}");
-    let text = done(&bed, &["replay", "--sink", "file", "--stop"]);
-    assert!(text.contains(&format!("stopping: file is at event {second}")), "{text}");
-    wait_for("its end", || replay().is_none().then_some(()));
-    // How that ended stays for who wants to know, until another one begins; and that one is followed to its end.
-    let file = bed.path().join("cursors/file.replay");
-    assert!(file.exists());
-    let last = bed.events().last().expect("one")["seq"].to_string();
-    let text = done(&bed, &["replay", "--sink", "file", "--from", &last, "--max"]);
-    assert!(text.contains("done: 1 event sent again"), "{text}");
-    assert!(!file.exists());
-    assert_eq!(daemon.stop(), 0);
-}
+    let list = done(&bed, &["dlq", "list"]);
+    assert_eq!(list.lines().count(), 5, "{list}");
+    assert!(list.contains("422") && list.contains("no \\u{1b}[2J thanks"), "{list}");
+    let lines = done(&bed, &["dlq", "list", "--sink", "file", "--json"]);
+    let lines: Vec<Value> =
+        lines.lines().map(|line| serde_json::from_str(line).expect("JSON")).collect();
+    assert_eq!(lines.iter().map(|it| n(&it["event"])).collect::<Vec<_>>(), [1, 2, 3]);
+    for args in
+        [&["dlq", "list", "--sink", "nosuch"][..], &["dlq", "list", "--sink", "nosuch", "--json"]]
+    {
+        let text = refused(&bed, args);
+        assert!(text.contains("there is no sink nosuch; there are file"), "{text}");
+    }
+    let by_id = done(&bed, &["dlq", "show", events[0]["id"].as_str().expect("an id")]);
+    assert_eq!(by_id, done(&bed, &["dlq", "show", &seq(0)]));
+    assert!(by_id.contains("\"attempts\": 7"), "{by_id}");
+    assert!(
+        refused(&bed, &["dlq", "show", "nonsense"]).contains("there is no dead letter of event")
+    );
 
-#[test]
-fn a_replay_whose_end_cannot_be_written_is_told_all_the_same() {
-    let bed = Bed::new();
-    bed.configure(FILE);
-    let daemon = bed.start();
-    bed.emit_numbers(0..2);
-    wait_for_delivery(&bed, "file", 2);
-    let from = bed.events()[0]["seq"].to_string();
-    let args = ["replay", "--sink", "file", "--from", &from, "--speed", "0.000001"];
-    let following = follower(&bed, &args);
-    let file = bed.path().join("cursors/file.replay");
-    let is_waiting = || fs::read_to_string(&file).ok().filter(|text| text.contains("next_at"));
-    wait_for("the second event", is_waiting);
-    // In its way, as a disk that is full.
-    let in_its_way = bed.path().join("cursors/file.replay.new");
-    fs::create_dir(&in_its_way).expect("a folder");
-    let interrupt =
-        std::process::Command::new("kill").args(["-INT", &following.id().to_string()]).status();
-    assert!(interrupt.expect("kill runs").success());
-    let text = failed(following);
-    assert!(text.contains("stopped: 1 event sent again, the next is "), "{text}");
-    let is_said = |sink: &Value| {
-        let error = sink["last_error"].as_str().unwrap_or_default();
-        error.starts_with("cannot write ") && error.contains("file.replay")
-    };
-    let status = wait_for("the status", || sink(&bed, "file").filter(is_said));
-    assert_eq!((&status["state"], &status["breaker"]), (&json!("running"), &json!("closed")));
-    fs::remove_dir(&in_its_way).expect("room");
-    wait_for("its end", || sink(&bed, "file")?["replay"].is_null().then_some(()));
-    assert_eq!(replayed(&bed).len(), 1);
-    assert_eq!(daemon.stop(), 0);
-}
+    done(&bed, &["sink", "pause", "file"]);
+    let text = refused(&bed, &["dlq", "retry", "--all"]);
+    assert!(text.contains("file is paused: left out until it is resumed"), "{text}");
+    done(&bed, &["sink", "resume", "file"]);
+    let text = done(&bed, &["dlq", "retry", "--id", &seq(1)]);
+    assert!(text.contains("done: file: 1 letter: 1 taken, 0 refused, 0 not sent"), "{text}");
+    let text = done(&bed, &["dlq", "retry", "--all"]);
+    assert!(text.contains("done: file: 2 letters: 2 taken, 0 refused, 0 not sent"), "{text}");
+    assert!(text.contains("left out: old"), "{text}");
+    let file = bed.path().join("sinks/file.jsonl");
+    assert_eq!(numbers_in(&file), [0, 1, 2, 3, 2, 1, 3]);
+    let text = done(&bed, &["dlq", "retry", "--sink", "file", "--all"]);
+    assert_eq!(text, "there are no dead letters\n");
+    let text = refused(&bed, &["dlq", "retry", "--sink", "file", "--id", "1"]);
+    assert!(text.contains("there are some of old"), "{text}");
+    let text = done(&bed, &["dlq", "retry", "--stop"]);
+    assert_eq!(text, "no dead letters are being sent again\n");
 
-#[test]
-fn a_replay_to_a_sink_that_is_taken_out_is_told_and_can_be_ended() {
-    let bed = Bed::new();
-    bed.configure(FILE);
-    let daemon = bed.start();
-    bed.emit_numbers(0..2);
-    wait_for_delivery(&bed, "file", 2);
-    let from = bed.events()[0]["seq"].to_string();
-    let args = ["replay", "--sink", "file", "--from", &from, "--speed", "0.000001"];
-    let following = follower(&bed, &args);
-    wait_for("the first event", || (replayed(&bed).len() == 1).then_some(()));
-    bed.configure(OTHER);
-    done(&bed, &["reload"]);
-    let text = failed(following);
-    assert!(text.contains("the daemon does not run file any more"), "{text}");
-    assert!(text.contains("`hookring replay --sink file --stop` ends it"), "{text}");
-    let text = done(&bed, &["replay", "--sink", "file", "--stop"]);
-    assert!(text.starts_with("stopped: file was at event "), "{text}");
-    assert!(!bed.path().join("cursors/file.replay").exists());
-    done(&bed, &["sink", "forget", "file"]);
-    let text = refused(&bed, &["replay", "--sink", "file", "--stop"]);
-    assert!(text.contains("there is no sink file"), "{text}");
+    let text = refused(&bed, &["dlq", "purge", "--all"]);
+    assert!(text.contains("1 dead letter would be gone for good; say so with --yes"), "{text}");
+    assert!(done(&bed, &["dlq", "purge", "--all", "--yes"]).contains("removed: 1 dead letter"));
+    assert!(done(&bed, &["dlq", "list"]).contains("there are no dead letters"));
     assert_eq!(daemon.stop(), 0);
+    assert!(refused(&bed, &["dlq", "retry", "--all"]).contains("no daemon runs"));
 }
 
 /// A sink that takes the first of its letters and then no other for a quarter of an hour.
