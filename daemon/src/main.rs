@@ -2,11 +2,10 @@
 
 use std::process::ExitCode;
 
-use clap::Parser as _;
 use hookring::cli::{self, args::Cli};
 
 fn main() -> ExitCode {
     // Whatever is created belongs to this user alone, and to them in full.
     hookring_bus::sys::set_umask(0o077);
-    cli::dispatch(&Cli::parse()).into()
+    cli::dispatch(&Cli::of_process()).into()
 }

@@ -1,8 +1,11 @@
 //! The command line's definition: what `hookring --help` shows.
 
+use std::ffi::OsString;
 use std::path::PathBuf;
 
-use clap::{Args, Parser, Subcommand};
+use clap::builder::StyledStr;
+use clap::error::{ContextKind, ContextValue, ErrorKind};
+use clap::{Args, CommandFactory as _, Parser, Subcommand};
 use jiff::civil::Date;
 use jiff::tz::TimeZone;
 use jiff::{Span, SpanRelativeTo, Timestamp};
@@ -20,6 +23,34 @@ pub struct Cli {
     /// What to do.
     #[command(subcommand)]
     pub command: Command,
+}
+
+impl Cli {
+    /// What this process was called with. Wrong usage ends it, with a hint.
+    pub fn of_process() -> Cli {
+        let words: Vec<_> = std::env::args_os().collect();
+        Cli::try_parse_from(&words).unwrap_or_else(|error| hinted(error, &words).exit())
+    }
+}
+
+/// `hookring pause x` was meant to be `hookring sink pause x`, most likely, whatever else is spelled like that.
+fn hinted(mut error: clap::Error, words: &[OsString]) -> clap::Error {
+    let Some(word) = words.get(1).and_then(|word| word.to_str()) else { return error };
+    if error.kind() != ErrorKind::InvalidSubcommand {
+        return error;
+    }
+    let cli = Cli::command();
+    let has_it = |command: &&clap::Command| command.find_subcommand(word).is_some();
+    let meant = cli.get_subcommands().filter(has_it).map(clap::Command::get_name);
+    let shown = |it: &OsString| format!(" {}", style::printable(&it.to_string_lossy()));
+    let rest: String = words[2..].iter().map(shown).collect();
+    let hint = |group| StyledStr::from(format!("there is `hookring {group} {word}{rest}`"));
+    let hints: Vec<_> = meant.map(hint).collect();
+    if !hints.is_empty() {
+        error.remove(ContextKind::SuggestedSubcommand);
+        error.insert(ContextKind::Suggested, ContextValue::StyledStrs(hints));
+    }
+    error
 }
 
 /// The commands.

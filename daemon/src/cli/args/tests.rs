@@ -1,8 +1,5 @@
 //! Every command as it is typed, every help text, and what wrong usage gets.
 
-use clap::CommandFactory;
-use clap::error::ErrorKind;
-
 use super::*;
 
 fn parse(line: &str) -> Result<Command, clap::Error> {
@@ -106,6 +103,26 @@ fn wrong_usage_exits_with_2_and_help_with_0() {
     let error = parse("hookring stauts").unwrap_err();
     assert_eq!(error.kind(), ErrorKind::InvalidSubcommand);
     assert!(error.to_string().contains("'status'"), "{error}");
+}
+
+#[test]
+fn a_word_that_belongs_behind_another_is_told_with_that() {
+    let said = |line: &str| {
+        let words: Vec<OsString> = line.split(' ').map(OsString::from).collect();
+        hinted(Cli::try_parse_from(&words).unwrap_err(), &words).to_string()
+    };
+    for (line, hint) in [
+        ("hookring pause x", "there is `hookring sink pause x`"),
+        ("hookring resume x", "there is `hookring sink resume x`"),
+        ("hookring reset x --to now", "there is `hookring sink reset x --to now`"),
+        ("hookring show 17", "there is `hookring dlq show 17`"),
+        ("hookring show", "there is `hookring config show`"),
+    ] {
+        let said = said(line);
+        assert!(said.contains(hint) && !said.contains("similar"), "{said}");
+    }
+    assert!(said("hookring stauts").contains("'status'"));
+    assert!(!said("hookring sink puase x").contains("there is"));
 }
 
 #[test]
