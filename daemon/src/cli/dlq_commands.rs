@@ -43,7 +43,7 @@ pub fn dlq(
 
 /// How many letters of a sink are kept.
 pub(super) fn kept(sink: &str, paths: &Paths) -> Result<u64> {
-    Ok(LetterCount::default().look(&letters(sink, paths))?)
+    Ok(LetterCount::default().look(&letters(sink, paths), false)?)
 }
 
 fn letters(sink: &str, paths: &Paths) -> DeadLetters {
@@ -218,8 +218,9 @@ fn purge(
     out: &mut dyn Write,
     err: &mut dyn Write,
 ) -> Result<Exit> {
-    let sinks = wanted(args.sink.as_deref(), paths)?;
-    let is_meant = |letter: &Letter<'_>| args.all || args.ids.iter().any(|id| is(letter, id));
+    let sinks = wanted(args.which.sink.as_deref(), paths)?;
+    let is_meant =
+        |letter: &Letter<'_>| args.which.all || args.which.ids.iter().any(|id| is(letter, id));
     let (mut count, mut sent_again) = (0, Vec::new());
     let mut meant = Vec::new();
     for (name, letters) in sinks {
@@ -230,7 +231,7 @@ fn purge(
             is_sent |= is_left;
             count += u64::from(!is_left && is_meant(letter));
         })?;
-        count += if args.all { bad_lines } else { 0 };
+        count += if args.which.all { bad_lines } else { 0 };
         sent_again.extend(is_sent.then(|| name.clone()));
         meant.push((letters, !is_run));
     }
@@ -252,7 +253,8 @@ fn purge(
     }
     let mut removed = 0;
     for (letters, with_retried) in &meant {
-        removed += letters.purge(*with_retried, |letter| letter.map_or(args.all, is_meant))?;
+        removed +=
+            letters.purge(*with_retried, |letter| letter.map_or(args.which.all, is_meant))?;
     }
     writeln!(out, "{GOOD}removed{GOOD:#}: {}", counted(removed, "dead letter"))?;
     Ok(Exit::Fine)

@@ -28,14 +28,14 @@ pub(super) fn retry(
     err: &mut dyn Write,
 ) -> Result<Exit> {
     if args.stop {
-        return stop(&wanted_calmly(args.sink.as_ref(), paths, env)?, paths, out);
+        return stop(&wanted_calmly(args.which.sink.as_ref(), paths, env)?, paths, out);
     }
     if !is_running(paths)? {
         bail!("no daemon runs that could send them; `hookring run` starts one");
     }
-    let sinks = match args.all {
-        true => wanted_calmly(args.sink.as_ref(), paths, env)?,
-        false => wanted(args.sink.as_deref(), paths)?,
+    let sinks = match args.which.all {
+        true => wanted_calmly(args.which.sink.as_ref(), paths, env)?,
+        false => wanted(args.which.sink.as_deref(), paths)?,
     };
     let known = Known::find(paths, env)?;
     let (mut asked, mut is_any_left_out) = (Vec::new(), false);
@@ -50,7 +50,7 @@ pub(super) fn retry(
             continue;
         }
         if status.is_none() {
-            if args.sink.is_some() {
+            if args.which.sink.is_some() {
                 known.require(&name)?;
                 bail!("{name} does not run: it is switched off in the configuration");
             }
@@ -62,7 +62,7 @@ pub(super) fn retry(
         let mut asked_at = None;
         let is_wanted = |letter: &Letter<'_>| {
             asked_at.get_or_insert_with(Timestamp::now);
-            args.all || args.ids.iter().any(|id| is(letter, id))
+            args.which.all || args.which.ids.iter().any(|id| is(letter, id))
         };
         switch.take_stop()?;
         let count = letters.ask_retry(is_wanted)?;
@@ -70,7 +70,7 @@ pub(super) fn retry(
             asked.push(Asked::new(name, letters, switch, count, asked_at));
         }
     }
-    if asked.is_empty() && args.all && !is_any_left_out {
+    if asked.is_empty() && args.which.all && !is_any_left_out {
         if !args.json {
             writeln!(out, "there are no dead letters")?;
         }

@@ -124,9 +124,9 @@ pub struct DlqShowArgs {
     pub sink: Option<String>,
 }
 
-/// `hookring dlq retry`.
+/// Which dead letters are meant.
 #[derive(Debug, PartialEq, Eq, Args)]
-pub struct DlqRetryArgs {
+pub struct WhichLetters {
     /// Only those of this sink
     #[arg(long, value_name = "NAME")]
     pub sink: Option<String>,
@@ -136,6 +136,14 @@ pub struct DlqRetryArgs {
     /// All of them
     #[arg(long)]
     pub all: bool,
+}
+
+/// `hookring dlq retry`.
+#[derive(Debug, PartialEq, Eq, Args)]
+pub struct DlqRetryArgs {
+    /// Which of them.
+    #[command(flatten)]
+    pub which: WhichLetters,
     /// End a retry that is under way; what was not sent stays a dead letter
     #[arg(long)]
     pub stop: bool,
@@ -147,15 +155,9 @@ pub struct DlqRetryArgs {
 /// `hookring dlq purge`.
 #[derive(Debug, PartialEq, Eq, Args)]
 pub struct DlqPurgeArgs {
-    /// Only those of this sink
-    #[arg(long, value_name = "NAME")]
-    pub sink: Option<String>,
-    /// The letter of the event with this id or number; may be given more than once
-    #[arg(long = "id", value_name = "ID")]
-    pub ids: Vec<String>,
-    /// All of them
-    #[arg(long)]
-    pub all: bool,
+    /// Which of them.
+    #[command(flatten)]
+    pub which: WhichLetters,
     /// Do not ask
     #[arg(short, long)]
     pub yes: bool,

@@ -18,29 +18,40 @@ const CHUNK_BYTES: usize = 64 << 10;
 #[derive(Debug, Default)]
 pub struct LetterCount {
     files: [Counted; 3],
+    /// Letters that stand in two files.
+    copies: u64,
+    /// The files as they were when those were counted.
+    copies_of: Option<[State; 3]>,
+}
+
+/// By which it is seen that a file changed.
+#[derive(Copy, Clone, Debug, Default, PartialEq, Eq)]
+struct State {
+    inode: u64,
+    bytes: u64,
+    changed: (i64, i64),
 }
 
 #[derive(Debug, Default)]
 struct Counted {
-    inode: u64,
-    bytes: u64,
-    changed: (i64, i64),
+    state: State,
     letters: u64,
     /// The counted part ends with a whole line.
     ends_whole: bool,
 }
 
 impl LetterCount {
-    /// How many there are now.
+    /// How many there are now. `is_begun`: letters that are sent again are in no other file, which whoever sends them
+    /// knows, and which costs less.
     ///
     /// # Errors
     ///
     /// If a file cannot be read: that one counts as it did before, the others are counted.
-    pub fn look(&mut self, letters: &DeadLetters) -> Result<u64, DeadLetterError> {
+    pub fn look(&mut self, letters: &DeadLetters, is_begun: bool) -> Result<u64, DeadLetterError> {
         let files = letters.files();
         let mut failed = None;
         for (counted, path) in self.files.iter_mut().zip(files) {
-            // That one is marked in place; letters that are being retried stand in both until it begins.
+            // That one is marked in place.
             let is_marked = path == files[0];
             match counted.look(path, is_marked, letters.max_letter_bytes) {
                 Ok(()) => {}
@@ -52,11 +63,39 @@ impl LetterCount {
                 }
             }
         }
+        if let Err(error) = self.count_copies(letters, is_begun) {
+            failed.get_or_insert(error);
+        }
         failed.map_or(Ok(self.known()), Err)
+    }
+
+    /// Letters that are to be sent again stand in both files until somebody begins with that.
+    fn count_copies(
+        &mut self,
+        letters: &DeadLetters,
+        is_begun: bool,
+    ) -> Result<(), DeadLetterError> {
+        if is_begun || self.files[0].letters == 0 {
+            (self.copies, self.copies_of) = (0, None);
+            return Ok(());
+        }
+        let now = self.files.each_ref().map(|file| file.state);
+        if self.copies_of == Some(now) {
+            return Ok(());
+        }
+        let mut listed = 0;
+        letters.each(|_, _| listed += 1)?;
+        self.copies = self.lines().saturating_sub(listed);
+        self.copies_of = Some(now);
+        Ok(())
     }
 
     /// How many there were at the last look.
     pub fn known(&self) -> u64 {
+        self.lines().saturating_sub(self.copies)
+    }
+
+    fn lines(&self) -> u64 {
         self.files.iter().map(|file| file.letters).sum()
     }
 }
@@ -66,17 +105,19 @@ impl Counted {
         let metadata = std::fs::symlink_metadata(path)?;
         let changed = (metadata.mtime(), metadata.mtime_nsec());
         let (inode, bytes) = (metadata.ino(), metadata.len());
-        if (inode, bytes, changed) == (self.inode, self.bytes, self.changed) {
+        let (state, before) = (State { inode, bytes, changed }, self.state);
+        if state == before {
             return Ok(());
         }
-        let has_grown = inode == self.inode && bytes >= self.bytes && self.ends_whole && !is_marked;
-        let from = if has_grown { self.bytes } else { 0 };
+        let is_longer = inode == before.inode && bytes >= before.bytes;
+        let has_grown = is_longer && self.ends_whole && !is_marked;
+        let from = if has_grown { before.bytes } else { 0 };
         let (letters, ends_whole) = match is_marked {
             true => (count_unmarked(path, bytes)?, false),
             false => count(path, max_letter_bytes, from..bytes)?,
         };
         let before = if has_grown { self.letters } else { 0 };
-        *self = Counted { inode, bytes, changed, letters: before + letters, ends_whole };
+        *self = Counted { state, letters: before + letters, ends_whole };
         Ok(())
     }
 }

@@ -136,13 +136,21 @@ fn they_are_counted_whoever_changes_them() {
     journal.write_many(3);
     let letters = letters(&journal, DEAD_LETTERS_BYTES);
     let mut count = LetterCount::default();
-    let mut look = || count.look(&letters).expect("readable");
+    let mut look = || count.look(&letters, false).expect("readable");
     assert_eq!(look(), 0);
     for seq in 1..=3 {
         letters.keep(journal.batch(seq, 1).lines(), REASON).expect("kept");
         assert_eq!(look(), seq);
     }
     letters.ask_retry(|letter| letter.event().is_some_and(|it| it.seq == 2)).expect("asked");
+    assert_eq!((look(), look()), (3, 3), "one stands in two files");
+    letters.keep(journal.batch(1, 1).lines(), REASON).expect("kept");
+    assert_eq!(look(), 4);
+    letters
+        .purge(false, |letter| letter.and_then(Letter::event).is_some_and(|it| it.seq == 1))
+        .expect("purged");
+    assert_eq!(look(), 2);
+    letters.keep(journal.batch(1, 1).lines(), REASON).expect("kept");
     let mut retry = Retry::open(&letters).expect("opened").expect("one");
     assert_eq!((retry.left(), look()), (1, 3));
     let letter = retry.next_letter().expect("readable").expect("one");
@@ -345,12 +353,12 @@ fn what_is_no_file_is_said_and_held_up_nobody() {
     let letters = letters(&journal, DEAD_LETTERS_BYTES);
     letters.keep(journal.batch(1, 1).lines(), REASON).expect("kept");
     let mut count = LetterCount::default();
-    assert_eq!(count.look(&letters).expect("readable"), 1);
+    assert_eq!(count.look(&letters, false).expect("readable"), 1);
     for path in letters.files().map(Path::to_owned) {
         let aside = path.with_added_extension("aside");
         let is_there = fs::rename(&path, &aside).is_ok();
         mkfifoat(CWD, &path, Mode::RWXU).expect("a pipe");
-        let error = count.look(&letters).expect_err("no file").to_string();
+        let error = count.look(&letters, false).expect_err("no file").to_string();
         assert!(error.ends_with("; move it away"), "{error}");
         letters.each(|_, _| {}).expect_err("no file");
         if path == letters.path {
@@ -363,7 +371,7 @@ fn what_is_no_file_is_said_and_held_up_nobody() {
         if is_there {
             fs::rename(&aside, &path).expect("renamed");
         }
-        assert_eq!(count.look(&letters).expect("readable"), 1);
+        assert_eq!(count.look(&letters, false).expect("readable"), 1);
     }
 }
 
@@ -396,7 +404,7 @@ fn what_is_counted_is_what_is_listed() {
     let mut seen = || {
         let mut listed = 0;
         let bad_lines = letters.each(|_, _| listed += 1).expect("readable");
-        (count.look(&letters).expect("readable"), listed, bad_lines)
+        (count.look(&letters, false).expect("readable"), listed, bad_lines)
     };
     let add = |bytes: &[u8]| {
         let mut file = OpenOptions::new().append(true).open(&letters.path).expect("the file");

@@ -97,6 +97,11 @@ impl Worker {
         Ok(())
     }
 
+    /// Dead letters are being sent again, by this worker.
+    pub(super) fn is_retrying(&self) -> bool {
+        self.again.as_ref().is_some_and(|again| matches!(again.job, Job::Retry(_)))
+    }
+
     /// Part of what is sent once more is in hand, and must be finished.
     pub(super) fn is_again_in_hand(&self) -> bool {
         let is_stopping = self.shared.stop_order().is_some();

@@ -44,7 +44,7 @@ impl Worker {
     /// whoever asks for the stats is not to wait.
     pub(super) fn count_letters(&mut self) {
         self.next_count = Instant::now() + COUNT_INTERVAL;
-        let looked = self.letters.look(&self.dead_letters);
+        let looked = self.letters.look(&self.dead_letters, self.is_retrying());
         let has_failed = std::mem::replace(&mut self.held.is_miscounted, looked.is_err());
         match looked {
             Err(error) => self.note_trouble(&error),

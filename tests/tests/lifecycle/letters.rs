@@ -6,7 +6,7 @@ use std::fs::{self, File};
 use std::io::{Read as _, Write as _};
 use std::os::fd::{FromRawFd as _, OwnedFd};
 use std::path::Path;
-use std::process::Stdio;
+use std::process::{Output, Stdio};
 use std::ptr;
 
 use hookring_tests::{Bed, make_private_dir, wait_for};
@@ -177,6 +177,7 @@ fn a_retry_on_a_full_disk_leaves_nothing_half_written_and_can_be_stopped() {
     };
     let status = wait_for("the status", || sink(&bed, "file").filter(is_said));
     assert_eq!((&status["state"], &status["breaker"]), (&json!("running"), &json!("closed")));
+    assert_eq!(status["kept_dead_letters"], 3, "the one that was asked for is no other one");
     assert!(!names().contains("file.jsonl.new"));
     bed.emit_numbers(3..4);
     wait_for_delivery(&bed, "file", 4);
@@ -268,4 +269,48 @@ fn on_a_terminal_purge_asks_and_only_a_yes_is_one() {
     assert_eq!(code, Some(0), "{text}");
     assert!(text.contains("removed: 2 dead letters"), "{text}");
     assert!(!is_there(&letters));
+}
+
+/// What a command prints for programs: lines of JSON and nothing else.
+fn lines(output: &Output) -> Vec<Value> {
+    let text = String::from_utf8(output.stdout.clone()).expect("text");
+    text.lines().map(|line| serde_json::from_str(line).expect(line)).collect()
+}
+
+#[test]
+fn a_program_is_told_in_json_what_becomes_of_letters_that_are_sent_again() {
+    let bed = Bed::new();
+    bed.configure(FILE);
+    let daemon = bed.start();
+    bed.emit_numbers(0..3);
+    wait_for_delivery(&bed, "file", 3);
+    let retry = ["dlq", "retry", "--all", "--json"];
+    let output = bed.hookring(&retry);
+    assert_eq!((output.status.code(), lines(&output)), (Some(0), vec![]));
+    (0..3).for_each(|number| drop(bury(&bed, "file", number)));
+    bury(&bed, "old", 0);
+    let output = bed.hookring(&retry);
+    assert_eq!(output.status.code(), Some(0), "{}", said(&output));
+    let look = |taken: u64, not_sent: u64| {
+        json!({
+            "sink": "file", "letters": 3, "taken": taken, "refused": 0, "not_sent": not_sent,
+            "held_up": null, "reason": null, "ended": true
+        })
+    };
+    assert_eq!(lines(&output).last(), Some(&look(3, 0)));
+    assert!(String::from_utf8_lossy(&output.stderr).contains("left out: old"));
+    // One that is stopped on its way.
+    bed.configure(SLOW);
+    done(&bed, &["reload"]);
+    (0..3).for_each(|number| drop(bury(&bed, "file", number)));
+    let following = follower(&bed, &retry);
+    wait_for("the second", || (sink(&bed, "file")?["retry"]["left"] == 2).then_some(()));
+    done(&bed, &["dlq", "retry", "--stop"]);
+    let output = following.wait_with_output().expect("it ends");
+    assert_eq!(output.status.code(), Some(1), "{}", said(&output));
+    let looks = lines(&output);
+    let (last, before) = looks.split_last().expect("its end");
+    assert_eq!(last, &look(1, 2));
+    assert!(before.iter().all(|it| it["ended"] == false && it["letters"] == 3), "{before:?}");
+    assert_eq!(daemon.stop(), 0);
 }
