@@ -170,7 +170,12 @@ impl Pump {
             stats.lost = cursor.lost().clone();
             stats.rejected_in_row = self.rejected_in_row;
         });
-        report_cursor(found, self.had_cursor, tail.oldest(), &shared);
+        let switch = Switch::new(&self.cursor_dir, &self.name);
+        // A new one that was told where to go does not begin there.
+        let is_new = found == CursorState::Fresh && !self.had_cursor;
+        if !is_new || !switch.wants_reset().is_ok_and(|to| to.is_some()) {
+            report_cursor(found, self.had_cursor, tail.oldest(), &shared);
+        }
         let dead_letters =
             DeadLetters::new(&self.dead_letters_dir, &self.name, self.dead_letters_bytes);
         let delivery = Delivery::new(self.batch_events, self.events_per_s, self.jitter);
@@ -188,7 +193,7 @@ impl Pump {
             dead_letters,
             letters: LetterCount::default(),
             next_count: Instant::now(),
-            switch: Switch::new(&self.cursor_dir, &self.name),
+            switch,
             batch_age: self.batch_age,
             is_retry: false,
             attempts: Attempts::default(),

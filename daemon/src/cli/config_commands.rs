@@ -11,6 +11,7 @@ use super::style::{GOOD, WARNING, printable};
 use super::table::counted;
 use crate::config::{Config, ConfigErrors, ConfigReport, Env, Warning};
 use crate::paths::Paths;
+use crate::run::status::Status;
 
 /// Checks a configuration and lists everything that is wrong with it: for people on `err`, as one
 /// JSON object on `out`. Both should be `anstream`s where a person may see them.
@@ -104,7 +105,9 @@ pub(super) fn load_and_look(
 ) -> Result<(Config, Vec<Warning>), ConfigErrors> {
     let (config, mut warnings) = Config::load(named, paths, env)?;
     warnings.extend(config.sink_warnings());
-    warnings.extend(config.orphan_warnings(paths));
+    // Who follows whom is the daemon's to know.
+    let status = Status::read(&paths.status_file).ok().flatten().unwrap_or_default();
+    warnings.extend(config.orphan_warning(paths, &status.orphaned_cursors));
     Ok((config, warnings))
 }
 

@@ -9,8 +9,8 @@ use jiff::Timestamp;
 use super::attention::has_ended_well;
 use super::style::{ERROR, FAINT, GOOD, HEADING, WARNING, printable};
 use super::table::{Align, Cell, Table, counted, human_duration};
-use crate::config::Warning;
-use crate::run::status::{NEWS, OrphanStatus, SinkStatus, Status, since};
+use crate::config::{Orphan, Warning};
+use crate::run::status::{NEWS, SinkStatus, Status, since};
 
 /// Shows each sink, and cursors without one.
 pub(super) fn show_sinks(status: &Status, now: Timestamp, out: &mut dyn Write) -> io::Result<()> {
@@ -85,12 +85,12 @@ pub(super) fn state_in_words(sink: &SinkStatus, now: Timestamp) -> (String, Styl
     }
 }
 
-fn show_orphans(orphans: &[OrphanStatus], out: &mut dyn Write) -> io::Result<()> {
-    for OrphanStatus { sink, next_seq } in orphans {
-        let warning = Warning::OrphanedCursor { sink: sink.clone(), next_seq: *next_seq };
-        writeln!(out, "{WARNING}{}{WARNING:#}", printable(&warning.to_string()))?;
+fn show_orphans(orphans: &[Orphan], out: &mut dyn Write) -> io::Result<()> {
+    if orphans.is_empty() {
+        return Ok(());
     }
-    Ok(())
+    let warning = Warning::Orphans { orphans: orphans.to_vec() };
+    writeln!(out, "{WARNING}{}{WARNING:#}", printable(&warning.to_string()))
 }
 
 /// What is worth a line of its own.
@@ -216,7 +216,7 @@ mod tests {
             last_error_at: Some(at(-60)),
             ..sink("paused", "closed")
         };
-        let orphan = OrphanStatus { sink: "old".to_owned(), next_seq: 17 };
+        let orphan = Orphan { sink: "old".to_owned(), next_seq: 17, followed_by: None };
         let status = Status {
             sinks: vec![busy, paused],
             orphaned_cursors: vec![orphan],

@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 
 use rustix::fs::{Mode, OFlags};
 
+use super::orphans::{self, Orphan};
 use super::sinks::SinkConfig;
 
 /// The largest configuration that is read, in bytes.
@@ -32,12 +33,10 @@ pub enum Warning {
         /// The directory.
         path: PathBuf,
     },
-    /// A sink that has a cursor is not configured.
-    OrphanedCursor {
-        /// The sink.
-        sink: String,
-        /// The number that it would have got next.
-        next_seq: u64,
+    /// Sinks that have a cursor are not configured.
+    Orphans {
+        /// At least one.
+        orphans: Vec<Orphan>,
     },
     /// A filter names what nobody knows.
     UnknownName {
@@ -57,12 +56,7 @@ pub enum Warning {
 impl fmt::Display for Warning {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::OrphanedCursor { sink, next_seq } => write!(
-                f,
-                "there is a cursor of sink {sink}, which is not configured: if it has another name now, run \
-                 `hookring sink reset NAME --to {next_seq}` before `hookring reload` or the start, and that goes on \
-                 where {sink} was, else it begins anew; `hookring sink forget {sink}` removes the cursor"
-            ),
+            Self::Orphans { orphans } => orphans::write(orphans, f),
             Self::OpenToOthers { file, mode, is_own } => {
                 let what = match (mode & 0o044 != 0, mode & 0o022 != 0) {
                     (true, true) => "read and changed",

@@ -36,6 +36,7 @@ pub use errors::{ConfigErrors, MAX_PROBLEMS, Place, Problem};
 pub use file::{MAX_CONFIG_BYTES, Warning};
 pub use filter::doubt;
 pub use http::{DEFAULT_LISTEN, HttpConfig, TlsFiles};
+pub use orphans::Orphan;
 pub use report::{ConfigReport, ProblemReport};
 pub use schema::{BusConfig, HealthConfig, JournalConfig, LogConfig, MAX_RING_BYTES, SyncPolicy};
 pub use sinks::{

@@ -42,7 +42,7 @@ use tracing_subscriber::util::SubscriberInitExt as _;
 
 use crate::cli::args::RunArgs;
 use crate::cli::{Exit, style};
-use crate::config::{Config, ConfigErrors, ConfigReport, SyncPolicy, Warning};
+use crate::config::{Config, ConfigErrors, ConfigReport, Orphan, SyncPolicy, Warning};
 use crate::http::Http;
 use crate::metrics::Snapshot;
 use crate::paths::{Paths, ensure_private_dir, give_back};
@@ -51,7 +51,7 @@ pub use collector::Watched;
 use oldest::Oldest;
 use shared::{Settings, Shared};
 use sink_watch::SinkWatch;
-use status::{OrphanStatus, SinkStatus, Status};
+use status::{SinkStatus, Status};
 use supervisor::Supervisor;
 
 /// How often the status file is brought up to date.
@@ -217,10 +217,13 @@ impl Daemon {
         });
         self.shared.set_health(config.health);
         self.http.apply(config.http.as_ref());
+        // Before sinks begin: an order is gone then.
+        let known = &self.status.orphaned_cursors;
+        let followed = config.orphans(&self.paths, known).unwrap_or_default();
         self.supervisor.apply(&config.sinks);
         self.status.config = config.file.as_ref().map(|file| file.display().to_string());
         self.status.config_error = None;
-        self.status.orphaned_cursors = orphans(&config, &self.paths);
+        self.status.orphaned_cursors = orphans(&config, &self.paths, &followed);
         let changes = config.changes_from(&self.config);
         self.status.config_changes.clone_from(&changes);
         let said =
@@ -261,8 +264,8 @@ impl Daemon {
         self.status.set_sinks(sinks.into_iter());
         if !self.status.orphaned_cursors.is_empty() {
             // Somebody may have removed them.
-            let left = self.config.orphaned_cursors(&self.paths).unwrap_or_default();
-            let is_left = |it: &OrphanStatus| left.iter().any(|(sink, _)| *sink == it.sink);
+            let left = self.config.orphans(&self.paths, &[]).unwrap_or_default();
+            let is_left = |it: &Orphan| left.iter().any(|left| left.sink == it.sink);
             self.status.orphaned_cursors.retain(is_left);
         }
         if !self.collects {
@@ -309,12 +312,14 @@ impl Daemon {
 }
 
 /// Cursors of sinks that are not configured, which the log has, too.
-fn orphans(config: &Config, paths: &Paths) -> Vec<OrphanStatus> {
-    match config.orphaned_cursors(paths) {
+fn orphans(config: &Config, paths: &Paths, known: &[Orphan]) -> Vec<Orphan> {
+    match config.orphans(paths, known) {
         Ok(orphans) => {
-            config.orphan_warnings(paths).iter().for_each(|warning| tracing::warn!("{warning}"));
-            let orphan = |(sink, next_seq)| OrphanStatus { sink, next_seq };
-            orphans.into_iter().map(orphan).collect()
+            if !orphans.is_empty() {
+                let warning = Warning::Orphans { orphans: orphans.clone() };
+                tracing::warn!("{warning}");
+            }
+            orphans
         }
         Err(error) => {
             tracing::warn!("{}", collector::describe(&error));

@@ -185,7 +185,8 @@ fn first_status(paths: &Paths, config: &Config, last: Option<Status>) -> Status 
         ..Status::default()
     };
     status.journal.path = paths.journal.display().to_string();
-    status.orphaned_cursors = orphans(config, paths);
+    let known = last.as_ref().map(|last| &last.orphaned_cursors[..]).unwrap_or_default();
+    status.orphaned_cursors = orphans(config, paths, known);
     // Of what was dropped, damaged or lost before, only the last daemon knows when.
     if let Some(last) = last {
         status.places = last.places;

@@ -25,10 +25,8 @@ pub use self::losses::LossesStatus;
 pub(crate) use self::losses::{Loss, NEWS, since};
 pub use self::risks::RisksStatus;
 pub(super) use self::sinks::state_name;
-pub use self::sinks::{
-    KnownSink, LastRetryStatus, LostStatus, OrphanStatus, RetryStatus, SinkStatus,
-};
-use crate::config::{ConfigReport, SinkConfig};
+pub use self::sinks::{KnownSink, LastRetryStatus, LostStatus, RetryStatus, SinkStatus};
+use crate::config::{ConfigReport, Orphan, SinkConfig};
 
 /// Figures of the collector's thread, before they are written.
 #[derive(Clone, Default)]
@@ -98,7 +96,7 @@ pub struct Status {
     /// What the next daemon is to know of sinks, by name.
     pub known_sinks: BTreeMap<String, KnownSink>,
     /// Cursors of sinks that are not configured any more.
-    pub orphaned_cursors: Vec<OrphanStatus>,
+    pub orphaned_cursors: Vec<Orphan>,
 }
 
 /// The HTTP server.

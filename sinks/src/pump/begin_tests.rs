@@ -1,7 +1,7 @@
 //! Where a sink begins that has no cursor: a new one, and one whose cursor somebody removed.
 
 use super::*;
-use crate::testing::{Recorder, TestJournal, deadline, wait_until};
+use crate::testing::{Recorder, TestJournal, deadline, wait_for, wait_until};
 
 fn begun(journal: &TestJournal, start: Start, had_cursor: bool) -> (Recorder, PumpHandle) {
     let sink = Recorder::default();
@@ -42,6 +42,17 @@ fn a_new_sink_that_passes_over_events_says_where_it_began_and_only_then() {
         // It is not new any more.
         assert_eq!(begun(&journal, start, true).1.stats().began, None);
     }
+}
+
+#[test]
+fn a_new_sink_that_was_told_where_to_go_does_not_begin_anywhere_else() {
+    let mut journal = TestJournal::new();
+    journal.write_many(3);
+    Switch::new(&journal.path("cursors"), "s").ask_reset(2).expect("asked");
+    let (sink, handle) = begun(&journal, Start::Now, false);
+    assert_eq!(handle.stats().began, None);
+    wait_for("the events", || (sink.accepted() == [2, 3]).then_some(()));
+    assert_eq!(handle.stats().began, None);
 }
 
 #[test]

@@ -81,6 +81,60 @@ fn a_renamed_sink_is_told_with_how_to_go_on_or_forget() {
 }
 
 #[test]
+fn a_renamed_sink_that_was_told_where_to_go_on_is_advised_nothing_more() {
+    let bed = Bed::new();
+    bed.configure("[sinks.before]\ntype = \"jsonl\"\n");
+    let daemon = bed.start();
+    bed.emit_numbers(0..3);
+    wait_for_delivery(&bed, "before", 3);
+    bed.configure("[sinks.after]\ntype = \"jsonl\"\nstart = \"now\"\n");
+    let advice =
+        "there is a cursor of sink before, which is not configured: if it has another name now";
+    let position = wait_for("the cursor", || {
+        let said = said(&bed.hookring(&["config", "check"]));
+        let rest = said.split_once(advice)?.1.split_once("reset NAME --to ")?.1.to_owned();
+        rest.split_once('`').map(|(number, _)| number.to_owned())
+    });
+    assert!(done(&bed, &["sink", "reset", "after", "--to", &position]).starts_with("noted: after"));
+    let followed = "there is a cursor of sink before, which is not configured: after goes on where it was; \
+                    `hookring sink forget before` removes the cursor";
+    let check = |told: &str| {
+        let said = said(&bed.hookring(&["config", "check"]));
+        assert!(said.contains(followed) && !said.contains("sink reset"), "{told}: {said}");
+    };
+    check("after the order");
+    assert!(done(&bed, &["reload"]).contains(followed));
+    bed.emit_numbers(3..4);
+    let file = bed.path().join("sinks/after.jsonl");
+    wait_for("the event", || (numbers_in(&file) == [3]).then_some(()));
+    check("after the order is done");
+    let shown = said(&bed.hookring(&["status"]));
+    assert!(shown.contains(followed) && !shown.contains("sink reset"), "{shown}");
+    assert_eq!(bed.status()["orphaned_cursors"][0]["followed_by"], "after");
+    assert_eq!(daemon.stop(), 0);
+    let daemon = bed.start_again();
+    check("after a restart");
+    let log = bed.log();
+    assert!(log.contains(followed) && !log.contains("sink reset"), "{log}");
+    assert!(!log.contains("is new"), "{log}");
+    assert_eq!(daemon.stop(), 0);
+}
+
+#[test]
+fn many_cursors_without_a_sink_are_one_line() {
+    let bed = Bed::new();
+    bed.configure("[sinks.a]\ntype = \"jsonl\"\n[sinks.b]\ntype = \"jsonl\"\n");
+    assert_eq!(bed.start().stop(), 0);
+    bed.configure("");
+    let said = said(&bed.hookring(&["config", "check"]));
+    assert_eq!(said.lines().filter(|line| line.contains("not configured")).count(), 1, "{said}");
+    assert!(
+        said.contains("there are cursors of 2 sinks that are not configured: a (at "),
+        "{said}"
+    );
+}
+
+#[test]
 fn a_damaged_cursor_is_told_in_the_status() {
     let bed = Bed::new();
     bed.configure(FILE);

@@ -135,16 +135,6 @@ pub struct LastRetryStatus {
     pub letters: RetryStatus,
 }
 
-/// A cursor whose sink is not configured any more.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(default)]
-pub struct OrphanStatus {
-    /// The sink's name.
-    pub sink: String,
-    /// The number that it would have got next.
-    pub next_seq: u64,
-}
-
 impl From<&Lost> for LostStatus {
     fn from(lost: &Lost) -> Self {
         let at = Timestamp::try_from(lost.at).ok();
