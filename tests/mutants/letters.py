@@ -58,6 +58,20 @@ MUTATIONS = [
         "        (is_whole || true).then_some(letter)",
         sinks("what_has_no_event_that_could_be_sent_is_counted_and_never_multiplied"),
     ),
+    Mutation(
+        "a letter that waits to be sent again counts twice",
+        "sinks/src/dead_letters/count.rs",
+        "self.copies = self.lines().saturating_sub(listed);",
+        "self.copies = 0;",
+        sinks("they_are_counted_whoever_changes_them"),
+    ),
+    Mutation(
+        "a new sink that was told where to go is said to begin elsewhere",
+        "sinks/src/pump.rs",
+        "if !is_new || !switch.wants_reset()",
+        "if true || !switch.wants_reset()",
+        sinks("a_new_sink_that_was_told_where_to_go"),
+    ),
 ]
 
 EQUIVALENT: list[Equivalent] = []
