@@ -7,8 +7,8 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 
 # Each package in the version that the tests were written with.
-readonly PYTHON_PACKAGES=(cloudevents==2.2.0 standardwebhooks==1.1.0)
-readonly JAVASCRIPT_PACKAGES=(cloudevents@10.0.0 standardwebhooks@1.1.1)
+readonly PYTHON_PACKAGES=(cloudevents==2.2.0 standardwebhooks==1.1.0 opentelemetry-proto==1.45.2 rotel==0.0.1a15)
+readonly JAVASCRIPT_PACKAGES=(cloudevents@10.0.0 standardwebhooks@1.1.1 @elastic/mockotlpserver@0.10.0)
 readonly DIR="${CARGO_TARGET_DIR:-$PWD/target}/real"
 
 main() {

@@ -1,0 +1,69 @@
+//! The play: the session of `hookring demo`, through real hooks and a real daemon with an otlp sink.
+
+use std::fs;
+use std::path::Path;
+
+use hookring_tests::{Bed, wait_for};
+use serde_json::Value;
+
+/// How many events the daemon has in its hands when it is killed.
+const BETWEEN_DEATHS: usize = 11;
+
+/// The payloads of the session.
+pub(crate) fn session() -> Vec<String> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("the workspace");
+    let text = fs::read_to_string(root.join("daemon/demo/session.jsonl")).expect("the session");
+    text.lines().map(str::to_owned).collect()
+}
+
+/// A place with a sink that sends all signals there, with the settings that it has by itself and some more.
+pub(crate) fn sending_to(url: &str, more: &str) -> Bed {
+    let bed = Bed::new();
+    bed.configure(&format!(
+        "[sinks.apm]\ntype = \"otlp\"\nstart = \"oldest\"\nendpoint = \"{url}\"\n\
+         metrics_interval = \"1s\"\n{more}\n"
+    ));
+    bed
+}
+
+pub(crate) fn emit(bed: &Bed, payloads: &[String]) {
+    for payload in payloads {
+        bed.emit_with(&["--agent", "claude-code"], payload.as_bytes());
+    }
+}
+
+/// Plays the session with a daemon that is killed in the midst of it, again and again. Nobody runs in the end.
+pub(crate) fn play_with_deaths(bed: &Bed) {
+    let payloads = session();
+    let mut emitted = 0;
+    for part in payloads.chunks(BETWEEN_DEATHS) {
+        let daemon = bed.start();
+        emit(bed, part);
+        emitted += part.len();
+        bed.wait_for_events(emitted);
+        daemon.kill();
+    }
+}
+
+/// Waits until the sink has nothing left to send, and gives its status.
+///
+/// # Panics
+/// If a receiver did not take all of it.
+pub(crate) fn delivered(bed: &Bed) -> Value {
+    let sink = wait_for("everything to be delivered", || {
+        let sink = bed.status()["sinks"][0].clone();
+        let is_done = sink["lag_events"] == 0 && sink["delivered_events"] != 0;
+        (is_done && sink["state"] == "running").then_some(sink)
+    });
+    for count in ["dead_letters", "lost_events", "rejected_events"] {
+        let count = &sink[count];
+        assert!(count.is_null() || *count == 0, "{sink}");
+    }
+    let counts = sink["counts"].as_object().expect("counts");
+    let bad = counts.iter().filter(|(name, _)| {
+        ["rejected", "failed", "late"].iter().any(|word| name.starts_with(word))
+    });
+    assert!(bad.clone().all(|(_, count)| *count == 0), "{sink}");
+    assert!(bad.count() > 0, "{sink}");
+    sink
+}
