@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
 # The group `real`, which `cargo xtask test` leaves out: what needs more than the Rust toolchain, or takes longer.
 # Arguments go to the test programs, e.g. `tests/real.sh --test receivers -- --nocapture`. It needs python3 with venv,
-# node and npm, which are installed where they are missing and this runs as root; libraries for both come from their
-# registries into a folder below target/. Where one cannot be had, this fails.
+# node and npm, which are installed where they are missing and this runs as root; libraries for both, and receivers of
+# OTLP, come from their registries into a folder below target/. Where one cannot be had, this fails.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 

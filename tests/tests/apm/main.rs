@@ -15,9 +15,9 @@ use hookring_faults::{FaultServer, Received};
 use hookring_tests::{Bed, wait_for};
 
 use decoder::Decoder;
-use inbox::Inbox;
+use inbox::{Inbox, Item};
 use receivers::{Mock, Rotel};
-use stage::{delivered, emit, play_with_deaths, sending_to, session};
+use stage::{delivered, emit, emit_every_sample, play_with_deaths, sending_to, session};
 
 /// Spans of the session: two prompts, a subagent, and the calls.
 const SPANS: usize = 16;
@@ -87,6 +87,30 @@ fn whoever_dies_there_is_one_set_of_spans() {
     });
     assert_is_expected(&again);
     assert!(again.spans().keys().eq(spans.keys()), "another daemon has other ids");
+}
+
+/// What is never ended ends when its session is silent for a second, and somebody else speaks.
+#[test]
+fn a_strict_receiver_takes_what_every_agent_says() {
+    let (server, bed) = (FaultServer::start(), Bed::new());
+    let rotel = Rotel::sending_on_to(&server, &bed);
+    let mut decoder = Decoder::start();
+    let bed = sending_to(&rotel.url(), "content = true\nspan_timeout = \"1s\"");
+    let daemon = bed.start();
+    let samples = emit_every_sample(&bed);
+    let mut inbox = Inbox::default();
+    wait_for("every record with its span", || {
+        emit(&bed, &[r#"{"session_id":"another","hook_event_name":"SessionEnd"}"#.to_owned()]);
+        decoder.read(&server, &mut inbox);
+        let (spans, logs) = (inbox.spans(), inbox.logs());
+        let is_sample = |it: &&Item| it.0["attributes"]["session.id"] != "another";
+        let is_all = logs.values().filter(is_sample).count() == samples;
+        (is_all && tree::have_parents(&spans) && records::have_spans(&logs, &spans)).then_some(())
+    });
+    delivered(&bed);
+    assert_eq!(daemon.stop(), 0);
+    tree::assert_are_valid(&inbox.spans());
+    records::assert_are_named(&inbox.logs());
 }
 
 #[test]

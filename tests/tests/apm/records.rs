@@ -36,6 +36,12 @@ pub(crate) fn assert_are_named(logs: &BTreeMap<String, Item>) {
     }
 }
 
+/// Whether the spans that they belong to are there.
+pub(crate) fn have_spans(logs: &BTreeMap<String, Item>, spans: &BTreeMap<Ids, Item>) -> bool {
+    let ids = logs.values().map(|(record, _)| ids(record));
+    ids.filter(|it| !it.1.is_empty()).all(|it| spans.contains_key(&it))
+}
+
 /// By its name or its number.
 fn severity_number(record: &Value) -> u64 {
     match record["severityNumber"].as_str() {
@@ -49,12 +55,17 @@ fn severity_number(record: &Value) -> u64 {
 }
 
 fn span_name(record: &Value, spans: &BTreeMap<Ids, Item>) -> String {
-    let id = |name: &str| record[name].as_str().unwrap_or_default().to_owned();
-    let ids = (id("traceId"), id("spanId"));
+    let ids = ids(record);
     if ids.1.is_empty() {
         assert_eq!(ids.0, "", "{record}");
         return "no span".to_owned();
     }
     let (span, _) = spans.get(&ids).unwrap_or_else(|| panic!("no such span: {record}"));
     format!("{} {}", text(span, "name"), ids.1)
+}
+
+/// Empty where there are none.
+fn ids(record: &Value) -> Ids {
+    let id = |name: &str| record[name].as_str().unwrap_or_default().to_owned();
+    (id("traceId"), id("spanId"))
 }

@@ -32,6 +32,42 @@ pub(crate) fn emit(bed: &Bed, payloads: &[String]) {
     }
 }
 
+/// A hook of each sample of each agent. Returns how many these were.
+pub(crate) fn emit_every_sample(bed: &Bed) -> usize {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../pipeline/tests/samples");
+    let files = fs::read_dir(folder).expect("samples").map(|it| it.expect("a file").path());
+    let mut files: Vec<_> =
+        files.filter(|it| it.extension().is_some_and(|it| it == "jsonl")).collect();
+    files.sort();
+    assert!(files.len() >= 12, "{files:?}");
+    let mut emitted = 0;
+    for path in files {
+        let agent = path.file_stem().expect("a name").to_str().expect("text");
+        for line in fs::read_to_string(&path).expect("samples").lines() {
+            emit_sample(bed, agent, &serde_json::from_str(line).expect("JSON"));
+            emitted += 1;
+        }
+    }
+    emitted
+}
+
+fn emit_sample(bed: &Bed, agent: &str, sample: &Value) {
+    let mut args = vec!["--agent", agent];
+    if let Some(event) = sample["event"].as_str() {
+        args.extend(["--event", event]);
+    }
+    let more = sample["arguments"].as_array().map(Vec::as_slice).unwrap_or_default();
+    if !more.is_empty() {
+        args.push("--");
+    }
+    args.extend(more.iter().map(|it| it.as_str().expect("text")));
+    let payload = match (&sample["payload"], sample["text"].as_str()) {
+        (Value::Null, text) => text.unwrap_or_default().to_owned(),
+        (payload, _) => payload.to_string(),
+    };
+    bed.emit_with(&args, payload.as_bytes());
+}
+
 /// Plays the session with a daemon that is killed in the midst of it, again and again. Nobody runs in the end.
 pub(crate) fn play_with_deaths(bed: &Bed) {
     let payloads = session();

@@ -16,8 +16,9 @@ const FLAGS: u64 = 0x100;
 /// All traces, after what every span has.
 ///
 /// # Panics
-/// If they are no trees: a span without its parent, or outside of its time.
+/// If they are no trees, or a span is outside of its parent's time.
 pub(crate) fn tree(spans: &BTreeMap<Ids, Item>) -> String {
+    assert_are_valid(spans);
     let shared = shared(spans.values());
     let mut out = format!("every span:\n{}", lines(&shared, "  "));
     let roots = spans.iter().filter(|(_, span)| parent(span).is_empty());
@@ -26,10 +27,31 @@ pub(crate) fn tree(spans: &BTreeMap<Ids, Item>) -> String {
         writeln!(out, "trace {trace}").expect("text");
         seen += branch(&mut out, (spans, &shared), (trace, id), 1);
     }
-    let orphans = spans.values().filter(|it| !parent(it).is_empty());
-    let parents = orphans.map(parent);
-    assert_eq!(seen, spans.len(), "not all are below a root: {:?}", parents.collect::<Vec<_>>());
+    assert_eq!(seen, spans.len(), "there is a circle");
     out
+}
+
+/// Whether each has its parent.
+pub(crate) fn have_parents(spans: &BTreeMap<Ids, Item>) -> bool {
+    spans.iter().all(|((trace, _), item)| {
+        let parent = parent(item);
+        parent.is_empty() || spans.contains_key(&(trace.clone(), parent.to_owned()))
+    })
+}
+
+/// Whatever became of their sessions.
+///
+/// # Panics
+/// If one is not as OTLP wants it.
+pub(crate) fn assert_are_valid(spans: &BTreeMap<Ids, Item>) {
+    assert!(have_parents(spans), "one has no parent");
+    for ((trace, id), (span, _)) in spans {
+        let is_id = |it: &str, digits| it.len() == digits && it.bytes().any(|it| it != b'0');
+        assert!(is_id(trace, 32) && is_id(id, 16), "{span}");
+        assert!(!text(span, "name").is_empty() && number(span, "startTimeUnixNano") > 0, "{span}");
+        assert_eq!(number(span, "flags"), FLAGS, "{span}");
+        assert_within(span, number(span, "endTimeUnixNano"));
+    }
 }
 
 /// A span and what is below it. Returns how many these are.
@@ -43,15 +65,11 @@ fn branch(
     let margin = "    ".repeat(depth);
     let (kind, status) = (text(span, "kind"), status(span));
     writeln!(out, "{margin}{} [{kind}{status}] {id}", text(span, "name")).expect("text");
-    assert_eq!(number(span, "flags"), FLAGS, "{span}");
     out.push_str(&lines(&own(span, shared), &format!("{margin}  ")));
     for event in span["events"].as_array().into_iter().flatten() {
-        assert_within(span, number(event, "timeUnixNano"));
         let its = shown(event["attributes"].as_object().expect("attributes"));
         writeln!(out, "{margin}  event {}: {}", text(event, "name"), its.join(", ")).expect("text");
     }
-    assert!(number(span, "startTimeUnixNano") > 0, "{span}");
-    assert_within(span, number(span, "endTimeUnixNano"));
     let children = spans.iter().filter(|((its, _), it)| its == trace && parent(it) == id);
     let children = in_order(children.collect());
     let below = children.iter().map(|((_, child), item)| {
