@@ -80,7 +80,6 @@ fn point(point: &Value, kind: &str, name: &str) -> Option<String> {
     let empty = Map::new();
     let labels = point["attributes"].as_object().unwrap_or(&empty);
     let is_own = labels.get("namespace").is_some_and(|it| it == "system");
-    let is_own = is_own || labels.get("event_type").is_some_and(is_of_the_daemon);
     let labels: Vec<_> = labels.iter().map(|(name, value)| format!("{name}={value}")).collect();
     let value = match kind {
         // How long tools take is what agents say.
@@ -91,10 +90,6 @@ fn point(point: &Value, kind: &str, name: &str) -> Option<String> {
         _ => point["asDouble"].as_f64().expect("a number").to_string(),
     };
     (!is_own).then(|| format!("{{{}}} {value}", labels.join(", ")))
-}
-
-fn is_of_the_daemon(event_type: &Value) -> bool {
-    event_type.as_str().is_some_and(|it| it.starts_with("daemon.") || it.starts_with("sink."))
 }
 
 /// How many values a histogram has, in all of its buckets.
