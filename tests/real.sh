@@ -1,14 +1,14 @@
 #!/usr/bin/env bash
 # The group `real`, which `cargo xtask test` leaves out: what needs more than the Rust toolchain, or takes longer.
 # Arguments go to the test programs, e.g. `tests/real.sh --test receivers -- --nocapture`. It needs python3 with venv,
-# node and npm, which are installed where they are missing and this runs as root; libraries for both come from their
-# registries into a folder below target/. Where one cannot be had, this fails.
+# node and npm, which are installed where they are missing and this runs as root; libraries for both, and receivers of
+# OTLP, come from their registries into a folder below target/. Where one cannot be had, this fails.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
 # Each package in the version that the tests were written with.
-readonly PYTHON_PACKAGES=(cloudevents==2.2.0 standardwebhooks==1.1.0)
-readonly JAVASCRIPT_PACKAGES=(cloudevents@10.0.0 standardwebhooks@1.1.1)
+readonly PYTHON_PACKAGES=(cloudevents==2.2.0 standardwebhooks==1.1.0 opentelemetry-proto==1.45.2 rotel==0.0.1a15)
+readonly JAVASCRIPT_PACKAGES=(cloudevents@10.0.0 standardwebhooks@1.1.1 @elastic/mockotlpserver@0.10.0)
 readonly DIR="${CARGO_TARGET_DIR:-$PWD/target}/real"
 
 main() {

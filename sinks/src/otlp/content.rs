@@ -13,13 +13,17 @@ use super::event::Content;
 /// The prompt, as `gen_ai.input.messages` has it.
 pub(super) fn input_messages(content: &Content<'_>) -> Option<String> {
     let prompt = said(content, &["prompt", "user_prompt", "userPrompt", "message", "text"])?;
-    Some(messages("user", &prompt))
+    Some(json!([{"role": "user", "parts": [text_part(&prompt)]}]).to_string())
 }
 
-/// The answer, as `gen_ai.output.messages` has it.
-pub(super) fn output_messages(content: &Content<'_>) -> Option<String> {
+/// The answer, as `gen_ai.output.messages` has it: there, how it ended must be told.
+pub(super) fn output_messages(content: &Content<'_>, is_failed: bool) -> Option<String> {
     let names = ["last_assistant_message", "prompt_response", "response", "answer", "text"];
-    Some(messages("assistant", &said(content, &names)?))
+    let answer = said(content, &names)?;
+    let reason = if is_failed { "error" } else { "stop" };
+    let message =
+        json!({"role": "assistant", "parts": [text_part(&answer)], "finish_reason": reason});
+    Some(json!([message]).to_string())
 }
 
 /// What a tool answered: its text, or its JSON.
@@ -36,8 +40,8 @@ pub(super) fn tool_result<'a>(content: &Content<'a>) -> Option<Cow<'a, str>> {
     said(content, &NAMES)
 }
 
-fn messages(role: &str, text: &str) -> String {
-    json!([{"role": role, "parts": [{"type": "text", "content": text}]}]).to_string()
+fn text_part(text: &str) -> serde_json::Value {
+    json!({"type": "text", "content": text})
 }
 
 /// The first of these members that a payload has: a text as it is, anything else as JSON.
@@ -99,8 +103,14 @@ mod tests {
         let input = with(r#"{"prompt":"say \"x\""}"#, input_messages);
         let expected = r#"[{"parts":[{"content":"say \"x\"","type":"text"}],"role":"user"}]"#;
         assert_eq!(input.as_deref(), Some(expected));
-        let output = with(r#"{"last_assistant_message":"done"}"#, output_messages);
-        assert!(output.is_some_and(|it| it.contains("done") && it.contains("assistant")));
+        for (is_failed, reason) in [(false, "stop"), (true, "error")] {
+            let payload = r#"{"last_assistant_message":"done"}"#;
+            let output = with(payload, |content| output_messages(content, is_failed));
+            let expected = format!(
+                r#"[{{"finish_reason":"{reason}","parts":[{{"content":"done","type":"text"}}],"role":"assistant"}}]"#
+            );
+            assert_eq!(output, Some(expected));
+        }
         let result =
             with(r#"{"tool_response":{"a": [1]}}"#, |it| tool_result(it).map(Cow::into_owned));
         assert_eq!(result.as_deref(), Some(r#"{"a": [1]}"#));

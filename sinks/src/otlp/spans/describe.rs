@@ -105,7 +105,8 @@ pub(super) fn end(open: &mut Open, event: &Event<'_>, failed: &'static str) {
         if let Some(result) = is_call.then(|| content::tool_result(content)).flatten() {
             to.content(names::TOOL_RESULT, &result);
         }
-        if let Some(messages) = (!is_call).then(|| content::output_messages(content)).flatten() {
+        let messages = (!is_call).then(|| content::output_messages(content, is_failed));
+        if let Some(messages) = messages.flatten() {
             to.content(names::OUTPUT_MESSAGES, &messages);
         }
     }

@@ -123,10 +123,9 @@ impl Open {
         if let Some(error) = &self.error {
             self.attributes.text(names::ERROR_TYPE, error);
         }
-        let status = self.error.is_some().then(|| Status {
-            code: StatusCode::Error.into(),
-            message: self.message.take().map(String::from).unwrap_or_default(),
-        });
+        let is_failed = self.error.is_some();
+        let code = if is_failed { StatusCode::Error } else { StatusCode::Unset };
+        let message = self.message.take().map(String::from).unwrap_or_default();
         let cut = self.attributes.cut
             + u64::from(self.attributes.dropped)
             + u64::from(self.dropped_events);
@@ -143,7 +142,8 @@ impl Open {
             dropped_attributes_count: self.attributes.dropped,
             events: self.events,
             dropped_events_count: self.dropped_events,
-            status,
+            // There always is one: in JSON it would be null, which not every receiver takes.
+            status: Some(Status { code: code.into(), message }),
             ..Span::default()
         };
         (span, cut)

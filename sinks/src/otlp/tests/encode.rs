@@ -221,6 +221,7 @@ fn json_is_that_of_otlp() {
     assert_eq!((&span["name"], &span["kind"]), (&json!("execute_tool Bash"), &json!(1)));
     assert_eq!(span["endTimeUnixNano"], "1700000003000000000");
     assert!(is_hex(&span["parentSpanId"], 16), "{span}");
+    assert_eq!(span["status"], json!({"message": "", "code": 0}));
     let mut protobuf = Vec::new();
     traces::write(&mut finished, &resources(), Encoding::Protobuf, &mut protobuf).expect("written");
     let decoded = ExportTraceServiceRequest::decode(&*protobuf).expect("a request");
