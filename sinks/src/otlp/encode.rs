@@ -1,5 +1,6 @@
 //! What is sent: requests of OTLP, as protobuf or as JSON.
 
+mod framed;
 pub(super) mod logs;
 pub(super) mod metrics;
 mod resource;
@@ -53,10 +54,10 @@ impl Encoding {
 }
 
 /// Who made the spans, records and metrics.
-fn scope() -> Option<InstrumentationScope> {
-    Some(InstrumentationScope {
+fn scope() -> InstrumentationScope {
+    InstrumentationScope {
         name: "hookring".to_owned(),
         version: env!("CARGO_PKG_VERSION").to_owned(),
         ..InstrumentationScope::default()
-    })
+    }
 }

@@ -2,13 +2,14 @@
 
 use std::sync::Arc;
 
-use opentelemetry_proto::tonic::collector::logs::v1::ExportLogsServiceRequest;
 use opentelemetry_proto::tonic::common::v1::AnyValue;
 use opentelemetry_proto::tonic::common::v1::any_value::Value;
-use opentelemetry_proto::tonic::logs::v1::{LogRecord, ResourceLogs, ScopeLogs, SeverityNumber};
+use opentelemetry_proto::tonic::logs::v1::{LogRecord, SeverityNumber};
 use serde::Deserialize;
+use serde_json::value::RawValue;
 
-use super::{Encoding, Resources, scope};
+use super::framed::Request;
+use super::{Encoding, Resources};
 use crate::otlp::attributes::Attributes;
 use crate::otlp::event::{Content, Event};
 use crate::otlp::failures::error_type;
@@ -33,25 +34,26 @@ pub(in crate::otlp) fn write(
     out: &mut Vec<u8>,
 ) -> Result<u64, serde_json::Error> {
     let mut known = Origins::default();
-    let mut groups: Vec<(Arc<Origin>, Vec<LogRecord>)> = Vec::new();
-    let mut cut = 0;
-    for (event, context) in events {
+    let mut origins: Vec<Arc<Origin>> = Vec::new();
+    let group_of = events.iter().map(|(event, _)| {
         let origin = known.of(event);
         // The last one is the likeliest.
-        let at = groups.iter().rposition(|(it, _)| Arc::ptr_eq(it, &origin) || *it == origin);
-        let at = at.unwrap_or_else(|| {
-            groups.push((origin, Vec::with_capacity(events.len())));
-            groups.len() - 1
-        });
-        groups[at].1.push(record(event, *context, is_replay, &mut cut));
-    }
-    let resource_logs = groups.into_iter().map(|(origin, log_records)| ResourceLogs {
-        resource: resources.of(&origin),
-        scope_logs: vec![ScopeLogs { scope: scope(), log_records, ..ScopeLogs::default() }],
-        ..ResourceLogs::default()
+        let at = origins.iter().rposition(|it| Arc::ptr_eq(it, &origin) || *it == origin);
+        at.unwrap_or_else(|| {
+            origins.push(origin);
+            origins.len() - 1
+        })
     });
-    let request = ExportLogsServiceRequest { resource_logs: resource_logs.collect() };
-    encoding.write(&request, out)?;
+    let group_of: Vec<usize> = group_of.collect();
+    let mut cut = 0;
+    let mut request = Request::new(encoding, out);
+    for (group, origin) in origins.iter().enumerate() {
+        let of_group = events.iter().zip(&group_of).filter(|(_, at)| **at == group);
+        let records =
+            of_group.map(|((event, context), _)| record(event, *context, is_replay, &mut cut));
+        request.add(resources.of(origin), records)?;
+    }
+    request.end();
     Ok(cut)
 }
 
@@ -95,7 +97,7 @@ struct Own {
 
 impl Own {
     fn of(event: &Event<'_>) -> Own {
-        let payload = event.own.map(serde_json::value::RawValue::get);
+        let payload = event.own.map(RawValue::get);
         payload.and_then(|it| serde_json::from_str(it).ok()).unwrap_or_default()
     }
 }
@@ -180,10 +182,24 @@ fn attributes(to: &mut Attributes, event: &Event<'_>) {
     }
     to.count(names::HOOK_US, event.elapsed_us);
     if let Some(payload) = event.own {
-        to.content(names::PAYLOAD, payload.get());
+        own(to, payload, event.content.is_some());
     }
     if let Some(content) = &event.content {
         said(to, event, content);
+    }
+}
+
+/// Of what the daemon says, `error` and `what` can have the words of others in them: of a server that repeats what it
+/// was sent.
+fn own(to: &mut Attributes, payload: &RawValue, has_content: bool) {
+    if has_content {
+        return to.content(names::PAYLOAD, payload.get());
+    }
+    let members: Result<serde_json::Map<String, serde_json::Value>, _> =
+        serde_json::from_str(payload.get());
+    if let Ok(mut members) = members {
+        members.retain(|name, _| name != "error" && name != "what");
+        to.content(names::PAYLOAD, &serde_json::Value::Object(members).to_string());
     }
 }
 
@@ -220,10 +236,10 @@ fn said(to: &mut Attributes, event: &Event<'_>, content: &Content<'_>) {
     let texts = [
         (names::COMMAND, content.command.as_deref()),
         (names::FILE, content.file_path.as_deref()),
-        (names::TOOL_ARGUMENTS, content.tool_parameters.map(serde_json::value::RawValue::get)),
+        (names::TOOL_ARGUMENTS, content.tool_parameters.map(RawValue::get)),
         (names::ERROR_MESSAGE, event.error_message.as_deref()),
         (names::TASK_DESCRIPTION, content.task_description.as_deref()),
-        (names::PAYLOAD, content.payload.map(serde_json::value::RawValue::get)),
+        (names::PAYLOAD, content.payload.map(RawValue::get)),
         (names::PAYLOAD, content.payload_text.as_deref()),
     ];
     for (name, text) in texts {

@@ -43,7 +43,8 @@ pub(in crate::otlp) fn request(
     // Of what never happened there is nothing to tell.
     let metrics = families.iter().map(|family| metric(family, temporality, span));
     let metrics = metrics.filter(|metric| !is_empty(metric)).collect();
-    let scope_metrics = vec![ScopeMetrics { scope: scope(), metrics, ..ScopeMetrics::default() }];
+    let scope_metrics =
+        vec![ScopeMetrics { scope: Some(scope()), metrics, ..ScopeMetrics::default() }];
     let resource = Some(resource);
     let of_resource = ResourceMetrics { resource, scope_metrics, ..ResourceMetrics::default() };
     ExportMetricsServiceRequest { resource_metrics: vec![of_resource] }

@@ -35,7 +35,7 @@ pub(in crate::otlp) fn write(
     }
     let resource_spans = origins.iter().zip(groups).map(|(origin, spans)| ResourceSpans {
         resource: resources.of(origin),
-        scope_spans: vec![ScopeSpans { scope: scope(), spans, ..ScopeSpans::default() }],
+        scope_spans: vec![ScopeSpans { scope: Some(scope()), spans, ..ScopeSpans::default() }],
         ..ResourceSpans::default()
     });
     let request = ExportTraceServiceRequest { resource_spans: resource_spans.collect() };

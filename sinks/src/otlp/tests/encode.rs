@@ -162,9 +162,16 @@ fn what_the_daemon_says_is_in_its_records() {
     );
     let record = &records(&script)[0];
     assert_eq!(record.body.as_ref().map(shown).as_deref(), Some("sink.state files off"));
-    let text = attribute(&record.attributes, names::PAYLOAD).expect("a payload");
-    assert_eq!(serde_json::from_str::<Json>(&text).expect("JSON"), payload);
     assert!(record.trace_id.is_empty() && record.span_id.is_empty());
+    // A server's words can be ours.
+    let without_words = json!({"sink": "files", "state": "off", "before": "running"});
+    for (has_content, expected) in [(false, &without_words), (true, &payload)] {
+        let body = log_body(&script, has_content, Encoding::Protobuf);
+        let request = ExportLogsServiceRequest::decode(&*body).expect("a request");
+        let record = &request.resource_logs[0].scope_logs[0].log_records[0];
+        let text = attribute(&record.attributes, names::PAYLOAD).expect("a payload");
+        assert_eq!(&serde_json::from_str::<Json>(&text).expect("JSON"), expected);
+    }
 }
 
 #[test]
