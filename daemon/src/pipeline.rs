@@ -63,6 +63,11 @@ impl Intake {
         self.pipeline.set_options(options);
     }
 
+    /// The rules by which secrets are taken out now.
+    pub fn redaction_rules(&self) -> impl Iterator<Item = &str> {
+        self.pipeline.redaction_rules()
+    }
+
     /// Stages a record's event, counts what was noticed, and returns the event's number.
     pub fn stage(
         &mut self,

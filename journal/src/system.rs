@@ -234,13 +234,13 @@ pub enum SlowState {
     Fine,
 }
 
-/// An agent that sent a hundred events or more sends none (`health.agent_silent`), or is back.
+/// An agent that sent a hundred events or more sends none (`health.agent_silent`), or is not silent any more.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct AgentSilent {
     /// The agent.
     pub agent: String,
-    /// Which of the two.
+    /// Which of these.
     pub state: SilenceState,
     /// How many events it had sent, as far as the daemon knows.
     pub events: u64,
@@ -261,6 +261,8 @@ pub enum SilenceState {
     Silent,
     /// It sends events again.
     Back,
+    /// It sends none, and is not missed any more: by another limit, or since 30 more days went by.
+    Cleared,
 }
 
 fn is_false(truth: &bool) -> bool {

@@ -102,6 +102,11 @@ impl Pipeline {
         self.clean_directory.clear();
     }
 
+    /// The rules by which secrets are taken out now: those that are not switched off.
+    pub fn redaction_rules(&self) -> impl Iterator<Item = &str> {
+        self.options.redactor.rules().filter(|rule| rule.is_on).map(|rule| rule.id)
+    }
+
     /// Forgets earlier events, as a new daemon has.
     pub fn forget(&mut self) {
         self.activity = Activity::default();

@@ -91,7 +91,11 @@ impl Outcome {
         }
     }
 
-    /// What it is called where it is counted.
+    /// What all of them are called.
+    pub const NAMES: [&'static str; 8] =
+        ["accepted", "throttled", "failed", "too_large", "rejected", "refused", "gone", "each"];
+
+    /// What it is called where it is counted: one of [`Outcome::NAMES`].
     pub const fn name(&self) -> &'static str {
         match self {
             Outcome::Accepted => "accepted",
@@ -210,5 +214,26 @@ pub trait Sink: Send {
     /// What was accepted since the last successful flush may be lost: the pump sends it again.
     fn flush(&mut self) -> Result<(), SinkError> {
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_outcome_has_its_name_in_the_list() {
+        let error = || SinkError::from("x");
+        let all = [
+            Outcome::Accepted,
+            Outcome::Throttled { wait: None, error: error() },
+            Outcome::Failed { error: error() },
+            Outcome::TooLarge { status: None, error: error() },
+            Outcome::Rejected { status: None, error: error() },
+            Outcome::Refused { error: error() },
+            Outcome::Gone { error: error() },
+            Outcome::Each { answers: Vec::new(), error: error() },
+        ];
+        assert_eq!(all.map(|outcome| outcome.name()), Outcome::NAMES);
     }
 }

@@ -124,8 +124,9 @@ fn letters(sink: &SinkStatus) -> Option<String> {
     let it = if letters == 1 { "it" } else { "them" };
     (letters > 0 && sink.retry.is_none()).then(|| {
         format!(
-            "sink {name} would not take {}: `hookring dlq list --sink {name}` says why, `dlq retry` sends {it} \
-             again, `dlq purge` gives {it} up",
+            "sink {name} would not take {}: `hookring dlq list --sink {name}` says why, \
+             `hookring dlq retry --sink {name} --all` sends {it} again, `hookring dlq purge --sink {name} --all` \
+             gives {it} up",
             count(letters)
         )
     })

@@ -69,7 +69,7 @@ pub struct HealthConfig {
 
 impl Default for HealthConfig {
     fn default() -> Self {
-        HealthConfig { session_silent: ms(HOUR_MS), hook_p99: ms(50), agent_silent: ms(DAY_MS) }
+        HealthConfig { session_silent: ms(HOUR_MS), hook_p99: ms(50), agent_silent: ms(3 * DAY_MS) }
     }
 }
 

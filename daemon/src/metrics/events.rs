@@ -5,11 +5,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use hookring_journal::model::{EventType, Namespace};
-use hookring_pipeline::{Failure, Step, Summary, Watch};
+use hookring_pipeline::{Failure, OWN_AGENT, Step, Summary, Watch};
 
 use super::Metrics;
 use super::family::{
-    ERRORS, EVENTS, HOOK_BOUNDS, HOOK_DURATION, LABELS_LIMITED, TOOL_BOUNDS, TOOL_DURATION,
+    ERRORS, EVENTS, HOOK_BOUNDS, HOOK_DURATION, LABELS_LIMITED, TOOL_BOUNDS, TOOL_CALLS,
+    TOOL_DURATION,
 };
 use super::labels::{LIMITS, Values, labels};
 use super::series::{Counter, Histogram, Listed, Series};
@@ -20,6 +21,7 @@ pub(super) struct Events {
     events: Listed<Counter>,
     hooks: Listed<Histogram>,
     tools: Listed<Histogram>,
+    calls: Listed<Counter>,
     errors: [Counter; Failure::ALL.len()],
     /// In the order of [`LIMITS`].
     limited: [Counter; LIMITS.len()],
@@ -30,8 +32,9 @@ impl Default for Events {
         let errors =
             Failure::ALL.map(|failure| Counter::new(labels(ERRORS.labels, [failure.name()])));
         let limited = LIMITS.map(|(name, _)| Counter::new(labels(LABELS_LIMITED.labels, [name])));
-        let (events, hooks, tools) = (Listed::default(), Listed::default(), Listed::default());
-        Events { events, hooks, tools, errors, limited }
+        let (events, hooks) = (Listed::default(), Listed::default());
+        let (tools, calls) = (Listed::default(), Listed::default());
+        Events { events, hooks, tools, calls, errors, limited }
     }
 }
 
@@ -43,6 +46,8 @@ impl Events {
         self.hooks.all().iter().for_each(|it| samples.histogram(it));
         let mut samples = text.family(&TOOL_DURATION);
         self.tools.all().iter().for_each(|it| samples.histogram(it));
+        let mut samples = text.family(&TOOL_CALLS);
+        self.calls.all().iter().for_each(|it| samples.prepared(&it.labels, it.value()));
         let mut samples = text.family(&ERRORS);
         self.errors.iter().for_each(|it| samples.prepared(&it.labels, it.value()));
         let mut samples = text.family(&LABELS_LIMITED);
@@ -59,11 +64,21 @@ pub struct EventMetrics {
     tools: Values,
     events: Series<Counter>,
     hooks: Series<Histogram>,
-    calls: Series<Histogram>,
+    durations: Series<Histogram>,
+    /// Of each outcome, by tool.
+    calls: Series<Counter>,
 }
+
+/// What people want to be told of the first time: an agent's series of these begin with 0, as soon as it sends anything.
+/// One that begins with 1 has not risen.
+const BEGIN_WITH_0: [EventType; 3] =
+    [EventType::PermissionDenied, EventType::ToolFail, EventType::TurnFail];
 
 /// A call that is said to have taken longer counts as this: an agent may say anything.
 const LONGEST_CALL: Duration = Duration::from_secs(30 * 24 * 60 * 60);
+
+/// How a call can end, by whether it did what it was to do.
+const OUTCOMES: [&str; 2] = ["failure", "success"];
 
 const NS_PER_US: u64 = 1000;
 
@@ -73,8 +88,9 @@ impl EventMetrics {
         let [agents, types, tools] = LIMITS.map(|(name, _)| Values::new(name));
         let events = Series::new(&metrics.events.events);
         let hooks = Series::new(&metrics.events.hooks);
-        let calls = Series::new(&metrics.events.tools);
-        EventMetrics { metrics, agents, types, tools, events, hooks, calls }
+        let durations = Series::new(&metrics.events.tools);
+        let calls = Series::new(&metrics.events.calls);
+        EventMetrics { metrics, agents, types, tools, events, hooks, durations, calls }
     }
 
     /// Counts an event.
@@ -91,11 +107,18 @@ impl EventMetrics {
                 (number, self.types.text(unknown), Namespace::Hook)
             }
         };
-        let event = self.events.of(usize::from(agent), kind, || {
-            let values = [event_type, namespace.name(), self.agents.text(agent)];
+        let agents = &self.agents;
+        let counter = |event_type: &str, namespace: Namespace| {
+            let values = [event_type, namespace.name(), agents.text(agent)];
             Counter::new(labels(EVENTS.labels, values))
-        });
-        event.add(1);
+        };
+        let row = usize::from(agent);
+        if !self.events.has_row(row) && it.agent != OWN_AGENT {
+            for first in BEGIN_WITH_0 {
+                self.events.of(row, first as usize, || counter(first.name(), first.namespace()));
+            }
+        }
+        self.events.of(row, kind, || counter(event_type, namespace)).add(1);
         // A producer that publishes for long is no hook's process.
         if it.elapsed_us > 0 {
             let hook = self.hooks.of(0, kind, || {
@@ -111,27 +134,37 @@ impl EventMetrics {
     }
 
     fn note_end(&mut self, it: &Summary<'_>) {
-        let [.., limited] = &self.metrics.events.limited;
-        if let (Some(tool), Some(duration_ms)) = (it.tool, it.duration_ms) {
-            let is_success = it.success != Some(false);
-            let tool = self.tools.id(tool, limited);
-            let call = self.calls.of(usize::from(is_success), usize::from(tool), || {
-                let outcome = if is_success { "success" } else { "failure" };
-                let labels = labels(TOOL_DURATION.labels, [self.tools.text(tool), outcome]);
-                Histogram::new(labels, TOOL_BOUNDS)
-            });
-            let took = Duration::from_millis(duration_ms).min(LONGEST_CALL);
-            call.add(took.as_nanos() as u64);
+        if matches!(it.kind, Some(EventType::ToolPost | EventType::ToolFail)) {
+            self.note_call(it);
         }
         if let Some(failure) = it.failure {
             self.metrics.events.errors[failure as usize].add(1);
         }
     }
 
+    fn note_call(&mut self, it: &Summary<'_>) {
+        let [.., limited] = &self.metrics.events.limited;
+        let tool = self.tools.id(it.tool.unwrap_or_default(), limited);
+        let text = self.tools.text(tool);
+        let (place, outcome) = (usize::from(tool), usize::from(it.success != Some(false)));
+        let counter =
+            |outcome: usize| Counter::new(labels(TOOL_CALLS.labels, [text, OUTCOMES[outcome]]));
+        // The other outcome begins with 0.
+        self.calls.of(1 - outcome, place, || counter(1 - outcome));
+        self.calls.of(outcome, place, || counter(outcome)).add(1);
+        let Some(duration_ms) = it.duration_ms else { return };
+        let call = self.durations.of(outcome, place, || {
+            Histogram::new(labels(TOOL_DURATION.labels, [text, OUTCOMES[outcome]]), TOOL_BOUNDS)
+        });
+        let took = Duration::from_millis(duration_ms).min(LONGEST_CALL);
+        call.add(took.as_nanos() as u64);
+    }
+
     /// Lets those who read see what they kept from being listed; to be called now and then.
     pub fn settle(&mut self) {
         self.events.list();
         self.hooks.list();
+        self.durations.list();
         self.calls.list();
     }
 }

@@ -55,7 +55,8 @@ macro_rules! families {
 families! {
     EVENTS Counter "hookring_events_total" ["event_type" "namespace" "agent"] "Events that were made of records, and the daemon's own."
     HOOK_DURATION Histogram "hookring_hook_duration_seconds" ["event_type"] "Of a hook's own process, from its start to its publish."
-    TOOL_DURATION Histogram "hookring_tool_duration_seconds" ["tool" "outcome"] "Of calls of tools that are over; outcome is success or failure."
+    TOOL_DURATION Histogram "hookring_tool_duration_seconds" ["tool" "outcome"] "Of calls of tools that are over, as far as it is known how long they took."
+    TOOL_CALLS Counter "hookring_tool_calls_total" ["tool" "outcome"] "Calls of tools that are over, whether it is known how long they took or not; outcome is success or failure."
     ERRORS Counter "hookring_errors_total" ["error_type"] "Events that tell of an error: of a tool, a turn, a permission, a notification, an end, or a payload that is no JSON."
     LABELS_LIMITED Counter "hookring_metric_labels_limited_total" ["label"] "Events whose value of this label is told as other, since there were too many different ones."
     PUBLISH_TO_JOURNAL Histogram "hookring_publish_to_journal_seconds" [] "From publish to journal, without events that waited for a daemon."
@@ -73,6 +74,7 @@ families! {
     SILENT_SESSIONS Counter "hookring_silent_sessions_total" [] "Sessions that went silent without an end."
     SLOW_HOOKS Gauge "hookring_slow_hooks" [] "1 while hooks take longer than health.hook_p99 allows."
     SILENT_AGENTS Gauge "hookring_silent_agents" [] "Agents that used to send events and are silent now."
+    AGENT_SILENT Gauge "hookring_agent_silent" ["agent"] "1 while it sends no events, 0 while it does; of each agent that used to send events."
     HEALTH_LEFT_OUT Counter "hookring_health_left_out_total" ["table"] "Events of sessions and agents that are not watched, since there are too many."
     BUS_USABLE Gauge "hookring_bus_usable" ["place"] "1 if the place is used; 0 if it is refused."
     BUS_LANES Gauge "hookring_bus_lanes" ["place"] "Lanes of its ring; 0: it has none."

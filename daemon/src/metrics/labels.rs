@@ -74,7 +74,7 @@ impl Values {
 }
 
 /// A value as it is shown: without control characters, not longer than the limit, not empty.
-fn clean(value: &str) -> String {
+pub(super) fn clean(value: &str) -> String {
     if value.is_empty() {
         return UNKNOWN.to_owned();
     }

@@ -14,6 +14,7 @@ mod series;
 mod status;
 mod text;
 
+use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
@@ -33,6 +34,8 @@ pub struct Metrics {
     publish_to_journal: Histogram,
     journal_sync: Histogram,
     snapshot: Mutex<Option<Arc<Snapshot>>>,
+    /// What takes secrets out, whether it ever did or not.
+    rules: Mutex<BTreeSet<String>>,
 }
 
 /// What the daemon said of itself last.
@@ -52,6 +55,7 @@ impl Default for Metrics {
             publish_to_journal: Histogram::plain(family::PUBLISH_BOUNDS),
             journal_sync: Histogram::plain(family::SYNC_BOUNDS),
             snapshot: Mutex::default(),
+            rules: Mutex::default(),
         }
     }
 }
@@ -65,6 +69,12 @@ impl Metrics {
     /// A sync of the journal took so long.
     pub fn note_sync(&self, took_ns: u64) {
         self.journal_sync.add(took_ns);
+    }
+
+    /// These rules take secrets out from here on. What a rule that is off now took out is counted as before.
+    pub fn set_rules<'a>(&self, rules: impl Iterator<Item = &'a str>) {
+        let rules = rules.map(str::to_owned).collect();
+        *self.rules.lock().unwrap_or_else(PoisonError::into_inner) = rules;
     }
 
     /// Takes the place of what was said before.
@@ -93,7 +103,8 @@ impl Metrics {
         let is_ready = not_ready(snapshot.as_deref(), Instant::now()).is_empty();
         text.family(&family::READY).sample(&[], is_ready);
         if let Some(snapshot) = snapshot {
-            status::write(&snapshot.status, &mut text);
+            let rules = self.rules.lock().unwrap_or_else(PoisonError::into_inner).clone();
+            status::write(&snapshot.status, &rules, &mut text);
             process::write(snapshot.status.started, &mut text);
         }
         text.finish()

@@ -112,6 +112,11 @@ impl<T> Series<T> {
         Series { known: Vec::new(), unlisted: Vec::new(), listed: listed.clone() }
     }
 
+    /// Whether there is any with this first number.
+    pub(super) fn has_row(&self, row: usize) -> bool {
+        self.known.get(row).is_some_and(|columns| !columns.is_empty())
+    }
+
     /// The series with these numbers; `make` makes a new one.
     pub(super) fn of(&mut self, row: usize, column: usize, make: impl FnOnce() -> T) -> &T {
         if self.known.len() <= row {

@@ -1,8 +1,12 @@
 //! What the daemon's status says, as metrics.
 
+use std::collections::{BTreeMap, BTreeSet};
+
+use hookring_sinks::Outcome;
 use jiff::Timestamp;
 
 use super::family::*;
+use super::labels::clean;
 use super::text::Text;
 use crate::run::status::{HealthStatus, PlaceStatus, SinkStatus, Status, since};
 
@@ -14,10 +18,12 @@ type Figure<T> = (&'static Family, fn(&T) -> u64);
 /// In which of several states a sink is.
 type Word = (&'static Family, &'static [&'static str], fn(&SinkStatus) -> &str);
 
-pub(super) fn write(status: &Status, text: &mut Text) {
+/// `rules`: what takes secrets out now.
+pub(super) fn write(status: &Status, rules: &BTreeSet<String>, text: &mut Text) {
     text.family(&BUILD_INFO).sample(&[&status.version], true);
     text.family(&CONFIG_REFUSED).sample(&[], status.config_error.is_some());
     write_counts(status, text);
+    write_redactions(status, rules, text);
     write_health(&status.health, text);
     write_places(&status.places, text);
     write_bus(status, text);
@@ -43,9 +49,17 @@ fn write_counts(status: &Status, text: &mut Text) {
         .sample(&["medium"], status.risks.medium)
         .sample(&["high"], status.risks.high)
         .sample(&["critical"], status.risks.critical);
+}
+
+/// Those that took nothing out are there, too: a series that begins with 1 has not risen.
+fn write_redactions(status: &Status, rules: &BTreeSet<String>, text: &mut Text) {
+    let counted = &status.redactions_by_rule;
     let mut samples = text.family(&REDACTIONS);
-    for (rule, times) in &status.redactions_by_rule {
+    for (rule, times) in counted {
         samples.sample(&[rule], *times);
+    }
+    for rule in rules.iter().filter(|rule| !counted.contains_key(*rule)) {
+        samples.sample(&[rule], 0);
     }
 }
 
@@ -54,6 +68,17 @@ fn write_health(health: &HealthStatus, text: &mut Text) {
     text.family(&SILENT_SESSIONS).sample(&[], health.silent_sessions);
     text.family(&SLOW_HOOKS).sample(&[], health.slow_hooks.is_some());
     text.family(&SILENT_AGENTS).sample(&[], health.silent_agents.len() as u64);
+    // What looks the same is one series.
+    let mut agents: BTreeMap<String, bool> = BTreeMap::new();
+    let watched = health.watched_agents.iter().map(|agent| (agent, false));
+    let silent = health.silent_agents.iter().map(|silent| (&silent.agent, true));
+    for (agent, is_silent) in watched.chain(silent) {
+        *agents.entry(clean(agent)).or_default() |= is_silent;
+    }
+    let mut samples = text.family(&AGENT_SILENT);
+    for (agent, is_silent) in agents {
+        samples.sample(&[&agent], is_silent);
+    }
     text.family(&HEALTH_LEFT_OUT)
         .sample(&["sessions"], health.left_out_sessions)
         .sample(&["agents"], health.left_out_agents);
@@ -157,8 +182,9 @@ fn write_sinks(sinks: &[SinkStatus], now: Timestamp, text: &mut Text) {
     }
     let mut samples = text.family(&SINK_ATTEMPTS);
     for sink in sinks {
-        for (outcome, times) in &sink.attempts {
-            samples.sample(&[&sink.name, &sink.kind, outcome], *times);
+        for outcome in Outcome::NAMES {
+            let times = sink.attempts.get(outcome).copied().unwrap_or_default();
+            samples.sample(&[&sink.name, &sink.kind, outcome], times);
         }
     }
     let states: [Word; 2] = [

@@ -7,7 +7,7 @@ use hookring_pipeline::{Failure, Summary};
 use jiff::Timestamp;
 
 use super::*;
-use crate::run::status::{PlaceStatus, SinkStatus};
+use crate::run::status::{PlaceStatus, SilentAgentStatus, SinkStatus};
 
 fn call(tool: &'static str) -> Summary<'static> {
     Summary {
@@ -39,6 +39,9 @@ fn status() -> Status {
     sink.attempts.insert("accepted".to_owned(), 7);
     let mut status = Status { version: "1.2".to_owned(), ..Status::default() };
     status.redactions_by_rule.insert("aws-key".to_owned(), 2);
+    status.health.watched_agents = vec!["claude-code".to_owned(), "codex".to_owned()];
+    let silent = SilentAgentStatus { agent: "codex".to_owned(), ..SilentAgentStatus::default() };
+    status.health.silent_agents.push(silent);
     (status.places, status.sinks) = (vec![place], vec![sink]);
     status
 }
@@ -56,6 +59,15 @@ fn rendered() -> String {
         tool: None,
         ..call("")
     });
+    // An agent that does not say how long a call took, and one whose first event is a denial.
+    events.note(&Summary {
+        elapsed_us: 0,
+        duration_ms: None,
+        agent: "windsurf",
+        ..call("run_command")
+    });
+    events.note(&Summary { kind: Some(EventType::PermissionDenied), agent: "codex", ..call("") });
+    metrics.set_rules(["aws-key", "github-token"].into_iter());
     metrics.note_journaled(60_000);
     metrics.note_sync(3_000_000);
     let (status, taken) = (status(), Instant::now());
@@ -74,6 +86,17 @@ fn what_was_counted_is_there() {
         r#"hookring_hook_duration_seconds_sum{event_type="tool.post"} 0.0021"#,
         r#"hookring_tool_duration_seconds_bucket{tool="Bash",outcome="success",le="0.05"} 1"#,
         r#"hookring_tool_duration_seconds_count{tool="Bash",outcome="failure"} 1"#,
+        r#"hookring_events_total{event_type="permission.denied",namespace="hook",agent="claude-code"} 0"#,
+        r#"hookring_events_total{event_type="tool.fail",namespace="hook",agent="claude-code"} 0"#,
+        r#"hookring_events_total{event_type="permission.denied",namespace="hook",agent="codex"} 1"#,
+        r#"hookring_tool_calls_total{tool="Bash",outcome="success"} 1"#,
+        r#"hookring_tool_calls_total{tool="Bash",outcome="failure"} 1"#,
+        r#"hookring_tool_calls_total{tool="run_command",outcome="success"} 1"#,
+        r#"hookring_tool_calls_total{tool="run_command",outcome="failure"} 0"#,
+        r#"hookring_agent_silent{agent="codex"} 1"#,
+        r#"hookring_agent_silent{agent="claude-code"} 0"#,
+        r#"hookring_redactions_total{rule="github-token"} 0"#,
+        r#"hookring_sink_attempts_total{sink="file",type="jsonl",outcome="gone"} 0"#,
         r#"hookring_errors_total{error_type="tool"} 1"#,
         r#"hookring_metric_labels_limited_total{label="tool"} 0"#,
         r#"hookring_publish_to_journal_seconds_bucket{le="0.0001"} 1"#,
@@ -91,6 +114,7 @@ fn what_was_counted_is_there() {
     ] {
         assert!(text.lines().any(|it| it == line), "{line} is not in\n{text}");
     }
+    assert!(!text.contains(r#"seconds_count{tool="run_command""#), "nobody said how long it took");
     assert!(!text.contains(r#"event_type="Later",le"#), "no hook's process, and yet it took time");
 }
 

@@ -108,6 +108,7 @@ impl Collector {
             intake,
             watched,
         };
+        collector.shared.metrics.set_rules(collector.intake.redaction_rules());
         collector.report();
         Ok(collector)
     }
@@ -349,6 +350,7 @@ impl Collector {
             self.drain.set_options(settings.bus);
             self.journal.set_options(settings.journal);
             self.intake.set_options(settings.pipeline);
+            self.shared.metrics.set_rules(self.intake.redaction_rules());
         }
     }
 

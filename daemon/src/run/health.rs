@@ -69,6 +69,8 @@ pub(super) struct Figures {
     pub(super) left_out_agents: u64,
     /// Those that are silent now, with their last event's time.
     pub(super) silent_agents: Vec<(String, Moment)>,
+    /// All whose silence is told.
+    pub(super) watched_agents: Vec<String>,
     /// The figures of hooks, while they are slow.
     pub(super) slow_hooks: Option<HooksSlow>,
 }
@@ -136,6 +138,7 @@ impl Health {
             left_out_sessions: self.sessions.left_out(),
             left_out_agents: self.agents.left_out(),
             silent_agents: self.agents.silent(),
+            watched_agents: self.agents.watched(),
             slow_hooks: self.hooks.slow(),
             ..self.figures.clone()
         }

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use hookring_faults::{FaultServer, Reply};
 use hookring_tests::{Bed, Daemon, wait_for};
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::agents::while_agents_work;
 use crate::server::Prometheus;
@@ -55,6 +55,48 @@ fn every_panel_finds_data() {
         // And what is wrong here is seen.
         wait_for_data(&prometheus, "ALERTS{alertname=\"HookringDeadLetters\",sink=\"rejects\"}");
     });
+}
+
+/// Of a daemon that has counted nothing yet: what comes first is risen, too, though it may make the series that it is
+/// counted in.
+#[test]
+fn the_first_of_its_kind_is_in_the_panels() {
+    let bed = Bed::new();
+    bed.configure("[http]\nlisten = \"127.0.0.1:0\"\n[sinks.file]\ntype = \"jsonl\"\n");
+    let _daemon = bed.start();
+    let prometheus = Prometheus::scraping(&bed, &crate::address(&bed));
+    wait_for("a scrape", || (prometheus.values("hookring_ready") == [1.0]).then_some(()));
+    let denial = json!({"session_id": "s", "hook_event_name": "PermissionDenied", "tool_name": "Bash",
+        "tool_use_id": "t", "tool_input": {"command": "rm -rf /"}, "reason": "no"});
+    bed.emit_with(&["--agent", "claude-code"], denial.to_string().as_bytes());
+    // Its secret is nobody's; how long it took, the agent does not say.
+    let call = json!({"agent_action_name": "post_run_command", "trajectory_id": "u", "tool_info": {
+        "command_line": "curl -H 'Authorization: Bearer 8f14e45fceea167a5a36dedd4bea2543' a"}});
+    bed.emit_with(&["--agent", "windsurf"], call.to_string().as_bytes());
+    for (file, title) in [
+        ("security.json", "Not allowed"),
+        ("security.json", "Secrets taken out"),
+        ("security.json", "Critical"),
+        ("activity.json", "Tools"),
+    ] {
+        let query = expanded(&query_of(file, title));
+        wait_for(&format!("one in {title}"), || {
+            prometheus.values(&query).iter().any(|value| *value >= 1.0).then_some(())
+        });
+    }
+    let tools = "hookring_tool_calls_total{outcome=\"success\"}";
+    assert_eq!(prometheus.values(tools), [1.0], "the call, and not the denial");
+    assert!(prometheus.values("hookring_tool_duration_seconds_count").is_empty());
+}
+
+/// The only query of the panel with this title.
+fn query_of(file: &str, title: &str) -> String {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../deploy/grafana").join(file);
+    let board: Value =
+        serde_json::from_str(&fs::read_to_string(path).expect("a dashboard")).expect("JSON");
+    let panels = board["panels"].as_array().expect("panels");
+    let panel = panels.iter().find(|panel| panel["title"] == title).expect("the panel");
+    panel["targets"][0]["expr"].as_str().expect("a query").to_owned()
 }
 
 fn each_panel_finds_data(prometheus: &Prometheus, board: &Value) {

@@ -28,6 +28,30 @@ fn every_command_parses_as_its_own_example_shows() {
     visit(&Cli::command());
 }
 
+/// What stands in backticks in this text.
+fn codes(text: &str) -> Vec<&str> {
+    text.split('`').skip(1).step_by(2).collect()
+}
+
+/// Each command as it would be typed: alerts have Prometheus put names into them.
+#[test]
+fn every_command_that_an_alert_names_parses_as_it_is_written() {
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../deploy/prometheus/hookring.rules.yml");
+    let rules = std::fs::read_to_string(path).unwrap();
+    let texts = rules.lines().map(str::trim);
+    let texts =
+        texts.filter(|line| ["summary:", "description:"].iter().any(|it| line.starts_with(it)));
+    let mut commands = 0;
+    for code in texts.flat_map(codes).filter(|code| !code.starts_with('/')) {
+        let line = code.replace("{{ $labels.sink }}", "hooks");
+        assert!(line.starts_with("hookring ") && !line.contains('{'), "{code}");
+        let parsed = parse(&line);
+        assert!(parsed.is_ok(), "`{code}`: {}", parsed.unwrap_err());
+        commands += 1;
+    }
+    assert!(commands >= 6, "only {commands}");
+}
+
 #[test]
 fn commands_with_all_their_options() {
     assert_eq!(

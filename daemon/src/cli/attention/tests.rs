@@ -1,6 +1,7 @@
 //! What is told, for how long, and in which words.
 
 use super::*;
+use crate::cli::args::Cli;
 use crate::run::status::{JournalStatus, LossesStatus};
 
 fn at(hours: i64) -> Timestamp {
@@ -215,6 +216,31 @@ fn the_first_errors_of_a_configuration_stand_for_all() {
     assert_eq!(lines.len(), 6);
     assert_eq!(lines[3], "  /c:3: bus.x: unknown key");
     assert_eq!(lines[4..], ["  and 102 more", "  `hookring config check /c` shows all of it"]);
+}
+
+#[test]
+fn every_command_that_is_named_parses_as_it_is_written() {
+    let sink = |state: &str| SinkStatus {
+        name: "hooks".to_owned(),
+        state: state.to_owned(),
+        kept_dead_letters: 2,
+        last_error: Some("cannot".to_owned()),
+        waits_until: Some(at(1) + Duration::from_secs(400)),
+        ..SinkStatus::default()
+    };
+    let refused = SinkStatus { waits_because: Some("refused".to_owned()), ..sink("retrying") };
+    let report = ConfigReport { file: "/c.toml".to_owned(), ..ConfigReport::default() };
+    let sinks = vec![sink("off"), sink("retrying"), refused];
+    let status = Status { config_error: Some(report), sinks, ..Status::default() };
+    let told = needs_attention(&status, at(1)).join("\n");
+    let codes: Vec<_> = told.split('`').skip(1).step_by(2).collect();
+    // Of each sink: what it refused, in three commands, and how to go on.
+    assert_eq!(codes.len(), 1 + 3 * 4, "{told}");
+    for code in codes {
+        let words = code.split_whitespace();
+        let parsed = <Cli as clap::Parser>::try_parse_from(words);
+        assert!(parsed.is_ok(), "`{code}`: {}", parsed.unwrap_err());
+    }
 }
 
 #[test]

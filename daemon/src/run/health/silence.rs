@@ -13,6 +13,9 @@ pub(super) const MAX_AGENTS: usize = 64;
 /// One that sent fewer events did not use to send any.
 pub(super) const MIN_EVENTS: u64 = 100;
 
+/// One that sends nothing for so long after it could be told silent is not used any more: it is forgotten.
+pub(super) const FORGET: Duration = Duration::from_secs(30 * 24 * 60 * 60);
+
 /// One agent.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(in crate::run) struct Agent {
@@ -101,25 +104,37 @@ impl Agents {
         }
     }
 
-    /// Those that are silent for longer than `limit` now, and those that are back. Zero: none is silent.
+    /// Those that are silent for longer than `limit` now, those that are back, and those that were told to be silent and
+    /// are no more, by another limit or since they are forgotten. Zero: none is silent.
     pub(super) fn look(&mut self, now: Moment, limit: Duration) -> Vec<AgentSilent> {
         let mut told = std::mem::take(&mut self.back);
-        for agent in &mut self.known {
+        self.known.retain_mut(|agent| {
             let silent = now.since(agent.last);
-            if limit.is_zero() {
-                agent.is_silent = false;
-            } else if !agent.is_silent && agent.events >= MIN_EVENTS && silent > limit {
-                agent.is_silent = true;
+            let is_forgotten = silent > limit.saturating_add(FORGET);
+            let is_beyond = !limit.is_zero() && !is_forgotten && silent > limit;
+            let is_silent = is_beyond && agent.events >= MIN_EVENTS;
+            if is_silent != agent.is_silent {
+                agent.is_silent = is_silent;
+                let state = if is_silent { SilenceState::Silent } else { SilenceState::Cleared };
                 let was = (agent.events, agent.last_seq, agent.last);
-                told.push(agent_silent(&agent.name, SilenceState::Silent, was, silent));
+                told.push(agent_silent(&agent.name, state, was, silent));
             }
-        }
+            !is_forgotten
+        });
+        // Places are others now.
+        (self.noted, self.last) = (None, 0);
         told
     }
 
     pub(super) fn silent(&self) -> Vec<(String, Moment)> {
         let silent = self.known.iter().filter(|agent| agent.is_silent);
         silent.map(|agent| (agent.name.to_string(), agent.last)).collect()
+    }
+
+    /// Those that can be silent.
+    pub(super) fn watched(&self) -> Vec<String> {
+        let watched = self.known.iter().filter(|agent| agent.events >= MIN_EVENTS);
+        watched.map(|agent| agent.name.to_string()).collect()
     }
 
     pub(super) fn left_out(&self) -> u64 {

@@ -118,29 +118,70 @@ fn however_many_sessions_there_are_no_more_than_the_limit_are_kept_and_the_rest_
     assert_eq!(told, limit);
 }
 
+/// The default limit of agents.
+const LIMIT_S: i64 = 72 * HOUR_S;
+
+fn agents(news: Vec<Own>) -> Vec<(String, SilenceState, u64, u64)> {
+    let told = news.into_iter().filter_map(|own| match own {
+        Own::AgentSilent(it) => Some((it.agent, it.state, it.events, it.silent_s)),
+        _ => None,
+    });
+    told.collect()
+}
+
 #[test]
 fn an_agent_that_used_to_send_events_is_missed_and_one_that_did_not_is_not() {
     let mut bed = Bed::default();
     (0..MIN_EVENTS).for_each(|_| bed.note(0, &event("often", "s")));
     (0..MIN_EVENTS - 1).for_each(|_| bed.note(0, &event("seldom", "t")));
     (0..MIN_EVENTS).for_each(|_| bed.note(0, &event("", "u")));
-    let agents = |news: Vec<Own>| {
-        let told = news.into_iter().filter_map(|own| match own {
-            Own::AgentSilent(it) => Some((it.agent, it.state, it.events, it.silent_s)),
-            _ => None,
-        });
-        told.collect::<Vec<_>>()
-    };
-    assert_eq!(agents(bed.look(24 * HOUR_S)), []);
-    let day = (24 * HOUR_S + 1) as u64;
-    let silent = ("often".to_owned(), SilenceState::Silent, MIN_EVENTS, day);
-    assert_eq!(agents(bed.look(24 * HOUR_S + 1)), [silent]);
-    assert_eq!(agents(bed.look(24 * HOUR_S + 2)), []);
-    assert_eq!(bed.health.figures().silent_agents, [("often".to_owned(), at(0))]);
-    bed.note(30 * HOUR_S, &event("often", "s"));
-    let back = ("often".to_owned(), SilenceState::Back, MIN_EVENTS, 30 * HOUR_S as u64);
-    assert_eq!(agents(bed.look(30 * HOUR_S)), [back]);
+    assert_eq!(agents(bed.look(LIMIT_S)), []);
+    let silent = ("often".to_owned(), SilenceState::Silent, MIN_EVENTS, LIMIT_S as u64 + 1);
+    assert_eq!(agents(bed.look(LIMIT_S + 1)), [silent]);
+    assert_eq!(agents(bed.look(LIMIT_S + 2)), []);
+    let Figures { silent_agents, watched_agents, .. } = bed.health.figures();
+    assert_eq!(silent_agents, [("often".to_owned(), at(0))]);
+    assert_eq!(watched_agents, ["often"], "the others are too seldom here to be missed");
+    bed.note(LIMIT_S + HOUR_S, &event("often", "s"));
+    let silent_s = (LIMIT_S + HOUR_S) as u64;
+    let back = ("often".to_owned(), SilenceState::Back, MIN_EVENTS, silent_s);
+    assert_eq!(agents(bed.look(LIMIT_S + HOUR_S)), [back]);
     assert_eq!(bed.health.figures().silent_agents, []);
+}
+
+#[test]
+fn a_limit_that_is_raised_or_switched_off_holds_for_agents_that_are_silent_already() {
+    for agent_silent in [Duration::ZERO, Duration::from_secs(2 * LIMIT_S as u64)] {
+        let mut bed = Bed::default();
+        (0..MIN_EVENTS).for_each(|_| bed.note(0, &event("a", "s")));
+        assert_eq!(agents(bed.look(LIMIT_S + 1)).len(), 1);
+        bed.health.set_config(HealthConfig { agent_silent, ..HealthConfig::default() });
+        let cleared = ("a".to_owned(), SilenceState::Cleared, MIN_EVENTS, LIMIT_S as u64 + 2);
+        assert_eq!(agents(bed.look(LIMIT_S + 2)), [cleared]);
+        assert_eq!(agents(bed.look(LIMIT_S + 3)), []);
+        assert_eq!(bed.health.figures().silent_agents, []);
+        // It was not back, so nobody says so later.
+        bed.note(LIMIT_S + 4, &event("a", "s"));
+        assert_eq!(agents(bed.look(LIMIT_S + 4)), []);
+    }
+}
+
+#[test]
+fn an_agent_that_stays_silent_is_forgotten_and_begins_anew_if_it_comes_again() {
+    let mut bed = Bed::default();
+    (0..MIN_EVENTS).for_each(|_| bed.note(0, &event("left", "s")));
+    (0..MIN_EVENTS).for_each(|_| bed.note(LIMIT_S, &event("used", "t")));
+    assert_eq!(agents(bed.look(LIMIT_S + 1)).len(), 1);
+    let end_s = LIMIT_S + silence::FORGET.as_secs() as i64;
+    bed.note(end_s, &event("used", "t"));
+    assert_eq!(agents(bed.look(end_s)), []);
+    let told = agents(bed.look(end_s + 1));
+    assert_eq!(told, [("left".to_owned(), SilenceState::Cleared, MIN_EVENTS, end_s as u64 + 1)]);
+    let Figures { silent_agents, watched_agents, .. } = bed.health.figures();
+    assert_eq!((silent_agents, watched_agents), (vec![], vec!["used".to_owned()]));
+    bed.note(end_s + 2, &event("left", "s"));
+    bed.note(end_s + 2, &event("used", "t"));
+    assert_eq!(agents(bed.look(end_s + 2 + 2 * LIMIT_S)).len(), 1, "one event is no habit");
 }
 
 #[test]

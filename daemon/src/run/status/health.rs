@@ -19,6 +19,8 @@ pub struct HealthStatus {
     pub left_out_agents: u64,
     /// Agents that used to send events and are silent now.
     pub silent_agents: Vec<SilentAgentStatus>,
+    /// Agents that used to send events: those whose silence is told.
+    pub watched_agents: Vec<String>,
     /// Set while hooks are slow.
     pub slow_hooks: Option<SlowHooksStatus>,
 }
@@ -62,6 +64,7 @@ impl From<&Figures> for HealthStatus {
             left_out_sessions: figures.left_out_sessions,
             left_out_agents: figures.left_out_agents,
             silent_agents: silent.collect(),
+            watched_agents: figures.watched_agents.clone(),
             slow_hooks: slow,
         }
     }

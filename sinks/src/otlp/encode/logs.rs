@@ -88,6 +88,10 @@ struct Own {
     #[serde(default)]
     cause: Option<String>,
     #[serde(default)]
+    agent: Option<String>,
+    #[serde(default)]
+    session_id: Option<String>,
+    #[serde(default)]
     sink: Option<String>,
     #[serde(default)]
     state: Option<String>,
@@ -110,7 +114,8 @@ fn severity(event: &Event<'_>, own: &Own) -> (SeverityNumber, &'static str) {
         return (SeverityNumber::Error, "ERROR");
     }
     let is_own_trouble = &*event.event_type == "daemon.gap"
-        || matches!(own.state.as_deref(), Some("retrying" | "off"))
+        || matches!(own.state.as_deref(), Some("retrying" | "off" | "silent" | "slow"))
+        || &*event.event_type == "session.silent"
         || own.result.as_deref() == Some("refused");
     let is_told = event.classification.as_deref() == Some("error");
     let is_denied = &*event.event_type == "permission.denied";
@@ -136,12 +141,16 @@ fn severity(event: &Event<'_>, own: &Own) -> (SeverityNumber, &'static str) {
 
 /// What happened, in few words and without anything that people or tools said.
 fn body(event: &Event<'_>, own: &Own) -> String {
+    // The only state that a session is told to have.
+    let silent = (&*event.event_type == "session.silent").then_some("silent");
     let words = [
         event.tool_name.as_deref(),
         event.agent_type.as_deref(),
+        own.agent.as_deref(),
+        own.session_id.as_deref(),
         own.cause.as_deref(),
         own.sink.as_deref(),
-        own.state.as_deref().or(own.result.as_deref()),
+        own.state.as_deref().or(own.result.as_deref()).or(silent),
     ];
     let mut body = event.event_type.to_string();
     for word in words.into_iter().flatten() {

@@ -143,6 +143,14 @@ fn what_is_worse_is_more_severe() {
         ("sink.state", own(json!({"sink": "a", "state": "retrying"})), "WARN"),
         ("sink.state", own(json!({"sink": "a", "state": "running"})), "INFO"),
         ("daemon.reload", own(json!({"result": "refused"})), "WARN"),
+        ("agent.silent", own(json!({"agent": "codex", "state": "silent"})), "WARN"),
+        ("agent.silent", own(json!({"agent": "codex", "state": "back"})), "INFO"),
+        ("agent.silent", own(json!({"agent": "codex", "state": "cleared"})), "INFO"),
+        ("session.silent", own(json!({"session_id": "3f1c"})), "WARN"),
+        ("hooks.slow", own(json!({"state": "slow"})), "WARN"),
+        ("hooks.slow", own(json!({"state": "fine"})), "INFO"),
+        // What a payload says, its agent said: nothing of it is read.
+        ("prompt.submit", json!({"payload": {"state": "silent"}}), "INFO"),
         ("of.another.year", json!({}), "INFO"),
     ] {
         let mut script = Script::default();
@@ -171,6 +179,25 @@ fn what_the_daemon_says_is_in_its_records() {
         let record = &request.resource_logs[0].scope_logs[0].log_records[0];
         let text = attribute(&record.attributes, names::PAYLOAD).expect("a payload");
         assert_eq!(&serde_json::from_str::<Json>(&text).expect("JSON"), expected);
+    }
+}
+
+#[test]
+fn who_fell_silent_and_who_is_back_is_in_the_body() {
+    for (event_type, payload, body) in [
+        ("agent.silent", json!({"agent": "codex", "state": "silent"}), "agent.silent codex silent"),
+        ("agent.silent", json!({"agent": "codex", "state": "back"}), "agent.silent codex back"),
+        (
+            "session.silent",
+            json!({"session_id": "3f1c", "agent": "claude-code", "silent_s": 3700}),
+            "session.silent claude-code 3f1c silent",
+        ),
+        ("hooks.slow", json!({"state": "fine", "p99_us": 4}), "hooks.slow fine"),
+    ] {
+        let mut script = Script::default();
+        let own = json!({"namespace": "system", "session_id": null, "payload": payload});
+        script.add(1, event_type, own);
+        assert_eq!(records(&script)[0].body.as_ref().map(shown).as_deref(), Some(body));
     }
 }
 

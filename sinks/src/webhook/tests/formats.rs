@@ -170,6 +170,47 @@ fn slack_gets_lines_that_mean_nothing_else_and_are_not_too_many() {
 }
 
 #[test]
+fn slack_is_told_of_whom_the_daemon_speaks_and_how_that_is_now() {
+    let silent =
+        |state: &str| json!({"agent": "codex", "state": state, "events": 120, "silent_s": 266_400});
+    let session =
+        json!({"session_id": "3f1c", "agent": "claude-code", "events": 9, "silent_s": 3725});
+    let slow = json!({"state": "slow", "p99_us": 61_234, "limit_us": 50_000, "hooks": 200});
+    let sink =
+        json!({"sink": "archive", "state": "off", "before": "running", "error": "410 <Gone>"});
+    let mut journal = TestJournal::new();
+    for (kind, payload) in [
+        ("agent.silent", silent("silent")),
+        ("agent.silent", silent("back")),
+        ("session.silent", session),
+        ("hooks.slow", slow),
+        ("sink.state", sink),
+        ("daemon.gap", json!({"cause": "hooks_dropped", "count": 3})),
+        ("daemon.start", json!("no object")),
+    ] {
+        let (source, kind) = (json!({"agent": "hookring"}), json!(kind));
+        let members = [("event_type", kind), ("namespace", json!("system")), ("source", source)];
+        journal.write_with(&payload, &members);
+    }
+    let batch = journal.batch(1, 7);
+    let request = encode(Format::Slack, &batch, false, false, Vec::new()).expect("a request");
+    let body: Value = serde_json::from_slice(&request.body).expect("JSON");
+    let lines: Vec<_> = body["text"].as_str().expect("a text").lines().collect();
+    assert_eq!(
+        lines,
+        [
+            "*hookring* agent.silent `codex` *silent*: sent nothing for 3d 2h",
+            "*hookring* agent.silent `codex` *back*: sent nothing for 3d 2h",
+            "*hookring* session.silent `claude-code` session `3f1c` *silent*: sent nothing for 1h 2m",
+            "*hookring* hooks.slow *slow*: 99 of 100 took up to 61.2 ms, the limit is 50.0 ms",
+            "*hookring* sink.state `archive` *off*: 410 &lt;Gone&gt;",
+            "*hookring* daemon.gap *hooks_dropped* 3",
+            "*hookring* daemon.start",
+        ]
+    );
+}
+
+#[test]
 fn bodies_are_compressed_if_they_are_worth_it() {
     let server = FaultServer::start();
     let keys = vec![text(KEY)];
