@@ -17,6 +17,7 @@ use tokio::sync::watch;
 use crate::config::{HttpConfig, TlsFiles};
 use crate::metrics::Metrics;
 use crate::run::status::HttpStatus;
+use serve::Limits;
 
 /// How long one that is told to stop is waited for: it lets its port go, unless a program that says its token hangs.
 const STOP_LIMIT: Duration = Duration::from_secs(1);
@@ -24,6 +25,7 @@ const STOP_LIMIT: Duration = Duration::from_secs(1);
 /// The server, if one is wanted.
 pub(crate) struct Http {
     metrics: Arc<Metrics>,
+    limits: Limits,
     running: Option<Server>,
 }
 
@@ -80,7 +82,7 @@ impl State {
 impl Http {
     /// Serves these figures, once it is wanted.
     pub(crate) fn new(metrics: Arc<Metrics>) -> Http {
-        Http { metrics, running: None }
+        Http { metrics, limits: Limits::default(), running: None }
     }
 
     /// Begins, ends or begins anew, as the configuration says. One that has secrets reads them again.
@@ -96,7 +98,7 @@ impl Http {
             server.stop();
         }
         self.running = wanted.and_then(|config| {
-            Server::start(config.clone(), Arc::clone(&self.metrics))
+            Server::start(config.clone(), self.limits, Arc::clone(&self.metrics))
                 .inspect_err(|error| tracing::error!("cannot start a thread for [http]: {error}"))
                 .ok()
         });
@@ -113,7 +115,7 @@ impl Http {
 }
 
 impl Server {
-    fn start(config: HttpConfig, metrics: Arc<Metrics>) -> std::io::Result<Server> {
+    fn start(config: HttpConfig, limits: Limits, metrics: Arc<Metrics>) -> std::io::Result<Server> {
         let state = Arc::new(State::default());
         let (stop, stopped) = watch::channel(false);
         let (alive, ended) = mpsc::channel();
@@ -121,7 +123,7 @@ impl Server {
         let (its_config, its_state) = (config.clone(), Arc::clone(&state));
         thread.spawn(move || {
             let _alive = alive;
-            serve::run(&its_config, &metrics, &its_state, stopped);
+            serve::run(&its_config, limits, &metrics, &its_state, stopped);
         })?;
         Ok(Server { config, state, stop, ended })
     }

@@ -1,5 +1,6 @@
 //! Listens, and answers each connection within its limits.
 
+use std::collections::VecDeque;
 use std::net::TcpListener as StdListener;
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,7 +12,8 @@ use hyper_util::service::TowerToHyperService;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::runtime::{Builder, Runtime};
-use tokio::sync::{Semaphore, watch};
+use tokio::sync::watch;
+use tokio::task::{AbortHandle, yield_now};
 use tokio::time::{sleep, timeout};
 use tokio_rustls::TlsAcceptor;
 
@@ -20,12 +22,9 @@ use super::{State, routes, tls};
 use crate::config::HttpConfig;
 use crate::metrics::Metrics;
 
-/// So many connections are answered at a time; others wait.
-const MAX_CONNECTIONS: usize = 32;
-/// How long a request's head may take, with what goes before it: the hand-shake of TLS, or waiting for the next request.
-const HEAD_LIMIT: Duration = Duration::from_secs(10);
-/// How long a connection may last, whatever is asked.
-const CONNECTION_LIMIT: Duration = Duration::from_secs(300);
+/// So many connections are answered at a time. For one more, that which has been there longest gives way: each is for
+/// one request, which is answered in milliseconds unless whoever asked does not read or write.
+pub(super) const MAX_CONNECTIONS: usize = 32;
 /// The longest head of a request.
 const MAX_HEAD_BYTES: usize = 16 << 10;
 const MAX_HEADERS: usize = 64;
@@ -33,6 +32,21 @@ const MAX_HEADERS: usize = 64;
 const RETRY: Duration = Duration::from_secs(1);
 /// The same if a connection cannot be accepted: too many files are open, say.
 const ACCEPT_RETRY: Duration = Duration::from_millis(100);
+
+/// How long a connection may take.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Limits {
+    /// The request's head; before it, the hand-shake of TLS as long again.
+    pub(super) head: Duration,
+    /// All of it, also writing the answer to somebody who does not read.
+    pub(super) connection: Duration,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Limits { head: Duration::from_secs(10), connection: Duration::from_secs(30) }
+    }
+}
 
 /// What it takes to answer.
 struct Ready {
@@ -44,6 +58,7 @@ struct Ready {
 /// Serves until it is told to stop. What fails is tried again.
 pub(super) fn run(
     config: &HttpConfig,
+    limits: Limits,
     metrics: &Arc<Metrics>,
     state: &State,
     mut stopped: watch::Receiver<bool>,
@@ -54,7 +69,7 @@ pub(super) fn run(
     };
     loop {
         match ready(config, metrics) {
-            Ok(ready) => match serve(&runtime, ready, state, &mut stopped) {
+            Ok(ready) => match serve(&runtime, ready, limits, state, &mut stopped) {
                 Ok(()) => return,
                 Err(error) => state.fails(format!("cannot listen on {}: {error}", config.listen)),
             },
@@ -82,6 +97,7 @@ fn ready(config: &HttpConfig, metrics: &Arc<Metrics>) -> Result<Ready, String> {
 fn serve(
     runtime: &Runtime,
     Ready { listener, router, tls }: Ready,
+    limits: Limits,
     state: &State,
     stopped: &mut watch::Receiver<bool>,
 ) -> std::io::Result<()> {
@@ -89,7 +105,7 @@ fn serve(
         let listener = TcpListener::from_std(listener)?;
         state.listens(listener.local_addr()?);
         tokio::select! {
-            () = accept_all(listener, router, tls) => {}
+            () = accept_all(listener, router, tls, limits) => {}
             // Or nobody is there any more who could tell.
             _ = stopped.wait_for(|is| *is) => {}
         }
@@ -97,11 +113,15 @@ fn serve(
     })
 }
 
-async fn accept_all(listener: TcpListener, router: Router, tls: Option<TlsAcceptor>) {
-    let free = Arc::new(Semaphore::new(MAX_CONNECTIONS));
+async fn accept_all(
+    listener: TcpListener,
+    router: Router,
+    tls: Option<TlsAcceptor>,
+    limits: Limits,
+) {
+    // The oldest first.
+    let mut running: VecDeque<AbortHandle> = VecDeque::with_capacity(MAX_CONNECTIONS);
     loop {
-        // It is never closed.
-        let Ok(place) = Arc::clone(&free).acquire_owned().await else { return };
         let stream = match listener.accept().await {
             Ok((stream, _)) => stream,
             Err(error) => {
@@ -110,30 +130,40 @@ async fn accept_all(listener: TcpListener, router: Router, tls: Option<TlsAccept
                 continue;
             }
         };
+        running.retain(|connection| !connection.is_finished());
+        if running.len() >= MAX_CONNECTIONS
+            && let Some(oldest) = running.pop_front()
+        {
+            tracing::debug!("too many connections to [http]: the oldest is closed");
+            oldest.abort();
+        }
         let (router, tls) = (router.clone(), tls.clone());
-        tokio::spawn(async move {
+        let task = tokio::spawn(async move {
             // What goes wrong is between this connection and whoever made it.
-            let _ = timeout(CONNECTION_LIMIT, answer(stream, router, tls)).await;
-            drop(place);
+            let _ = timeout(limits.connection, answer(stream, router, tls, limits.head)).await;
         });
+        running.push_back(task.abort_handle());
+        // However many come at once, each is looked at before it is the oldest.
+        yield_now().await;
     }
 }
 
-async fn answer(stream: TcpStream, router: Router, tls: Option<TlsAcceptor>) {
+async fn answer(stream: TcpStream, router: Router, tls: Option<TlsAcceptor>, head: Duration) {
     match tls {
-        None => answer_on(stream, router).await,
+        None => answer_on(stream, router, head).await,
         Some(tls) => {
-            if let Ok(Ok(stream)) = timeout(HEAD_LIMIT, tls.accept(stream)).await {
-                answer_on(stream, router).await;
+            if let Ok(Ok(stream)) = timeout(head, tls.accept(stream)).await {
+                answer_on(stream, router, head).await;
             }
         }
     }
 }
 
-async fn answer_on(stream: impl AsyncRead + AsyncWrite + Unpin, router: Router) {
+async fn answer_on(stream: impl AsyncRead + AsyncWrite + Unpin, router: Router, head: Duration) {
     let answered = http1::Builder::new()
         .timer(TokioTimer::new())
-        .header_read_timeout(HEAD_LIMIT)
+        .keep_alive(false)
+        .header_read_timeout(head)
         .max_headers(MAX_HEADERS)
         .max_buf_size(MAX_HEAD_BYTES)
         .serve_connection(TokioIo::new(stream), TowerToHyperService::new(router))

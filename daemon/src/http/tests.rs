@@ -156,6 +156,71 @@ fn what_is_no_request_and_what_is_too_long_ends_its_connection_only() {
     has_status(&get(address, "/healthz", ""), 200);
 }
 
+/// Nothing ends by these while a test runs.
+const LONG: Limits =
+    Limits { head: Duration::from_secs(3600), connection: Duration::from_secs(3600) };
+const HEAD: &str = "GET /metrics HTTP/1.1\r\nHost: localhost\r\n";
+
+fn started_within(limits: Limits, metrics: Arc<Metrics>) -> Http {
+    let mut http = Http { limits, ..Http::new(metrics) };
+    http.apply(Some(&any_port()));
+    http
+}
+
+#[test]
+fn where_every_place_is_taken_the_oldest_connection_gives_way() {
+    let http = started_within(LONG, metrics(true));
+    let address = address(&http);
+    let stuck = |_| {
+        let mut stream = TcpStream::connect(address).expect("a connection");
+        stream.write_all(HEAD.as_bytes()).expect("it reads");
+        stream
+    };
+    let mut stuck: Vec<_> = (0..serve::MAX_CONNECTIONS).map(stuck).collect();
+    has_status(&get(address, "/healthz", ""), 200);
+    // The first one is closed, the others are not.
+    assert!(!matches!(stuck[0].read(&mut [0]), Ok(1..)));
+    for stream in &mut stuck[1..] {
+        stream.write_all(b"\r\n").expect("it is there");
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).expect("an answer");
+        has_status(&answer, 200);
+    }
+}
+
+#[test]
+fn a_connection_is_for_one_request() {
+    let http = started_within(LONG, metrics(true));
+    let mut stream = TcpStream::connect(address(&http)).expect("a connection");
+    stream.write_all(format!("{HEAD}\r\n{HEAD}\r\n").as_bytes()).expect("it reads");
+    let mut answer = Vec::new();
+    // It is reset, perhaps, since what comes behind the first is not read.
+    let _ = stream.read_to_end(&mut answer);
+    let answer = String::from_utf8(answer).expect("text");
+    assert_eq!(answer.matches("HTTP/1.1 200 ").count(), 1, "{answer}");
+    assert!(answer.contains("connection: close\r\n"), "{answer}");
+}
+
+#[test]
+fn whoever_does_not_read_or_write_is_not_waited_for() {
+    // More than the system takes of an answer that nobody reads.
+    let status = Status { version: "x".repeat(64 << 20), ..Status::default() };
+    let metrics = Arc::new(Metrics::default());
+    metrics.set_snapshot(Snapshot { status, taken: Instant::now(), is_collecting: true });
+    let short = Duration::from_millis(50);
+    for (limits, request) in [
+        (Limits { head: short, ..LONG }, HEAD.to_owned()),
+        (Limits { connection: short, ..LONG }, HEAD.to_owned()),
+        (Limits { connection: short, ..LONG }, format!("{HEAD}\r\n")),
+    ] {
+        let http = started_within(limits, Arc::clone(&metrics));
+        let mut stream = TcpStream::connect(address(&http)).expect("a connection");
+        stream.write_all(request.as_bytes()).expect("it reads");
+        // One that is closed answers with a reset, and the next write fails.
+        wait_for(|| stream.write(b"x").err());
+    }
+}
+
 #[test]
 fn a_port_that_is_taken_is_tried_again_until_it_is_free() {
     let taken = TcpListener::bind("127.0.0.1:0").expect("a port");
