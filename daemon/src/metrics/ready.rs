@@ -3,6 +3,7 @@
 use std::time::{Duration, Instant};
 
 use super::Snapshot;
+use crate::run::status::PlaceStatus;
 
 /// The daemon looks at itself each second. One that has not for so long hangs, but for the ten seconds that it gives
 /// sinks which a reload stops.
@@ -22,7 +23,17 @@ pub fn not_ready(snapshot: Option<&Snapshot>, now: Instant) -> Vec<String> {
     let paused = journal.paused.as_ref().map(|why| format!("the journal takes nothing: {why}"));
     let rotation = journal.rotation_error.as_ref().filter(|_| journal.paused.is_none());
     let rotation = rotation.map(|why| format!("the journal cannot begin a segment: {why}"));
-    [hangs, stands, paused, rotation].into_iter().flatten().collect()
+    let places = no_place(&status.places);
+    [hangs, stands, paused, rotation, places].into_iter().flatten().collect()
+}
+
+/// Hooks have nowhere to leave their events. Where one place is used they take that one.
+fn no_place(places: &[PlaceStatus]) -> Option<String> {
+    let refused =
+        |place: &PlaceStatus| Some(format!("{}: {}", place.path, place.refused.as_ref()?));
+    let refused: Option<Vec<_>> = places.iter().map(refused).collect();
+    let refused = refused.filter(|refused| !refused.is_empty())?;
+    Some(format!("no place can be used in which hooks leave events ({})", refused.join("; ")))
 }
 
 #[cfg(test)]
@@ -35,6 +46,23 @@ mod tests {
         let mut snapshot = Snapshot { status, taken, is_collecting: true };
         change(&mut snapshot);
         snapshot
+    }
+
+    #[test]
+    fn hooks_need_one_place() {
+        let place = |path: &str, refused: Option<&str>| PlaceStatus {
+            path: path.to_owned(),
+            refused: refused.map(str::to_owned),
+            ..PlaceStatus::default()
+        };
+        let reasons = |places: Vec<PlaceStatus>| {
+            let snapshot = snapshot(|it| it.status.places = places);
+            not_ready(Some(&snapshot), snapshot.taken)
+        };
+        let open = || place("/a", Some("others may enter it"));
+        assert!(reasons(vec![open(), place("/b", None)]).is_empty());
+        let [said] = &reasons(vec![open(), place("/b", Some("missing"))])[..] else { panic!() };
+        assert!(said.contains("(/a: others may enter it; /b: missing)"), "{said}");
     }
 
     #[test]
