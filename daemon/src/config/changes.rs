@@ -40,10 +40,21 @@ pub(super) fn keys(earlier: &[ShownSection], now: &[ShownSection]) -> Vec<String
     let mut changes = Vec::new();
     let is_elsewhere =
         |section: &ShownSection| section.path.starts_with("sinks.") || section.is_element();
+    let find = |sections: &'_ [ShownSection], path: &str| {
+        sections.iter().find(|section| section.path == path).cloned()
+    };
+    for section in earlier.iter().filter(|section| !is_elsewhere(section)) {
+        if find(now, &section.path).is_none() {
+            changes.push(format!("{} removed", section.path));
+        }
+    }
     for section in now.iter().filter(|section| !is_elsewhere(section)) {
-        let before = earlier.iter().find(|before| before.path == section.path);
+        let Some(before) = find(earlier, &section.path) else {
+            changes.push(format!("{} added", section.path));
+            continue;
+        };
         let value = |key: &ShownKey| {
-            before?.keys.iter().find(|before| before.key == key.key)?.value.as_ref()
+            before.keys.iter().find(|before| before.key == key.key)?.value.as_ref()
         };
         for key in section.keys.iter().filter(|key| value(key) != key.value.as_ref()) {
             let when = match (section.path.as_str(), key.key) {

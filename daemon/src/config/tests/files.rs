@@ -197,4 +197,9 @@ fn a_reload_names_what_it_changes_and_no_value() {
         ]
     );
     assert_eq!(now.changes_from(&now), Vec::<String>::new());
+    let (with, other) = (read("[http]\n"), read("[http]\nlisten = \"127.0.0.1:1\"\n"));
+    let none = read("");
+    assert_eq!(with.changes_from(&none), ["http added"]);
+    assert_eq!(other.changes_from(&with), ["http.listen changed"]);
+    assert_eq!(none.changes_from(&with), ["http removed"]);
 }
