@@ -9,7 +9,7 @@ use super::{Moment, hooks_slow, us};
 /// What the last minutes are: so many windows of so long.
 const WINDOWS: usize = 5;
 const WINDOW: Duration = Duration::from_secs(60);
-/// Of fewer hooks nothing can be said.
+/// After fewer hooks none is called slow.
 pub(super) const MIN_HOOKS: u64 = 100;
 
 /// Buckets for each doubling: their ends are an eighth apart at most.
@@ -22,11 +22,13 @@ pub(super) struct Hooks {
     /// Which window is filled now, counted from the machine's start.
     window: i64,
     slow: Option<HooksSlow>,
+    /// When a look found them slow last.
+    slow_at: Moment,
 }
 
 impl Default for Hooks {
     fn default() -> Self {
-        Hooks { counts: [[0; BUCKETS]; WINDOWS], window: 0, slow: None }
+        Hooks { counts: [[0; BUCKETS]; WINDOWS], window: 0, slow: None, slow_at: Moment::default() }
     }
 }
 
@@ -48,14 +50,18 @@ impl Hooks {
         &mut self.counts[place(self.window)]
     }
 
-    /// Whether they became slow, or are slow no more. A limit of zero is none.
+    /// Whether they became slow, or are slow no more: they are fine only after as long without a look that found them
+    /// slow as hooks are remembered, so that some about the limit are not told again and again. A limit of zero is
+    /// none.
     pub(super) fn look(&mut self, now: Moment, limit: Duration) -> Option<HooksSlow> {
         self.windows(now);
         let (hooks, p99_us) = self.p99_us();
         let is_slow = !limit.is_zero() && hooks >= MIN_HOOKS && p99_us > us(limit);
-        // Of a few hooks nobody knows; without any nothing is slow.
-        let is_fine = limit.is_zero() || hooks == 0 || hooks >= MIN_HOOKS && p99_us <= us(limit);
+        // Of a few hooks none may be slow; without any none is.
+        let is_below = p99_us <= us(limit) && now.since(self.slow_at) >= WINDOW * WINDOWS as u32;
+        let is_fine = limit.is_zero() || is_below;
         if is_slow {
+            self.slow_at = now;
             let is_new = self.slow.is_none();
             self.slow = Some(hooks_slow(SlowState::Slow, p99_us, limit, hooks));
             return self.slow.clone().filter(|_| is_new);

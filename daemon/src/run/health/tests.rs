@@ -207,8 +207,37 @@ fn hooks_that_became_slow_are_told_once_and_so_is_their_end() {
     for _ in 0..150 {
         bed.note(400, &event("a", "s"));
     }
-    assert_eq!(hooks(bed.look(400)), [(SlowState::Fine, 0, 150)]);
+    assert_eq!(hooks(bed.look(400)), [], "five minutes ago they were slow");
+    assert_eq!(hooks(bed.look(401)), [(SlowState::Fine, 0, 150)]);
     assert!(bed.health.figures().slow_hooks.is_none());
+}
+
+#[test]
+fn hooks_about_the_limit_are_not_told_again_and_again() {
+    let mut bed = Bed::default();
+    let states = |news: Vec<Own>| {
+        let told = news.into_iter().filter_map(|own| match own {
+            Own::HooksSlow(it) => Some(it.state),
+            _ => None,
+        });
+        told.collect::<Vec<_>>()
+    };
+    let slow = || Summary { elapsed_us: 60_000, ..event("a", "s") };
+    let mut told = Vec::new();
+    (0..99).for_each(|_| bed.note(0, &event("a", "s")));
+    bed.note(0, &slow());
+    // In each second they are a little above the limit, and a little below.
+    for second in 0..90 {
+        bed.note(second, &slow());
+        told.extend(states(bed.look(second)));
+        (0..100).for_each(|_| bed.note(second, &event("a", "s")));
+        told.extend(states(bed.look(second)));
+    }
+    assert_eq!(told, [SlowState::Slow]);
+    // A few are enough to be fine, if none of them is slow.
+    bed.note(380, &event("a", "s"));
+    assert_eq!(states(bed.look(380)), []);
+    assert_eq!(states(bed.look(389)), [SlowState::Fine]);
 }
 
 #[test]
