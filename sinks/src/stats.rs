@@ -54,6 +54,8 @@ pub struct SinkStats {
     pub retries: u64,
     /// Batches that were sent, by what the sink answered: see [`Outcome::name`](crate::Outcome::name).
     pub attempts: BTreeMap<&'static str, u64>,
+    /// Events in those batches: each time that one is sent.
+    pub sent_events: u64,
     /// How many events are sent at once at most, just now.
     pub batch_events: u64,
     /// Events that the sink will never take, kept as dead letters.
@@ -113,6 +115,7 @@ impl SinkStats {
             counts: Vec::new(),
             retries: 0,
             attempts: BTreeMap::new(),
+            sent_events: 0,
             batch_events: 0,
             dead_letters: 0,
             rejected_in_row: 0,
@@ -144,6 +147,7 @@ impl SinkStats {
         for (outcome, times) in &earlier.attempts {
             *self.attempts.entry(outcome).or_default() += times;
         }
+        self.sent_events += earlier.sent_events;
         self.dead_letters += earlier.dead_letters;
         self.given_up_dead_letters += earlier.given_up_dead_letters;
         self.skipped_events += earlier.skipped_events;
@@ -248,6 +252,7 @@ mod tests {
             filtered_events: 10 * n,
             retries: 100 * n,
             attempts: [("accepted", n), (outcome, 2 * n)].into(),
+            sent_events: 6 * n,
             dead_letters: 3 * n,
             given_up_dead_letters: 4 * n,
             skipped_events: 5 * n,

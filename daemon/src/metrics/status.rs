@@ -85,8 +85,7 @@ fn write_health(health: &HealthStatus, text: &mut Text) {
 }
 
 fn write_places(places: &[PlaceStatus], text: &mut Text) {
-    let figures: [Figure<PlaceStatus>; 8] = [
-        (&BUS_USABLE, |place| u64::from(place.refused.is_none())),
+    let figures: [Figure<PlaceStatus>; 7] = [
         (&BUS_LANES, |place| place.lanes as u64),
         (&BUS_LOCKED_LANES, |place| place.locked_lanes as u64),
         (&BUS_USED, |place| place.used_bytes),
@@ -95,6 +94,11 @@ fn write_places(places: &[PlaceStatus], text: &mut Text) {
         (&BUS_UNREADABLE, |place| place.unreadable_spool_entries as u64),
         (&BUS_STUCK, |place| place.stuck_spool_entries as u64),
     ];
+    let mut samples = text.family(&BUS_USABLE);
+    // One that is simply not there is nobody's mistake.
+    for place in places.iter().filter(|place| place.refused.as_deref() != Some("missing")) {
+        samples.sample(&[&place.path], place.refused.is_none());
+    }
     for (family, figure) in figures {
         let mut samples = text.family(family);
         for place in places {
@@ -156,10 +160,11 @@ pub(super) fn unix_s(at: Timestamp) -> f64 {
 }
 
 fn write_sinks(sinks: &[SinkStatus], now: Timestamp, text: &mut Text) {
-    let figures: [Figure<SinkStatus>; 10] = [
+    let figures: [Figure<SinkStatus>; 11] = [
         (&SINK_LAG_EVENTS, |sink| sink.lag_events),
         (&SINK_DELIVERED, |sink| sink.delivered_events),
         (&SINK_FILTERED, |sink| sink.filtered_events),
+        (&SINK_SENT, |sink| sink.sent_events),
         (&SINK_RETRIES, |sink| sink.retries),
         (&SINK_BATCH, |sink| sink.batch_events),
         (&SINK_DEAD, |sink| sink.dead_letters),

@@ -126,11 +126,16 @@ fn a_place_that_was_never_used_has_no_count_of_what_was_dropped_there() {
         dropped_events,
         ..PlaceStatus::default()
     };
-    let places = vec![place(true, 0), place(true, 5), place(false, 0)];
+    let refused = Some("missing".to_owned());
+    let missing = PlaceStatus { path: "/missing".to_owned(), refused, ..PlaceStatus::default() };
+    let places = vec![place(true, 0), place(true, 5), place(false, 0), missing];
     let metrics = Metrics::default();
     let (status, taken) = (Status { places, ..Status::default() }, Instant::now());
     metrics.set_snapshot(Snapshot { status, taken, is_collecting: true });
     let text = metrics.render();
+    assert!(text.contains("hookring_bus_usable{place=\"/true-5\"} 0\n"), "{text}");
+    assert!(text.contains("hookring_bus_usable{place=\"/false-0\"} 1\n"), "{text}");
+    assert!(!text.contains("hookring_bus_usable{place=\"/missing\"}"), "{text}");
     for family in ["dropped", "unstored"] {
         let begin = format!("hookring_bus_{family}_events_total{{");
         let lines: Vec<_> = text.lines().filter(|line| line.starts_with(&begin)).collect();

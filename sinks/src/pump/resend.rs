@@ -110,7 +110,7 @@ impl Worker {
             job.advance(&part, &verdict, now);
         }
         self.note_progress(job, now);
-        let step = self.conclude(&verdict, &outcome)?;
+        let step = self.conclude(part.len(), &verdict, &outcome)?;
         if job.rejected_in_row >= REJECTED_IN_ROW {
             let why = outcome.error().map(in_words);
             return Ok(Went::Over(ReplayEnd::Rejected, why));
@@ -176,7 +176,7 @@ impl Worker {
         if !self.bury(&letter.batch, &verdict, &outcome, &[all]) {
             return Ok(Went::On(Step::Failed));
         }
-        let step = self.conclude(&verdict, &outcome)?;
+        let step = self.conclude(1, &verdict, &outcome)?;
         if verdict.done == 0 {
             return Ok(Went::On(step));
         }

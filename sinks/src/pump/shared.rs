@@ -155,10 +155,17 @@ impl Shared {
     }
 
     /// The sink answered: what that says of it.
-    pub(super) fn answered(&self, verdict: &Verdict, outcome: &Outcome, delivery: &Delivery) {
+    pub(super) fn answered(
+        &self,
+        events: usize,
+        verdict: &Verdict,
+        outcome: &Outcome,
+        delivery: &Delivery,
+    ) {
         let is_told = verdict.is_failure || verdict.is_throttled;
         let mut state = self.lock();
         *state.stats.attempts.entry(outcome.name()).or_default() += 1;
+        state.stats.sent_events += events as u64;
         let Some(error) = outcome.error().filter(|_| is_told) else {
             return state.works(delivery);
         };

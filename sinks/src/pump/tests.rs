@@ -66,6 +66,7 @@ fn a_failure_brings_the_same_batch_again_and_is_shown() {
     sink.with(|state| assert_eq!(state.attempts, vec![upto(4); 4]));
     assert_eq!((stats.retries, stats.delivered_events), (3, 4));
     assert_eq!(stats.attempts, [("accepted", 1), ("failed", 3)].into());
+    assert_eq!(stats.sent_events, 4 * upto(4).len() as u64);
     assert!(stats.batch_events > 0);
     assert_eq!(stats.last_error.expect("an error").message, "told to fail");
     assert_eq!(stats.state, SinkState::Running);

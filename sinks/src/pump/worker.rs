@@ -275,16 +275,17 @@ impl Worker {
         if verdict.done > 0 {
             self.done_with(&part, &verdict);
         }
-        self.conclude(&verdict, &outcome)
+        self.conclude(part.len(), &verdict, &outcome)
     }
 
-    /// What an answer means for the sink, whatever was sent.
+    /// What an answer means for the sink, whatever so many events were.
     pub(super) fn conclude(
         &mut self,
+        events: usize,
         verdict: &Verdict,
         outcome: &Outcome,
     ) -> Result<Step, SinkError> {
-        self.shared.answered(verdict, outcome, &self.delivery);
+        self.shared.answered(events, verdict, outcome, &self.delivery);
         self.note_more();
         self.is_retry = verdict.done == 0;
         if verdict.is_gone {

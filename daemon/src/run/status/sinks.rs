@@ -45,6 +45,8 @@ pub struct SinkStatus {
     /// Batches that were sent, by what the sink answered: `accepted`, `throttled`, `failed`, `too_large`,
     /// `rejected`, `refused`, `gone` or `each` (for each event).
     pub attempts: BTreeMap<String, u64>,
+    /// Events in those batches: each time that one is sent.
+    pub sent_events: u64,
     /// How many events are sent at once at most, just now.
     pub batch_events: u64,
     /// Events that its filter left out.
@@ -239,6 +241,7 @@ impl SinkStatus {
             counts: stats.counts.iter().map(|(name, it)| ((*name).to_owned(), *it)).collect(),
             retries: stats.retries,
             attempts: stats.attempts.iter().map(|(name, n)| ((*name).to_owned(), *n)).collect(),
+            sent_events: stats.sent_events,
             batch_events: stats.batch_events,
             lag_events: stats.lag_events + written_seq.saturating_sub(stats.counted_to),
             oldest_undelivered: stats.oldest_undelivered,
