@@ -3,6 +3,7 @@
 from mutants import Equivalent, Mutation, Tests
 
 GUARD = "daemon/src/http/guard.rs"
+EVENTS = "daemon/src/metrics/events.rs"
 SERIES = "daemon/src/metrics/series.rs"
 LABELS = "daemon/src/metrics/labels.rs"
 SESSIONS = "daemon/src/run/health/sessions.rs"
@@ -63,7 +64,7 @@ MUTATIONS = [
     Mutation(
         "a silent agent is told of each second",
         SILENCE,
-        "                agent.is_silent = true;\n",
+        "                agent.is_silent = is_silent;\n",
         "",
         daemon("an_agent_that_used_to_send_events"),
     ),
@@ -87,6 +88,34 @@ MUTATIONS = [
         "place.refused.is_none() || place.dropped_events > 0",
         "true",
         daemon("a_place_that_was_never_used_has_no_count"),
+    ),
+    Mutation(
+        "an agent stays silent whatever its limit is now",
+        SILENCE,
+        "if is_silent != agent.is_silent {",
+        "if is_silent && !agent.is_silent {",
+        daemon("a_limit_that_is_raised_or_switched_off"),
+    ),
+    Mutation(
+        "an agent that is not used any more is missed for ever",
+        SILENCE,
+        "let is_forgotten = silent > limit.saturating_add(FORGET);",
+        "let is_forgotten = false;",
+        daemon("an_agent_that_stays_silent_is_forgotten"),
+    ),
+    Mutation(
+        "a call is not counted if nobody says how long it took",
+        EVENTS,
+        "matches!(it.kind, Some(EventType::ToolPost | EventType::ToolFail))",
+        "it.duration_ms.is_some()",
+        daemon("what_was_counted_is_there"),
+    ),
+    Mutation(
+        "the first denial makes its series",
+        EVENTS,
+        "for first in BEGIN_WITH_0 {",
+        "for first in [] as [EventType; 0] {",
+        daemon("what_was_counted_is_there"),
     ),
 ]
 

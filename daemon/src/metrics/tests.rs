@@ -205,6 +205,39 @@ fn help_is_a_sentence_that_needs_no_escape() {
     }
 }
 
+#[test]
+fn panels_go_by_the_variables_of_their_dashboard_where_their_figures_have_the_label() {
+    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/../deploy/grafana");
+    let mut applied = 0;
+    for file in std::fs::read_dir(folder).unwrap() {
+        let text = std::fs::read_to_string(file.unwrap().path()).unwrap();
+        let board: serde_json::Value = serde_json::from_str(&text).unwrap();
+        let variables = board["templating"]["list"].as_array().unwrap().iter();
+        let variables: Vec<_> = variables.map(|it| it["name"].as_str().unwrap()).collect();
+        for panel in board["panels"].as_array().unwrap() {
+            let title = &panel["title"];
+            let query = panel["targets"][0]["expr"].as_str().unwrap();
+            let is_asked = |family: &&&Family| {
+                let ends = ["{", "_bucket{", "_count{"];
+                ends.iter().any(|end| query.contains(&format!("{}{end}", family.name)))
+            };
+            let family = FAMILIES.iter().find(is_asked).unwrap_or_else(|| panic!("{title}"));
+            assert!(query.contains("instance=~\"$instance\""), "{title}");
+            for variable in variables.iter().filter(|it| ["agent", "sink"].contains(*it)) {
+                if family.labels.contains(variable) {
+                    let matcher = format!("{variable}=~\"${variable}\"");
+                    assert!(query.contains(&matcher), "{title} leaves ${variable} out");
+                    applied += 1;
+                } else if *variable == "agent" {
+                    let says = panel["description"].as_str().unwrap();
+                    assert!(says.contains("Of all agents"), "{title} does not say so");
+                }
+            }
+        }
+    }
+    assert!(applied > 10, "only {applied}");
+}
+
 /// `HOOKRING_UPDATE_DOCS=1` writes them.
 #[test]
 fn the_tables_of_the_documentation_are_the_codes() {

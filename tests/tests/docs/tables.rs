@@ -6,6 +6,7 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::process::Output;
 
 use hookring_bus::names::AGENTS;
+use hookring_faults::Authority;
 use hookring_tests::Bed;
 use serde_json::Value;
 
@@ -209,7 +210,7 @@ fn every_setting_is_listed_with_its_range() {
 #[test]
 fn configurations_are_valid() {
     let bed = Bed::new();
-    for name in ["docs/configuration.md", "docs/sinks/otlp.md"] {
+    for name in ["docs/configuration.md", "docs/metrics.md", "docs/sinks/otlp.md"] {
         let document = Document::read(name);
         let blocks = document.blocks("toml");
         assert!(!blocks.is_empty());
@@ -238,8 +239,29 @@ fn is_valid(bed: &Bed, toml: &str) {
     let mut parts = toml.split("\"~/");
     let mut toml = parts.next().unwrap_or_default().to_owned();
     toml.extend(parts.map(home));
+    if toml.contains("tls_cert") {
+        toml = toml.replace("\"/etc/hookring/", &format!("\"{}/", etc(bed)));
+    }
     let output = config(bed, &["check"], &toml);
     assert!(output.status.success(), "{}\n{toml}", String::from_utf8_lossy(&output.stderr));
+}
+
+/// The folder with what a daemon that serves metrics elsewhere reads.
+fn etc(bed: &Bed) -> String {
+    let (authority, etc) = (Authority::new(), bed.path().join("etc"));
+    fs::create_dir_all(&etc).expect("a folder");
+    let (certificate, key) = authority.client_pem();
+    for (name, text) in [
+        ("server.pem", certificate),
+        ("server.key", key),
+        ("prometheus-ca.pem", authority.pem()),
+        ("metrics-token", "some-token".to_owned()),
+    ] {
+        let path = etc.join(name);
+        fs::write(&path, text).expect("a file");
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o600)).expect("its mode");
+    }
+    etc.display().to_string()
 }
 
 #[test]
