@@ -1,10 +1,9 @@
 //! What an otlp sink can be told, and what of that cannot be.
 
-use std::path::PathBuf;
 use std::time::Duration;
 
+use ureq::Agent;
 use ureq::http::{HeaderName, HeaderValue};
-use zeroize::Zeroizing;
 
 use super::answer::Signal;
 use super::encode::{Encoding, Resources};
@@ -12,8 +11,7 @@ use super::metrics::Temporality;
 use super::preset::Scheme;
 use super::signals::{DEFAULT_SPAN_TIMEOUT, Making};
 use crate::http::{
-    Connection, DEFAULT_CONNECT_TIMEOUT, DEFAULT_TIMEOUT, Setting, SettingError, SetupError,
-    Target, header_value,
+    Connection, Made, Setting, SettingError, SetupError, Target, client, header_value, read_headers,
 };
 use crate::secret::Secret;
 
@@ -29,8 +27,8 @@ pub struct OtlpConfig {
     pub endpoints: Vec<Endpoint>,
     /// What goes into a header as the place wants it.
     pub api_key: Option<(Scheme, Secret)>,
-    /// Headers that every request has.
-    pub headers: Vec<(String, Secret)>,
+    /// How requests are made.
+    pub connection: Connection,
     /// How requests are written.
     pub encoding: Encoding,
     /// Whether bodies are compressed.
@@ -47,20 +45,6 @@ pub struct OtlpConfig {
     pub metrics_interval: Duration,
     /// From when on metrics count.
     pub temporality: Temporality,
-    /// Who may sign the server's certificate, in place of the system's authorities: a file of PEM.
-    pub ca_file: Option<PathBuf>,
-    /// What the daemon shows of itself: a file of PEM, the certificate first.
-    pub client_cert: Option<PathBuf>,
-    /// The key of that: a file of PEM.
-    pub client_key: Option<PathBuf>,
-    /// What connects to the server: the URL of a proxy, which may have credentials.
-    pub proxy: Option<Secret>,
-    /// How long the name may take, and then the connection with its TLS.
-    pub connect_timeout: Duration,
-    /// How long all of a request may take.
-    pub timeout: Duration,
-    /// Whether this computer and its link's neighbours are refused as a target.
-    pub refuse_local: bool,
 }
 
 /// Where a signal goes.
@@ -82,7 +66,7 @@ impl OtlpConfig {
         OtlpConfig {
             endpoints,
             api_key: None,
-            headers: Vec::new(),
+            connection: Connection::default(),
             encoding: Encoding::Protobuf,
             gzip: true,
             has_content: false,
@@ -91,22 +75,15 @@ impl OtlpConfig {
             span_timeout: DEFAULT_SPAN_TIMEOUT,
             metrics_interval: DEFAULT_METRICS_INTERVAL,
             temporality: Temporality::Cumulative,
-            ca_file: None,
-            client_cert: None,
-            client_key: None,
-            proxy: None,
-            connect_timeout: DEFAULT_CONNECT_TIMEOUT,
-            timeout: DEFAULT_TIMEOUT,
-            refuse_local: false,
         }
     }
 
     /// Everything that keeps these settings from being used: what does not agree, and files that cannot be
     /// used. Secrets are not read, and nothing is connected to.
     pub fn faults(&self) -> Vec<SettingError> {
-        let urls: Vec<_> = self.endpoints.iter().map(|it| (it.setting, &it.url)).collect();
-        let headers: Vec<_> = self.all_headers().cloned().collect();
-        let mut faults = self.connection(&headers).faults(&urls);
+        let each = self.endpoints.iter();
+        let mut faults: Vec<_> =
+            each.flat_map(|it| self.connection_of(it).faults(it.setting, &it.url)).collect();
         let is_open = |it: &&Endpoint| !it.url.is_encrypted() && !it.url.is_loopback();
         if self.api_key.is_some()
             && let Some(open) = self.endpoints.iter().find(is_open)
@@ -136,25 +113,19 @@ impl OtlpConfig {
 
     /// Every secret that the settings name.
     pub fn secrets(&self) -> impl Iterator<Item = &Secret> {
-        let key = self.api_key.iter().map(|it| &it.1);
-        key.chain(self.all_headers().map(|it| &it.1)).chain(&self.proxy)
+        let own = self.endpoints.iter().flat_map(|it| &it.headers);
+        let key = self.api_key.iter();
+        key.map(|it| &it.1).chain(self.connection.secrets()).chain(own.map(|it| &it.1))
     }
 
-    fn all_headers(&self) -> impl Iterator<Item = &(String, Secret)> {
-        self.headers.iter().chain(self.endpoints.iter().flat_map(|it| &it.headers))
-    }
-
-    pub(super) fn connection<'c>(&'c self, headers: &'c [(String, Secret)]) -> Connection<'c> {
-        Connection {
-            headers,
-            ca_file: self.ca_file.as_deref(),
-            client_cert: self.client_cert.as_deref(),
-            client_key: self.client_key.as_deref(),
-            proxy: self.proxy.as_ref(),
-            connect_timeout: self.connect_timeout,
-            timeout: self.timeout,
-            refuse_local: self.refuse_local,
-        }
+    /// How an endpoint's requests are made.
+    pub(super) fn connection_of(&self, endpoint: &Endpoint) -> Connection {
+        let mut connection = self.connection.clone();
+        let own = &endpoint.headers;
+        let is_own = |name: &str| own.iter().any(|it| it.0.eq_ignore_ascii_case(name));
+        connection.headers.retain(|it| !is_own(&it.0));
+        connection.headers.extend_from_slice(own);
+        connection
     }
 
     /// Whether metrics are wanted.
@@ -177,19 +148,18 @@ impl OtlpConfig {
     }
 }
 
-/// What was read for requests to carry.
-pub(super) struct Secrets {
+/// What requests are made with.
+pub(super) struct Carried {
+    pub(super) agent: Agent,
     /// Of each endpoint's requests.
     pub(super) headers: Vec<Vec<(HeaderName, HeaderValue)>>,
-    pub(super) proxy: Option<ureq::Proxy>,
-    /// All that was read, so that it is known whether it changed, and can be left out where it comes back.
-    pub(super) texts: Vec<Zeroizing<String>>,
 }
 
-impl Secrets {
-    pub(super) fn read(config: &OtlpConfig) -> Result<Secrets, SetupError> {
+impl Carried {
+    /// Reads all secrets.
+    pub(super) fn make(config: &OtlpConfig) -> Made<Carried, SetupError> {
         let mut texts = Vec::new();
-        let mut common = config.connection(&config.headers).read_headers(&mut texts)?;
+        let mut common = read_headers(&config.connection.headers, &mut texts)?;
         if let Some((scheme, secret)) = &config.api_key {
             let text = secret.read()?;
             let (name, value) = scheme.header(&text);
@@ -201,11 +171,12 @@ impl Secrets {
         }
         let mut headers = Vec::new();
         for endpoint in &config.endpoints {
-            let own = config.connection(&endpoint.headers).read_headers(&mut texts)?;
+            let own = read_headers(&endpoint.headers, &mut texts)?;
             let is_general = |it: &&(HeaderName, _)| !own.iter().any(|(name, _)| *name == it.0);
             headers.push(common.iter().filter(is_general).cloned().chain(own.clone()).collect());
         }
-        let proxy = config.connection(&[]).read_proxy(&mut texts)?;
-        Ok(Secrets { headers, proxy, texts })
+        let proxy = config.connection.read_proxy(&mut texts)?;
+        let agent = client::agent(&config.connection, proxy)?;
+        Ok((Carried { agent, headers }, texts))
     }
 }

@@ -17,7 +17,7 @@ use super::config::{Endpoint, OtlpConfig};
 use super::encode::Encoding;
 use super::metrics::Temporality;
 use super::preset::Preset;
-use crate::http::{Setting, SettingError, Target, TargetError};
+use crate::http::{Connection, DEFAULT_TIMEOUT, Setting, SettingError, Target, TargetError};
 use crate::secret::Secret;
 
 /// Where a collector on this computer listens.
@@ -42,8 +42,8 @@ pub struct Given {
     pub metrics_endpoint: Option<String>,
     /// What is sent; empty: all that the place takes.
     pub signals: Vec<Signal>,
-    /// Headers that every request has.
-    pub headers: Vec<(String, Secret)>,
+    /// How requests are made, but for how long they may take.
+    pub connection: Connection,
     /// How requests are written.
     pub encoding: Option<Encoding>,
     /// Whether bodies are compressed.
@@ -54,12 +54,6 @@ pub struct Given {
     pub service_name: Option<String>,
     /// More attributes of resources.
     pub resource: Vec<(String, String)>,
-    /// Who may sign the server's certificate.
-    pub ca_file: Option<PathBuf>,
-    /// What the daemon shows of itself.
-    pub client_cert: Option<PathBuf>,
-    /// The key of that.
-    pub client_key: Option<PathBuf>,
 }
 
 /// Looks a variable of the environment up.
@@ -100,11 +94,12 @@ impl Given {
             faults.retain(|it| it.setting != Setting::Signals);
         }
         self.add_key(&mut config, &mut faults);
-        config.headers = self.headers;
+        config.connection = self.connection;
+        let headers = &mut config.connection.headers;
         for (name, value) in self.preset.iter().flat_map(|it| it.headers()) {
-            if !config.headers.iter().any(|(it, _)| it.eq_ignore_ascii_case(name)) {
+            if !headers.iter().any(|(it, _)| it.eq_ignore_ascii_case(name)) {
                 let value = Secret::Text(Zeroizing::new((*value).to_owned()));
-                config.headers.push(((*name).to_owned(), value));
+                headers.push(((*name).to_owned(), value));
             }
         }
         config.service_name = self.service_name.or_else(|| env.get("OTEL_SERVICE_NAME"));
@@ -114,11 +109,9 @@ impl Given {
                 config.resource.push((name, value.to_string()));
             }
         }
-        (config.ca_file, config.client_cert, config.client_key) =
-            (self.ca_file, self.client_cert, self.client_key);
         (config.encoding, config.gzip) =
             (self.encoding.unwrap_or_default(), self.gzip.unwrap_or(true));
-        config.timeout = self.timeout.unwrap_or(config.timeout);
+        config.connection.timeout = self.timeout.unwrap_or(DEFAULT_TIMEOUT);
         config.temporality = match self.preset {
             Some(preset) if preset.temporality() != Temporality::Cumulative => preset.temporality(),
             _ => env.temporality(&mut faults),
@@ -134,7 +127,7 @@ impl Given {
         let scheme = self.preset.and_then(Preset::scheme);
         match (scheme, &self.api_key) {
             (Some(scheme), Some(key)) => config.api_key = Some((scheme, key.clone())),
-            (Some(_), None) if self.headers.is_empty() => faults.push(fault(
+            (Some(_), None) if self.connection.headers.is_empty() => faults.push(fault(
                 Setting::ApiKey,
                 "this place wants a key",
                 "add `api_key = { env = \"NAME\" }`, or give it in `headers`",
@@ -308,14 +301,17 @@ impl Variables<'_> {
         }
         if let Some(text) = self.general("TIMEOUT").filter(|_| timeout.is_none()) {
             match text.parse::<u64>() {
-                Ok(ms @ 1..) => config.timeout = Duration::from_millis(ms.min(3_600_000)),
+                Ok(ms @ 1..) => {
+                    config.connection.timeout = Duration::from_millis(ms.min(3_600_000));
+                }
                 _ => wrong("TIMEOUT", &text, "it is a number of milliseconds"),
             }
         }
         let path = |what| self.general(what).map(PathBuf::from);
-        config.ca_file = config.ca_file.take().or_else(|| path("CERTIFICATE"));
-        config.client_cert = config.client_cert.take().or_else(|| path("CLIENT_CERTIFICATE"));
-        config.client_key = config.client_key.take().or_else(|| path("CLIENT_KEY"));
+        let Connection { ca_file, client_cert, client_key, .. } = &mut config.connection;
+        *ca_file = ca_file.take().or_else(|| path("CERTIFICATE"));
+        *client_cert = client_cert.take().or_else(|| path("CLIENT_CERTIFICATE"));
+        *client_key = client_key.take().or_else(|| path("CLIENT_KEY"));
     }
 }
 

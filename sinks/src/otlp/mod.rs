@@ -14,6 +14,7 @@ mod ids;
 mod metrics;
 mod names;
 mod origin;
+mod post;
 mod preset;
 mod signals;
 mod spans;

@@ -18,7 +18,7 @@ use super::super::config::{Endpoint, OtlpConfig};
 use super::super::deliver::OtlpSink;
 use super::super::encode::Encoding;
 use super::super::preset::Scheme;
-use crate::http::{Reloads, Setting, Target};
+use crate::http::{Connection, Reloads, Setting, Target};
 use crate::secret::Secret;
 use crate::sink::{Outcome, Sink};
 use crate::testing::TestJournal;
@@ -46,6 +46,10 @@ fn sink(config: OtlpConfig) -> OtlpSink {
 
 fn text(text: &str) -> Secret {
     Secret::Text(Zeroizing::new(text.to_owned()))
+}
+
+fn with_headers(headers: Vec<(String, Secret)>) -> Connection {
+    Connection { headers, ..Connection::default() }
 }
 
 /// A prompt with its end: two records and a span.
@@ -113,7 +117,7 @@ fn a_part_that_was_rejected_is_counted_and_not_sent_again() {
     let is_protobuf = [("Content-Type", "application/x-protobuf")];
     server.next([Reply::with(200, &is_protobuf, &answer)]);
     let headers = vec![("x-token".to_owned(), text("hunter2"))];
-    let mut sink = sink(OtlpConfig { headers, ..config(&server) });
+    let mut sink = sink(OtlpConfig { connection: with_headers(headers), ..config(&server) });
     assert!(matches!(sink.deliver(&batch), Outcome::Accepted));
     assert_eq!(server.requests(), 2);
     assert!(sink.counts().contains(&("rejected_log_records", 1)));
@@ -190,7 +194,7 @@ fn keys_and_headers_go_along_and_are_never_shown() {
     let config = OtlpConfig {
         endpoints,
         api_key: Some((Scheme::Basic, text("ada:hunter2"))),
-        headers: vec![("X-All".to_owned(), text("hunter3"))],
+        connection: with_headers(vec![("X-All".to_owned(), text("hunter3"))]),
         ..config(&server)
     };
     assert!(!format!("{config:?}").contains("hunter"));

@@ -83,7 +83,7 @@ fn the_environment_is_listened_to() {
     assert_eq!(headers(0), [("api-key", "a b".to_owned()), ("x", "1".to_owned())]);
     assert_eq!(headers(1), [("api-key", "c%2".to_owned())]);
     assert_eq!((config.encoding, config.gzip), (Encoding::Json, false));
-    assert_eq!(config.timeout, Duration::from_millis(1500));
+    assert_eq!(config.connection.timeout, Duration::from_millis(1500));
     assert_eq!(config.service_name.as_deref(), Some("agents"));
     let pair = |name: &str, value: &str| (name.to_owned(), value.to_owned());
     assert_eq!(
@@ -113,7 +113,7 @@ fn what_a_person_says_goes_first() {
     let config = good(given, &env);
     assert_eq!(urls(&config), ["http://127.0.0.1:4318/v1/traces"]);
     assert_eq!((config.encoding, config.gzip), (Encoding::Protobuf, true));
-    assert_eq!(config.timeout, Duration::from_secs(9));
+    assert_eq!(config.connection.timeout, Duration::from_secs(9));
     assert_eq!(config.service_name.as_deref(), Some("mine"));
     assert_eq!(config.resource, [("team".to_owned(), "web".to_owned())]);
 }
@@ -163,10 +163,10 @@ fn the_environments_headers_go_to_its_own_endpoint_alone() {
     for given in [endpoint, preset] {
         let config = good(given, &env);
         assert!(config.endpoints.iter().all(|it| it.headers.is_empty()));
-        assert_eq!(config.ca_file, None);
+        assert_eq!(config.connection.ca_file, None);
     }
     let config = settings(Given::default(), &env).expect("settings");
-    assert_eq!(config.ca_file.as_deref(), Some(Path::new("/no/such/file")));
+    assert_eq!(config.connection.ca_file.as_deref(), Some(Path::new("/no/such/file")));
     assert_eq!(config.endpoints[0].headers.len(), 1);
 }
 
@@ -187,7 +187,7 @@ fn a_known_place_has_its_address_key_and_signals() {
     assert_eq!(config.api_key.as_ref().map(|it| it.0), Some(Scheme::Header("dd-api-key")));
     let config = good(given(Preset::Langfuse, None), &[]);
     assert_eq!(urls(&config), ["https://cloud.langfuse.com/api/public/otel/v1/traces"]);
-    assert_eq!(config.headers[0].0, "x-langfuse-ingestion-version");
+    assert_eq!(config.connection.headers[0].0, "x-langfuse-ingestion-version");
     let config = good(
         Given {
             endpoint: some("https://my.ingest.us-east-1.aws.elastic.cloud:443"),

@@ -1,0 +1,136 @@
+//! One request of OTLP: how it is posted, and what the receiver says.
+
+use std::io::Read;
+use std::sync::Arc;
+use std::time::SystemTime;
+
+use ureq::Body;
+use ureq::http::{Response, StatusCode, header};
+use zeroize::Zeroizing;
+
+use super::answer::{self, MAX_ANSWER_BYTES, Signal};
+use super::config::{Carried, OtlpConfig};
+use crate::http::{self, Target, answer as http_answer, compress};
+use crate::sink::{Outcome, SinkError};
+
+/// A buffer for bodies that has grown beyond this is not kept, in bytes.
+const MAX_KEPT_BYTES: usize = 2 << 20;
+
+/// Makes requests of what is ready.
+pub(super) struct Post {
+    pub(super) config: Arc<OtlpConfig>,
+    pub(super) clock: fn() -> SystemTime,
+    /// The last body, compressed: kept for its memory.
+    compressed: Vec<u8>,
+    /// Records, spans and data points that were rejected in what was taken.
+    pub(super) rejected: [u64; Signal::ALL.len()],
+    /// What a receiver said beside taking it.
+    pub(super) warning: Option<SinkError>,
+}
+
+/// A 2xx that does not say that everything is well. Its texts have no secret.
+#[derive(Debug, thiserror::Error)]
+enum TakenError {
+    #[error("{target} took the {signal}, but for {rejected} that it rejects for good{words}")]
+    Rejected { target: Target, signal: &'static str, rejected: u64, words: Words },
+    #[error("{target} took the {signal} with a warning{words}")]
+    Warning { target: Target, signal: &'static str, words: Words },
+    #[error("cannot send to {target}: it answered {status}, but {source}")]
+    Answer { target: Target, status: StatusCode, source: answer::AnswerError },
+    #[error("cannot send to {target}: its answer broke off")]
+    BrokenOff { target: Target },
+}
+
+/// What a receiver says, behind `: `; nothing if it says nothing.
+#[derive(Debug)]
+struct Words(String);
+
+impl std::fmt::Display for Words {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        if self.0.is_empty() { Ok(()) } else { write!(f, ": {}", self.0) }
+    }
+}
+
+impl Post {
+    /// The clock says how long a date is away.
+    pub(super) fn new(config: Arc<OtlpConfig>, clock: fn() -> SystemTime) -> Post {
+        let rejected = [0; Signal::ALL.len()];
+        Post { config, clock, compressed: Vec::new(), rejected, warning: None }
+    }
+
+    /// Sends one. The answer's status, if there was one, and what it means.
+    pub(super) fn post(
+        &mut self,
+        carried: &Carried,
+        secrets: &[Zeroizing<String>],
+        signal: Signal,
+        body: &[u8],
+    ) -> (Option<StatusCode>, Outcome) {
+        let found = self.config.endpoints.iter().position(|it| it.signal == signal);
+        // Only these signals are made.
+        let Some(at) = found else { return (None, Outcome::Accepted) };
+        let url = self.config.endpoints[at].url.clone();
+        let is_compressed = self.config.gzip && compress(body, &mut self.compressed);
+        let mut post = carried.agent.post(url.uri().clone());
+        post = post.header(header::CONTENT_TYPE, self.config.encoding.content_type());
+        if is_compressed {
+            post = post.header(header::CONTENT_ENCODING, "gzip");
+        }
+        for (name, value) in &carried.headers[at] {
+            post = post.header(name, value);
+        }
+        let sent = post.send(if is_compressed { &self.compressed } else { body });
+        if self.compressed.capacity() > MAX_KEPT_BYTES {
+            self.compressed = Vec::new();
+        }
+        match sent {
+            Ok(response) => self.answered(&url, signal, response, secrets),
+            Err(error) => (None, http_answer::failed(&url, &error)),
+        }
+    }
+
+    fn answered(
+        &mut self,
+        url: &Target,
+        signal: Signal,
+        response: Response<Body>,
+        secrets: &[Zeroizing<String>],
+    ) -> (Option<StatusCode>, Outcome) {
+        let (head, mut body) = response.into_parts();
+        let mut bytes = Vec::new();
+        let limit = MAX_ANSWER_BYTES as u64 + 1;
+        let read = body.as_reader().take(limit).read_to_end(&mut bytes);
+        let outcome = if head.status.is_success() {
+            let content_type = head.headers.get(header::CONTENT_TYPE);
+            let content_type = content_type.and_then(|it| it.to_str().ok());
+            match (answer::read(signal, content_type, self.config.encoding, &bytes), read) {
+                (Ok(taken), Ok(_)) => {
+                    let words = http::words(taken.words.as_bytes(), url.uri(), secrets);
+                    self.taken(url, signal, taken.rejected, Words(words));
+                    Outcome::Accepted
+                }
+                (Err(source), read) if read.is_ok() || source == answer::AnswerError::TooLong => {
+                    let (target, status) = (url.clone(), head.status);
+                    let error = TakenError::Answer { target, status, source };
+                    Outcome::Refused { error: error.into() }
+                }
+                _ => Outcome::failed(TakenError::BrokenOff { target: url.clone() }),
+            }
+        } else {
+            let words = http::words(&bytes, url.uri(), secrets);
+            http_answer::answered(url, head.status, &head.headers, words, (self.clock)())
+        };
+        (Some(head.status), outcome)
+    }
+
+    /// It took the request, and may have said something.
+    fn taken(&mut self, url: &Target, signal: Signal, rejected: u64, words: Words) {
+        self.rejected[signal as usize] += rejected;
+        let (target, signal) = (url.clone(), signal.name());
+        if rejected > 0 {
+            self.warning = Some(TakenError::Rejected { target, signal, rejected, words }.into());
+        } else if !words.0.is_empty() {
+            self.warning = Some(TakenError::Warning { target, signal, words }.into());
+        }
+    }
+}
