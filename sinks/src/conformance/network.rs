@@ -16,7 +16,7 @@ use prost::Message as _;
 use super::upto;
 use crate::delivery::BreakerState;
 use crate::http::Setting;
-use crate::otlp::{Endpoint, OtlpConfig, OtlpSink, Signal};
+use crate::otlp::{Endpoint, OtlpConfig, OtlpSink, Own, Signal};
 use crate::pump::PumpHandle;
 use crate::sink::Sink;
 use crate::stats::SinkState;
@@ -67,8 +67,8 @@ fn webhook(server: &FaultServer, timeout: Duration, batches: bool) -> Box<dyn Si
 /// Logs alone have one record for each event.
 fn otlp(server: &FaultServer, timeout: Duration) -> Box<dyn Sink> {
     let url = Target::parse(&server.url("/v1/logs")).expect("a URL");
-    let (signal, setting, headers) = (Signal::Logs, Setting::Url, Vec::new());
-    let endpoint = Endpoint { signal, url, setting, headers };
+    let (signal, setting, own) = (Signal::Logs, Setting::Url, Own::default());
+    let endpoint = Endpoint { signal, url, setting, own };
     let connection = Connection { timeout, ..Connection::default() };
     let config = OtlpConfig { connection, ..OtlpConfig::new(vec![endpoint]) };
     Box::new(OtlpSink::new(config, Reloads::default()))

@@ -1,5 +1,6 @@
 //! What an otlp sink can be told, and what of that cannot be.
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use ureq::Agent;
@@ -56,8 +57,36 @@ pub struct Endpoint {
     pub url: Target,
     /// The setting that says so.
     pub setting: Setting,
-    /// Headers that only these requests have.
+    /// What only these requests have.
+    pub own: Own,
+}
+
+/// What a signal's requests have in place of what all have: the environment can say it for each.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct Own {
+    /// Headers beside those of all; one of the same name goes before.
     pub headers: Vec<(String, Secret)>,
+    /// How they are written.
+    pub encoding: Option<Encoding>,
+    /// Whether bodies are compressed.
+    pub gzip: Option<bool>,
+    /// How long all of a request may take.
+    pub timeout: Option<Duration>,
+    /// See [`Connection::ca_file`].
+    pub ca_file: Option<NamedFile>,
+    /// See [`Connection::client_cert`].
+    pub client_cert: Option<NamedFile>,
+    /// See [`Connection::client_key`].
+    pub client_key: Option<NamedFile>,
+}
+
+/// A file that a variable of the environment names.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct NamedFile {
+    /// Its path.
+    pub path: PathBuf,
+    /// The variable.
+    pub variable: String,
 }
 
 impl OtlpConfig {
@@ -81,9 +110,11 @@ impl OtlpConfig {
     /// Everything that keeps these settings from being used: what does not agree, and files that cannot be
     /// used. Secrets are not read, and nothing is connected to.
     pub fn faults(&self) -> Vec<SettingError> {
-        let each = self.endpoints.iter();
-        let mut faults: Vec<_> =
-            each.flat_map(|it| self.connection_of(it).faults(it.setting, &it.url)).collect();
+        let mut faults = Vec::new();
+        for endpoint in &self.endpoints {
+            let found = self.connection_of(endpoint).faults(endpoint.setting, &endpoint.url);
+            faults.extend(found.into_iter().map(|it| endpoint.own.named(it)));
+        }
         let is_open = |it: &&Endpoint| !it.url.is_encrypted() && !it.url.is_loopback();
         if self.api_key.is_some()
             && let Some(open) = self.endpoints.iter().find(is_open)
@@ -101,58 +132,94 @@ impl OtlpConfig {
                 help: "remove some".to_owned(),
             });
         }
-        // Two endpoints of one address are one mistake.
-        let mut seen = Vec::new();
-        faults.retain(|it| {
-            let is_new = !seen.contains(it);
-            seen.push(it.clone());
-            is_new
-        });
-        faults
+        distinct(faults)
     }
 
     /// Every secret that the settings name.
     pub fn secrets(&self) -> impl Iterator<Item = &Secret> {
-        let own = self.endpoints.iter().flat_map(|it| &it.headers);
+        let own = self.endpoints.iter().flat_map(|it| &it.own.headers);
         let key = self.api_key.iter();
         key.map(|it| &it.1).chain(self.connection.secrets()).chain(own.map(|it| &it.1))
     }
 
     /// How an endpoint's requests are made.
     pub(super) fn connection_of(&self, endpoint: &Endpoint) -> Connection {
-        let mut connection = self.connection.clone();
-        let own = &endpoint.headers;
-        let is_own = |name: &str| own.iter().any(|it| it.0.eq_ignore_ascii_case(name));
+        let (mut connection, own) = (self.connection.clone(), &endpoint.own);
+        let is_own = |name: &str| own.headers.iter().any(|it| it.0.eq_ignore_ascii_case(name));
         connection.headers.retain(|it| !is_own(&it.0));
-        connection.headers.extend_from_slice(own);
+        connection.headers.extend_from_slice(&own.headers);
+        connection.timeout = own.timeout.unwrap_or(connection.timeout);
+        let path = |own: &Option<NamedFile>| own.as_ref().map(|it| it.path.clone());
+        connection.ca_file = path(&own.ca_file).or(connection.ca_file);
+        connection.client_cert = path(&own.client_cert).or(connection.client_cert);
+        connection.client_key = path(&own.client_key).or(connection.client_key);
         connection
     }
 
-    /// Whether metrics are wanted.
-    pub(super) fn has_metrics(&self) -> bool {
-        self.endpoints.iter().any(|it| it.signal == Signal::Metrics)
+    /// How an endpoint's requests are written.
+    pub(super) fn encoding_of(&self, endpoint: &Endpoint) -> Encoding {
+        endpoint.own.encoding.unwrap_or(self.encoding)
+    }
+
+    /// Whether an endpoint's bodies are compressed.
+    pub(super) fn is_gzip(&self, endpoint: &Endpoint) -> bool {
+        endpoint.own.gzip.unwrap_or(self.gzip)
+    }
+
+    /// Where a signal goes, if it is sent, and which endpoint that is.
+    pub(super) fn endpoint(&self, signal: Signal) -> Option<(usize, &Endpoint)> {
+        self.endpoints.iter().enumerate().find(|it| it.1.signal == signal)
     }
 
     pub(super) fn making(&self) -> Making {
-        let signals = self.endpoints.iter().map(|it| it.signal);
+        let of_events = |it: &&Endpoint| Signal::OF_EVENTS.contains(&it.signal);
+        let endpoints = self.endpoints.iter().filter(of_events);
         Making {
-            signals: signals.filter(|it| Signal::OF_EVENTS.contains(it)).collect(),
-            encoding: self.encoding,
+            signals: endpoints.map(|it| (it.signal, self.encoding_of(it))).collect(),
             has_content: self.has_content,
-            resources: Resources {
-                service_name: self.service_name.clone(),
-                attributes: self.resource.clone(),
-            },
+            resources: self.resources(),
             span_timeout: self.span_timeout,
         }
     }
+
+    pub(super) fn resources(&self) -> Resources {
+        Resources { service_name: self.service_name.clone(), attributes: self.resource.clone() }
+    }
 }
 
-/// What requests are made with.
-pub(super) struct Carried {
+impl Own {
+    /// What is wrong with a file that a variable names is told by that.
+    fn named(&self, fault: SettingError) -> SettingError {
+        let file = match fault.setting {
+            Setting::CaFile => &self.ca_file,
+            Setting::ClientCert => &self.client_cert,
+            Setting::ClientKey => &self.client_key,
+            _ => &None,
+        };
+        let Some(NamedFile { variable, .. }) = file else { return fault };
+        let message = format!("{variable}: {}", fault.message);
+        SettingError { setting: Setting::Environment, message, ..fault }
+    }
+}
+
+/// What is wrong with several endpoints in the same way is one mistake.
+pub(super) fn distinct(mut faults: Vec<SettingError>) -> Vec<SettingError> {
+    let mut seen = Vec::new();
+    faults.retain(|it| {
+        let is_new = !seen.contains(it);
+        seen.push(it.clone());
+        is_new
+    });
+    faults
+}
+
+/// What each endpoint's requests are made with, in their order.
+pub(super) struct Carried(pub(super) Vec<Client>);
+
+/// The same of one endpoint.
+pub(super) struct Client {
     pub(super) agent: Agent,
-    /// Of each endpoint's requests.
-    pub(super) headers: Vec<Vec<(HeaderName, HeaderValue)>>,
+    pub(super) headers: Vec<(HeaderName, HeaderValue)>,
 }
 
 impl Carried {
@@ -169,14 +236,22 @@ impl Carried {
             // It may come back as it was sent.
             texts.push(value);
         }
-        let mut headers = Vec::new();
-        for endpoint in &config.endpoints {
-            let own = read_headers(&endpoint.headers, &mut texts)?;
-            let is_general = |it: &&(HeaderName, _)| !own.iter().any(|(name, _)| *name == it.0);
-            headers.push(common.iter().filter(is_general).cloned().chain(own.clone()).collect());
-        }
         let proxy = config.connection.read_proxy(&mut texts)?;
-        let agent = client::agent(&config.connection, proxy)?;
-        Ok((Carried { agent, headers }, texts))
+        // Whoever connects in the same way shares a client, and so a connection.
+        let mut agents: Vec<(Connection, Agent)> = Vec::new();
+        let mut clients = Vec::new();
+        for endpoint in &config.endpoints {
+            let own = read_headers(&endpoint.own.headers, &mut texts)?;
+            let is_general = |it: &&(HeaderName, _)| !own.iter().any(|(name, _)| *name == it.0);
+            let headers = common.iter().filter(is_general).cloned().chain(own.clone()).collect();
+            let connection = Connection { headers: Vec::new(), ..config.connection_of(endpoint) };
+            let agent = match agents.iter().find(|it| it.0 == connection) {
+                Some((_, agent)) => agent.clone(),
+                None => client::agent(&connection, proxy.clone())?,
+            };
+            agents.push((connection, agent.clone()));
+            clients.push(Client { agent, headers });
+        }
+        Ok((Carried(clients), texts))
     }
 }

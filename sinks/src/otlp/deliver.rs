@@ -44,8 +44,7 @@ impl OtlpSink {
 
     /// Sends metrics, too, if the settings say where to.
     pub fn with_metrics(mut self, source: MetricSource) -> OtlpSink {
-        let config = &self.post.config;
-        self.metrics = config.has_metrics().then(|| Metrics::new(config, source, Instant::now()));
+        self.metrics = Metrics::new(&self.post.config, source, Instant::now());
         self
     }
 

@@ -3,6 +3,7 @@
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
+use super::answer::Signal;
 use super::config::OtlpConfig;
 use super::encode::{Encoding, Resources, metrics};
 use super::exposition::{Family, read};
@@ -70,19 +71,20 @@ pub(super) struct Metrics {
 }
 
 impl Metrics {
-    /// The first request is an interval after `now`.
-    pub(super) fn new(config: &OtlpConfig, source: MetricSource, now: Instant) -> Metrics {
-        Metrics {
+    /// The first request is an interval after `now`. `None`: they are not wanted.
+    pub(super) fn new(config: &OtlpConfig, source: MetricSource, now: Instant) -> Option<Metrics> {
+        let (_, endpoint) = config.endpoint(Signal::Metrics)?;
+        Some(Metrics {
             source,
             interval: config.metrics_interval,
             temporality: config.temporality,
-            encoding: config.encoding,
-            resources: config.making().resources,
+            encoding: config.encoding_of(endpoint),
+            resources: config.resources(),
             due: now + config.metrics_interval,
             pending: None,
             body: Vec::new(),
             failed: 0,
-        }
+        })
     }
 
     pub(super) fn is_due(&self, now: Instant) -> bool {

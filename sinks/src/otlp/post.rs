@@ -9,7 +9,7 @@ use ureq::http::{Response, StatusCode, header};
 use zeroize::Zeroizing;
 
 use super::answer::{self, MAX_ANSWER_BYTES, Signal};
-use super::config::{Carried, OtlpConfig};
+use super::config::{Carried, Endpoint, OtlpConfig};
 use crate::http::{self, Target, answer as http_answer, compress};
 use crate::sink::{Outcome, SinkError};
 
@@ -66,17 +66,19 @@ impl Post {
         signal: Signal,
         body: &[u8],
     ) -> (Option<StatusCode>, Outcome) {
-        let found = self.config.endpoints.iter().position(|it| it.signal == signal);
+        let config = Arc::clone(&self.config);
         // Only these signals are made.
-        let Some(at) = found else { return (None, Outcome::Accepted) };
-        let url = self.config.endpoints[at].url.clone();
-        let is_compressed = self.config.gzip && compress(body, &mut self.compressed);
-        let mut post = carried.agent.post(url.uri().clone());
-        post = post.header(header::CONTENT_TYPE, self.config.encoding.content_type());
+        let Some((at, endpoint)) = config.endpoint(signal) else {
+            return (None, Outcome::Accepted);
+        };
+        let (client, url) = (&carried.0[at], &endpoint.url);
+        let is_compressed = config.is_gzip(endpoint) && compress(body, &mut self.compressed);
+        let mut post = client.agent.post(url.uri().clone());
+        post = post.header(header::CONTENT_TYPE, config.encoding_of(endpoint).content_type());
         if is_compressed {
             post = post.header(header::CONTENT_ENCODING, "gzip");
         }
-        for (name, value) in &carried.headers[at] {
+        for (name, value) in &client.headers {
             post = post.header(name, value);
         }
         let sent = post.send(if is_compressed { &self.compressed } else { body });
@@ -84,18 +86,19 @@ impl Post {
             self.compressed = Vec::new();
         }
         match sent {
-            Ok(response) => self.answered(&url, signal, response, secrets),
-            Err(error) => (None, http_answer::failed(&url, &error)),
+            Ok(response) => self.answered(endpoint, response, secrets),
+            Err(error) => (None, http_answer::failed(url, &error)),
         }
     }
 
     fn answered(
         &mut self,
-        url: &Target,
-        signal: Signal,
+        endpoint: &Endpoint,
         response: Response<Body>,
         secrets: &[Zeroizing<String>],
     ) -> (Option<StatusCode>, Outcome) {
+        let Endpoint { signal, url, .. } = endpoint;
+        let encoding = self.config.encoding_of(endpoint);
         let (head, mut body) = response.into_parts();
         let mut bytes = Vec::new();
         let limit = MAX_ANSWER_BYTES as u64 + 1;
@@ -103,10 +106,10 @@ impl Post {
         let outcome = if head.status.is_success() {
             let content_type = head.headers.get(header::CONTENT_TYPE);
             let content_type = content_type.and_then(|it| it.to_str().ok());
-            match (answer::read(signal, content_type, self.config.encoding, &bytes), read) {
+            match (answer::read(*signal, content_type, encoding, &bytes), read) {
                 (Ok(taken), Ok(_)) => {
                     let words = http::words(taken.words.as_bytes(), url.uri(), secrets);
-                    self.taken(url, signal, taken.rejected, Words(words));
+                    self.taken(url, *signal, taken.rejected, Words(words));
                     Outcome::Accepted
                 }
                 (Err(source), read) if read.is_ok() || source == answer::AnswerError::TooLong => {

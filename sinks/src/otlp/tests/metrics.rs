@@ -110,7 +110,7 @@ fn nothing_is_sent_before_the_interval_is_over_whatever_the_answer() {
     let server = FaultServer::start();
     let config = OtlpConfig { metrics_interval: interval, ..config(&server, Temporality::Delta) };
     let begin = Instant::now();
-    let mut metrics = Metrics::new(&config, source().1, begin);
+    let mut metrics = Metrics::new(&config, source().1, begin).expect("they are wanted");
     let is_due = |metrics: &Metrics, s| metrics.is_due(begin + Duration::from_secs(s));
     assert_eq!((is_due(&metrics, 59), is_due(&metrics, 60)), (false, true));
     assert!(metrics.answered(Outcome::failed("no"), begin + interval).is_some());
