@@ -21,6 +21,11 @@ pub const MAX_RESOURCE_ATTRIBUTES: usize = 32;
 /// How often the daemon's metrics are sent by default.
 pub const DEFAULT_METRICS_INTERVAL: Duration = Duration::from_secs(60);
 
+/// A request with metrics may take this part of what another may: events wait for it meanwhile.
+pub const METRICS_SHARE: u32 = 6;
+/// It may take so long even if that is more; never longer than another.
+pub const METRICS_LEAST_TIMEOUT: Duration = Duration::from_secs(1);
+
 /// Where requests go, and what is in them. [`super::Given`] makes one of what a person and the environment say.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct OtlpConfig {
@@ -70,7 +75,8 @@ pub struct Own {
     pub encoding: Option<Encoding>,
     /// Whether bodies are compressed.
     pub gzip: Option<bool>,
-    /// How long all of a request may take.
+    /// How long all of a request may take; `None`: as [`OtlpConfig::connection`] says, for metrics a
+    /// [part](METRICS_SHARE) of that.
     pub timeout: Option<Duration>,
     /// See [`Connection::ca_file`].
     pub ca_file: Option<NamedFile>,
@@ -148,7 +154,8 @@ impl OtlpConfig {
         let is_own = |name: &str| own.headers.iter().any(|it| it.0.eq_ignore_ascii_case(name));
         connection.headers.retain(|it| !is_own(&it.0));
         connection.headers.extend_from_slice(&own.headers);
-        connection.timeout = own.timeout.unwrap_or(connection.timeout);
+        let of_all = share(endpoint.signal, connection.timeout);
+        connection.timeout = own.timeout.unwrap_or(of_all);
         let path = |own: &Option<NamedFile>| own.as_ref().map(|it| it.path.clone());
         connection.ca_file = path(&own.ca_file).or(connection.ca_file);
         connection.client_cert = path(&own.client_cert).or(connection.client_cert);
@@ -199,6 +206,14 @@ impl Own {
         let Some(NamedFile { variable, .. }) = file else { return fault };
         let message = format!("{variable}: {}", fault.message);
         SettingError { setting: Setting::Environment, message, ..fault }
+    }
+}
+
+/// How long a request of a signal may take where those of all may take `timeout`.
+pub(super) fn share(signal: Signal, timeout: Duration) -> Duration {
+    match signal {
+        Signal::Logs | Signal::Traces => timeout,
+        Signal::Metrics => (timeout / METRICS_SHARE).max(METRICS_LEAST_TIMEOUT).min(timeout),
     }
 }
 

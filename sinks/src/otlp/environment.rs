@@ -10,7 +10,7 @@ use std::time::Duration;
 use zeroize::Zeroizing;
 
 use super::answer::Signal;
-use super::config::{NamedFile, Own};
+use super::config::{NamedFile, Own, share};
 use super::encode::Encoding;
 use super::given::{Given, fault};
 use super::metrics::Temporality;
@@ -62,6 +62,7 @@ impl Variables<'_> {
         let speak = "OTLP is spoken over HTTP here: use `http/protobuf` or `http/json`, with the port for them, \
                      usually 4318; or say `encoding` and `endpoint`";
         let pack = "use `gzip` or `none`";
+        let is_own_limit = self.of(signal, "TIMEOUT").is_some_and(|it| it.is_own);
         let count = "it is a number of milliseconds, above 0";
         Own {
             headers: headers.map(|(name, value)| (name, Secret::Text(value))).collect(),
@@ -74,7 +75,10 @@ impl Variables<'_> {
                 Some(_) => None,
             },
             timeout: match given.timeout {
-                None => self.read(signal, "TIMEOUT", count, faults, timeout),
+                None => {
+                    let found = self.read(signal, "TIMEOUT", count, faults, timeout);
+                    found.map(|it| if is_own_limit { it } else { share(signal, it) })
+                }
                 Some(_) => None,
             },
             ca_file: file("CERTIFICATE", &given.connection.ca_file),

@@ -22,7 +22,8 @@ mod spans;
 
 pub use answer::{AnswerError, MAX_ANSWER_BYTES, Signal, Taken, read as read_answer};
 pub use config::{
-    DEFAULT_METRICS_INTERVAL, Endpoint, MAX_RESOURCE_ATTRIBUTES, NamedFile, OtlpConfig, Own,
+    DEFAULT_METRICS_INTERVAL, Endpoint, MAX_RESOURCE_ATTRIBUTES, METRICS_LEAST_TIMEOUT,
+    METRICS_SHARE, NamedFile, OtlpConfig, Own,
 };
 pub use deliver::{OtlpSink, RECALLED_EVENTS};
 pub use encode::Encoding;

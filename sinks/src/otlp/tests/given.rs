@@ -87,7 +87,8 @@ fn the_environment_is_listened_to() {
             (config.encoding_of(endpoint), config.is_gzip(endpoint)),
             (Encoding::Json, false)
         );
-        assert_eq!(config.connection_of(endpoint).timeout, Duration::from_millis(1500));
+        let ms = if endpoint.signal == Signal::Metrics { 1000 } else { 1500 };
+        assert_eq!(config.connection_of(endpoint).timeout, Duration::from_millis(ms));
     }
     assert_eq!(config.service_name.as_deref(), Some("agents"));
     let pair = |name: &str, value: &str| (name.to_owned(), value.to_owned());
@@ -222,6 +223,29 @@ fn a_file_that_cannot_be_used_is_told_with_its_variable() {
         let said = faults(&[(&variable, bad)]);
         assert!(said.starts_with(&format!("{variable}: ")) && said.contains("together"), "{said}");
     }
+}
+
+/// Events wait for them.
+#[test]
+fn metrics_may_take_a_part_of_what_others_may_unless_they_have_a_limit_of_their_own() {
+    let seconds = |timeout: Option<u64>, env: &[(&str, &str)]| {
+        let config =
+            good(Given { timeout: timeout.map(Duration::from_secs), ..Given::default() }, env);
+        config
+            .endpoints
+            .iter()
+            .map(|it| config.connection_of(it).timeout.as_secs())
+            .collect::<Vec<_>>()
+    };
+    let general = ("OTEL_EXPORTER_OTLP_TIMEOUT", "12000");
+    let own = ("OTEL_EXPORTER_OTLP_METRICS_TIMEOUT", "20000");
+    assert_eq!(seconds(None, &[]), [30, 30, 5]);
+    assert_eq!(seconds(Some(3600), &[]), [3600, 3600, 600]);
+    assert_eq!(seconds(Some(3), &[]), [3, 3, 1]);
+    assert_eq!(seconds(Some(1), &[]), [1, 1, 1]);
+    assert_eq!(seconds(None, &[general]), [12, 12, 2]);
+    assert_eq!(seconds(None, &[general, own]), [12, 12, 20]);
+    assert_eq!(seconds(Some(60), &[general, own]), [60, 60, 10]);
 }
 
 /// They are secrets of whoever is at the environment's endpoint.

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant, SystemTime};
 
-use hookring_faults::{FaultServer, Received, Reply};
+use hookring_faults::{FaultServer, Received, Reply, Step};
 use opentelemetry_proto::tonic::collector::metrics::v1::ExportMetricsServiceRequest;
 use opentelemetry_proto::tonic::metrics::v1::metric::Data;
 use opentelemetry_proto::tonic::metrics::v1::number_data_point::Value;
@@ -17,7 +17,7 @@ use super::super::deliver::OtlpSink;
 use super::super::metrics::{MetricSource, Metrics, Temporality};
 use super::attribute;
 use super::deliver::{batch, endpoints, plain, said};
-use crate::http::Reloads;
+use crate::http::{Connection, Reloads};
 use crate::sink::{Outcome, Sink};
 
 /// The daemon began then, in nanoseconds; the sink's clock is a second later.
@@ -143,6 +143,28 @@ fn a_failure_is_shown_and_counted_and_holds_no_event_up() {
     sink.idle().expect("it still works");
     sink.send_beside();
     assert_eq!(count(&sink, "failed_metric_requests"), 3);
+}
+
+/// It gives them up before it would give an event up.
+#[test]
+fn a_place_that_is_slow_with_metrics_holds_events_up_for_less_than_a_request_may_take() {
+    let (_journal, batch) = batch();
+    let server = FaultServer::start();
+    server.set_rule(|request| match &*request.line {
+        "POST /v1/metrics" => {
+            let head = b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n".to_vec();
+            Reply::steps([Step::Pause(Duration::from_secs(3)), Step::Send(head)])
+        }
+        _ => Reply::ok(),
+    });
+    let connection = Connection { timeout: Duration::from_secs(6), ..Connection::default() };
+    let config = OtlpConfig { connection, ..config(&server, Temporality::Cumulative) };
+    let mut sink = sink(config, source().1);
+    assert!(matches!(sink.deliver(&batch), Outcome::Accepted));
+    assert_eq!(count(&sink, "failed_metric_requests"), 1);
+    let warning = crate::stats::in_words(&*sink.take_warning().expect("a warning"));
+    assert!(warning.ends_with("it did not answer in time"), "{warning}");
+    assert!(matches!(sink.deliver(&batch), Outcome::Accepted));
 }
 
 #[test]
