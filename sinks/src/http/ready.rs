@@ -71,6 +71,17 @@ impl<P> Ready<P> {
         outcome
     }
 
+    /// Sends a request with what is there, out of date or not, and only once; `None`: there is nothing.
+    pub(crate) fn send_once(
+        &mut self,
+        post: impl FnOnce(&P, &[Zeroizing<String>]) -> (Option<StatusCode>, Outcome),
+    ) -> Option<Outcome> {
+        let kept = self.kept.take()?;
+        let (_, outcome) = post(&kept.parts, &kept.texts);
+        self.kept = Some(kept);
+        Some(outcome)
+    }
+
     fn made<E>(&self, make: impl FnOnce() -> Made<P, E>) -> Result<Kept<P>, E> {
         // Before anything is read: what is raised meanwhile has it read once more.
         let reloads = self.reloads.count();

@@ -1,7 +1,7 @@
 //! The sink itself: sends what events become, and the daemon's metrics beside it.
 
 use std::sync::Arc;
-use std::time::{Instant, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
 use hookring_journal::Batch;
 
@@ -67,13 +67,30 @@ impl OtlpSink {
             self.post.warning = Some(error);
         }
     }
+
+    /// Sends metrics a last time, with what was read before: to read secrets anew may take long.
+    fn send_last_metrics(&mut self, limit: Duration) {
+        let may = |it: &&mut Metrics| it.may_be_last(Instant::now());
+        let Some(metrics) = self.metrics.as_mut().filter(may) else { return };
+        let post = &mut self.post;
+        let outcome = match metrics.make((post.clock)()) {
+            Ok(body) => self.ready.send_once(|carried, secrets| {
+                post.post(carried, secrets, Signal::Metrics, body, Some(limit))
+            }),
+            Err(error) => Some(Outcome::Failed { error }),
+        };
+        let Some(outcome) = outcome else { return };
+        if let Some(error) = metrics.answered(outcome, Instant::now()) {
+            self.post.warning = Some(error);
+        }
+    }
 }
 
 fn sent(ready: &mut Ready<Carried>, post: &mut Post, signal: Signal, body: &[u8]) -> Outcome {
     let config = Arc::clone(&post.config);
     ready.send(
         || Carried::make(&config),
-        |carried, secrets| post.post(carried, secrets, signal, body),
+        |carried, secrets| post.post(carried, secrets, signal, body, None),
     )
 }
 
@@ -93,6 +110,10 @@ impl Sink for OtlpSink {
 
     fn send_beside(&mut self) {
         self.send_metrics();
+    }
+
+    fn send_last(&mut self, limit: Duration) {
+        self.send_last_metrics(limit);
     }
 
     fn replay(&mut self, batch: &Batch) -> Outcome {

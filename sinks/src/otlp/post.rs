@@ -2,7 +2,7 @@
 
 use std::io::Read;
 use std::sync::Arc;
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use ureq::Body;
 use ureq::http::{Response, StatusCode, header};
@@ -58,13 +58,15 @@ impl Post {
         Post { config, clock, compressed: Vec::new(), rejected, warning: None }
     }
 
-    /// Sends one. The answer's status, if there was one, and what it means.
+    /// Sends one; `limit`: it may take no longer, whatever the settings say. The answer's status, if there was one, and
+    /// what it means.
     pub(super) fn post(
         &mut self,
         carried: &Carried,
         secrets: &[Zeroizing<String>],
         signal: Signal,
         body: &[u8],
+        limit: Option<Duration>,
     ) -> (Option<StatusCode>, Outcome) {
         let config = Arc::clone(&self.config);
         // Only these signals are made.
@@ -80,6 +82,9 @@ impl Post {
         }
         for (name, value) in &client.headers {
             post = post.header(name, value);
+        }
+        if let Some(limit) = limit.map(|it| it.min(config.connection_of(endpoint).timeout)) {
+            post = post.config().timeout_global(Some(limit)).build();
         }
         let sent = post.send(if is_compressed { &self.compressed } else { body });
         if self.compressed.capacity() > MAX_KEPT_BYTES {

@@ -18,10 +18,14 @@ use super::super::metrics::{MetricSource, Metrics, Temporality};
 use super::attribute;
 use super::deliver::{batch, endpoints, plain, said};
 use crate::http::{Connection, Reloads};
+use crate::secret::Secret;
 use crate::sink::{Outcome, Sink};
 
 /// The daemon began then, in nanoseconds; the sink's clock is a second later.
 const START_NS: u64 = 1_700_000_000_000_000_000;
+
+/// As long as anybody may take.
+const LONG: Duration = Duration::from_secs(60);
 
 fn at(ns: u64) -> SystemTime {
     SystemTime::UNIX_EPOCH + Duration::from_nanos(ns)
@@ -198,6 +202,53 @@ fn differences_sum_up_whatever_fails_and_whoever_sends_them() {
         taken(&server),
         [(3.0, START_NS, now), (9.0, now, now), (1.0, now, now), (2.0, now, now)]
     );
+}
+
+/// Whatever the interval, and though a reload wants secrets read anew, which cannot be.
+#[test]
+fn the_last_ones_tell_what_was_counted_since() {
+    let server = FaultServer::start();
+    let (count, source) = source();
+    let interval = Duration::from_secs(3600);
+    let mut config =
+        OtlpConfig { metrics_interval: interval, ..config(&server, Temporality::Delta) };
+    let key = tempfile::NamedTempFile::new().expect("a file");
+    std::fs::write(key.path(), "hunter2").expect("a file");
+    config.connection.headers = vec![("X-Key".to_owned(), Secret::File(key.path().to_owned()))];
+    let clock = || at(START_NS + 1_000_000_000);
+    let reloads = Reloads::default();
+    let mut sink = OtlpSink::with_clock(config, reloads.clone(), clock).with_metrics(source);
+    sink.send_last(LONG);
+    assert_eq!(server.requests(), 0, "it was not opened");
+    sink.open().expect("it opens");
+    count.store(3, Ordering::Relaxed);
+    sink.send_beside();
+    assert_eq!(server.requests(), 0, "it is not time");
+    sink.send_last(LONG);
+    key.close().expect("gone");
+    reloads.raise();
+    count.store(5, Ordering::Relaxed);
+    sink.send_last(LONG);
+    let now = START_NS + 1_000_000_000;
+    assert_eq!(taken(&server), [(3.0, START_NS, now), (2.0, now, now)]);
+    assert_eq!(server.received()[1].header("x-key"), Some("hunter2"));
+}
+
+#[test]
+fn the_last_ones_keep_to_their_time_and_are_not_forced_on_anybody() {
+    let server = FaultServer::start();
+    let mut sink = sink(config(&server, Temporality::Delta), source().1);
+    let head = b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n".to_vec();
+    let late = Reply::steps([Step::Pause(Duration::from_secs(2)), Step::Send(head)]);
+    server.next([late, Reply::with(429, &[("Retry-After", "3600")], "later")]);
+    sink.send_last(Duration::from_millis(100));
+    let warning = crate::stats::in_words(&*sink.take_warning().expect("a warning"));
+    assert!(warning.ends_with("it did not answer in time"), "{warning}");
+    assert_eq!(count(&sink, "failed_metric_requests"), 1);
+    sink.send_last(LONG);
+    assert_eq!((server.requests(), count(&sink, "failed_metric_requests")), (2, 2));
+    sink.send_last(LONG);
+    assert_eq!(server.requests(), 2, "it wants to be left alone");
 }
 
 #[test]
