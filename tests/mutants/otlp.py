@@ -9,6 +9,27 @@ SPANS = "sinks/src/otlp/spans.rs"
 
 MUTATIONS = [
     Mutation(
+        "a server's words leave without content",
+        "sinks/src/otlp/encode/logs.rs",
+        """        members.retain(|name, _| name != "error" && name != "what");\n""",
+        "        members.retain(|name, _| !name.is_empty());\n",
+        sinks("what_the_daemon_says_is_in_its_records"),
+    ),
+    Mutation(
+        "every answer is one that came to its end",
+        "sinks/src/otlp/content.rs",
+        """    let reason = if is_failed { "error" } else { "stop" };\n""",
+        """    let reason = if is_failed { "stop" } else { "stop" };\n""",
+        sinks("what_was_said_is_found"),
+    ),
+    Mutation(
+        "the frame of log records has the length of the records alone",
+        "sinks/src/otlp/encode/framed.rs",
+        "    let scope_bytes = scope.encoded_len() + (out.len() - begin);\n",
+        "    let scope_bytes = out.len() - begin;\n",
+        sinks("it_is_the_request_that_the_protocols_library_writes"),
+    ),
+    Mutation(
         "a part of what was accepted sets that back",
         SIGNALS,
         "                    *through = batch.last().max(*through);\n",
