@@ -7,6 +7,7 @@ mod attempts;
 mod complaints;
 mod facts;
 mod gather;
+mod last;
 mod losses;
 mod orders;
 mod recall;
@@ -22,6 +23,8 @@ mod begin_tests;
 mod gather_tests;
 #[cfg(test)]
 mod in_hand_tests;
+#[cfg(test)]
+mod last_tests;
 #[cfg(test)]
 mod tests;
 #[cfg(test)]

@@ -176,6 +176,13 @@ pub trait Sink: Send {
     /// limits of any other request, and leaves time between them.
     fn send_beside(&mut self) {}
 
+    /// Called once when the worker ends in order, after the last [`flush`](Sink::flush), from when the sink was opened,
+    /// unless it is off, fails or wants to be left alone: for what [`send_beside`](Sink::send_beside) would have sent
+    /// later. It takes `limit` at most, and reads nothing anew for it.
+    fn send_last(&mut self, limit: Duration) {
+        let _ = limit;
+    }
+
     /// What a place said beside taking what it was sent, if a person should see it. Asked after each attempt, and each
     /// [`send_beside`](Sink::send_beside).
     fn take_warning(&mut self) -> Option<SinkError> {

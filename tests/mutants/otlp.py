@@ -9,6 +9,27 @@ SPANS = "sinks/src/otlp/spans.rs"
 
 MUTATIONS = [
     Mutation(
+        "a server's words leave without content",
+        "sinks/src/otlp/encode/logs.rs",
+        """        members.retain(|name, _| name != "error" && name != "what");\n""",
+        "        members.retain(|name, _| !name.is_empty());\n",
+        sinks("what_the_daemon_says_is_in_its_records"),
+    ),
+    Mutation(
+        "every answer is one that came to its end",
+        "sinks/src/otlp/content.rs",
+        """    let reason = if is_failed { "error" } else { "stop" };\n""",
+        """    let reason = if is_failed { "stop" } else { "stop" };\n""",
+        sinks("what_was_said_is_found"),
+    ),
+    Mutation(
+        "the frame of log records has the length of the records alone",
+        "sinks/src/otlp/encode/framed.rs",
+        "    let scope_bytes = scope.encoded_len() + (out.len() - begin);\n",
+        "    let scope_bytes = out.len() - begin;\n",
+        sinks("it_is_the_request_that_the_protocols_library_writes"),
+    ),
+    Mutation(
         "a part of what was accepted sets that back",
         SIGNALS,
         "                    *through = batch.last().max(*through);\n",
@@ -78,6 +99,41 @@ MUTATIONS = [
         "        if !is_env {\n",
         "        if false {\n",
         sinks("what_is_wrong_is_told_with_a_way_out"),
+    ),
+    Mutation(
+        "what is said for all signals goes before what is said for one",
+        "sinks/src/otlp/environment.rs",
+        "        names.into_iter().find_map(",
+        "        names.into_iter().rev().find_map(",
+        sinks("each_signal_listens_to_variables_of_its_own"),
+    ),
+    Mutation(
+        "the environment's headers go before the configuration's",
+        "sinks/src/otlp/environment.rs",
+        ".filter(|it| is_new(&it.0));",
+        ".filter(|it| is_new(&it.0) || true);",
+        sinks("what_a_person_says_goes_first"),
+    ),
+    Mutation(
+        "metrics hold events up for as long as a request may take",
+        "sinks/src/otlp/config.rs",
+        "(timeout / METRICS_SHARE).max(METRICS_LEAST_TIMEOUT).min(timeout)",
+        "timeout",
+        sinks("a_place_that_is_slow_with_metrics_holds_events_up_for_less"),
+    ),
+    Mutation(
+        "a last word may take as long as any request",
+        "sinks/src/otlp/post.rs",
+        "            post = post.config().timeout_global(Some(limit)).build();\n",
+        "            let _ = limit;\n",
+        sinks("the_last_ones_keep_to_their_time"),
+    ),
+    Mutation(
+        "a place that wants to be left alone is told a last word",
+        "sinks/src/pump/last.rs",
+        " && self.delivery.waits(now).is_none();",
+        ";",
+        sinks("who_is_off_fails_or_wants_to_be_left_alone"),
     ),
 ]
 

@@ -242,6 +242,31 @@ fn differences_of_metrics_sum_up_to_what_there_was() {
     assert_eq!(daemon.stop(), 0);
 }
 
+/// A sink that a reload takes out, and a daemon that ends, tell what was counted since the last request.
+#[test]
+fn differences_of_metrics_are_whole_when_a_sink_and_a_daemon_end() {
+    let server = FaultServer::start();
+    let bed = Bed::new();
+    let preference = ("OTEL_EXPORTER_OTLP_METRICS_TEMPORALITY_PREFERENCE", "delta");
+    let with_sink = apm(&server, "signals = [\"metrics\"]\nmetrics_interval = \"1h\"");
+    bed.configure(&with_sink);
+    let daemon = bed.start_with(bed.command("hookring").envs([preference]));
+    let sum = || event_counts(&server, "prompt.submit", DELTA).iter().map(|it| it.1).sum::<f64>();
+    emit_prompts(&bed, 3);
+    bed.wait_for_events(3);
+    wait_until_delivered(&bed);
+    bed.configure("");
+    assert!(bed.hookring(&["reload"]).status.success());
+    wait_for("three prompts", || (sum() == 3.0).then_some(()));
+    bed.configure(&with_sink);
+    assert!(bed.hookring(&["reload"]).status.success());
+    emit_prompts(&bed, 2);
+    bed.wait_for_events(5);
+    wait_until_delivered(&bed);
+    assert_eq!(daemon.stop(), 0);
+    assert_eq!((sum(), server.requests()), (5.0, 2));
+}
+
 #[test]
 fn a_receiver_that_takes_no_metrics_has_all_events() {
     let server = FaultServer::start();

@@ -1,6 +1,7 @@
 //! `[sinks.NAME]`: what every sink can be told, and the kinds that there are. What only one kind has is in a
 //! file of its own; a new kind adds that, a variant of [`SinkKind`], and a line in [`KINDS`].
 
+mod connection;
 mod exec;
 mod jsonl;
 mod otlp;
@@ -167,8 +168,7 @@ impl SinkConfig {
         let is_elsewhere = |secret: &Secret| !matches!(secret, Secret::Text(_));
         match &self.kind {
             SinkKind::Webhook(webhook) => {
-                let headers = webhook.headers.iter().map(|it| &it.1);
-                webhook.keys.iter().chain(headers).chain(&webhook.proxy).any(is_elsewhere)
+                webhook.keys.iter().chain(webhook.connection.secrets()).any(is_elsewhere)
             }
             SinkKind::Otlp(otlp) => otlp.secrets().any(is_elsewhere),
             SinkKind::Jsonl(_) | SinkKind::Exec(_) | SinkKind::Stdout => false,

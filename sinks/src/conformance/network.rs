@@ -16,12 +16,12 @@ use prost::Message as _;
 use super::upto;
 use crate::delivery::BreakerState;
 use crate::http::Setting;
-use crate::otlp::{Endpoint, OtlpConfig, OtlpSink, Signal};
+use crate::otlp::{Endpoint, OtlpConfig, OtlpSink, Own, Signal};
 use crate::pump::PumpHandle;
 use crate::sink::Sink;
 use crate::stats::SinkState;
 use crate::testing::{TestJournal, deadline, wait_until};
-use crate::webhook::{Reloads, Target, WebhookConfig, WebhookSink};
+use crate::webhook::{Connection, Reloads, Target, WebhookConfig, WebhookSink};
 
 /// How long a sink waits for a server that says nothing, where that is all that it does.
 const SHORT: Duration = Duration::from_millis(500);
@@ -59,16 +59,18 @@ pub(super) fn networked() -> Vec<Networked> {
 
 fn webhook(server: &FaultServer, timeout: Duration, batches: bool) -> Box<dyn Sink> {
     let url = Target::parse(&server.url("/events")).expect("a URL");
-    let config = WebhookConfig { batches, timeout, ..WebhookConfig::new(url) };
+    let connection = Connection { timeout, ..Connection::default() };
+    let config = WebhookConfig { batches, connection, ..WebhookConfig::new(url) };
     Box::new(WebhookSink::new(config, Reloads::default()))
 }
 
 /// Logs alone have one record for each event.
 fn otlp(server: &FaultServer, timeout: Duration) -> Box<dyn Sink> {
     let url = Target::parse(&server.url("/v1/logs")).expect("a URL");
-    let (signal, setting, headers) = (Signal::Logs, Setting::Url, Vec::new());
-    let endpoint = Endpoint { signal, url, setting, headers };
-    let config = OtlpConfig { timeout, ..OtlpConfig::new(vec![endpoint]) };
+    let (signal, setting, own) = (Signal::Logs, Setting::Url, Own::default());
+    let endpoint = Endpoint { signal, url, setting, own };
+    let connection = Connection { timeout, ..Connection::default() };
+    let config = OtlpConfig { connection, ..OtlpConfig::new(vec![endpoint]) };
     Box::new(OtlpSink::new(config, Reloads::default()))
 }
 

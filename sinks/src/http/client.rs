@@ -52,7 +52,7 @@ pub(crate) enum TlsError {
 /// # Errors
 ///
 /// If a file of certificates cannot be used.
-pub(crate) fn agent(config: &Connection<'_>, proxy: Option<Proxy>) -> Result<Agent, TlsError> {
+pub(crate) fn agent(config: &Connection, proxy: Option<Proxy>) -> Result<Agent, TlsError> {
     let connect = Some(config.connect_timeout.min(config.timeout));
     let all = Some(config.timeout);
     let settings = Agent::config_builder()
@@ -81,19 +81,19 @@ pub(crate) fn agent(config: &Connection<'_>, proxy: Option<Proxy>) -> Result<Age
 }
 
 /// What is wrong with the files of certificates, if anything is.
-pub(super) fn file_fault(config: &Connection<'_>) -> Option<SettingError> {
+pub(super) fn file_fault(config: &Connection) -> Option<SettingError> {
     let fault = |setting, error: TlsError| {
         let cause = std::error::Error::source(&error).map(|it| format!(": {it}"));
         let message = format!("{error}{}", cause.unwrap_or_default());
         let help = "give a file of PEM that the daemon can read".to_owned();
         SettingError { setting, message, help }
     };
-    if let Some(path) = config.ca_file
+    if let Some(path) = &config.ca_file
         && let Err(error) = authorities(path)
     {
         return Some(fault(Setting::CaFile, error));
     }
-    let (Some(cert), Some(key)) = (config.client_cert, config.client_key) else { return None };
+    let (Some(cert), Some(key)) = (&config.client_cert, &config.client_key) else { return None };
     match (certificates(cert), private_key(key)) {
         (Err(error), _) => Some(fault(Setting::ClientCert, error)),
         (_, Err(error)) => Some(fault(Setting::ClientKey, error)),
@@ -101,12 +101,12 @@ pub(super) fn file_fault(config: &Connection<'_>) -> Option<SettingError> {
     }
 }
 
-fn tls(config: &Connection<'_>) -> Result<TlsConfig, TlsError> {
-    let roots = match config.ca_file {
+fn tls(config: &Connection) -> Result<TlsConfig, TlsError> {
+    let roots = match &config.ca_file {
         Some(path) => RootCerts::Specific(Arc::new(authorities(path)?)),
         None => RootCerts::PlatformVerifier,
     };
-    let client = match (config.client_cert, config.client_key) {
+    let client = match (&config.client_cert, &config.client_key) {
         (Some(cert), Some(key)) => Some(client_cert(cert, key)?),
         _ => None,
     };

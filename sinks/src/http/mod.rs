@@ -3,16 +3,18 @@
 pub(crate) mod answer;
 pub(crate) mod client;
 mod gzip;
+mod ready;
 mod settings;
 pub(crate) mod target;
 mod tls_words;
 mod words;
 
 pub(crate) use gzip::compress;
-pub(crate) use settings::{Connection, SetupError, header_value};
+pub(crate) use ready::{Made, Ready};
 pub use settings::{
-    DEFAULT_CONNECT_TIMEOUT, DEFAULT_TIMEOUT, MAX_HEADERS, Reloads, Setting, SettingError,
-    is_credential,
+    Connection, DEFAULT_CONNECT_TIMEOUT, DEFAULT_TIMEOUT, MAX_HEADERS, Reloads, Setting,
+    SettingError, is_credential,
 };
+pub(crate) use settings::{SetupError, header_value, read_headers};
 pub use target::{Target, TargetError};
 pub(crate) use words::words;

@@ -1,6 +1,6 @@
 //! What sinks that speak HTTP can be told, and what of that cannot be.
 
-use std::path::Path;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -95,22 +95,50 @@ pub(crate) enum SetupError {
     Tls(#[from] TlsError),
 }
 
-/// How requests are made, whatever is in them.
-#[derive(Copy, Clone, Debug)]
-pub(crate) struct Connection<'a> {
-    pub(crate) headers: &'a [(String, Secret)],
-    pub(crate) ca_file: Option<&'a Path>,
-    pub(crate) client_cert: Option<&'a Path>,
-    pub(crate) client_key: Option<&'a Path>,
-    pub(crate) proxy: Option<&'a Secret>,
-    pub(crate) connect_timeout: Duration,
-    pub(crate) timeout: Duration,
-    pub(crate) refuse_local: bool,
+/// How requests are made, whatever is in them and wherever they go.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Connection {
+    /// Headers that every request has; at most [`MAX_HEADERS`].
+    pub headers: Vec<(String, Secret)>,
+    /// Who may sign the server's certificate, in place of the system's authorities: a file of PEM.
+    pub ca_file: Option<PathBuf>,
+    /// What the daemon shows of itself: a file of PEM, the certificate first.
+    pub client_cert: Option<PathBuf>,
+    /// The key of that: a file of PEM.
+    pub client_key: Option<PathBuf>,
+    /// What connects to the server: the URL of a proxy, which may have credentials.
+    pub proxy: Option<Secret>,
+    /// How long the name may take, and then the connection with its TLS.
+    pub connect_timeout: Duration,
+    /// How long all of a request may take.
+    pub timeout: Duration,
+    /// Whether this computer and its link's neighbours are refused as a target.
+    pub refuse_local: bool,
 }
 
-impl Connection<'_> {
-    /// What does not agree, with these addresses, and files that cannot be used. Secrets are not read.
-    pub(crate) fn faults(&self, urls: &[(Setting, &Target)]) -> Vec<SettingError> {
+impl Default for Connection {
+    fn default() -> Connection {
+        Connection {
+            headers: Vec::new(),
+            ca_file: None,
+            client_cert: None,
+            client_key: None,
+            proxy: None,
+            connect_timeout: DEFAULT_CONNECT_TIMEOUT,
+            timeout: DEFAULT_TIMEOUT,
+            refuse_local: false,
+        }
+    }
+}
+
+impl Connection {
+    /// Every secret that it names.
+    pub fn secrets(&self) -> impl Iterator<Item = &Secret> {
+        self.headers.iter().map(|it| &it.1).chain(&self.proxy)
+    }
+
+    /// What does not agree, with this address that `setting` says, and files that cannot be used. Secrets are not read.
+    pub(crate) fn faults(&self, setting: Setting, url: &Target) -> Vec<SettingError> {
         let mut faults = Vec::new();
         let mut add = |is_wrong: bool, setting, message: &str, help: &str| {
             if is_wrong {
@@ -118,28 +146,25 @@ impl Connection<'_> {
                 faults.push(SettingError { setting, message, help });
             }
         };
-        let is_tls = self.ca_file.is_some() || self.client_cert.is_some();
-        for (setting, url) in urls.iter().copied() {
-            let is_encrypted = url.is_encrypted();
-            add(
-                !is_encrypted && !url.is_loopback() && self.has_secrets(),
-                setting,
-                "the headers' secrets would go over the network for everybody to read",
-                "use `https://`",
-            );
-            add(
-                !is_encrypted && is_tls,
-                setting,
-                "certificates are for `https://` alone",
-                "use that, or remove them",
-            );
-            add(
-                self.refuse_local && url.is_local(),
-                setting,
-                "this is a local address, and `refuse_local` is set",
-                "use another address, or leave `refuse_local` out",
-            );
-        }
+        let is_encrypted = url.is_encrypted();
+        add(
+            !is_encrypted && !url.is_loopback() && self.has_secrets(),
+            setting,
+            "the headers' secrets would go over the network for everybody to read",
+            "use `https://`",
+        );
+        add(
+            !is_encrypted && (self.ca_file.is_some() || self.client_cert.is_some()),
+            setting,
+            "certificates are for `https://` alone",
+            "use that, or remove them",
+        );
+        add(
+            self.refuse_local && url.is_local(),
+            setting,
+            "this is a local address, and `refuse_local` is set",
+            "use another address, or leave `refuse_local` out",
+        );
         add(
             self.client_cert.is_some() != self.client_key.is_some(),
             if self.client_cert.is_some() { Setting::ClientCert } else { Setting::ClientKey },
@@ -153,7 +178,7 @@ impl Connection<'_> {
             "leave `refuse_local` out, and have the proxy refuse what is local",
         );
         add(
-            self.proxy.is_some() && urls.iter().any(|(_, url)| url.is_loopback()),
+            self.proxy.is_some() && url.is_loopback(),
             Setting::Proxy,
             "the target is this computer, which no proxy is asked for",
             "remove the proxy, or name the computer as the proxy knows it",
@@ -164,13 +189,13 @@ impl Connection<'_> {
             "there are more than 32 headers",
             "remove some",
         );
-        if let Some(Secret::Text(text)) = self.proxy
+        if let Some(Secret::Text(text)) = &self.proxy
             && let Err(reason) = proxy(text)
         {
             let help = "for instance `proxy = \"http://proxy.example.com:3128\"`";
             add(true, Setting::Proxy, reason, help);
         }
-        for (name, _) in self.headers {
+        for (name, _) in &self.headers {
             if let Err(reason) = header_name(name) {
                 add(true, Setting::Headers, reason, "choose another name");
             }
@@ -186,34 +211,37 @@ impl Connection<'_> {
         self.client_key.is_some() || self.headers.iter().any(is_secret)
     }
 
-    /// The headers, ready to be sent. What was read is added to `texts`.
-    pub(crate) fn read_headers(
-        &self,
-        texts: &mut Vec<Zeroizing<String>>,
-    ) -> Result<Vec<(HeaderName, HeaderValue)>, SetupError> {
-        let mut headers = Vec::new();
-        for (name, secret) in self.headers {
-            let failed = |reason| SetupError::Header { name: name.clone(), reason };
-            let text = secret.read()?;
-            headers
-                .push((header_name(name).map_err(failed)?, header_value(&text).map_err(failed)?));
-            texts.push(text);
-        }
-        Ok(headers)
-    }
-
-    /// The proxy, likewise.
+    /// The proxy, ready to be used. What was read is added to `texts`.
     pub(crate) fn read_proxy(
         &self,
         texts: &mut Vec<Zeroizing<String>>,
     ) -> Result<Option<ureq::Proxy>, SetupError> {
-        let Some(secret) = self.proxy else { return Ok(None) };
+        let Some(secret) = &self.proxy else { return Ok(None) };
         let text = secret.read()?;
         let proxy = proxy(&text);
         texts.push(text);
         let failed = |reason| SetupError::Proxy { place: secret.to_string(), reason };
         proxy.map(Some).map_err(failed)
     }
+}
+
+/// Headers, ready to be sent. What was read is added to `texts`.
+///
+/// # Errors
+///
+/// If a secret cannot be read, or cannot be in a header.
+pub(crate) fn read_headers(
+    headers: &[(String, Secret)],
+    texts: &mut Vec<Zeroizing<String>>,
+) -> Result<Vec<(HeaderName, HeaderValue)>, SetupError> {
+    let mut read = Vec::new();
+    for (name, secret) in headers {
+        let failed = |reason| SetupError::Header { name: name.clone(), reason };
+        let text = secret.read()?;
+        read.push((header_name(name).map_err(failed)?, header_value(&text).map_err(failed)?));
+        texts.push(text);
+    }
+    Ok(read)
 }
 
 /// A header's value, which is not to be shown.

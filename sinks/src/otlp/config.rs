@@ -3,8 +3,8 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use ureq::Agent;
 use ureq::http::{HeaderName, HeaderValue};
-use zeroize::Zeroizing;
 
 use super::answer::Signal;
 use super::encode::{Encoding, Resources};
@@ -12,8 +12,7 @@ use super::metrics::Temporality;
 use super::preset::Scheme;
 use super::signals::{DEFAULT_SPAN_TIMEOUT, Making};
 use crate::http::{
-    Connection, DEFAULT_CONNECT_TIMEOUT, DEFAULT_TIMEOUT, Setting, SettingError, SetupError,
-    Target, header_value,
+    Connection, Made, Setting, SettingError, SetupError, Target, client, header_value, read_headers,
 };
 use crate::secret::Secret;
 
@@ -22,6 +21,11 @@ pub const MAX_RESOURCE_ATTRIBUTES: usize = 32;
 /// How often the daemon's metrics are sent by default.
 pub const DEFAULT_METRICS_INTERVAL: Duration = Duration::from_secs(60);
 
+/// A request with metrics may take this part of what another may: events wait for it meanwhile.
+pub const METRICS_SHARE: u32 = 6;
+/// It may take so long even if that is more; never longer than another.
+pub const METRICS_LEAST_TIMEOUT: Duration = Duration::from_secs(1);
+
 /// Where requests go, and what is in them. [`super::Given`] makes one of what a person and the environment say.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct OtlpConfig {
@@ -29,8 +33,8 @@ pub struct OtlpConfig {
     pub endpoints: Vec<Endpoint>,
     /// What goes into a header as the place wants it.
     pub api_key: Option<(Scheme, Secret)>,
-    /// Headers that every request has.
-    pub headers: Vec<(String, Secret)>,
+    /// How requests are made.
+    pub connection: Connection,
     /// How requests are written.
     pub encoding: Encoding,
     /// Whether bodies are compressed.
@@ -47,20 +51,6 @@ pub struct OtlpConfig {
     pub metrics_interval: Duration,
     /// From when on metrics count.
     pub temporality: Temporality,
-    /// Who may sign the server's certificate, in place of the system's authorities: a file of PEM.
-    pub ca_file: Option<PathBuf>,
-    /// What the daemon shows of itself: a file of PEM, the certificate first.
-    pub client_cert: Option<PathBuf>,
-    /// The key of that: a file of PEM.
-    pub client_key: Option<PathBuf>,
-    /// What connects to the server: the URL of a proxy, which may have credentials.
-    pub proxy: Option<Secret>,
-    /// How long the name may take, and then the connection with its TLS.
-    pub connect_timeout: Duration,
-    /// How long all of a request may take.
-    pub timeout: Duration,
-    /// Whether this computer and its link's neighbours are refused as a target.
-    pub refuse_local: bool,
 }
 
 /// Where a signal goes.
@@ -72,8 +62,37 @@ pub struct Endpoint {
     pub url: Target,
     /// The setting that says so.
     pub setting: Setting,
-    /// Headers that only these requests have.
+    /// What only these requests have.
+    pub own: Own,
+}
+
+/// What a signal's requests have in place of what all have: the environment can say it for each.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct Own {
+    /// Headers beside those of all; one of the same name goes before.
     pub headers: Vec<(String, Secret)>,
+    /// How they are written.
+    pub encoding: Option<Encoding>,
+    /// Whether bodies are compressed.
+    pub gzip: Option<bool>,
+    /// How long all of a request may take; `None`: as [`OtlpConfig::connection`] says, for metrics a
+    /// [part](METRICS_SHARE) of that.
+    pub timeout: Option<Duration>,
+    /// See [`Connection::ca_file`].
+    pub ca_file: Option<NamedFile>,
+    /// See [`Connection::client_cert`].
+    pub client_cert: Option<NamedFile>,
+    /// See [`Connection::client_key`].
+    pub client_key: Option<NamedFile>,
+}
+
+/// A file that a variable of the environment names.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct NamedFile {
+    /// Its path.
+    pub path: PathBuf,
+    /// The variable.
+    pub variable: String,
 }
 
 impl OtlpConfig {
@@ -82,7 +101,7 @@ impl OtlpConfig {
         OtlpConfig {
             endpoints,
             api_key: None,
-            headers: Vec::new(),
+            connection: Connection::default(),
             encoding: Encoding::Protobuf,
             gzip: true,
             has_content: false,
@@ -91,22 +110,17 @@ impl OtlpConfig {
             span_timeout: DEFAULT_SPAN_TIMEOUT,
             metrics_interval: DEFAULT_METRICS_INTERVAL,
             temporality: Temporality::Cumulative,
-            ca_file: None,
-            client_cert: None,
-            client_key: None,
-            proxy: None,
-            connect_timeout: DEFAULT_CONNECT_TIMEOUT,
-            timeout: DEFAULT_TIMEOUT,
-            refuse_local: false,
         }
     }
 
     /// Everything that keeps these settings from being used: what does not agree, and files that cannot be
     /// used. Secrets are not read, and nothing is connected to.
     pub fn faults(&self) -> Vec<SettingError> {
-        let urls: Vec<_> = self.endpoints.iter().map(|it| (it.setting, &it.url)).collect();
-        let headers: Vec<_> = self.all_headers().cloned().collect();
-        let mut faults = self.connection(&headers).faults(&urls);
+        let mut faults = Vec::new();
+        for endpoint in &self.endpoints {
+            let found = self.connection_of(endpoint).faults(endpoint.setting, &endpoint.url);
+            faults.extend(found.into_iter().map(|it| endpoint.own.named(it)));
+        }
         let is_open = |it: &&Endpoint| !it.url.is_encrypted() && !it.url.is_loopback();
         if self.api_key.is_some()
             && let Some(open) = self.endpoints.iter().find(is_open)
@@ -124,72 +138,110 @@ impl OtlpConfig {
                 help: "remove some".to_owned(),
             });
         }
-        // Two endpoints of one address are one mistake.
-        let mut seen = Vec::new();
-        faults.retain(|it| {
-            let is_new = !seen.contains(it);
-            seen.push(it.clone());
-            is_new
-        });
-        faults
+        distinct(faults)
     }
 
     /// Every secret that the settings name.
     pub fn secrets(&self) -> impl Iterator<Item = &Secret> {
-        let key = self.api_key.iter().map(|it| &it.1);
-        key.chain(self.all_headers().map(|it| &it.1)).chain(&self.proxy)
+        let own = self.endpoints.iter().flat_map(|it| &it.own.headers);
+        let key = self.api_key.iter();
+        key.map(|it| &it.1).chain(self.connection.secrets()).chain(own.map(|it| &it.1))
     }
 
-    fn all_headers(&self) -> impl Iterator<Item = &(String, Secret)> {
-        self.headers.iter().chain(self.endpoints.iter().flat_map(|it| &it.headers))
+    /// How an endpoint's requests are made.
+    pub(super) fn connection_of(&self, endpoint: &Endpoint) -> Connection {
+        let (mut connection, own) = (self.connection.clone(), &endpoint.own);
+        let is_own = |name: &str| own.headers.iter().any(|it| it.0.eq_ignore_ascii_case(name));
+        connection.headers.retain(|it| !is_own(&it.0));
+        connection.headers.extend_from_slice(&own.headers);
+        let of_all = share(endpoint.signal, connection.timeout);
+        connection.timeout = own.timeout.unwrap_or(of_all);
+        let path = |own: &Option<NamedFile>| own.as_ref().map(|it| it.path.clone());
+        connection.ca_file = path(&own.ca_file).or(connection.ca_file);
+        connection.client_cert = path(&own.client_cert).or(connection.client_cert);
+        connection.client_key = path(&own.client_key).or(connection.client_key);
+        connection
     }
 
-    pub(super) fn connection<'c>(&'c self, headers: &'c [(String, Secret)]) -> Connection<'c> {
-        Connection {
-            headers,
-            ca_file: self.ca_file.as_deref(),
-            client_cert: self.client_cert.as_deref(),
-            client_key: self.client_key.as_deref(),
-            proxy: self.proxy.as_ref(),
-            connect_timeout: self.connect_timeout,
-            timeout: self.timeout,
-            refuse_local: self.refuse_local,
-        }
+    /// How an endpoint's requests are written.
+    pub(super) fn encoding_of(&self, endpoint: &Endpoint) -> Encoding {
+        endpoint.own.encoding.unwrap_or(self.encoding)
     }
 
-    /// Whether metrics are wanted.
-    pub(super) fn has_metrics(&self) -> bool {
-        self.endpoints.iter().any(|it| it.signal == Signal::Metrics)
+    /// Whether an endpoint's bodies are compressed.
+    pub(super) fn is_gzip(&self, endpoint: &Endpoint) -> bool {
+        endpoint.own.gzip.unwrap_or(self.gzip)
+    }
+
+    /// Where a signal goes, if it is sent, and which endpoint that is.
+    pub(super) fn endpoint(&self, signal: Signal) -> Option<(usize, &Endpoint)> {
+        self.endpoints.iter().enumerate().find(|it| it.1.signal == signal)
     }
 
     pub(super) fn making(&self) -> Making {
-        let signals = self.endpoints.iter().map(|it| it.signal);
+        let of_events = |it: &&Endpoint| Signal::OF_EVENTS.contains(&it.signal);
+        let endpoints = self.endpoints.iter().filter(of_events);
         Making {
-            signals: signals.filter(|it| Signal::OF_EVENTS.contains(it)).collect(),
-            encoding: self.encoding,
+            signals: endpoints.map(|it| (it.signal, self.encoding_of(it))).collect(),
             has_content: self.has_content,
-            resources: Resources {
-                service_name: self.service_name.clone(),
-                attributes: self.resource.clone(),
-            },
+            resources: self.resources(),
             span_timeout: self.span_timeout,
         }
     }
+
+    pub(super) fn resources(&self) -> Resources {
+        Resources { service_name: self.service_name.clone(), attributes: self.resource.clone() }
+    }
 }
 
-/// What was read for requests to carry.
-pub(super) struct Secrets {
-    /// Of each endpoint's requests.
-    pub(super) headers: Vec<Vec<(HeaderName, HeaderValue)>>,
-    pub(super) proxy: Option<ureq::Proxy>,
-    /// All that was read, so that it is known whether it changed, and can be left out where it comes back.
-    pub(super) texts: Vec<Zeroizing<String>>,
+impl Own {
+    /// What is wrong with a file that a variable names is told by that.
+    fn named(&self, fault: SettingError) -> SettingError {
+        let file = match fault.setting {
+            Setting::CaFile => &self.ca_file,
+            Setting::ClientCert => &self.client_cert,
+            Setting::ClientKey => &self.client_key,
+            _ => &None,
+        };
+        let Some(NamedFile { variable, .. }) = file else { return fault };
+        let message = format!("{variable}: {}", fault.message);
+        SettingError { setting: Setting::Environment, message, ..fault }
+    }
 }
 
-impl Secrets {
-    pub(super) fn read(config: &OtlpConfig) -> Result<Secrets, SetupError> {
+/// How long a request of a signal may take where those of all may take `timeout`.
+pub(super) fn share(signal: Signal, timeout: Duration) -> Duration {
+    match signal {
+        Signal::Logs | Signal::Traces => timeout,
+        Signal::Metrics => (timeout / METRICS_SHARE).max(METRICS_LEAST_TIMEOUT).min(timeout),
+    }
+}
+
+/// What is wrong with several endpoints in the same way is one mistake.
+pub(super) fn distinct(mut faults: Vec<SettingError>) -> Vec<SettingError> {
+    let mut seen = Vec::new();
+    faults.retain(|it| {
+        let is_new = !seen.contains(it);
+        seen.push(it.clone());
+        is_new
+    });
+    faults
+}
+
+/// What each endpoint's requests are made with, in their order.
+pub(super) struct Carried(pub(super) Vec<Client>);
+
+/// The same of one endpoint.
+pub(super) struct Client {
+    pub(super) agent: Agent,
+    pub(super) headers: Vec<(HeaderName, HeaderValue)>,
+}
+
+impl Carried {
+    /// Reads all secrets.
+    pub(super) fn make(config: &OtlpConfig) -> Made<Carried, SetupError> {
         let mut texts = Vec::new();
-        let mut common = config.connection(&config.headers).read_headers(&mut texts)?;
+        let mut common = read_headers(&config.connection.headers, &mut texts)?;
         if let Some((scheme, secret)) = &config.api_key {
             let text = secret.read()?;
             let (name, value) = scheme.header(&text);
@@ -199,13 +251,22 @@ impl Secrets {
             // It may come back as it was sent.
             texts.push(value);
         }
-        let mut headers = Vec::new();
+        let proxy = config.connection.read_proxy(&mut texts)?;
+        // Whoever connects in the same way shares a client, and so a connection.
+        let mut agents: Vec<(Connection, Agent)> = Vec::new();
+        let mut clients = Vec::new();
         for endpoint in &config.endpoints {
-            let own = config.connection(&endpoint.headers).read_headers(&mut texts)?;
+            let own = read_headers(&endpoint.own.headers, &mut texts)?;
             let is_general = |it: &&(HeaderName, _)| !own.iter().any(|(name, _)| *name == it.0);
-            headers.push(common.iter().filter(is_general).cloned().chain(own.clone()).collect());
+            let headers = common.iter().filter(is_general).cloned().chain(own.clone()).collect();
+            let connection = Connection { headers: Vec::new(), ..config.connection_of(endpoint) };
+            let agent = match agents.iter().find(|it| it.0 == connection) {
+                Some((_, agent)) => agent.clone(),
+                None => client::agent(&connection, proxy.clone())?,
+            };
+            agents.push((connection, agent.clone()));
+            clients.push(Client { agent, headers });
         }
-        let proxy = config.connection(&[]).read_proxy(&mut texts)?;
-        Ok(Secrets { headers, proxy, texts })
+        Ok((Carried(clients), texts))
     }
 }

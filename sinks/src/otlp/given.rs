@@ -3,21 +3,18 @@
 //! What is said goes before what a preset has, that before the environment's `OTEL_EXPORTER_OTLP_*`, and that before
 //! the defaults. The environment's headers and certificates go to the environment's endpoint alone: they are secrets
 //! of whoever is there.
-//!
-//! Source: the OpenTelemetry specification, "OpenTelemetry Protocol Exporter", and "Environment Variable
-//! Specification".
 
-use std::path::PathBuf;
 use std::time::Duration;
 
 use zeroize::Zeroizing;
 
 use super::answer::Signal;
-use super::config::{Endpoint, OtlpConfig};
+use super::config::{Endpoint, OtlpConfig, Own, distinct};
 use super::encode::Encoding;
+use super::environment::{Env, Variable, Variables};
 use super::metrics::Temporality;
 use super::preset::Preset;
-use crate::http::{Setting, SettingError, Target, TargetError};
+use crate::http::{Connection, DEFAULT_TIMEOUT, Setting, SettingError, Target, TargetError};
 use crate::secret::Secret;
 
 /// Where a collector on this computer listens.
@@ -42,8 +39,8 @@ pub struct Given {
     pub metrics_endpoint: Option<String>,
     /// What is sent; empty: all that the place takes.
     pub signals: Vec<Signal>,
-    /// Headers that every request has.
-    pub headers: Vec<(String, Secret)>,
+    /// How requests are made, but for how long they may take.
+    pub connection: Connection,
     /// How requests are written.
     pub encoding: Option<Encoding>,
     /// Whether bodies are compressed.
@@ -54,16 +51,7 @@ pub struct Given {
     pub service_name: Option<String>,
     /// More attributes of resources.
     pub resource: Vec<(String, String)>,
-    /// Who may sign the server's certificate.
-    pub ca_file: Option<PathBuf>,
-    /// What the daemon shows of itself.
-    pub client_cert: Option<PathBuf>,
-    /// The key of that.
-    pub client_key: Option<PathBuf>,
 }
-
-/// Looks a variable of the environment up.
-pub type Env<'e> = &'e dyn Fn(&str) -> Option<String>;
 
 impl Given {
     /// The settings. What only one place says is left at its default.
@@ -72,7 +60,7 @@ impl Given {
     ///
     /// Everything that is wrong with what was given.
     pub fn settings(self, env: Env<'_>) -> Result<OtlpConfig, Vec<SettingError>> {
-        let env = Variables { env };
+        let env = Variables(env);
         let mut faults = Vec::new();
         // Whoever says where to goes elsewhere than the environment.
         let own = [&self.logs_endpoint, &self.traces_endpoint, &self.metrics_endpoint];
@@ -89,22 +77,23 @@ impl Given {
         let signals = if self.signals.is_empty() { usual } else { &self.signals };
         let mut config = OtlpConfig::new(Vec::new());
         for signal in Signal::ALL.into_iter().filter(|it| signals.contains(it)) {
+            let own = if is_env { env.own(signal, &self, &mut faults) } else { Own::default() };
             match self.endpoint(signal, is_env, &env) {
-                Ok(endpoint) => config.endpoints.push(endpoint),
+                Ok(endpoint) => config.endpoints.push(Endpoint { own, ..endpoint }),
                 Err(error) => faults.push(error),
             }
         }
-        faults.dedup();
         // Whoever gave a wrong address forgot none.
         if faults.iter().any(|it: &SettingError| it.setting != Setting::Signals) {
             faults.retain(|it| it.setting != Setting::Signals);
         }
         self.add_key(&mut config, &mut faults);
-        config.headers = self.headers;
+        config.connection = self.connection;
+        let headers = &mut config.connection.headers;
         for (name, value) in self.preset.iter().flat_map(|it| it.headers()) {
-            if !config.headers.iter().any(|(it, _)| it.eq_ignore_ascii_case(name)) {
+            if !headers.iter().any(|(it, _)| it.eq_ignore_ascii_case(name)) {
                 let value = Secret::Text(Zeroizing::new((*value).to_owned()));
-                config.headers.push(((*name).to_owned(), value));
+                headers.push(((*name).to_owned(), value));
             }
         }
         config.service_name = self.service_name.or_else(|| env.get("OTEL_SERVICE_NAME"));
@@ -114,27 +103,21 @@ impl Given {
                 config.resource.push((name, value.to_string()));
             }
         }
-        (config.ca_file, config.client_cert, config.client_key) =
-            (self.ca_file, self.client_cert, self.client_key);
         (config.encoding, config.gzip) =
             (self.encoding.unwrap_or_default(), self.gzip.unwrap_or(true));
-        config.timeout = self.timeout.unwrap_or(config.timeout);
+        config.connection.timeout = self.timeout.unwrap_or(DEFAULT_TIMEOUT);
         config.temporality = match self.preset {
             Some(preset) if preset.temporality() != Temporality::Cumulative => preset.temporality(),
             _ => env.temporality(&mut faults),
         };
-        if is_env {
-            let (encoding, gzip, timeout) = (self.encoding, self.gzip, self.timeout);
-            env.complete(&mut config, encoding, gzip, timeout, &mut faults);
-        }
-        if faults.is_empty() { Ok(config) } else { Err(faults) }
+        if faults.is_empty() { Ok(config) } else { Err(distinct(faults)) }
     }
 
     fn add_key(&self, config: &mut OtlpConfig, faults: &mut Vec<SettingError>) {
         let scheme = self.preset.and_then(Preset::scheme);
         match (scheme, &self.api_key) {
             (Some(scheme), Some(key)) => config.api_key = Some((scheme, key.clone())),
-            (Some(_), None) if self.headers.is_empty() => faults.push(fault(
+            (Some(_), None) if self.connection.headers.is_empty() => faults.push(fault(
                 Setting::ApiKey,
                 "this place wants a key",
                 "add `api_key = { env = \"NAME\" }`, or give it in `headers`",
@@ -161,17 +144,17 @@ impl Given {
             Signal::Metrics => (&self.metrics_endpoint, Setting::MetricsEndpoint),
         };
         if let Some(own) = own {
-            return endpoint(signal, own, setting, Vec::new());
+            return endpoint(signal, own, setting);
         }
         if let Some(base) = &self.endpoint {
-            return endpoint(signal, &below(base, signal)?, Setting::Url, Vec::new());
+            return endpoint(signal, &below(base, signal)?, Setting::Url);
         }
         if let Some(preset) = self.preset {
             let base = preset.endpoint(self.region.as_deref());
             let base = base.map_err(|help| {
                 fault(Setting::Region, "it is not known where this place is", &help)
             })?;
-            return endpoint(signal, &below(&base, signal)?, Setting::Region, Vec::new());
+            return endpoint(signal, &below(&base, signal)?, Setting::Region);
         }
         if !is_env {
             let message = format!("nobody says where {} go", signal.name());
@@ -181,18 +164,20 @@ impl Given {
             );
             return Err(fault(Setting::Signals, &message, &help));
         }
-        let headers = env.headers(signal);
-        if let Some(own) = env.of(signal, "ENDPOINT") {
-            return endpoint(signal, &own, Setting::Environment, headers);
-        }
-        let base = env.general("ENDPOINT").unwrap_or_else(|| DEFAULT_ENDPOINT.to_owned());
-        let text = below(&base, signal)
-            .map_err(|error| SettingError { setting: Setting::Environment, ..error })?;
-        endpoint(signal, &text, Setting::Environment, headers)
+        let found = env.of(signal, "ENDPOINT");
+        let (name, text) = match found {
+            Some(Variable { name, text, is_own: true }) => (name, Ok(text)),
+            Some(Variable { name, text, is_own: false }) => (name, below(&text, signal)),
+            None => (String::new(), below(DEFAULT_ENDPOINT, signal)),
+        };
+        let found = text.and_then(|text| endpoint(signal, &text, Setting::Environment));
+        found.map_err(|error| {
+            fault(Setting::Environment, &format!("{name}: {}", error.message), &error.help)
+        })
     }
 }
 
-fn fault(setting: Setting, message: &str, help: &str) -> SettingError {
+pub(super) fn fault(setting: Setting, message: &str, help: &str) -> SettingError {
     SettingError { setting, message: message.to_owned(), help: help.to_owned() }
 }
 
@@ -205,136 +190,12 @@ fn below(base: &str, signal: Signal) -> Result<String, SettingError> {
     Ok(format!("{}/v1/{}", base.trim_end_matches('/'), signal.name()))
 }
 
-fn endpoint(
-    signal: Signal,
-    text: &str,
-    setting: Setting,
-    headers: Vec<(String, Secret)>,
-) -> Result<Endpoint, SettingError> {
-    let parsed = Target::parse(text);
-    let failed = |error: TargetError| match setting {
-        Setting::Environment => {
-            let name = format!("OTEL_EXPORTER_OTLP_ENDPOINT, or that of {}", signal.name());
-            fault(setting, &format!("{name}: {error}"), error.help())
-        }
-        _ => {
-            let help = error.help().replace(
-                "`url = \"https://example.com/events\"`",
-                "`https://otel.example.com:4318`",
-            );
-            fault(setting, &error.to_string(), &help)
-        }
+fn endpoint(signal: Signal, text: &str, setting: Setting) -> Result<Endpoint, SettingError> {
+    let failed = |error: TargetError| {
+        let example = "`https://otel.example.com:4318`";
+        let help = error.help().replace("`url = \"https://example.com/events\"`", example);
+        fault(setting, &error.to_string(), &help)
     };
-    Ok(Endpoint { signal, url: parsed.map_err(failed)?, setting, headers })
-}
-
-/// The environment. An empty variable is none.
-struct Variables<'e> {
-    env: Env<'e>,
-}
-
-impl Variables<'_> {
-    fn get(&self, name: &str) -> Option<String> {
-        (self.env)(name).map(|it| it.trim().to_owned()).filter(|it| !it.is_empty())
-    }
-
-    fn general(&self, what: &str) -> Option<String> {
-        self.get(&format!("OTEL_EXPORTER_OTLP_{what}"))
-    }
-
-    fn of(&self, signal: Signal, what: &str) -> Option<String> {
-        self.get(&format!("OTEL_EXPORTER_OTLP_{}_{what}", signal.name().to_ascii_uppercase()))
-    }
-
-    /// The signal's own, else the general ones.
-    fn headers(&self, signal: Signal) -> Vec<(String, Secret)> {
-        let own = format!("OTEL_EXPORTER_OTLP_{}_HEADERS", signal.name().to_ascii_uppercase());
-        let name =
-            if self.get(&own).is_some() { own } else { "OTEL_EXPORTER_OTLP_HEADERS".to_owned() };
-        let pairs = self.pairs(&name).into_iter();
-        pairs.map(|(name, value)| (name, Secret::Text(value))).collect()
-    }
-
-    /// What a receiver prefers. `lowmemory` is about sums that may fall, which there are none of, and delta for others.
-    fn temporality(&self, faults: &mut Vec<SettingError>) -> Temporality {
-        let name = "OTEL_EXPORTER_OTLP_METRICS_TEMPORALITY_PREFERENCE";
-        let text = self.get(name).unwrap_or_default();
-        match text.to_ascii_lowercase().as_str() {
-            "" | "cumulative" => Temporality::Cumulative,
-            "delta" | "lowmemory" => Temporality::Delta,
-            _ => {
-                let message = format!("{name} is {text:?}, which cannot be used");
-                faults.push(fault(Setting::Environment, &message, "use `cumulative` or `delta`"));
-                Temporality::Cumulative
-            }
-        }
-    }
-
-    /// `a=b,c=d`, with what is percent-encoded in values decoded. What is no pair is left out.
-    fn pairs(&self, name: &str) -> Vec<(String, Zeroizing<String>)> {
-        let text = Zeroizing::new(self.get(name).unwrap_or_default());
-        let pairs = text.split(',').filter_map(|pair| pair.split_once('='));
-        let pairs = pairs.map(|(name, value)| (name.trim().to_owned(), decoded(value.trim())));
-        pairs.filter(|(name, _)| !name.is_empty()).collect()
-    }
-
-    /// What was not said otherwise.
-    fn complete(
-        &self,
-        config: &mut OtlpConfig,
-        encoding: Option<Encoding>,
-        gzip: Option<bool>,
-        timeout: Option<Duration>,
-        faults: &mut Vec<SettingError>,
-    ) {
-        let mut wrong = |what: &str, text: &str, help: &str| {
-            let message = format!("OTEL_EXPORTER_OTLP_{what} is {text:?}, which cannot be used");
-            faults.push(fault(Setting::Environment, &message, help));
-        };
-        match self.general("PROTOCOL").as_deref().filter(|_| encoding.is_none()) {
-            None | Some("http/protobuf") => {}
-            Some("http/json") => config.encoding = Encoding::Json,
-            Some(other) => wrong(
-                "PROTOCOL",
-                other,
-                "OTLP is spoken over HTTP here: use `http/protobuf` or `http/json`, with the port for them, \
-                 usually 4318; or say `encoding` and `endpoint`",
-            ),
-        }
-        match self.general("COMPRESSION").as_deref().filter(|_| gzip.is_none()) {
-            None | Some("gzip") => {}
-            Some("none") => config.gzip = false,
-            Some(other) => wrong("COMPRESSION", other, "use `gzip` or `none`"),
-        }
-        if let Some(text) = self.general("TIMEOUT").filter(|_| timeout.is_none()) {
-            match text.parse::<u64>() {
-                Ok(ms @ 1..) => config.timeout = Duration::from_millis(ms.min(3_600_000)),
-                _ => wrong("TIMEOUT", &text, "it is a number of milliseconds"),
-            }
-        }
-        let path = |what| self.general(what).map(PathBuf::from);
-        config.ca_file = config.ca_file.take().or_else(|| path("CERTIFICATE"));
-        config.client_cert = config.client_cert.take().or_else(|| path("CLIENT_CERTIFICATE"));
-        config.client_key = config.client_key.take().or_else(|| path("CLIENT_KEY"));
-    }
-}
-
-/// A text with its `%20`s decoded. What is no such escape stays.
-fn decoded(text: &str) -> Zeroizing<String> {
-    let mut bytes = Zeroizing::new(Vec::with_capacity(text.len()));
-    let mut rest = text.as_bytes();
-    while let Some((&byte, after)) = rest.split_first() {
-        let digit = |at: usize| after.get(at).and_then(|it| char::from(*it).to_digit(16));
-        match (byte, digit(0), digit(1)) {
-            (b'%', Some(high), Some(low)) => {
-                bytes.push((high * 16 + low) as u8);
-                rest = &after[2..];
-            }
-            _ => {
-                bytes.push(byte);
-                rest = after;
-            }
-        }
-    }
-    Zeroizing::new(String::from_utf8_lossy(&bytes).into_owned())
+    let url = Target::parse(text).map_err(failed)?;
+    Ok(Endpoint { signal, url, setting, own: Own::default() })
 }

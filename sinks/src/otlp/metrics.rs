@@ -3,6 +3,7 @@
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
+use super::answer::Signal;
 use super::config::OtlpConfig;
 use super::encode::{Encoding, Resources, metrics};
 use super::exposition::{Family, read};
@@ -49,7 +50,7 @@ impl std::fmt::Debug for MetricSource {
 
 /// Why metrics did not arrive.
 #[derive(Debug, thiserror::Error)]
-#[error("the daemon's metrics were not taken, and the next ones make up for it")]
+#[error("the daemon's metrics were not taken, and the next ones of this daemon make up for it")]
 struct NotTaken {
     source: SinkError,
 }
@@ -63,6 +64,8 @@ pub(super) struct Metrics {
     resources: Resources,
     /// Nothing is sent before.
     due: Instant,
+    /// The receiver wants none before, not even the last.
+    not_before: Option<Instant>,
     /// What is in the last body.
     pending: Option<Told>,
     body: Vec<u8>,
@@ -70,23 +73,30 @@ pub(super) struct Metrics {
 }
 
 impl Metrics {
-    /// The first request is an interval after `now`.
-    pub(super) fn new(config: &OtlpConfig, source: MetricSource, now: Instant) -> Metrics {
-        Metrics {
+    /// The first request is an interval after `now`. `None`: they are not wanted.
+    pub(super) fn new(config: &OtlpConfig, source: MetricSource, now: Instant) -> Option<Metrics> {
+        let (_, endpoint) = config.endpoint(Signal::Metrics)?;
+        Some(Metrics {
             source,
             interval: config.metrics_interval,
             temporality: config.temporality,
-            encoding: config.encoding,
-            resources: config.making().resources,
+            encoding: config.encoding_of(endpoint),
+            resources: config.resources(),
             due: now + config.metrics_interval,
+            not_before: None,
             pending: None,
             body: Vec::new(),
             failed: 0,
-        }
+        })
     }
 
     pub(super) fn is_due(&self, now: Instant) -> bool {
         now >= self.due
+    }
+
+    /// Whether a request may be the last one, due or not.
+    pub(super) fn may_be_last(&self, now: Instant) -> bool {
+        self.not_before.is_none_or(|it| now >= it)
     }
 
     /// So many requests failed.
@@ -138,6 +148,7 @@ impl Metrics {
                 return None;
             }
             Outcome::Throttled { wait: wanted, error } => {
+                self.not_before = wanted.map(|it| now + it);
                 wait = wait.max(wanted.unwrap_or_default());
                 error
             }

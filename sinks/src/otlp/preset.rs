@@ -96,7 +96,6 @@ impl Preset {
             Preset::NewRelic => &[
                 ("us", "https://otlp.nr-data.net"),
                 ("eu", "https://otlp.eu01.nr-data.net"),
-                ("jp", "https://otlp.jp.nr-data.net"),
                 ("fedramp", "https://gov-otlp.nr-data.net"),
             ],
             Preset::Honeycomb => {

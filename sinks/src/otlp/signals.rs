@@ -18,8 +18,7 @@ impl Preview {
     /// Of all signals that are made of events, uncompressed. `has_content`: with what people and tools said.
     pub fn new(encoding: Encoding, has_content: bool) -> Preview {
         Preview(Signals::new(Making {
-            signals: Signal::OF_EVENTS.to_vec(),
-            encoding,
+            signals: Signal::OF_EVENTS.map(|it| (it, encoding)).to_vec(),
             has_content,
             resources: Resources::default(),
             span_timeout: DEFAULT_SPAN_TIMEOUT,
@@ -42,9 +41,8 @@ pub const DEFAULT_SPAN_TIMEOUT: Duration = Duration::from_secs(3600);
 /// What becomes of events.
 #[derive(Clone, Debug)]
 pub(super) struct Making {
-    /// Of [`Signal::OF_EVENTS`] alone.
-    pub(super) signals: Vec<Signal>,
-    pub(super) encoding: Encoding,
+    /// Of [`Signal::OF_EVENTS`] alone, each with how its requests are written.
+    pub(super) signals: Vec<(Signal, Encoding)>,
     /// With what people and tools said.
     pub(super) has_content: bool,
     pub(super) resources: Resources,
@@ -135,8 +133,8 @@ impl Signals {
         };
         let events: Vec<(Event<'_>, Context)> = events.into_iter().map(with_context).collect();
         let mut worst = Outcome::Accepted;
-        for signal in self.making.signals.clone() {
-            let outcome = match self.write(signal, batch, &events, is_replay) {
+        for (signal, encoding) in self.making.signals.clone() {
+            let outcome = match self.write((signal, encoding), batch, &events, is_replay) {
                 Ok(false) => Outcome::Accepted,
                 Ok(true) => send(signal, &self.body),
                 Err(error) => Outcome::Rejected { status: None, error },
@@ -166,12 +164,12 @@ impl Signals {
     /// Writes what of the batch was not accepted. `false`: there is nothing.
     fn write(
         &mut self,
-        signal: Signal,
+        (signal, encoding): (Signal, Encoding),
         batch: &Batch,
         events: &[(Event<'_>, Context)],
         is_replay: bool,
     ) -> Result<bool, SinkError> {
-        let Making { encoding, resources, .. } = &self.making;
+        let resources = &self.making.resources;
         let memory = if is_replay { &mut self.again } else { &mut self.live };
         let through = memory.through[signal as usize];
         match signal {
@@ -181,7 +179,7 @@ impl Signals {
                 if left.is_empty() {
                     return Ok(false);
                 }
-                self.cut += logs::write(left, is_replay, resources, *encoding, &mut self.body)?;
+                self.cut += logs::write(left, is_replay, resources, encoding, &mut self.body)?;
             }
             Signal::Traces => {
                 let first = batch.first().max(through + 1);
@@ -189,7 +187,7 @@ impl Signals {
                 if spans.is_empty() {
                     return Ok(false);
                 }
-                traces::write(spans, resources, *encoding, &mut self.body)?;
+                traces::write(spans, resources, encoding, &mut self.body)?;
             }
             // They are of no event.
             Signal::Metrics => return Ok(false),

@@ -118,6 +118,7 @@ impl Worker {
         if self.tail.is_closed() {
             self.leave_behind();
         }
+        self.send_last();
         // The sink may still have to end threads of its own; that can panic like any other call.
         let sink = self.sink;
         if let Err(panic) = catch_unwind(AssertUnwindSafe(|| drop(sink))) {
@@ -298,7 +299,7 @@ impl Worker {
     }
 
     /// What the sink has to say beside its answer.
-    fn note_more(&mut self) {
+    pub(super) fn note_more(&mut self) {
         let said = guarded(|| Ok((self.sink.take_warning(), self.sink.counts())));
         let Ok((warning, counts)) = said else { return };
         if let Some(warning) = warning {

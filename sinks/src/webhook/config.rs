@@ -1,14 +1,10 @@
 //! What a webhook sink can be told, and what of that cannot be.
 
-use std::path::PathBuf;
-use std::time::Duration;
-
+use ureq::Agent;
 use ureq::http::{HeaderName, HeaderValue};
 
 use super::sign::{KeyError, Keys};
-use crate::http::{
-    self, Connection, DEFAULT_CONNECT_TIMEOUT, DEFAULT_TIMEOUT, Setting, SettingError, Target,
-};
+use crate::http::{self, Connection, Made, Setting, SettingError, Target, client};
 use crate::secret::Secret;
 
 /// Keys that a request is signed with at most: the new one and the old one.
@@ -42,22 +38,8 @@ pub struct WebhookConfig {
     pub gzip: bool,
     /// What requests are signed with, the newest first; at most [`MAX_KEYS`].
     pub keys: Vec<Secret>,
-    /// Headers that every request has; at most [`MAX_HEADERS`](super::MAX_HEADERS).
-    pub headers: Vec<(String, Secret)>,
-    /// Who may sign the server's certificate, in place of the system's authorities: a file of PEM.
-    pub ca_file: Option<PathBuf>,
-    /// What the daemon shows of itself: a file of PEM, the certificate first.
-    pub client_cert: Option<PathBuf>,
-    /// The key of that: a file of PEM.
-    pub client_key: Option<PathBuf>,
-    /// What connects to the server: the URL of a proxy, which may have credentials.
-    pub proxy: Option<Secret>,
-    /// How long the name may take, and then the connection with its TLS.
-    pub connect_timeout: Duration,
-    /// How long all of a request may take.
-    pub timeout: Duration,
-    /// Whether this computer and its link's neighbours are refused as a target.
-    pub refuse_local: bool,
+    /// How requests are made.
+    pub connection: Connection,
 }
 
 impl WebhookConfig {
@@ -69,14 +51,7 @@ impl WebhookConfig {
             batches: false,
             gzip: false,
             keys: Vec::new(),
-            headers: Vec::new(),
-            ca_file: None,
-            client_cert: None,
-            client_key: None,
-            proxy: None,
-            connect_timeout: DEFAULT_CONNECT_TIMEOUT,
-            timeout: DEFAULT_TIMEOUT,
-            refuse_local: false,
+            connection: Connection::default(),
         }
     }
 
@@ -115,22 +90,8 @@ impl WebhookConfig {
             "a request is signed with two keys at most",
             "keep the newest two",
         );
-        faults.extend(self.connection().faults(&[(Setting::Url, &self.url)]));
+        faults.extend(self.connection.faults(Setting::Url, &self.url));
         faults
-    }
-
-    /// What is the same for whatever speaks HTTP.
-    pub(super) fn connection(&self) -> Connection<'_> {
-        Connection {
-            headers: &self.headers,
-            ca_file: self.ca_file.as_deref(),
-            client_cert: self.client_cert.as_deref(),
-            client_key: self.client_key.as_deref(),
-            proxy: self.proxy.as_ref(),
-            connect_timeout: self.connect_timeout,
-            timeout: self.timeout,
-            refuse_local: self.refuse_local,
-        }
     }
 }
 
@@ -143,17 +104,16 @@ pub(super) enum SetupError {
     Http(#[from] http::SetupError),
 }
 
-/// What was read for requests to carry.
-pub(super) struct Secrets {
+/// What requests are made with.
+pub(super) struct Carried {
+    pub(super) agent: Agent,
     pub(super) keys: Keys,
     pub(super) headers: Vec<(HeaderName, HeaderValue)>,
-    pub(super) proxy: Option<ureq::Proxy>,
-    /// All that was read, so that it is known whether it changed, and can be left out where it comes back.
-    pub(super) texts: Vec<zeroize::Zeroizing<String>>,
 }
 
-impl Secrets {
-    pub(super) fn read(config: &WebhookConfig) -> Result<Secrets, SetupError> {
+impl Carried {
+    /// Reads all secrets.
+    pub(super) fn make(config: &WebhookConfig) -> Made<Carried, SetupError> {
         let mut texts = Vec::new();
         let mut keys = Vec::new();
         for secret in &config.keys {
@@ -163,9 +123,9 @@ impl Secrets {
             keys.push(key.map_err(|source| SetupError::Key { place: place(), source })?);
             texts.push(text);
         }
-        let connection = config.connection();
-        let headers = connection.read_headers(&mut texts)?;
-        let proxy = connection.read_proxy(&mut texts)?;
-        Ok(Secrets { keys: Keys::joined(keys), headers, proxy, texts })
+        let headers = http::read_headers(&config.connection.headers, &mut texts)?;
+        let proxy = config.connection.read_proxy(&mut texts)?;
+        let agent = client::agent(&config.connection, proxy).map_err(http::SetupError::from)?;
+        Ok((Carried { agent, keys: Keys::joined(keys), headers }, texts))
     }
 }

@@ -1,16 +1,17 @@
 //! The sink itself: reads its secrets, signs, posts, and reads what the server says.
 
 use std::io::Read;
+use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use hookring_journal::Batch;
+use ureq::Body;
 use ureq::http::{Response, StatusCode, header};
-use ureq::{Agent, Body};
 use zeroize::Zeroizing;
 
-use super::config::{Secrets, SetupError, WebhookConfig};
+use super::config::{Carried, WebhookConfig};
 use super::encode::{self, Request};
-use crate::http::{self, Reloads, answer, client, compress, words};
+use crate::http::{Ready, Reloads, answer, compress, words};
 use crate::sink::{Outcome, Sink, SinkError};
 
 /// What of an answer's body is read before its connection is given up, in bytes.
@@ -22,22 +23,18 @@ const MAX_KEPT_BYTES: usize = 2 << 20;
 ///
 /// The same events are posted under the same id, however often, and signed anew each time.
 pub struct WebhookSink {
-    config: WebhookConfig,
-    reloads: Reloads,
-    clock: fn() -> SystemTime,
-    /// `None` until opened, and after it could not be made ready again.
-    ready: Option<Ready>,
-    /// The last body, and the same compressed: kept for their memory.
+    post: Post,
+    ready: Ready<Carried>,
+    /// The last body: kept for its memory.
     body: Vec<u8>,
-    compressed: Vec<u8>,
 }
 
-/// What requests are made with.
-struct Ready {
-    agent: Agent,
-    secrets: Secrets,
-    /// How often there were reloads before.
-    reloads: u64,
+/// Makes requests of what is ready.
+struct Post {
+    config: Arc<WebhookConfig>,
+    clock: fn() -> SystemTime,
+    /// The last body, compressed: kept for its memory.
+    compressed: Vec<u8>,
 }
 
 impl WebhookSink {
@@ -52,56 +49,39 @@ impl WebhookSink {
         reloads: Reloads,
         clock: fn() -> SystemTime,
     ) -> WebhookSink {
-        WebhookSink {
-            config,
-            reloads,
-            clock,
-            ready: None,
-            body: Vec::new(),
-            compressed: Vec::new(),
-        }
+        let post = Post { config: Arc::new(config), clock, compressed: Vec::new() };
+        WebhookSink { post, ready: Ready::new(reloads), body: Vec::new() }
     }
 
     fn send(&mut self, batch: &Batch, is_replay: bool) -> Outcome {
-        let mut ready = match self.take_ready() {
-            Ok(ready) => ready,
-            Err(error) => return Outcome::failed(error),
-        };
-        let is_single = !self.config.batches;
+        let config = Arc::clone(&self.post.config);
         let body = std::mem::take(&mut self.body);
-        let outcome = match encode::encode(self.config.format, batch, is_single, is_replay, body) {
-            Ok(request) => {
-                let outcome = self.post_with_current_secrets(&mut ready, &request);
-                if request.body.capacity() <= MAX_KEPT_BYTES {
-                    self.body = request.body;
-                }
-                outcome
-            }
+        let request = encode::encode(config.format, batch, !config.batches, is_replay, body);
+        let request = match request {
+            Ok(request) => request,
             // Only damage can bring that about; what is damaged is never sent.
-            Err(error) => Outcome::Rejected { status: None, error },
+            Err(error) => return Outcome::Rejected { status: None, error },
         };
-        self.ready = Some(ready);
+        let outcome = self.ready.send(
+            || Carried::make(&config),
+            |carried, secrets| self.post.post(carried, secrets, &request),
+        );
+        if request.body.capacity() <= MAX_KEPT_BYTES {
+            self.body = request.body;
+        }
         outcome
     }
+}
 
-    /// Once more where the server no longer takes the secrets and there are others by now.
-    fn post_with_current_secrets(&mut self, ready: &mut Ready, request: &Request) -> Outcome {
-        let (status, outcome) = self.post(ready, request);
-        let is_denied = matches!(status, Some(StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN));
-        if !is_denied || ready.secrets.texts.is_empty() {
-            return outcome;
-        }
-        match self.make_ready() {
-            Ok(new) if new.secrets.texts != ready.secrets.texts => *ready = new,
-            Ok(_) => return outcome,
-            Err(error) => return Outcome::Refused { error: error.into() },
-        }
-        self.post(ready, request).1
-    }
-
-    fn post(&mut self, ready: &Ready, request: &Request) -> (Option<StatusCode>, Outcome) {
+impl Post {
+    fn post(
+        &mut self,
+        carried: &Carried,
+        secrets: &[Zeroizing<String>],
+        request: &Request,
+    ) -> (Option<StatusCode>, Outcome) {
         let is_compressed = self.config.gzip && compress(&request.body, &mut self.compressed);
-        let mut post = ready.agent.post(self.config.url.uri().clone());
+        let mut post = carried.agent.post(self.config.url.uri().clone());
         post = post.header(header::CONTENT_TYPE, request.content_type);
         if is_compressed {
             post = post.header(header::CONTENT_ENCODING, "gzip");
@@ -111,12 +91,12 @@ impl WebhookSink {
         }
         if request.is_signed {
             let seconds = self.seconds();
-            let signature = ready.secrets.keys.sign(&request.id, seconds, &request.body);
+            let signature = carried.keys.sign(&request.id, seconds, &request.body);
             post = post.header("webhook-id", &request.id);
             post = post.header("webhook-timestamp", seconds.to_string());
             post = post.header("webhook-signature", signature);
         }
-        for (name, value) in &ready.secrets.headers {
+        for (name, value) in &carried.headers {
             post = post.header(name, value);
         }
         let body = if is_compressed { &self.compressed } else { &request.body };
@@ -125,7 +105,7 @@ impl WebhookSink {
             self.compressed = Vec::new();
         }
         match sent {
-            Ok(response) => self.answered(response, &ready.secrets.texts),
+            Ok(response) => self.answered(response, secrets),
             Err(error) => (None, answer::failed(&self.config.url, &error)),
         }
     }
@@ -152,28 +132,12 @@ impl WebhookSink {
         let since = (self.clock)().duration_since(SystemTime::UNIX_EPOCH);
         since.unwrap_or(Duration::ZERO).as_secs()
     }
-
-    /// With secrets that were read before, unless there was a reload.
-    fn take_ready(&mut self) -> Result<Ready, SetupError> {
-        match self.ready.take().filter(|ready| ready.reloads == self.reloads.count()) {
-            Some(ready) => Ok(ready),
-            None => self.make_ready(),
-        }
-    }
-
-    fn make_ready(&self) -> Result<Ready, SetupError> {
-        let reloads = self.reloads.count();
-        let mut secrets = Secrets::read(&self.config)?;
-        let agent = client::agent(&self.config.connection(), secrets.proxy.take());
-        let agent = agent.map_err(http::SetupError::from)?;
-        Ok(Ready { agent, secrets, reloads })
-    }
 }
 
 impl Sink for WebhookSink {
     fn open(&mut self) -> Result<(), SinkError> {
-        self.ready = Some(self.make_ready()?);
-        Ok(())
+        let config = &self.post.config;
+        Ok(self.ready.renew(|| Carried::make(config))?)
     }
 
     fn deliver(&mut self, batch: &Batch) -> Outcome {
@@ -185,6 +149,6 @@ impl Sink for WebhookSink {
     }
 
     fn max_events(&self) -> usize {
-        if self.config.batches { usize::MAX } else { 1 }
+        if self.post.config.batches { usize::MAX } else { 1 }
     }
 }

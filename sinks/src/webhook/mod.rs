@@ -10,8 +10,8 @@ mod sign;
 mod tests;
 
 pub use crate::http::{
-    DEFAULT_CONNECT_TIMEOUT, DEFAULT_TIMEOUT, MAX_HEADERS, Reloads, Setting, SettingError, Target,
-    TargetError, is_credential,
+    Connection, DEFAULT_CONNECT_TIMEOUT, DEFAULT_TIMEOUT, MAX_HEADERS, Reloads, Setting,
+    SettingError, Target, TargetError, is_credential,
 };
 pub use config::{Format, MAX_KEYS, WebhookConfig};
 pub use deliver::WebhookSink;

@@ -29,6 +29,14 @@ fn config(server: &FaultServer) -> WebhookConfig {
     WebhookConfig::new(Target::parse(&server.url("/events")).expect("a URL"))
 }
 
+fn by(connection: Connection, server: &FaultServer) -> WebhookConfig {
+    WebhookConfig { connection, ..config(server) }
+}
+
+fn with_headers(headers: Vec<(String, Secret)>, server: &FaultServer) -> WebhookConfig {
+    by(Connection { headers, ..Connection::default() }, server)
+}
+
 /// A minute after the epoch of signatures in tests.
 fn clock() -> SystemTime {
     SystemTime::UNIX_EPOCH + Duration::from_secs(1_700_000_000)

@@ -1,11 +1,10 @@
 //! `type = "otlp"`: events, and the daemon's metrics, go to whatever takes OpenTelemetry's protocol.
 
-use std::time::Duration;
-
 use hookring_sinks::Secret;
 use hookring_sinks::otlp::{Encoding, Given, OtlpConfig, Preset, Signal};
-use hookring_sinks::webhook::{Setting, SettingError, is_credential};
+use hookring_sinks::webhook::{Setting, SettingError};
 
+use super::connection::connection;
 use super::{Context, Kind, SinkKind, SinkStart};
 use crate::config::reader::Section;
 use crate::config::schema::ms;
@@ -59,10 +58,6 @@ fn read(section: &mut Section<'_, '_>) -> OtlpConfig {
         section.duration("span_timeout", config.span_timeout, second..=ms(30 * DAY_MS));
     config.metrics_interval =
         section.duration("metrics_interval", config.metrics_interval, second..=ms(HOUR_MS));
-    config.connect_timeout =
-        section.duration("connect_timeout", config.connect_timeout, second..=ms(HOUR_MS));
-    config.proxy = section.secret_address("proxy");
-    config.refuse_local = section.boolean("refuse_local", false);
     if is_found {
         fail(section, config.faults());
     }
@@ -89,8 +84,7 @@ fn given(section: &mut Section<'_, '_>) -> Given {
     let encoding = section.choice("encoding", Some(Encoding::Protobuf), &encodings);
     let compressions = [("gzip", true), ("none", false)];
     let gzip = section.choice("compression", Some(true), &compressions);
-    let range = ms(SECOND_MS)..=ms(HOUR_MS);
-    let timeout = section.duration("timeout", Duration::from_secs(30), range);
+    let connection = connection(section);
     Given {
         preset,
         region: section.optional_text("region"),
@@ -100,15 +94,12 @@ fn given(section: &mut Section<'_, '_>) -> Given {
         traces_endpoint: address(section, "traces_endpoint"),
         metrics_endpoint: address(section, "metrics_endpoint"),
         signals: signals(section),
-        headers: section.secrets("headers", |name| !is_credential(name)),
         encoding: encoding.filter(|_| section.has("encoding")),
         gzip: gzip.filter(|_| section.has("compression")),
-        timeout: Some(timeout).filter(|_| section.has("timeout")),
+        timeout: Some(connection.timeout).filter(|_| section.has("timeout")),
         service_name: section.optional_text("service_name"),
         resource: resource(section),
-        ca_file: section.optional_path("ca_file"),
-        client_cert: section.optional_path("client_cert"),
-        client_key: section.optional_path("client_key"),
+        connection,
     }
 }
 

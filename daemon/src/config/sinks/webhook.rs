@@ -1,14 +1,11 @@
 //! `type = "webhook"`: events are posted to an address of HTTP.
 
 use hookring_sinks::Secret;
-use hookring_sinks::webhook::{
-    Format, Setting, Target, TargetError, WebhookConfig, check_key, is_credential,
-};
+use hookring_sinks::webhook::{Format, Setting, Target, TargetError, WebhookConfig, check_key};
 
+use super::connection::connection;
 use super::{Context, Kind, SinkKind, SinkStart};
 use crate::config::reader::Section;
-use crate::config::schema::ms;
-use crate::config::units::{HOUR_MS, SECOND_MS};
 
 /// A receiver is to have what happens from when it is set up.
 pub(super) const KIND: Kind = Kind {
@@ -55,17 +52,8 @@ fn read(section: &mut Section<'_, '_>) -> WebhookConfig {
     });
     let is_secret_known = secrets[0].is_some() || !section.has("secret");
     config.keys = secrets.into_iter().flatten().collect();
-    config.headers = section.secrets("headers", |name| !is_credential(name));
     config.gzip = section.boolean("gzip", false);
-    let second = ms(SECOND_MS);
-    config.timeout = section.duration("timeout", config.timeout, second..=ms(HOUR_MS));
-    config.connect_timeout =
-        section.duration("connect_timeout", config.connect_timeout, second..=ms(HOUR_MS));
-    config.ca_file = section.optional_path("ca_file");
-    config.client_cert = section.optional_path("client_cert");
-    config.client_key = section.optional_path("client_key");
-    config.proxy = section.secret_address("proxy");
-    config.refuse_local = section.boolean("refuse_local", false);
+    config.connection = connection(section);
     for fault in config.faults() {
         let is_new = match fault.setting {
             Setting::Url => is_url,

@@ -46,9 +46,13 @@ fn every_key_is_read_and_shown_as_it_is() {
     assert_eq!((config.encoding, config.gzip, config.has_content), (Encoding::Json, false, true));
     assert_eq!(config.service_name.as_deref(), Some("agents"));
     assert_eq!(config.resource, [("deployment.environment.name".to_owned(), "test".to_owned())]);
-    let seconds =
-        [config.span_timeout, config.timeout, config.connect_timeout, config.metrics_interval]
-            .map(|it| it.as_secs());
+    let seconds = [
+        config.span_timeout,
+        config.connection.timeout,
+        config.connection.connect_timeout,
+        config.metrics_interval,
+    ]
+    .map(|it| it.as_secs());
     assert_eq!(seconds, [7200, 5, 2, 20]);
     let shown = parse(&text).unwrap().to_toml();
     assert_snapshot!(shown.split("[sinks.apm.filter]").next().unwrap());

@@ -40,8 +40,11 @@ fn every_key_is_read_and_shown_as_it_is() {
         ("X-From", Secret::Text("ci".to_owned().into())),
         ("x.key", secret()),
     ];
-    assert_eq!(hook.headers, headers.map(|(name, secret)| (name.to_owned(), secret)));
-    assert_eq!((hook.timeout.as_secs(), hook.connect_timeout.as_secs()), (5, 2));
+    assert_eq!(hook.connection.headers, headers.map(|(name, secret)| (name.to_owned(), secret)));
+    assert_eq!(
+        (hook.connection.timeout.as_secs(), hook.connection.connect_timeout.as_secs()),
+        (5, 2)
+    );
     let shown = parse(&text).unwrap().to_toml();
     assert_snapshot!(shown.split("[sinks.hook.filter]").next().unwrap());
     assert!(!shown.contains("hunter2") && !format!("{hook:?}").contains("hunter2"));

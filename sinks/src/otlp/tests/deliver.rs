@@ -1,24 +1,25 @@
 //! The sink against a server that fails as it is told to.
 
 use std::io::Read as _;
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use flate2::read::GzDecoder;
-use hookring_faults::{FaultServer, Received, Reply};
+use hookring_faults::{Authority, FaultServer, Presented, Received, Reply, Step};
 use hookring_journal::Batch;
 use opentelemetry_proto::tonic::collector::logs::v1::{
     ExportLogsPartialSuccess, ExportLogsServiceRequest, ExportLogsServiceResponse,
 };
+use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
 use prost::Message as _;
 use serde_json::json;
 use zeroize::Zeroizing;
 
 use super::super::answer::Signal;
-use super::super::config::{Endpoint, OtlpConfig};
+use super::super::config::{Endpoint, NamedFile, OtlpConfig, Own};
 use super::super::deliver::OtlpSink;
 use super::super::encode::Encoding;
 use super::super::preset::Scheme;
-use crate::http::{Reloads, Setting, Target};
+use crate::http::{Connection, Reloads, Setting, Target};
 use crate::secret::Secret;
 use crate::sink::{Outcome, Sink};
 use crate::testing::TestJournal;
@@ -28,7 +29,7 @@ pub(super) fn endpoints(server: &FaultServer, signals: &[Signal]) -> Vec<Endpoin
         signal: *signal,
         url: Target::parse(&server.url(&format!("/v1/{}", signal.name()))).expect("a URL"),
         setting: Setting::Url,
-        headers: Vec::new(),
+        own: Own::default(),
     };
     signals.iter().map(endpoint).collect()
 }
@@ -46,6 +47,10 @@ fn sink(config: OtlpConfig) -> OtlpSink {
 
 fn text(text: &str) -> Secret {
     Secret::Text(Zeroizing::new(text.to_owned()))
+}
+
+fn with_headers(headers: Vec<(String, Secret)>) -> Connection {
+    Connection { headers, ..Connection::default() }
 }
 
 /// A prompt with its end: two records and a span.
@@ -113,7 +118,7 @@ fn a_part_that_was_rejected_is_counted_and_not_sent_again() {
     let is_protobuf = [("Content-Type", "application/x-protobuf")];
     server.next([Reply::with(200, &is_protobuf, &answer)]);
     let headers = vec![("x-token".to_owned(), text("hunter2"))];
-    let mut sink = sink(OtlpConfig { headers, ..config(&server) });
+    let mut sink = sink(OtlpConfig { connection: with_headers(headers), ..config(&server) });
     assert!(matches!(sink.deliver(&batch), Outcome::Accepted));
     assert_eq!(server.requests(), 2);
     assert!(sink.counts().contains(&("rejected_log_records", 1)));
@@ -185,12 +190,12 @@ fn keys_and_headers_go_along_and_are_never_shown() {
     let (_journal, batch) = batch();
     let server = FaultServer::start();
     let mut endpoints = endpoints(&server, &Signal::OF_EVENTS);
-    endpoints[1].headers =
+    endpoints[1].own.headers =
         vec![("X-Own".to_owned(), text("hunter4")), ("X-All".to_owned(), text("hunter5"))];
     let config = OtlpConfig {
         endpoints,
         api_key: Some((Scheme::Basic, text("ada:hunter2"))),
-        headers: vec![("X-All".to_owned(), text("hunter3"))],
+        connection: with_headers(vec![("X-All".to_owned(), text("hunter3"))]),
         ..config(&server)
     };
     assert!(!format!("{config:?}").contains("hunter"));
@@ -242,3 +247,68 @@ fn what_cannot_be_used_is_told() {
     let faults = OtlpConfig { resource: many, ..config(&server) }.faults();
     assert_eq!(faults[0].setting, Setting::Resource);
 }
+
+#[test]
+fn each_signal_is_written_as_its_receiver_wants_it() {
+    let (_journal, batch) = batch();
+    let server = FaultServer::start();
+    let mut endpoints = endpoints(&server, &Signal::OF_EVENTS);
+    endpoints[0].own.encoding = Some(Encoding::Json);
+    endpoints[1].own.gzip = Some(false);
+    // An answer that says nothing of its kind is of the request's.
+    server.next([Reply::with(200, &[], r#"{"partialSuccess":{"rejectedLogRecords":"1"}}"#)]);
+    let mut sink = sink(OtlpConfig::new(endpoints));
+    assert!(matches!(sink.deliver(&batch), Outcome::Accepted));
+    assert!(sink.counts().contains(&("rejected_log_records", 1)));
+    let [logs, traces] = &server.received()[..] else { panic!("two requests") };
+    assert_eq!(logs.header("content-type"), Some("application/json"));
+    assert_eq!(logs.header("content-encoding"), Some("gzip"));
+    serde_json::from_slice::<serde_json::Value>(&plain(logs)).expect("JSON");
+    assert_eq!(traces.header("content-type"), Some("application/x-protobuf"));
+    assert_eq!(traces.header("content-encoding"), None);
+    ExportTraceServiceRequest::decode(&*traces.body).expect("protobuf");
+    assert_eq!(server.connections(), 1, "they connect in the same way");
+}
+
+#[test]
+fn each_signal_has_certificates_of_its_own() {
+    let (journal, batch) = batch();
+    let put = |name: &str, pem: &str| {
+        let path = journal.path(name);
+        std::fs::write(&path, pem).expect("a file");
+        Some(NamedFile { path, variable: String::new() })
+    };
+    let [first, second] = [Authority::new(), Authority::new()];
+    let servers = [
+        FaultServer::start_tls(&first, Presented::Good),
+        FaultServer::start_tls(&second, Presented::GoodAndAsking),
+    ];
+    let [mut logs, mut traces] =
+        [0, 1].map(|at| endpoints(&servers[at], &[Signal::OF_EVENTS[at]]).remove(0));
+    logs.own.ca_file = put("first", &first.pem());
+    traces.own.ca_file = put("second", &second.pem());
+    let without = vec![logs.clone(), traces.clone()];
+    assert!(matches!(sink(OtlpConfig::new(without)).deliver(&batch), Outcome::Refused { .. }));
+    assert_eq!(servers.each_ref().map(FaultServer::requests), [1, 0]);
+    let (cert, key) = second.client_pem();
+    (traces.own.client_cert, traces.own.client_key) = (put("cert", &cert), put("key", &key));
+    let with = vec![logs.clone(), traces.clone()];
+    assert!(matches!(sink(OtlpConfig::new(with)).deliver(&batch), Outcome::Accepted));
+    assert_eq!(servers.each_ref().map(FaultServer::requests), [2, 1]);
+}
+
+#[test]
+fn each_signal_waits_as_long_as_it_says() {
+    let (_journal, batch) = batch();
+    let server = FaultServer::start();
+    server.set_rule(|_| {
+        Reply::steps([Step::Pause(Duration::from_millis(500)), Step::Send(OK.to_vec())])
+    });
+    let mut endpoints = endpoints(&server, &Signal::OF_EVENTS);
+    endpoints[1].own.timeout = Some(Duration::from_millis(100));
+    let outcome = sink(OtlpConfig::new(endpoints)).deliver(&batch);
+    assert!(said(&outcome).ends_with("it did not answer in time"), "{outcome:?}");
+    assert_eq!(server.requests(), 2, "the first one was taken");
+}
+
+const OK: &[u8] = b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n";

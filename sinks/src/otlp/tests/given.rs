@@ -6,13 +6,13 @@ use std::path::Path;
 use zeroize::Zeroizing;
 
 use super::super::answer::Signal;
-use super::super::config::OtlpConfig;
+use super::super::config::{Endpoint, OtlpConfig, Own};
 use super::super::encode::Encoding;
 use super::super::given::Given;
 use super::super::metrics::Temporality;
 use super::super::preset::{Preset, Scheme};
 use super::*;
-use crate::http::{Setting, SettingError};
+use crate::http::{Connection, Setting, SettingError};
 use crate::secret::Secret;
 
 const PREFERENCE: &str = "OTEL_EXPORTER_OTLP_METRICS_TEMPORALITY_PREFERENCE";
@@ -77,13 +77,19 @@ fn the_environment_is_listened_to() {
         ]
     );
     let headers = |at: usize| -> Vec<(&str, String)> {
-        let headers = config.endpoints[at].headers.iter();
+        let headers = config.endpoints[at].own.headers.iter();
         headers.map(|(name, it)| (&**name, it.read().expect("a text").to_string())).collect()
     };
     assert_eq!(headers(0), [("api-key", "a b".to_owned()), ("x", "1".to_owned())]);
     assert_eq!(headers(1), [("api-key", "c%2".to_owned())]);
-    assert_eq!((config.encoding, config.gzip), (Encoding::Json, false));
-    assert_eq!(config.timeout, Duration::from_millis(1500));
+    for endpoint in &config.endpoints {
+        assert_eq!(
+            (config.encoding_of(endpoint), config.is_gzip(endpoint)),
+            (Encoding::Json, false)
+        );
+        let ms = if endpoint.signal == Signal::Metrics { 1000 } else { 1500 };
+        assert_eq!(config.connection_of(endpoint).timeout, Duration::from_millis(ms));
+    }
     assert_eq!(config.service_name.as_deref(), Some("agents"));
     let pair = |name: &str, value: &str| (name.to_owned(), value.to_owned());
     assert_eq!(
@@ -98,10 +104,16 @@ fn what_a_person_says_goes_first() {
         ("OTEL_EXPORTER_OTLP_PROTOCOL", "http/json"),
         ("OTEL_EXPORTER_OTLP_COMPRESSION", "none"),
         ("OTEL_EXPORTER_OTLP_TIMEOUT", "1500"),
+        ("OTEL_EXPORTER_OTLP_TRACES_HEADERS", "api-key=a"),
+        ("OTEL_EXPORTER_OTLP_TRACES_PROTOCOL", "grpc"),
+        ("OTEL_EXPORTER_OTLP_TRACES_COMPRESSION", "zstd"),
+        ("OTEL_EXPORTER_OTLP_TRACES_TIMEOUT", "0"),
         ("OTEL_SERVICE_NAME", "agents"),
         ("OTEL_RESOURCE_ATTRIBUTES", "team=core"),
     ];
+    let headers = vec![("Api-Key".to_owned(), Secret::Env("KEY".to_owned()))];
     let given = Given {
+        connection: Connection { headers, ..Connection::default() },
         encoding: Some(Encoding::Protobuf),
         gzip: Some(true),
         timeout: Some(Duration::from_secs(9)),
@@ -112,8 +124,9 @@ fn what_a_person_says_goes_first() {
     };
     let config = good(given, &env);
     assert_eq!(urls(&config), ["http://127.0.0.1:4318/v1/traces"]);
+    assert_eq!(config.endpoints[0].own, Own::default());
     assert_eq!((config.encoding, config.gzip), (Encoding::Protobuf, true));
-    assert_eq!(config.timeout, Duration::from_secs(9));
+    assert_eq!(config.connection.timeout, Duration::from_secs(9));
     assert_eq!(config.service_name.as_deref(), Some("mine"));
     assert_eq!(config.resource, [("team".to_owned(), "web".to_owned())]);
 }
@@ -127,7 +140,7 @@ fn metrics_have_a_place_and_a_temporality_of_their_own() {
     ];
     let config = good(Given::default(), &env);
     assert_eq!(urls(&config)[2], "https://metrics.example.com/x");
-    let headers = config.endpoints.iter().map(|it| it.headers.len());
+    let headers = config.endpoints.iter().map(|it| it.own.headers.len());
     assert_eq!(headers.collect::<Vec<_>>(), [0, 0, 1]);
     assert_eq!(config.temporality, Temporality::Delta);
     // Without a place for them there are none, unless somebody wants them.
@@ -150,6 +163,91 @@ fn metrics_have_a_place_and_a_temporality_of_their_own() {
     assert_eq!(urls(&good(alone, &[])), ["https://a.test/metrics"]);
 }
 
+/// The variable of one signal goes before that of all, which then may be anything.
+#[test]
+fn each_signal_listens_to_variables_of_its_own() {
+    let env = [
+        ("OTEL_EXPORTER_OTLP_PROTOCOL", "grpc"),
+        ("OTEL_EXPORTER_OTLP_LOGS_PROTOCOL", "http/protobuf"),
+        ("OTEL_EXPORTER_OTLP_TRACES_PROTOCOL", "http/json"),
+        ("OTEL_EXPORTER_OTLP_METRICS_PROTOCOL", "http/protobuf"),
+        ("OTEL_EXPORTER_OTLP_COMPRESSION", "none"),
+        ("OTEL_EXPORTER_OTLP_METRICS_COMPRESSION", "gzip"),
+        ("OTEL_EXPORTER_OTLP_TIMEOUT", "7000"),
+        ("OTEL_EXPORTER_OTLP_LOGS_TIMEOUT", "60000"),
+        ("OTEL_EXPORTER_OTLP_METRICS_TIMEOUT", "99999999999"),
+        ("OTEL_EXPORTER_OTLP_CERTIFICATE", "/all.pem"),
+        ("OTEL_EXPORTER_OTLP_TRACES_CERTIFICATE", "/traces.pem"),
+        ("OTEL_EXPORTER_OTLP_TRACES_CLIENT_CERTIFICATE", "/cert.pem"),
+        ("OTEL_EXPORTER_OTLP_TRACES_CLIENT_KEY", "/key.pem"),
+    ];
+    let config = settings(Given::default(), &env).expect("settings");
+    let of = |at: usize| {
+        let endpoint: &Endpoint = &config.endpoints[at];
+        let seconds = config.connection_of(endpoint).timeout.as_secs();
+        (config.encoding_of(endpoint), config.is_gzip(endpoint), seconds)
+    };
+    assert_eq!(of(0), (Encoding::Protobuf, false, 60));
+    assert_eq!(of(1), (Encoding::Json, false, 7));
+    assert_eq!(of(2), (Encoding::Protobuf, true, 3600));
+    let files = |at: usize| {
+        let Connection { ca_file, client_cert, client_key, .. } =
+            config.connection_of(&config.endpoints[at]);
+        [ca_file, client_cert, client_key].map(|it| it.unwrap_or_default().display().to_string())
+    };
+    assert_eq!(files(0), ["/all.pem", "", ""]);
+    assert_eq!(files(1), ["/traces.pem", "/cert.pem", "/key.pem"]);
+    assert_eq!(files(2), ["/all.pem", "", ""]);
+    let connection = Connection { ca_file: Some("/mine.pem".into()), ..Connection::default() };
+    let mine = settings(Given { connection, ..Given::default() }, &env).expect("settings");
+    assert!(mine.endpoints.iter().all(|it| it.own.ca_file.is_none()));
+}
+
+#[test]
+fn a_file_that_cannot_be_used_is_told_with_its_variable() {
+    let (good, bad) = ("https://otel.example.com", "/no/such/file");
+    let faults = |env: &[(&str, &str)]| {
+        let env: Vec<_> =
+            env.iter().copied().chain([("OTEL_EXPORTER_OTLP_ENDPOINT", good)]).collect();
+        let faults = settings(Given::default(), &env).expect("settings").faults();
+        let [fault] = &faults[..] else { panic!("one fault: {faults:?}") };
+        assert_eq!(fault.setting, Setting::Environment);
+        fault.message.clone()
+    };
+    for variable in ["OTEL_EXPORTER_OTLP_CERTIFICATE", "OTEL_EXPORTER_OTLP_LOGS_CERTIFICATE"] {
+        let said = faults(&[(variable, bad)]);
+        assert!(said.starts_with(&format!("{variable}: cannot read /no/such/file")), "{said}");
+    }
+    for name in ["CLIENT_CERTIFICATE", "CLIENT_KEY"] {
+        let variable = format!("OTEL_EXPORTER_OTLP_TRACES_{name}");
+        let said = faults(&[(&variable, bad)]);
+        assert!(said.starts_with(&format!("{variable}: ")) && said.contains("together"), "{said}");
+    }
+}
+
+/// Events wait for them.
+#[test]
+fn metrics_may_take_a_part_of_what_others_may_unless_they_have_a_limit_of_their_own() {
+    let seconds = |timeout: Option<u64>, env: &[(&str, &str)]| {
+        let config =
+            good(Given { timeout: timeout.map(Duration::from_secs), ..Given::default() }, env);
+        config
+            .endpoints
+            .iter()
+            .map(|it| config.connection_of(it).timeout.as_secs())
+            .collect::<Vec<_>>()
+    };
+    let general = ("OTEL_EXPORTER_OTLP_TIMEOUT", "12000");
+    let own = ("OTEL_EXPORTER_OTLP_METRICS_TIMEOUT", "20000");
+    assert_eq!(seconds(None, &[]), [30, 30, 5]);
+    assert_eq!(seconds(Some(3600), &[]), [3600, 3600, 600]);
+    assert_eq!(seconds(Some(3), &[]), [3, 3, 1]);
+    assert_eq!(seconds(Some(1), &[]), [1, 1, 1]);
+    assert_eq!(seconds(None, &[general]), [12, 12, 2]);
+    assert_eq!(seconds(None, &[general, own]), [12, 12, 20]);
+    assert_eq!(seconds(Some(60), &[general, own]), [60, 60, 10]);
+}
+
 /// They are secrets of whoever is at the environment's endpoint.
 #[test]
 fn the_environments_headers_go_to_its_own_endpoint_alone() {
@@ -162,12 +260,13 @@ fn the_environments_headers_go_to_its_own_endpoint_alone() {
     let preset = Given { preset: Some(Preset::NewRelic), api_key: key(), ..Given::default() };
     for given in [endpoint, preset] {
         let config = good(given, &env);
-        assert!(config.endpoints.iter().all(|it| it.headers.is_empty()));
-        assert_eq!(config.ca_file, None);
+        assert!(config.endpoints.iter().all(|it| it.own == Own::default()));
+        assert_eq!(config.connection, Connection::default());
     }
     let config = settings(Given::default(), &env).expect("settings");
-    assert_eq!(config.ca_file.as_deref(), Some(Path::new("/no/such/file")));
-    assert_eq!(config.endpoints[0].headers.len(), 1);
+    let connection = config.connection_of(&config.endpoints[0]);
+    assert_eq!(connection.ca_file.as_deref(), Some(Path::new("/no/such/file")));
+    assert_eq!(config.endpoints[0].own.headers.len(), 1);
 }
 
 #[test]
@@ -187,7 +286,7 @@ fn a_known_place_has_its_address_key_and_signals() {
     assert_eq!(config.api_key.as_ref().map(|it| it.0), Some(Scheme::Header("dd-api-key")));
     let config = good(given(Preset::Langfuse, None), &[]);
     assert_eq!(urls(&config), ["https://cloud.langfuse.com/api/public/otel/v1/traces"]);
-    assert_eq!(config.headers[0].0, "x-langfuse-ingestion-version");
+    assert_eq!(config.connection.headers[0].0, "x-langfuse-ingestion-version");
     let config = good(
         Given {
             endpoint: some("https://my.ingest.us-east-1.aws.elastic.cloud:443"),
@@ -238,6 +337,30 @@ fn what_is_wrong_is_told_with_a_way_out() {
         ),
         (
             Given::default(),
+            &[("OTEL_EXPORTER_OTLP_METRICS_PROTOCOL", "grpc")],
+            Setting::Environment,
+            "OTEL_EXPORTER_OTLP_METRICS_PROTOCOL is \"grpc\"",
+        ),
+        (
+            Given::default(),
+            &[("OTEL_EXPORTER_OTLP_LOGS_TIMEOUT", "0")],
+            Setting::Environment,
+            "OTEL_EXPORTER_OTLP_LOGS_TIMEOUT is \"0\"",
+        ),
+        (
+            Given::default(),
+            &[("OTEL_EXPORTER_OTLP_LOGS_ENDPOINT", "here")],
+            Setting::Environment,
+            "OTEL_EXPORTER_OTLP_LOGS_ENDPOINT: ",
+        ),
+        (
+            Given::default(),
+            &[("OTEL_EXPORTER_OTLP_ENDPOINT", "https://a.test/?k=v")],
+            Setting::Environment,
+            "OTEL_EXPORTER_OTLP_ENDPOINT: nothing can be below",
+        ),
+        (
+            Given::default(),
             &[("OTEL_EXPORTER_OTLP_COMPRESSION", "zip")],
             Setting::Environment,
             "zip",
@@ -260,6 +383,8 @@ fn what_is_wrong_is_told_with_a_way_out() {
         let shown = format!("{given:?} {env:?}");
         let faults = settings(given, env).expect_err(&shown);
         assert_eq!(faults[0].setting, setting, "{shown}: {faults:?}");
+        let is_once = faults.len() == 1 || setting != Setting::Environment;
+        assert!(is_once, "a variable of all signals is told of once: {faults:?}");
         assert!(faults[0].message.contains(word) && !faults[0].help.is_empty(), "{faults:?}");
     }
 }

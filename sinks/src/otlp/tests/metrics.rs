@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant, SystemTime};
 
-use hookring_faults::{FaultServer, Received, Reply};
+use hookring_faults::{FaultServer, Received, Reply, Step};
 use opentelemetry_proto::tonic::collector::metrics::v1::ExportMetricsServiceRequest;
 use opentelemetry_proto::tonic::metrics::v1::metric::Data;
 use opentelemetry_proto::tonic::metrics::v1::number_data_point::Value;
@@ -17,11 +17,15 @@ use super::super::deliver::OtlpSink;
 use super::super::metrics::{MetricSource, Metrics, Temporality};
 use super::attribute;
 use super::deliver::{batch, endpoints, plain, said};
-use crate::http::Reloads;
+use crate::http::{Connection, Reloads};
+use crate::secret::Secret;
 use crate::sink::{Outcome, Sink};
 
 /// The daemon began then, in nanoseconds; the sink's clock is a second later.
 const START_NS: u64 = 1_700_000_000_000_000_000;
+
+/// As long as anybody may take.
+const LONG: Duration = Duration::from_secs(60);
 
 fn at(ns: u64) -> SystemTime {
     SystemTime::UNIX_EPOCH + Duration::from_nanos(ns)
@@ -110,7 +114,7 @@ fn nothing_is_sent_before_the_interval_is_over_whatever_the_answer() {
     let server = FaultServer::start();
     let config = OtlpConfig { metrics_interval: interval, ..config(&server, Temporality::Delta) };
     let begin = Instant::now();
-    let mut metrics = Metrics::new(&config, source().1, begin);
+    let mut metrics = Metrics::new(&config, source().1, begin).expect("they are wanted");
     let is_due = |metrics: &Metrics, s| metrics.is_due(begin + Duration::from_secs(s));
     assert_eq!((is_due(&metrics, 59), is_due(&metrics, 60)), (false, true));
     assert!(metrics.answered(Outcome::failed("no"), begin + interval).is_some());
@@ -145,6 +149,28 @@ fn a_failure_is_shown_and_counted_and_holds_no_event_up() {
     assert_eq!(count(&sink, "failed_metric_requests"), 3);
 }
 
+/// It gives them up before it would give an event up.
+#[test]
+fn a_place_that_is_slow_with_metrics_holds_events_up_for_less_than_a_request_may_take() {
+    let (_journal, batch) = batch();
+    let server = FaultServer::start();
+    server.set_rule(|request| match &*request.line {
+        "POST /v1/metrics" => {
+            let head = b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n".to_vec();
+            Reply::steps([Step::Pause(Duration::from_secs(3)), Step::Send(head)])
+        }
+        _ => Reply::ok(),
+    });
+    let connection = Connection { timeout: Duration::from_secs(6), ..Connection::default() };
+    let config = OtlpConfig { connection, ..config(&server, Temporality::Cumulative) };
+    let mut sink = sink(config, source().1);
+    assert!(matches!(sink.deliver(&batch), Outcome::Accepted));
+    assert_eq!(count(&sink, "failed_metric_requests"), 1);
+    let warning = crate::stats::in_words(&*sink.take_warning().expect("a warning"));
+    assert!(warning.ends_with("it did not answer in time"), "{warning}");
+    assert!(matches!(sink.deliver(&batch), Outcome::Accepted));
+}
+
 #[test]
 fn rejected_points_are_counted() {
     let server = FaultServer::start();
@@ -176,6 +202,53 @@ fn differences_sum_up_whatever_fails_and_whoever_sends_them() {
         taken(&server),
         [(3.0, START_NS, now), (9.0, now, now), (1.0, now, now), (2.0, now, now)]
     );
+}
+
+/// Whatever the interval, and though a reload wants secrets read anew, which cannot be.
+#[test]
+fn the_last_ones_tell_what_was_counted_since() {
+    let server = FaultServer::start();
+    let (count, source) = source();
+    let interval = Duration::from_secs(3600);
+    let mut config =
+        OtlpConfig { metrics_interval: interval, ..config(&server, Temporality::Delta) };
+    let key = tempfile::NamedTempFile::new().expect("a file");
+    std::fs::write(key.path(), "hunter2").expect("a file");
+    config.connection.headers = vec![("X-Key".to_owned(), Secret::File(key.path().to_owned()))];
+    let clock = || at(START_NS + 1_000_000_000);
+    let reloads = Reloads::default();
+    let mut sink = OtlpSink::with_clock(config, reloads.clone(), clock).with_metrics(source);
+    sink.send_last(LONG);
+    assert_eq!(server.requests(), 0, "it was not opened");
+    sink.open().expect("it opens");
+    count.store(3, Ordering::Relaxed);
+    sink.send_beside();
+    assert_eq!(server.requests(), 0, "it is not time");
+    sink.send_last(LONG);
+    key.close().expect("gone");
+    reloads.raise();
+    count.store(5, Ordering::Relaxed);
+    sink.send_last(LONG);
+    let now = START_NS + 1_000_000_000;
+    assert_eq!(taken(&server), [(3.0, START_NS, now), (2.0, now, now)]);
+    assert_eq!(server.received()[1].header("x-key"), Some("hunter2"));
+}
+
+#[test]
+fn the_last_ones_keep_to_their_time_and_are_not_forced_on_anybody() {
+    let server = FaultServer::start();
+    let mut sink = sink(config(&server, Temporality::Delta), source().1);
+    let head = b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n".to_vec();
+    let late = Reply::steps([Step::Pause(Duration::from_secs(2)), Step::Send(head)]);
+    server.next([late, Reply::with(429, &[("Retry-After", "3600")], "later")]);
+    sink.send_last(Duration::from_millis(100));
+    let warning = crate::stats::in_words(&*sink.take_warning().expect("a warning"));
+    assert!(warning.ends_with("it did not answer in time"), "{warning}");
+    assert_eq!(count(&sink, "failed_metric_requests"), 1);
+    sink.send_last(LONG);
+    assert_eq!((server.requests(), count(&sink, "failed_metric_requests")), (2, 2));
+    sink.send_last(LONG);
+    assert_eq!(server.requests(), 2, "it wants to be left alone");
 }
 
 #[test]

@@ -15,8 +15,7 @@ use crate::testing::TestJournal;
 
 fn making(signals: &[Signal]) -> Making {
     Making {
-        signals: signals.to_vec(),
-        encoding: Encoding::Protobuf,
+        signals: signals.iter().map(|it| (*it, Encoding::Protobuf)).collect(),
         has_content: false,
         resources: Resources::default(),
         span_timeout: TIMEOUT,

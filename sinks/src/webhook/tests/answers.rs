@@ -75,7 +75,7 @@ fn retry_after_is_read_in_both_forms() {
 fn what_the_server_says_is_shown_without_what_is_secret_or_too_much() {
     let server = FaultServer::start();
     let headers = vec![("X-Api-Key".to_owned(), text("hunter2"))];
-    let mut sink = sink(WebhookConfig { headers, ..config(&server) });
+    let mut sink = sink(with_headers(headers, &server));
     server.next([Reply::with(422, &[], "{\"error\":\n\t\"no hunter2\u{1b}[2J please\"}")]);
     let said = words(&send_one(&mut sink));
     let expected = format!(
@@ -94,7 +94,7 @@ fn what_is_no_answer_is_a_failure() {
     for (fault, reply) in Reply::faults() {
         let server = FaultServer::start();
         server.set(reply);
-        let config = WebhookConfig { timeout: SHORT, ..config(&server) };
+        let config = by(Connection { timeout: SHORT, ..Connection::default() }, &server);
         let outcome = send_one(&mut sink(config));
         assert_eq!(name(&outcome), "failed", "{fault}: {outcome:?}");
         let words = words(&outcome);
@@ -107,7 +107,8 @@ fn what_is_no_answer_is_a_failure() {
 #[test]
 fn a_body_changes_no_answer() {
     let server = FaultServer::start();
-    let mut sink = sink(WebhookConfig { timeout: Duration::from_secs(3), ..config(&server) });
+    let timeout = Duration::from_secs(3);
+    let mut sink = sink(by(Connection { timeout, ..Connection::default() }, &server));
     for reply in [
         Reply::drip_body(Duration::from_millis(50)),
         Reply::endless_body(200),

@@ -28,7 +28,7 @@ fn a_good_certificate_of_the_given_authority_is_taken() {
     let (files, authority) = (Files::new(), Authority::new());
     let server = FaultServer::start_tls(&authority, Presented::Good);
     let ca_file = Some(files.put("ca.pem", &authority.pem()));
-    let mut sink = sink(WebhookConfig { ca_file, ..config(&server) });
+    let mut sink = sink(by(Connection { ca_file, ..Connection::default() }, &server));
     for _ in 0..3 {
         assert_eq!(name(&send_one(&mut sink)), "accepted");
     }
@@ -53,7 +53,8 @@ fn a_bad_certificate_is_refused_and_nothing_is_sent() {
         (Presented::OtherName, &None, "certificate"),
     ] {
         let server = FaultServer::start_tls(&authority, presented);
-        let mut sink = sink(WebhookConfig { ca_file: ca_file.clone(), ..config(&server) });
+        let mut sink =
+            sink(by(Connection { ca_file: ca_file.clone(), ..Connection::default() }, &server));
         let outcome = send_one(&mut sink);
         assert_eq!(name(&outcome), "refused", "{presented:?}: {outcome:?}");
         let words = words(&outcome);
@@ -71,12 +72,13 @@ fn a_client_certificate_is_shown_where_it_is_asked_for() {
     let ca_file = Some(files.put("ca.pem", &authority.pem()));
     let with = |pems: Option<(String, String)>| {
         let (cert, key) = pems.unzip();
-        WebhookConfig {
+        let connection = Connection {
             ca_file: ca_file.clone(),
             client_cert: cert.map(|pem| files.put("client.pem", &pem)),
             client_key: key.map(|pem| files.put("client.key", &pem)),
-            ..config(&server)
-        }
+            ..Connection::default()
+        };
+        by(connection, &server)
     };
     for pems in [None, Some(Authority::new().client_pem())] {
         let outcome = send_one(&mut sink(with(pems)));
@@ -128,8 +130,9 @@ fn a_handshake_that_leads_nowhere_is_a_failure() {
         Reply::endless_head(),
     ] {
         server.set(reply.clone().early());
-        let config = WebhookConfig::new(Target::parse(&url).expect("a URL"));
-        let outcome = send_one(&mut sink(WebhookConfig { connect_timeout: SHORT, ..config }));
+        let mut config = WebhookConfig::new(Target::parse(&url).expect("a URL"));
+        config.connection.connect_timeout = SHORT;
+        let outcome = send_one(&mut sink(config));
         assert_eq!(name(&outcome), "failed", "{reply:?}: {outcome:?}");
         assert!(words(&outcome).starts_with("cannot send to https://127.0.0.1:"), "{outcome:?}");
     }
@@ -160,12 +163,13 @@ fn files_that_cannot_be_used_are_told_and_cause_no_panic() {
         (&ca, &cert, &None, Setting::ClientCert, "go together"),
         (&ca, &None, &key, Setting::ClientKey, "go together"),
     ] {
-        let config = WebhookConfig {
+        let connection = Connection {
             ca_file: ca_file.clone(),
             client_cert: client_cert.clone(),
             client_key: client_key.clone(),
-            ..config(&server)
+            ..Connection::default()
         };
+        let config = by(connection, &server);
         let faults = config.faults();
         assert!(faults[0].setting == setting && faults[0].message.contains(said), "{faults:?}");
         if client_cert.is_some() == client_key.is_some() {
@@ -181,7 +185,8 @@ fn a_proxy_is_asked_for_what_is_not_this_computer() {
     proxy.set(Reply::status(403));
     let url = Target::parse("http://events.test:81/x?key=hunter2").expect("a URL");
     let secret = format!("http://ada:hunter3@{}", proxy.address());
-    let with_proxy = WebhookConfig { proxy: Some(text(&secret)), ..WebhookConfig::new(url) };
+    let mut with_proxy = WebhookConfig::new(url);
+    with_proxy.connection.proxy = Some(text(&secret));
     let outcome = send_one(&mut sink(with_proxy.clone()));
     assert_eq!(name(&outcome), "failed", "{outcome:?}");
     assert_eq!(words(&outcome), "cannot send to http://events.test:81: the proxy does not connect");
@@ -191,10 +196,12 @@ fn a_proxy_is_asked_for_what_is_not_this_computer() {
     assert!(!format!("{with_proxy:?}").contains("hunter"));
 
     let server = FaultServer::start();
-    let local = WebhookConfig { proxy: Some(text(&secret)), ..config(&server) };
+    let proxy = Some(text(&secret));
+    let local = by(Connection { proxy, ..Connection::default() }, &server);
     assert_eq!(local.faults()[0].setting, Setting::Proxy);
     for bad in ["socks5://127.0.0.1:1", "what is this"] {
-        let config = WebhookConfig { proxy: Some(text(bad)), ..with_proxy.clone() };
+        let mut config = with_proxy.clone();
+        config.connection.proxy = Some(text(bad));
         assert_eq!(config.faults()[0].setting, Setting::Proxy);
         let error = WebhookSink::new(config, Reloads::default()).open().expect_err("no proxy");
         assert!(
@@ -213,7 +220,8 @@ fn local_addresses_can_be_refused() {
     let name_of_this = "ip6-localhost";
     for host in ["127.0.0.1", "[::ffff:127.0.0.1]", "localhost"] {
         let url = Target::parse(&format!("http://{host}:{port}/")).expect("a URL");
-        let config = WebhookConfig { refuse_local: true, ..WebhookConfig::new(url) };
+        let mut config = WebhookConfig::new(url);
+        config.connection.refuse_local = true;
         assert_eq!(config.faults()[0].setting, Setting::Url, "{host}");
         let mut sink = WebhookSink::new(config, Reloads::default());
         let outcome = send_one(&mut sink);
@@ -223,7 +231,8 @@ fn local_addresses_can_be_refused() {
     let hosts = fs::read_to_string("/etc/hosts").unwrap_or_default();
     if hosts.lines().any(|line| line.starts_with("::1") && line.contains(name_of_this)) {
         let url = Target::parse(&format!("http://{name_of_this}:{port}/")).expect("a URL");
-        let config = WebhookConfig { refuse_local: true, ..WebhookConfig::new(url) };
+        let mut config = WebhookConfig::new(url);
+        config.connection.refuse_local = true;
         assert_eq!(config.faults(), []);
         assert_eq!(name(&send_one(&mut sink(config))), "refused");
     }

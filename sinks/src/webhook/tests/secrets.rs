@@ -8,7 +8,7 @@ use super::*;
 fn headers_are_sent_and_never_shown() {
     let server = FaultServer::start();
     let headers = vec![("Authorization".to_owned(), text("Bearer hunter2"))];
-    let config = WebhookConfig { headers, ..config(&server) };
+    let config = with_headers(headers, &server);
     assert!(!format!("{config:?}").contains("hunter"));
     assert_eq!(send_to(&server, config).header("authorization"), Some("Bearer hunter2"));
 }
@@ -19,7 +19,7 @@ fn what_a_server_sends_back_of_a_secret_or_an_address_is_not_shown() {
     let headers = vec![("Authorization".to_owned(), text("Bearer hunter2+hunter5-token"))];
     let url = server.url("/services/T0PATH%2Fhunter3?key=hunter4%2Bhunter6");
     let url = Target::parse(&url).expect("a URL");
-    let mut sink = sink(WebhookConfig { url, headers, ..config(&server) });
+    let mut sink = sink(WebhookConfig { url, ..with_headers(headers, &server) });
     for body in [
         "Cannot POST /services/T0PATH%2Fhunter3?key=hunter4%2Bhunter6: invalid hunter2+hunter5-token",
         "Cannot POST /services/T0PATH/hunter3?key=hunter4+hunter6",
@@ -42,7 +42,7 @@ fn a_header_that_cannot_be_is_told_without_its_value() {
         [("Host", "hunter2"), ("webhook-id", "hunter2"), ("X Y", "hunter2"), ("X-Y", "hünter2")]
     {
         let headers = vec![(header.to_owned(), text(value))];
-        let config = WebhookConfig { headers, ..config(&server) };
+        let config = with_headers(headers, &server);
         let error = WebhookSink::new(config, Reloads::default()).open().expect_err("no header");
         let error = error.to_string();
         assert!(error.contains(header) && !error.contains("nter2"), "{error}");
@@ -60,7 +60,7 @@ fn a_secret_that_changed_is_read_when_the_server_no_longer_takes_the_old_one() {
     });
     fs::write(&file, "old").expect("a file");
     let headers = vec![("X-Token".to_owned(), Secret::File(file.clone()))];
-    let mut sink = sink(WebhookConfig { headers, ..config(&server) });
+    let mut sink = sink(with_headers(headers, &server));
     assert_eq!(name(&send_one(&mut sink)), "refused");
     assert_eq!(server.requests(), 1, "the same secret is not tried again at once");
     fs::write(&file, "new").expect("a file");
@@ -82,7 +82,7 @@ fn a_reload_has_secrets_read_anew() {
     let server = FaultServer::start();
     let headers = vec![("X-Token".to_owned(), Secret::File(file.clone()))];
     let reloads = Reloads::default();
-    let mut sink = WebhookSink::new(WebhookConfig { headers, ..config(&server) }, reloads.clone());
+    let mut sink = WebhookSink::new(with_headers(headers, &server), reloads.clone());
     let mut sent = || {
         assert_eq!(name(&send_one(&mut sink)), "accepted");
         let request = server.received().pop().expect("a request");
@@ -113,6 +113,8 @@ fn settings_that_do_not_agree_are_found() {
     let url = |text: &str| WebhookConfig::new(Target::parse(text).expect("a URL"));
     let token = || vec![("Authorization".to_owned(), Secret::Env("TOKEN".to_owned()))];
     let far = "http://events.test/";
+    let by = |connection| WebhookConfig { connection, ..url(far) };
+    let usual = Connection::default;
     for (config, setting) in [
         (WebhookConfig { format: Format::StandardWebhooks, ..url(far) }, Setting::Keys),
         (WebhookConfig { keys: vec![text(KEY)], ..url(far) }, Setting::Keys),
@@ -120,22 +122,29 @@ fn settings_that_do_not_agree_are_found() {
             WebhookConfig { format: Format::CloudEventsBinary, batches: true, ..url(far) },
             Setting::Batches,
         ),
-        (WebhookConfig { headers: token(), ..url(far) }, Setting::Url),
-        (WebhookConfig { ca_file: Some("/x".into()), ..url(far) }, Setting::Url),
-        (WebhookConfig { refuse_local: true, ..url("http://169.254.169.254/") }, Setting::Url),
+        (by(Connection { headers: token(), ..usual() }), Setting::Url),
+        (by(Connection { ca_file: Some("/x".into()), ..usual() }), Setting::Url),
         (
-            WebhookConfig { refuse_local: true, proxy: Some(text("http://p")), ..url(far) },
+            WebhookConfig {
+                url: url("http://169.254.169.254/").url,
+                ..by(Connection { refuse_local: true, ..usual() })
+            },
+            Setting::Url,
+        ),
+        (
+            by(Connection { refuse_local: true, proxy: Some(text("http://p")), ..usual() }),
             Setting::Proxy,
         ),
     ] {
         let faults = config.faults();
         assert!(faults.iter().any(|it| it.setting == setting), "{config:?}: {faults:?}");
     }
-    for config in [
-        WebhookConfig { headers: token(), ..url("https://events.test/") },
-        WebhookConfig { headers: token(), ..url("http://localhost:8080/") },
-        WebhookConfig { headers: vec![("X-From".to_owned(), text("ci"))], ..url(far) },
-    ] {
+    let harmless = vec![("X-From".to_owned(), text("ci"))];
+    for (target, headers) in
+        [("https://events.test/", token()), ("http://localhost:8080/", token()), (far, harmless)]
+    {
+        let connection = Connection { headers, ..usual() };
+        let config = WebhookConfig { connection, ..url(target) };
         assert_eq!(config.faults(), []);
     }
 }

@@ -1,0 +1,178 @@
+//! What the environment says of OTLP: its variables `OTEL_EXPORTER_OTLP_*`, each for all signals or for one, which goes
+//! before that.
+//!
+//! Source: the OpenTelemetry specification, "OpenTelemetry Protocol Exporter", and "Environment Variable
+//! Specification".
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use zeroize::Zeroizing;
+
+use super::answer::Signal;
+use super::config::{NamedFile, Own, share};
+use super::encode::Encoding;
+use super::given::{Given, fault};
+use super::metrics::Temporality;
+use crate::http::{Setting, SettingError};
+use crate::secret::Secret;
+
+/// Looks a variable of the environment up.
+pub type Env<'e> = &'e dyn Fn(&str) -> Option<String>;
+
+/// A request may take so long at most, in milliseconds, whatever a variable says.
+const MAX_TIMEOUT_MS: u64 = 3_600_000;
+
+/// The environment. An empty variable is none.
+pub(super) struct Variables<'e>(pub(super) Env<'e>);
+
+/// A variable that is set.
+pub(super) struct Variable {
+    pub(super) name: String,
+    pub(super) text: String,
+    /// It is of one signal.
+    pub(super) is_own: bool,
+}
+
+impl Variables<'_> {
+    pub(super) fn get(&self, name: &str) -> Option<String> {
+        (self.0)(name).map(|it| it.trim().to_owned()).filter(|it| !it.is_empty())
+    }
+
+    /// The signal's own variable, else that of all.
+    pub(super) fn of(&self, signal: Signal, what: &str) -> Option<Variable> {
+        let own = format!("OTEL_EXPORTER_OTLP_{}_{what}", signal.name().to_ascii_uppercase());
+        let names = [(own, true), (format!("OTEL_EXPORTER_OTLP_{what}"), false)];
+        names.into_iter().find_map(|(name, is_own)| {
+            let text = self.get(&name)?;
+            Some(Variable { name, text, is_own })
+        })
+    }
+
+    /// What it says of a signal's requests, and nobody else does.
+    pub(super) fn own(&self, signal: Signal, given: &Given, faults: &mut Vec<SettingError>) -> Own {
+        let headers = self.of(signal, "HEADERS").map(|it| pairs(&Zeroizing::new(it.text)));
+        let said = &given.connection.headers;
+        let is_new = |name: &str| !said.iter().any(|it| it.0.eq_ignore_ascii_case(name));
+        let headers = headers.into_iter().flatten().filter(|it| is_new(&it.0));
+        let file = |what, said: &Option<PathBuf>| {
+            let found = self.of(signal, what).filter(|_| said.is_none());
+            found.map(|it| NamedFile { path: PathBuf::from(it.text), variable: it.name })
+        };
+        let speak = "OTLP is spoken over HTTP here: use `http/protobuf` or `http/json`, with the port for them, \
+                     usually 4318; or say `encoding` and `endpoint`";
+        let pack = "use `gzip` or `none`";
+        let is_own_limit = self.of(signal, "TIMEOUT").is_some_and(|it| it.is_own);
+        let count = "it is a number of milliseconds, above 0";
+        Own {
+            headers: headers.map(|(name, value)| (name, Secret::Text(value))).collect(),
+            encoding: match given.encoding {
+                None => self.read(signal, "PROTOCOL", speak, faults, protocol),
+                Some(_) => None,
+            },
+            gzip: match given.gzip {
+                None => self.read(signal, "COMPRESSION", pack, faults, compression),
+                Some(_) => None,
+            },
+            timeout: match given.timeout {
+                None => {
+                    let found = self.read(signal, "TIMEOUT", count, faults, timeout);
+                    found.map(|it| if is_own_limit { it } else { share(signal, it) })
+                }
+                Some(_) => None,
+            },
+            ca_file: file("CERTIFICATE", &given.connection.ca_file),
+            client_cert: file("CLIENT_CERTIFICATE", &given.connection.client_cert),
+            client_key: file("CLIENT_KEY", &given.connection.client_key),
+        }
+    }
+
+    /// What a signal's variable means; a fault with this help if it means nothing.
+    fn read<T>(
+        &self,
+        signal: Signal,
+        what: &str,
+        help: &str,
+        faults: &mut Vec<SettingError>,
+        take: impl Fn(&str) -> Option<T>,
+    ) -> Option<T> {
+        let Variable { name, text, .. } = self.of(signal, what)?;
+        let taken = take(&text);
+        if taken.is_none() {
+            faults.push(unusable(&name, &text, help));
+        }
+        taken
+    }
+
+    /// What a receiver prefers. `lowmemory` is about sums that may fall, which there are none of, and delta for others.
+    pub(super) fn temporality(&self, faults: &mut Vec<SettingError>) -> Temporality {
+        let name = "OTEL_EXPORTER_OTLP_METRICS_TEMPORALITY_PREFERENCE";
+        let text = self.get(name).unwrap_or_default();
+        match text.to_ascii_lowercase().as_str() {
+            "" | "cumulative" => Temporality::Cumulative,
+            "delta" | "lowmemory" => Temporality::Delta,
+            _ => {
+                faults.push(unusable(name, &text, "use `cumulative` or `delta`"));
+                Temporality::Cumulative
+            }
+        }
+    }
+
+    /// The pairs of a variable.
+    pub(super) fn pairs(&self, name: &str) -> Vec<(String, Zeroizing<String>)> {
+        pairs(&Zeroizing::new(self.get(name).unwrap_or_default()))
+    }
+}
+
+fn unusable(name: &str, text: &str, help: &str) -> SettingError {
+    let message = format!("{name} is {text:?}, which cannot be used");
+    fault(Setting::Environment, &message, help)
+}
+
+fn protocol(text: &str) -> Option<Encoding> {
+    match text {
+        "http/protobuf" => Some(Encoding::Protobuf),
+        "http/json" => Some(Encoding::Json),
+        _ => None,
+    }
+}
+
+fn compression(text: &str) -> Option<bool> {
+    match text {
+        "gzip" => Some(true),
+        "none" => Some(false),
+        _ => None,
+    }
+}
+
+fn timeout(text: &str) -> Option<Duration> {
+    let ms = text.parse::<u64>().ok().filter(|ms| *ms > 0)?;
+    Some(Duration::from_millis(ms.min(MAX_TIMEOUT_MS)))
+}
+
+/// `a=b,c=d`, with what is percent-encoded in values decoded. What is no pair is left out.
+fn pairs(text: &str) -> Vec<(String, Zeroizing<String>)> {
+    let pairs = text.split(',').filter_map(|pair| pair.split_once('='));
+    let pairs = pairs.map(|(name, value)| (name.trim().to_owned(), decoded(value.trim())));
+    pairs.filter(|(name, _)| !name.is_empty()).collect()
+}
+
+/// A text with its `%20`s decoded. What is no such escape stays.
+fn decoded(text: &str) -> Zeroizing<String> {
+    let mut bytes = Zeroizing::new(Vec::with_capacity(text.len()));
+    let mut rest = text.as_bytes();
+    while let Some((&byte, after)) = rest.split_first() {
+        let digit = |at: usize| after.get(at).and_then(|it| char::from(*it).to_digit(16));
+        match (byte, digit(0), digit(1)) {
+            (b'%', Some(high), Some(low)) => {
+                bytes.push((high * 16 + low) as u8);
+                rest = &after[2..];
+            }
+            _ => {
+                bytes.push(byte);
+                rest = after;
+            }
+        }
+    }
+    Zeroizing::new(String::from_utf8_lossy(&bytes).into_owned())
+}
