@@ -138,7 +138,14 @@ MUTATIONS = [
         SERVE,
         "timeout(limits.connection, answer(",
         "timeout(Duration::from_secs(3600), answer(",
-        daemon("whoever_does_not_read_or_write"),
+        daemon("whoever_does_not_read", "whoever_does_not_write"),
+    ),
+    Mutation(
+        "who does not end a request's head is waited for",
+        SERVE,
+        ".header_read_timeout(head)",
+        ".header_read_timeout(head.max(Duration::from_secs(3600)))",
+        daemon("whoever_does_not_write"),
     ),
     Mutation(
         "a daemon is ready whose hooks have no place",
