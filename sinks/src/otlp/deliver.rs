@@ -16,8 +16,10 @@ use crate::http::answer as http_answer;
 use crate::http::{self, Reloads, SetupError, Target, client, compress};
 use crate::sink::{Outcome, Sink, SinkError};
 
-/// Events that are read again at the start, so that what was open is known.
-pub const RECALLED_EVENTS: u64 = 20_000;
+/// Events that are read again at the start, so that what was open is known: a second's work.
+pub const RECALLED_EVENTS: u64 = 100_000;
+/// Those before a replay, and before each dead letter that is sent again.
+const RECALLED_FOR_REPLAY: u64 = 20_000;
 /// A buffer for bodies that has grown beyond this is not kept, in bytes.
 const MAX_KEPT_BYTES: usize = 2 << 20;
 
@@ -272,8 +274,8 @@ impl Sink for OtlpSink {
         self.send(batch, true)
     }
 
-    fn recall_events(&self) -> u64 {
-        RECALLED_EVENTS
+    fn recall_events(&self, is_replay: bool) -> u64 {
+        if is_replay { RECALLED_FOR_REPLAY } else { RECALLED_EVENTS }
     }
 
     fn recall(
