@@ -16,7 +16,8 @@ use crate::http::answer as http_answer;
 use crate::http::{self, Reloads, SetupError, Target, client, compress};
 use crate::sink::{Outcome, Sink, SinkError};
 
-/// Events that are read again at the start, so that what was open is known: a second's work.
+/// Events that are read again at the start, so that what was open is known. One takes about 3 µs, with lines
+/// of 2 KB.
 pub const RECALLED_EVENTS: u64 = 100_000;
 /// Those before a replay, and before each dead letter that is sent again.
 const RECALLED_FOR_REPLAY: u64 = 20_000;
