@@ -72,7 +72,7 @@ MUTATIONS = [
         TURN,
         "self.book.begin(trace, Kind::Root, &self.event.id, self.event)",
         "self.book.begin(trace, Kind::Root, \"\", self.event)",
-        sinks("no_root_comes_twice_after_a_loss"),
+        sinks("what_belongs_to_no_prompt_has_another_root_after_each_end_whoever_counts"),
     ),
     Mutation(
         "the end of a prompt that was lost leaves what is below it without a root",
