@@ -3,12 +3,14 @@
 from mutants import Equivalent, Mutation, Tests
 
 GUARD = "daemon/src/http/guard.rs"
+SERVE = "daemon/src/http/serve.rs"
 EVENTS = "daemon/src/metrics/events.rs"
 SERIES = "daemon/src/metrics/series.rs"
 LABELS = "daemon/src/metrics/labels.rs"
 SESSIONS = "daemon/src/run/health/sessions.rs"
 SILENCE = "daemon/src/run/health/silence.rs"
 PAST = "daemon/src/run/health/past.rs"
+HOOKS = "daemon/src/run/health/hooks.rs"
 CONFIG = "daemon/src/config/http.rs"
 
 
@@ -116,6 +118,48 @@ MUTATIONS = [
         "for first in BEGIN_WITH_0 {",
         "for first in [] as [EventType; 0] {",
         daemon("what_was_counted_is_there"),
+    ),
+    Mutation(
+        "who holds all connections keeps everybody else's open as well",
+        SERVE,
+        "oldest.abort();",
+        "",
+        daemon("where_every_place_is_taken"),
+    ),
+    Mutation(
+        "many requests are answered on one connection",
+        SERVE,
+        ".keep_alive(false)",
+        ".keep_alive(true)",
+        daemon("a_connection_is_for_one_request"),
+    ),
+    Mutation(
+        "who reads no answer is waited for",
+        SERVE,
+        "timeout(limits.connection, answer(",
+        "timeout(Duration::from_secs(3600), answer(",
+        daemon("whoever_does_not_read_or_write"),
+    ),
+    Mutation(
+        "a daemon is ready whose hooks have no place",
+        "daemon/src/metrics/ready.rs",
+        "[hangs, stands, paused, rotation, places]",
+        "[hangs, stands, paused, rotation, places.filter(|_| false)]",
+        daemon("hooks_need_one_place"),
+    ),
+    Mutation(
+        "a section that is gone is no change",
+        "daemon/src/config/changes.rs",
+        "if find(now, &section.path).is_none() {",
+        "if false {",
+        daemon("a_reload_names_what_it_changes"),
+    ),
+    Mutation(
+        "hooks are fine as soon as they are below the limit",
+        HOOKS,
+        "p99_us <= us(limit) && now.since(self.slow_at) >= WINDOW * WINDOWS as u32",
+        "p99_us <= us(limit)",
+        daemon("hooks_about_the_limit"),
     ),
 ]
 

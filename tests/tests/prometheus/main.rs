@@ -2,6 +2,7 @@
 //! `tests/real.sh` installs both.
 
 mod agents;
+mod alerts;
 mod boards;
 mod server;
 

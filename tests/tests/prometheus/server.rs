@@ -3,7 +3,7 @@
 use std::fs::{self, File};
 use std::io::{Read as _, Write as _};
 use std::net::{TcpListener, TcpStream};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
 use hookring_tests::Bed;
@@ -37,11 +37,16 @@ impl Drop for Prometheus {
 impl Prometheus {
     /// One that scrapes twice a second and goes by our rules, with its files in the bed.
     pub(crate) fn scraping(bed: &Bed, target: &str) -> Prometheus {
+        Prometheus::going_by(bed, target, &rules())
+    }
+
+    /// The same with other rules.
+    pub(crate) fn going_by(bed: &Bed, target: &str, rules: &Path) -> Prometheus {
         let path = |name: &str| bed.path().join(name);
         let config = format!(
             "global: {{ scrape_interval: 500ms, evaluation_interval: 1s }}\nrule_files: [\"{}\"]\nscrape_configs:\n  - job_name: hookring\n    static_configs:\n      \
              - targets: [\"{target}\"]\n",
-            rules().display()
+            rules.display()
         );
         fs::write(path("prometheus.yml"), config).expect("its configuration");
         // It takes no port 0. Whoever takes this one meanwhile has it end, and the test fail with its log.
