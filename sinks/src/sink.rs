@@ -148,8 +148,10 @@ pub trait Sink: Send {
     }
 
     /// How many of the events before the next one the sink wants to see again when its worker begins, or goes on
-    /// elsewhere: for a sink whose events hang together. 0: none.
-    fn recall_events(&self) -> u64 {
+    /// elsewhere: for a sink whose events hang together. 0: none. `is_replay`: before a [`replay`](Sink::replay), which
+    /// comes for each dead letter that is sent again.
+    fn recall_events(&self, is_replay: bool) -> u64 {
+        let _ = is_replay;
         0
     }
 

@@ -4,6 +4,8 @@ from mutants import Equivalent, Mutation, sinks
 
 SIGNALS = "sinks/src/otlp/signals.rs"
 SESSION = "sinks/src/otlp/spans/session.rs"
+TURN = "sinks/src/otlp/spans/turn.rs"
+BELONGING = "sinks/src/otlp/spans/belonging.rs"
 OPEN = "sinks/src/otlp/spans/open.rs"
 SPANS = "sinks/src/otlp/spans.rs"
 
@@ -67,10 +69,52 @@ MUTATIONS = [
     ),
     Mutation(
         "an end that is told twice makes a second span",
-        SESSION,
-        "        if !self.book.begun.has(id) {\n            return None;\n        }\n",
-        "        if !self.book.begun.has(id) || true {\n            return None;\n        }\n",
+        TURN,
+        "        if let Some(place) = self.ended(Kind::Tool, call) {\n",
+        "        if let Some(place) = self.ended(Kind::Tool, call).filter(|_| false) {\n",
         sinks("an_end_that_is_told_twice_makes_no_second_span"),
+    ),
+    Mutation(
+        "a prompt ends the calls of the one before",
+        SESSION,
+        "rposition(|it| it.kind == Kind::Root && *it.key != *key)",
+        "rposition(|it| *it.key != *key)",
+        sinks("a_call_goes_on_while_the_next_prompt_waits"),
+    ),
+    Mutation(
+        "a call that has its subagent is taken for that of another",
+        BELONGING,
+        "is_one = |it: &Open| it.begins_agents && is_wanted(it);",
+        "is_one = |it: &Open| it.begins_agents && (is_wanted(it) || true);",
+        sinks("subagents_of_subagents_are_nested"),
+    ),
+    Mutation(
+        "what belongs to no prompt has the root that it had before",
+        TURN,
+        "self.book.begin(trace, Kind::Root, &self.event.id, self.event)",
+        "self.book.begin(trace, Kind::Root, \"\", self.event)",
+        sinks("what_belongs_to_no_prompt_has_another_root_after_each_end_whoever_counts"),
+    ),
+    Mutation(
+        "the end of a prompt that was lost leaves what is below it without a root",
+        TURN,
+        "                let at = self.begin_root(&key, self.start_ns());\n                self.end_at(at, \"turn_error\")\n",
+        "                self.context()\n",
+        sinks("the_end_of_a_prompt_that_was_lost_makes_its_root"),
+    ),
+    Mutation(
+        "a call begins before its parent",
+        OPEN,
+        "            self.start_ns = below.start_ns;\n",
+        "",
+        sinks("what_begins_before_its_parent_by_its_clock_is_moved_and_keeps_its_length"),
+    ),
+    Mutation(
+        "sessions of two agents are one",
+        SPANS,
+        "event.agent().unwrap_or_default()));",
+        "\"\"));",
+        sinks("two_agents_may_call_their_sessions_alike"),
     ),
     Mutation(
         "a span ends before it began",

@@ -185,6 +185,11 @@ impl<'a> Event<'a> {
         self.tool_use_id.as_deref().or(self.correlation_id.as_deref())
     }
 
+    /// It may begin something that stays open.
+    pub(super) fn is_beginning(&self) -> bool {
+        matches!(&*self.event_type, "prompt.submit" | "tool.pre" | "agent.start")
+    }
+
     /// Who works, if it is known.
     pub(super) fn agent(&self) -> Option<&str> {
         self.source.agent.as_deref()

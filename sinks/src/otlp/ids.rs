@@ -34,8 +34,8 @@ impl Kind {
     }
 }
 
-/// The trace of a prompt. `prompt`: the agent's id of it, or the id of the event that began it, or nothing for
-/// what belongs to none.
+/// The trace of a prompt. `session`: the agent's name, a zero byte, and its id of the session; `prompt`: the agent's id
+/// of it, or the id of the event that began it, or nothing for what belongs to none.
 pub(super) fn trace_id(session: &str, prompt: &str) -> TraceId {
     let mut hash = Sha256::new();
     hash.update(b"hookring trace\0");
@@ -106,18 +106,18 @@ mod tests {
     #[test]
     fn ids_are_those_that_were_given_before() {
         // sha256sum of the same bytes says so.
-        let trace = trace_id("3f1c", "p1");
+        let trace = trace_id("claude-code\x003f1c", "p1");
         assert_eq!(trace.0, TRACE);
         assert_eq!(span_id(trace, Kind::Root, "", None).0, ROOT);
         assert_eq!(span_id(trace, Kind::Tool, "toolu_01", None).0, TOOL);
     }
 
     const TRACE: [u8; 16] = [
-        0x7e, 0x5d, 0x60, 0xd7, 0xd9, 0x8e, 0xa6, 0xa8, 0x6b, 0x36, 0x21, 0xd8, 0xca, 0x7b, 0x2d,
-        0x9e,
+        0xf6, 0x06, 0xfc, 0xc3, 0x4b, 0x67, 0x9a, 0x12, 0x65, 0xda, 0x2e, 0xd9, 0x79, 0x87, 0x89,
+        0x67,
     ];
-    const ROOT: [u8; 8] = [0x72, 0xf2, 0xfb, 0x78, 0x2b, 0x1f, 0x07, 0x43];
-    const TOOL: [u8; 8] = [0x28, 0x30, 0xbc, 0xf8, 0xad, 0x63, 0x9d, 0x29];
+    const ROOT: [u8; 8] = [0xde, 0x01, 0xb4, 0xe3, 0xb3, 0x81, 0xfd, 0x08];
+    const TOOL: [u8; 8] = [0xc3, 0xc1, 0x48, 0x11, 0xd3, 0x41, 0x05, 0xbf];
 
     #[test]
     fn different_things_have_different_ids() {

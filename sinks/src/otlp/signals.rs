@@ -99,7 +99,12 @@ impl Signals {
         let has_content = self.making.has_content;
         let memory = self.memory(is_replay);
         for line in batch.lines() {
-            if let Ok(event) = Event::read(&line, has_content) {
+            let mut event = Event::read(&line, false);
+            // What was said is needed of what may still be open.
+            if has_content && event.as_ref().is_ok_and(Event::is_beginning) {
+                event = Event::read(&line, true);
+            }
+            if let Ok(event) = event {
                 memory.spans.apply(&event);
             }
         }

@@ -5,10 +5,13 @@
 //! [done with](Spans::forget); so an attempt that is repeated, or half of it, has the same spans. What is open needs
 //! no file: after a restart the events before are applied again, and what they end is forgotten.
 
+mod belonging;
 mod book;
 mod describe;
+mod ended;
 mod open;
 mod session;
+mod turn;
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
@@ -24,7 +27,8 @@ use super::event::Event;
 use super::ids::{SpanId, TraceId};
 use super::origin::Origin;
 
-/// Sessions that are remembered at most; of the one that was silent for longest, all spans are ended.
+/// Sessions that are remembered at most, also when they are over. One with nothing open is forgotten first, and
+/// among those alike the one that was silent for longest; all its spans are ended.
 pub(super) const MAX_SESSIONS: usize = 1024;
 /// Spans that are open at most; the oldest is ended.
 pub(super) const MAX_OPEN: usize = 2048;
@@ -36,11 +40,8 @@ pub(super) struct Context {
     pub(super) span: Option<SpanId>,
 }
 
-impl Context {
-    fn of(trace: TraceId, span: SpanId) -> Context {
-        Context { trace: Some(trace), span: Some(span) }
-    }
-}
+/// Those of one span.
+type Ids = (TraceId, SpanId);
 
 /// A span that has ended.
 #[derive(Clone, Debug)]
@@ -71,9 +72,10 @@ pub(super) struct Counts {
 /// The spans of all sessions.
 pub(super) struct Spans {
     timeout_ns: u64,
+    /// By agent and id: two agents may call theirs alike.
     sessions: BTreeMap<Box<str>, Session>,
     book: Book,
-    /// No session is silent for too long before this.
+    /// No session with open spans is silent for too long before this.
     next_timeout_ns: u64,
     /// What the events that are not done with belong to.
     contexts: VecDeque<(Seq, Context)>,
@@ -108,7 +110,8 @@ impl Spans {
         self.end_silent(event);
         let has_spans = !matches!(event.agent(), Some("git")) && &*event.namespace != "system";
         let session = event.session_id.as_deref().filter(|_| has_spans);
-        let context = session.map_or_else(Context::default, |id| self.apply_to(id, event));
+        let scope = session.map(|id| format!("{}\0{id}", event.agent().unwrap_or_default()));
+        let context = scope.map_or_else(Context::default, |it| self.apply_to(&it, event));
         self.contexts.push_back((event.seq, context));
         context
     }
@@ -129,16 +132,14 @@ impl Spans {
         self.contexts.drain(..contexts);
     }
 
-    fn apply_to(&mut self, id: &str, event: &Event<'_>) -> Context {
-        if !self.sessions.contains_key(id) {
+    fn apply_to(&mut self, scope: &str, event: &Event<'_>) -> Context {
+        if !self.sessions.contains_key(scope) {
             self.make_room(event.seq);
-            self.sessions.insert(id.into(), Session::default());
+            self.sessions.insert(scope.into(), Session::new(scope));
         }
-        let Some(session) = self.sessions.get_mut(id) else { return Context::default() };
-        let context = session.apply(id, event, &mut self.book);
-        if session.is_over() {
-            self.sessions.remove(id);
-        } else {
+        let Some(session) = self.sessions.get_mut(scope) else { return Context::default() };
+        let context = session.apply(scope, event, &mut self.book);
+        if session.open_count() > 0 {
             let until_ns = session.last_ns().saturating_add(self.timeout_ns);
             self.next_timeout_ns = self.next_timeout_ns.min(until_ns);
         }
@@ -148,33 +149,31 @@ impl Spans {
         context
     }
 
-    /// Ends what sessions have open that are silent for too long, as far as this event tells.
+    /// Ends what sessions have open that are silent for too long, as far as this event tells. They stay known: what
+    /// comes late belongs to the same prompt.
     fn end_silent(&mut self, event: &Event<'_>) {
         if event.time_ns <= self.next_timeout_ns {
             return;
         }
-        let (timeout_ns, book) = (self.timeout_ns, &mut self.book);
-        let mut next_ns = u64::MAX;
-        self.sessions.retain(|_, session| {
-            let until_ns = session.last_ns().saturating_add(timeout_ns);
-            let is_silent = event.time_ns > until_ns;
-            if is_silent {
-                session.end_all(event.seq, book);
+        self.next_timeout_ns = u64::MAX;
+        for session in self.sessions.values_mut().filter(|it| it.open_count() > 0) {
+            let until_ns = session.last_ns().saturating_add(self.timeout_ns);
+            if event.time_ns > until_ns {
+                session.end_all(event.seq, &mut self.book);
             } else {
-                next_ns = next_ns.min(until_ns);
+                self.next_timeout_ns = self.next_timeout_ns.min(until_ns);
             }
-            !is_silent
-        });
-        self.next_timeout_ns = next_ns;
+        }
     }
 
     fn make_room(&mut self, seq: Seq) {
         if self.sessions.len() < MAX_SESSIONS {
             return;
         }
-        let quietest = self.sessions.iter().min_by_key(|(_, session)| session.last_seq());
-        let Some(id) = quietest.map(|(id, _)| id.clone()) else { return };
-        if let Some(mut session) = self.sessions.remove(&id) {
+        let sessions = self.sessions.iter();
+        let least = sessions.min_by_key(|(_, it)| (it.open_count() > 0, it.last_seq()));
+        let Some(scope) = least.map(|(scope, _)| scope.clone()) else { return };
+        if let Some(mut session) = self.sessions.remove(&scope) {
             self.book.counts.evicted += session.open_count() as u64;
             session.end_all(seq, &mut self.book);
         }

@@ -4,6 +4,7 @@ use std::collections::VecDeque;
 
 use hookring_journal::Seq;
 
+use super::ended::Ended;
 use super::open::{End, Open};
 use super::{Counts, Finished};
 use crate::otlp::event::Event;
@@ -13,6 +14,7 @@ use crate::otlp::origin::Origins;
 #[derive(Default)]
 pub(super) struct Book {
     pub(super) begun: Begun,
+    pub(super) ended: Ended,
     pub(super) finished: VecDeque<Finished>,
     pub(super) counts: Counts,
     pub(super) origins: Origins,
@@ -38,8 +40,12 @@ impl Book {
         (id, true)
     }
 
-    /// An open span ends by the event `seq`.
-    pub(super) fn end(&mut self, open: Open, end: End, seq: Seq) {
+    /// An open span ends by the event `seq`. `name`: what it is called within its session, if its end may be told
+    /// once more.
+    pub(super) fn end(&mut self, open: Open, end: End, seq: Seq, name: Option<SpanId>) {
+        if let Some(name) = name {
+            self.ended.add(name, open.place());
+        }
         self.open -= 1;
         self.counts.finished += 1;
         self.counts.unfinished += u64::from(end == End::Unfinished);

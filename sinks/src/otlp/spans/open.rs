@@ -8,6 +8,7 @@ use opentelemetry_proto::tonic::trace::v1::span::{Event as SpanEvent, SpanKind};
 use opentelemetry_proto::tonic::trace::v1::status::StatusCode;
 use opentelemetry_proto::tonic::trace::v1::{Span, Status};
 
+use super::ended::Place;
 use crate::otlp::attributes::Attributes;
 use crate::otlp::ids::{Kind, SpanId, TraceId};
 use crate::otlp::names;
@@ -39,6 +40,8 @@ pub(super) struct Open {
     pub(super) parent: Option<SpanId>,
     /// It is a call of a tool that begins subagents.
     pub(super) begins_agents: bool,
+    /// It has begun a subagent.
+    pub(super) has_agent: bool,
     pub(super) name: String,
     pub(super) start_ns: u64,
     /// When it last was heard of; it ends then, unless somebody says otherwise.
@@ -48,6 +51,10 @@ pub(super) struct Open {
     /// What went wrong, in words.
     pub(super) message: Option<Box<str>>,
     repaired: Vec<&'static str>,
+    /// When it began was made up of the first that was told of it.
+    is_made_up: bool,
+    /// So much later than told it begins.
+    shift_ns: u64,
     events: Vec<SpanEvent>,
     dropped_events: u32,
 }
@@ -70,6 +77,7 @@ impl Open {
             origin: since.1,
             parent: None,
             begins_agents: false,
+            has_agent: false,
             name,
             start_ns,
             end_ns: start_ns,
@@ -77,22 +85,67 @@ impl Open {
             error: None,
             message: None,
             repaired: Vec::new(),
+            is_made_up: kind == Kind::Root,
+            shift_ns: 0,
             events: Vec::new(),
             dropped_events: 0,
         }
     }
 
+    pub(super) fn is(&self, kind: Kind, key: &str) -> bool {
+        self.kind == kind && *self.key == *key
+    }
+
+    pub(super) fn place(&self) -> Place {
+        Place { trace: self.trace, span: self.id, start_ns: self.start_ns }
+    }
+
     /// Something about it had to be made up.
     pub(super) fn repaired(&mut self, what: &'static str) {
-        self.repaired.push(what);
+        if !self.repaired.contains(&what) {
+            self.repaired.push(what);
+        }
+    }
+
+    /// The beginning of a prompt was told after something else of it.
+    pub(super) fn begin_is_told(&mut self) {
+        self.is_made_up = false;
+        self.repaired.retain(|it| *it != "no_begin");
+    }
+
+    /// What ends now began before the first that was told of its prompt.
+    pub(super) fn began_by(&mut self, start_ns: u64, now_ns: u64) {
+        if self.is_made_up && now_ns >= self.start_ns {
+            self.start_ns = self.start_ns.min(start_ns);
+        }
+    }
+
+    /// It hangs below another and begins no earlier; if it was told to, for a clock was set, all of it is later.
+    pub(super) fn hang(&mut self, below: Place) {
+        self.parent = Some(below.span);
+        if self.start_ns < below.start_ns {
+            self.repaired("clock");
+            self.shift_ns = below.start_ns - self.start_ns;
+            self.start_ns = below.start_ns;
+            self.end_ns = self.end_ns.max(self.start_ns);
+        }
     }
 
     /// It ends then, or at its beginning, if that is later: clocks are set.
     pub(super) fn ends_at(&mut self, end_ns: u64) {
+        let end_ns = self.shifted_ns(end_ns);
         if end_ns < self.start_ns {
             self.repaired("clock");
         }
         self.end_ns = end_ns.max(self.start_ns);
+    }
+
+    /// By the clock that it begins by. One that was set may have been set again.
+    fn shifted_ns(&self, time_ns: u64) -> u64 {
+        match time_ns < self.start_ns {
+            true => time_ns.saturating_add(self.shift_ns),
+            false => time_ns,
+        }
     }
 
     pub(super) fn is_repaired(&self) -> bool {
@@ -107,7 +160,7 @@ impl Open {
         }
         self.attributes.cut += attributes.cut;
         self.events.push(SpanEvent {
-            time_unix_nano: time_ns,
+            time_unix_nano: self.shifted_ns(time_ns),
             name: name.to_owned(),
             dropped_attributes_count: attributes.dropped,
             attributes: attributes.list,

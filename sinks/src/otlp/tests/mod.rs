@@ -21,6 +21,7 @@ mod metrics;
 mod signals;
 mod spans;
 mod spans_properties;
+mod spans_turns;
 
 /// So long a session may be silent in tests.
 const TIMEOUT: Duration = Duration::from_secs(3600);

@@ -187,6 +187,46 @@ fn what_is_recalled_is_known_and_not_sent() {
     assert_eq!(signals.counts().0.repaired, 0);
 }
 
+/// What is open after that is as if it had been sent, with what was said when it began.
+#[test]
+fn what_is_recalled_has_what_was_said() {
+    let mut journal = TestJournal::new();
+    let source = json!({"agent": "claude-code"});
+    for (event_type, payload) in [
+        ("prompt.submit", json!({"prompt": "xyzzy"})),
+        ("tool.pre", json!({})),
+        ("turn.end", json!({})),
+    ] {
+        let members = [
+            ("event_type", json!(event_type)),
+            ("source", source.clone()),
+            ("session_id", json!("s")),
+            ("tool_parameters", json!({"command": "plugh"})),
+        ];
+        journal.write_with(&payload, &members);
+    }
+    let last_body = |is_recalled: bool| {
+        let mut signals = Signals::new(Making { has_content: true, ..making(&Signal::OF_EVENTS) });
+        let mut last = Vec::new();
+        let mut send = |signals: &mut Signals, batch: &Batch| {
+            let outcome = signals.deliver(batch, false, |_, body| {
+                last = body.to_vec();
+                Outcome::Accepted
+            });
+            assert!(matches!(outcome, Outcome::Accepted));
+        };
+        match is_recalled {
+            true => signals.recall(&journal.batch(1, 2), false),
+            false => send(&mut signals, &journal.batch(1, 2)),
+        }
+        send(&mut signals, &journal.batch(3, 1));
+        last
+    };
+    let body = last_body(true);
+    assert_eq!(body, last_body(false));
+    assert!(body.windows(5).any(|it| it == b"xyzzy"));
+}
+
 /// A replay has its own memory, and its records are marked.
 #[test]
 fn a_replay_has_the_same_spans_and_changes_nothing_else() {

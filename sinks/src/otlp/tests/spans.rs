@@ -210,7 +210,7 @@ fn an_end_that_is_told_twice_makes_no_second_span() {
         .add(8, "tool.post", tool("Bash", "t1"));
     assert_eq!(script.tree(), "invoke_agent claude-code 1-6\n  execute_tool Bash 2-3\n");
     let (spans, _) = script.run();
-    assert_eq!((spans.counts().late, spans.counts().repaired), (2, 0));
+    assert_eq!((spans.counts().late, spans.counts().repaired), (3, 0));
 }
 
 #[test]
@@ -254,16 +254,17 @@ invoke_agent claude-code 7-9
 }
 
 #[test]
-fn a_new_prompt_ends_what_the_last_one_left_open() {
+fn a_new_prompt_ends_the_one_before() {
     let mut script = Script::default();
     script
         .add(1, "prompt.submit", json!({"prompt_id": "p1"}))
         .add(2, "tool.pre", tool("Bash", "t1"))
         .add(9, "prompt.submit", json!({"prompt_id": "p2"}))
-        .add(10, "turn.end", json!({"prompt_id": "p2"}));
+        .add(10, "turn.end", json!({"prompt_id": "p2"}))
+        .add(11, "session.end", json!({}));
     let expected = "\
 invoke_agent claude-code 1-2 unfinished=true
-  execute_tool Bash 2-2 unfinished=true
+  execute_tool Bash 2-11 unfinished=true
 invoke_agent claude-code 9-10
 ";
     assert_eq!(script.tree(), expected);

@@ -33,13 +33,17 @@ fn scripts() -> impl Strategy<Value = Script> {
         prop_oneof![4 => 0..20_u64, 1 => 0..20_000_u64],
         proptest::option::of(0..5_000_u64),
         any::<bool>(),
+        proptest::bool::weighted(0.2),
     );
     proptest::collection::vec(event, 0..60).prop_map(|events| {
         let mut script = Script::default();
-        for (event_type, session, prompt, call, agent, at_s, duration_ms, is_task) in events {
+        for (event_type, session, prompt, call, agent, at_s, duration_ms, is_task, is_other) in
+            events
+        {
             let named = |letter: char, it: Option<u8>| it.map(|it| format!("{letter}{it}"));
             let members = json!({
                 "session_id": format!("s{session}"),
+                "source": {"agent": agent_name(is_other)},
                 "prompt_id": named('p', prompt),
                 "tool_use_id": named('t', call),
                 "agent_id": named('a', agent),
@@ -48,11 +52,40 @@ fn scripts() -> impl Strategy<Value = Script> {
             });
             script.add(at_s, event_type, members);
         }
-        for session in ["s0", "s1"] {
-            script.add(30, "session.end", json!({"session_id": session}));
+        for (session, is_other) in [("s0", false), ("s1", false), ("s0", true), ("s1", true)] {
+            let source = json!({"agent": agent_name(is_other)});
+            script.add(30, "session.end", json!({"session_id": session, "source": source}));
         }
         script
     })
+}
+
+fn agent_name(is_other: bool) -> &'static str {
+    if is_other { "droid" } else { "claude-code" }
+}
+
+/// A call within its session.
+type Call = (Option<String>, Option<String>, Option<String>);
+
+/// Of each call that has an id, how many spans there should be: one for each beginning, and one for an end before
+/// any. `prompt_id`s do not matter, nor whose end comes first.
+fn expected_calls(events: &[Event<'_>]) -> BTreeMap<Call, usize> {
+    let mut calls = BTreeMap::new();
+    for event in events.iter().filter(|it| it.tool_use_id.is_some()) {
+        let some = |text: Option<&str>| text.map(str::to_owned);
+        let call = (
+            some(event.agent()),
+            some(event.session_id.as_deref()),
+            some(event.tool_use_id.as_deref()),
+        );
+        let count = calls.get(&call).copied();
+        match &*event.event_type {
+            "tool.pre" => drop(calls.insert(call, count.unwrap_or(0) + 1)),
+            "tool.post" | "tool.fail" => drop(calls.insert(call, count.unwrap_or(1))),
+            _ => {}
+        }
+    }
+    calls
 }
 
 fn apply(spans: &mut Spans, events: &[Event<'_>]) {
@@ -78,9 +111,43 @@ proptest! {
             let is_new = ids.entry(&span.trace_id).or_default().insert(&span.span_id);
             prop_assert!(is_new, "a second span of the same id: {span:?}");
         }
-        for Finished { span, .. } in &finished {
-            let parent = &*span.parent_span_id;
-            prop_assert!(parent.is_empty() || ids[&*span.trace_id].contains(parent), "{span:?}");
+        let starts: BTreeMap<_, _> = finished.iter().map(|Finished { span, .. }| {
+            ((&span.trace_id, &span.span_id), span.start_time_unix_nano)
+        }).collect();
+        for Finished { span, .. } in finished.iter().filter(|it| !it.span.parent_span_id.is_empty()) {
+            let parent = starts.get(&(&span.trace_id, &span.parent_span_id));
+            prop_assert!(parent.is_some(), "an orphan: {span:?}");
+            prop_assert!(parent <= Some(&span.start_time_unix_nano), "before its parent: {span:?}");
+        }
+    }
+
+    /// Whatever ends in between: prompts, sessions, patience.
+    #[test]
+    fn each_call_is_one_span(script in scripts()) {
+        let events = script.events(false);
+        let (_, finished) = run(&events);
+        let mut calls = BTreeMap::new();
+        for Finished { span, origin, .. } in &finished {
+            let text = |name| attribute(&span.attributes, name);
+            if let Some(id) = text(names::TOOL_CALL_ID) {
+                let agent = origin.agent.as_deref().map(str::to_owned);
+                *calls.entry((agent, text(names::SESSION), Some(id))).or_insert(0) += 1;
+            }
+        }
+        prop_assert_eq!(calls, expected_calls(&events));
+    }
+
+    /// Killed at any moment, and nothing is applied again: what belongs to no prompt that has a name has a root of
+    /// another id.
+    #[test]
+    fn no_root_comes_twice_after_a_loss(script in scripts(), at in any::<prop::sample::Index>()) {
+        let mut events = script.events(false);
+        events.iter_mut().for_each(|it| it.prompt_id = None);
+        let (before, after) = events.split_at(at.index(events.len()));
+        let mut ids = BTreeSet::new();
+        for Finished { span, .. } in [run(before).1, run(after).1].concat() {
+            let is_new = !span.parent_span_id.is_empty() || ids.insert(span.span_id.clone());
+            prop_assert!(is_new, "a second root of the same id: {span:?}");
         }
     }
 
