@@ -265,13 +265,13 @@ fn stop(sinks: &[Entry], goes_on: impl Fn(&str) -> bool) {
         let events = count(lag_events);
         if goes_on(&name) {
             tracing::info!(
-                "sink {name} changes with {events} to go, which wait in the journal; with its new settings it goes on \
+                "sink {name} changes with {events} to go, which the journal keeps; with its new settings it goes on \
                  from there"
             );
         } else {
             tracing::warn!(
-                "sink {name} stopped with {events} to go, which wait in the journal; whenever it runs again it goes on \
-                 from there"
+                "sink {name} stopped with {events} to go, which the journal keeps; it goes on from there once it runs \
+                 again"
             );
         }
     }
