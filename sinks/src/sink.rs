@@ -109,6 +109,24 @@ impl Outcome {
         }
     }
 
+    /// The same with another error, if it has one.
+    pub(crate) fn map_error(self, change: impl FnOnce(SinkError) -> SinkError) -> Outcome {
+        match self {
+            Outcome::Accepted => Outcome::Accepted,
+            Outcome::Throttled { wait, error } => Outcome::Throttled { wait, error: change(error) },
+            Outcome::Failed { error } => Outcome::Failed { error: change(error) },
+            Outcome::TooLarge { status, error } => {
+                Outcome::TooLarge { status, error: change(error) }
+            }
+            Outcome::Rejected { status, error } => {
+                Outcome::Rejected { status, error: change(error) }
+            }
+            Outcome::Refused { error } => Outcome::Refused { error: change(error) },
+            Outcome::Gone { error } => Outcome::Gone { error: change(error) },
+            Outcome::Each { answers, error } => Outcome::Each { answers, error: change(error) },
+        }
+    }
+
     /// The code of an answer that a dead letter keeps.
     pub fn status(&self) -> Option<u16> {
         match self {

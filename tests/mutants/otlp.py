@@ -179,6 +179,27 @@ MUTATIONS = [
         ";",
         sinks("who_is_off_fails_or_wants_to_be_left_alone"),
     ),
+    Mutation(
+        "a place that refuses events is sent metrics all the same",
+        "sinks/src/otlp/metrics.rs",
+        "        !self.holds_metrics\n",
+        "        true\n",
+        sinks("a_place_that_takes_no_events_is_sent_no_metrics"),
+    ),
+    Mutation(
+        "a warning takes the place of why a sink fails",
+        "sinks/src/pump/shared.rs",
+        "        match state.failure.clone() {\n",
+        "        match None::<String> {\n",
+        sinks("why_a_sink_fails_is_shown_whatever_else_it_says"),
+    ),
+    Mutation(
+        "more is counted as rejected than was sent",
+        "sinks/src/otlp/post.rs",
+        "taken.rejected.min(items)",
+        "taken.rejected",
+        sinks("no_more_is_counted_as_rejected_than_was_sent"),
+    ),
 ]
 
 EQUIVALENT: list[Equivalent] = []

@@ -18,6 +18,7 @@ use super::Exit;
 use super::attention::config_problem;
 use super::config_commands::{load_and_look, write_warnings};
 use super::style::{ERROR, GOOD, printable};
+use crate::config::Warning;
 use crate::paths::Paths;
 use crate::run::status::Status;
 
@@ -38,11 +39,11 @@ pub fn reload(paths: &Paths, out: &mut dyn Write, err: &mut dyn Write) -> Result
     let env = |name: &str| daemon.variable(name)?.into_string().ok();
     let has_secrets = match load_and_look(file.as_deref(), &theirs, &env) {
         Ok((config, warnings)) => {
-            write_warnings(err, &warnings)?;
+            write_warnings(err, &told_here(warnings))?;
             config.sinks.iter().any(|sink| sink.enabled && sink.rereads_secrets())
         }
         Err(errors) => {
-            write_warnings(err, &errors.warnings)?;
+            write_warnings(err, &told_here(errors.warnings.clone()))?;
             write!(err, "{}", errors.styled())?;
             return Ok(Exit::BadConfig);
         }
@@ -73,6 +74,12 @@ pub fn reload(paths: &Paths, out: &mut dyn Write, err: &mut dyn Write) -> Result
         writeln!(out, "the sinks' secrets are read again")?;
     }
     Ok(Exit::Fine)
+}
+
+/// That others can read the file is said by `hookring config check`, and by the daemon's log whenever it reads it.
+fn told_here(mut warnings: Vec<Warning>) -> Vec<Warning> {
+    warnings.retain(|it| !matches!(it, Warning::OpenToOthers { .. }));
+    warnings
 }
 
 /// The daemon of a directory.

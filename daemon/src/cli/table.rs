@@ -120,6 +120,40 @@ pub fn fit(text: &str, width: usize) -> (String, usize) {
     (cut, used + 1)
 }
 
+/// A text in lines of so many columns of a terminal at most, broken between words where that is possible. Lines after the
+/// first are set in by two columns more than that, if there is room.
+pub fn wrap(text: &str, columns: usize) -> Vec<String> {
+    let blank = text.len() - text.trim_start_matches(' ').len();
+    let inset = if blank + 2 < columns { blank + 2 } else { 0 };
+    let mut lines = vec![" ".repeat(blank.min(columns.saturating_sub(1)))];
+    let mut used = lines[0].len();
+    let mut is_begun = false;
+    for word in text.split(' ').filter(|word| !word.is_empty()) {
+        let width: usize = word.chars().filter_map(UnicodeWidthChar::width).sum();
+        let break_line = |lines: &mut Vec<String>| {
+            lines.push(" ".repeat(inset));
+            inset
+        };
+        if is_begun && used + 1 + width > columns {
+            used = break_line(&mut lines);
+        } else if is_begun {
+            lines.last_mut().expect("one at least").push(' ');
+            used += 1;
+        }
+        for char in word.chars() {
+            let more = char.width().unwrap_or(0);
+            // A word that is longer than a line.
+            if used + more > columns && used > inset {
+                used = break_line(&mut lines);
+            }
+            lines.last_mut().expect("one at least").push(char);
+            used += more;
+        }
+        is_begun = true;
+    }
+    lines
+}
+
 /// A number of bytes in binary units, with one digit after the point from 1 KiB on: `512 B`,
 /// `1.5 KiB`, `16.0 EiB`.
 pub fn human_bytes(bytes: u64) -> String {
@@ -216,6 +250,20 @@ mod tests {
         let mut table = Table::new([Align::Left, Align::Right]);
         table.row(["".into(), "".into()]);
         assert_eq!(table.to_string(), "\n");
+    }
+
+    #[test]
+    fn long_texts_are_broken_between_words() {
+        let text = "sink a: down; `hookring sink resume a` tries at once";
+        assert_eq!(wrap(text, 60), [text]);
+        assert_eq!(
+            wrap(text, 24),
+            ["sink a: down; `hookring", "  sink resume a` tries", "  at once"]
+        );
+        assert_eq!(wrap("  more of it all", 10), ["  more of", "    it all"]);
+        assert_eq!(wrap("世界世界", 5), ["世界", "  世", "  界"]);
+        assert_eq!(wrap("abc", 1), ["a", "b", "c"]);
+        assert_eq!(wrap("", 10), [""]);
     }
 
     #[test]

@@ -7,8 +7,10 @@ use anyhow::{Context as _, Result, bail};
 use jiff::Timestamp;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
+use rustix::process::getpgrp;
 use rustix::termios::{
-    LocalModes, OptionalActions, SpecialCodeIndex, Termios, tcgetattr, tcgetwinsize, tcsetattr,
+    LocalModes, OptionalActions, SpecialCodeIndex, Termios, tcgetattr, tcgetpgrp, tcgetwinsize,
+    tcsetattr,
 };
 
 use super::Exit;
@@ -37,11 +39,20 @@ pub fn top(paths: &Paths) -> Result<Exit> {
     if !io::stdin().is_terminal() || !io::stdout().is_terminal() {
         bail!("`hookring top` is for a terminal; `hookring status --json` is for programs");
     }
+    if !is_in_foreground() {
+        bail!(
+            "`hookring top` needs the terminal, which another job has: start it in the foreground (with \
+             `timeout --foreground`, say)"
+        );
+    }
     let interrupt = Interrupt::watch().context("cannot watch for signals")?;
     let terminal = Terminal::enter().context("cannot set up the terminal")?;
     let mut rates = Rates::default();
     let mut before: Option<(Status, Instant)> = None;
     while !interrupt.came() {
+        if !is_in_foreground() {
+            bail!("`hookring top` ends, since another job has the terminal now");
+        }
         let looked_at = Instant::now();
         let is_running = is_running(paths)?;
         // One that cannot be read now may be there again in a second.
@@ -59,6 +70,13 @@ pub fn top(paths: &Paths) -> Result<Exit> {
         }
     }
     Ok(Exit::Fine)
+}
+
+/// Whether the terminal is ours to change and to read. The kernel stops whoever does that from a job in the background,
+/// and so holds up the signal that would end it.
+fn is_in_foreground() -> bool {
+    // A terminal that cannot say so, as one that is not of this session, stops nobody.
+    tcgetpgrp(io::stdin()).map_or(true, |group| group == getpgrp())
 }
 
 /// The terminal, with keys unechoed and taken one by one; as it was, once this is dropped.
@@ -132,6 +150,10 @@ impl Terminal {
                 Err(error) => return Err(error).context("cannot wait for a key"),
                 Ok(0) => {}
                 Ok(_) => {
+                    // What was typed is for another job; it is told before the next frame.
+                    if !is_in_foreground() {
+                        return Ok(false);
+                    }
                     let mut keys = [0; 64];
                     let read = stdin.lock().read(&mut keys).context("cannot read a key")?;
                     // A terminal that is gone is at its end.
@@ -146,6 +168,9 @@ impl Terminal {
 
 impl Drop for Terminal {
     fn drop(&mut self) {
+        if !is_in_foreground() {
+            return;
+        }
         let mut out = io::stdout().lock();
         // There is nobody to tell if this fails: the terminal is gone.
         let _ = out.write_all(LEAVE.as_bytes());

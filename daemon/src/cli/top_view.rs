@@ -9,7 +9,7 @@ use jiff::Timestamp;
 use super::attention::total;
 use super::status_sinks::{lag, state_in_words};
 use super::style::{ERROR, FAINT, GOOD, HEADING, WARNING, printable};
-use super::table::{fit, human_bytes, human_duration};
+use super::table::{fit, human_bytes, human_duration, wrap};
 use crate::run::status::{SinkStatus, Status, since};
 
 /// So many rates are remembered of each figure: a minute's, at one a second.
@@ -135,8 +135,14 @@ pub(super) fn render(
     lines.extend(sinks(status, rates, now, room, screen));
     if !problems.is_empty() {
         lines.extend([Vec::new(), vec![("NEEDS ATTENTION".to_owned(), HEADING)]]);
+        let first = lines.len();
         let said = problems.iter().flat_map(|problem| problem.lines());
-        lines.extend(said.map(|line| vec![(printable(line).into_owned(), WARNING)]));
+        let said = said.flat_map(|line| wrap(&printable(line), screen.columns));
+        lines.extend(said.map(|line| vec![(line, WARNING)]));
+        if lines.len() > screen.lines && first + 1 < screen.lines {
+            lines.truncate(screen.lines - 1);
+            lines.push(vec![("`hookring status` has the rest".to_owned(), FAINT)]);
+        }
     }
     lines.truncate(screen.lines);
     lines.iter().map(|line| cut(line, screen)).collect()

@@ -72,7 +72,8 @@ impl Supervisor {
         let (stay, go): (Vec<_>, Vec<_>) =
             self.sinks.drain(..).partition(|entry| wanted.contains(&&entry.config));
         go.iter().for_each(|entry| tracing::debug!("stopping sink {}", entry.config.name));
-        stop(&go);
+        let goes_on = |name: &str| wanted.iter().any(|sink| sink.name == name);
+        stop(&go, goes_on);
         let counted: Vec<_> = go.iter().map(|entry| self.stats_of(entry)).collect();
         self.known = self.known_by(&counted);
         self.ending.extend(go.into_iter().filter_map(Entry::into_busy));
@@ -167,7 +168,7 @@ impl Supervisor {
     /// Lets every sink deliver what is written, and ends them. Their stats stay. What programs run for sinks that
     /// do not end are killed, since this process ends now.
     pub(super) fn stop(&self) {
-        stop(&self.sinks);
+        stop(&self.sinks, |_| false);
         hookring_sinks::kill_all();
     }
 }
@@ -231,8 +232,8 @@ fn sink(
     })
 }
 
-/// Stops sinks at the same time.
-fn stop(sinks: &[Entry]) {
+/// Stops sinks at the same time. `goes_on`: another worker of this name begins at once where it ends.
+fn stop(sinks: &[Entry], goes_on: impl Fn(&str) -> bool) {
     let deadline = Instant::now() + STOP_LIMIT;
     for handle in sinks.iter().filter_map(Entry::handle) {
         let before = handle.stats();
@@ -258,10 +259,19 @@ fn stop(sinks: &[Entry]) {
     }
     for handle in sinks.iter().filter_map(Entry::handle) {
         let SinkStats { name, lag_events, .. } = handle.stop(deadline).stats;
-        if lag_events > 0 {
+        if lag_events == 0 {
+            continue;
+        }
+        let events = count(lag_events);
+        if goes_on(&name) {
+            tracing::info!(
+                "sink {name} changes with {events} to go, which the journal keeps; with its new settings it goes on \
+                 from there"
+            );
+        } else {
             tracing::warn!(
-                "sink {name} stopped with {} to go, which the journal keeps; it goes on from there",
-                count(lag_events)
+                "sink {name} stopped with {events} to go, which the journal keeps; it goes on from there once it runs \
+                 again"
             );
         }
     }

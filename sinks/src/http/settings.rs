@@ -87,6 +87,8 @@ impl Reloads {
 pub(crate) enum SetupError {
     #[error(transparent)]
     Secret(#[from] SecretError),
+    #[error("cannot use the key in {place}: {reason}")]
+    Key { place: String, reason: &'static str },
     #[error("cannot use the header {name}: {reason}")]
     Header { name: String, reason: &'static str },
     #[error("cannot use the proxy in {place}: {reason}")]

@@ -3,6 +3,7 @@
 use std::cmp::Reverse;
 
 use ureq::http::Uri;
+use ureq::http::uri::PathAndQuery;
 use zeroize::Zeroizing;
 
 /// What of it is shown, in characters.
@@ -11,32 +12,78 @@ const MAX_WORDS_CHARS: usize = 300;
 const MIN_PART_BYTES: usize = 4;
 /// Parts of headers that are no secret: how what follows is to be understood. In lower case.
 const SCHEMES: [&str; 4] = ["basic", "bearer", "digest", "token"];
+/// Words of addresses that nobody would choose for a secret. In lower case.
+const COMMON: [&str; 22] = [
+    "api",
+    "collector",
+    "events",
+    "hook",
+    "hooks",
+    "ingest",
+    "intake",
+    "json",
+    "logs",
+    "metrics",
+    "opentelemetry",
+    "otel",
+    "otlp",
+    "proto",
+    "public",
+    "receiver",
+    "services",
+    "spans",
+    "traces",
+    "v1",
+    "v2",
+    "webhook",
+];
+/// What addresses of OTLP end with, whoever they are of.
+const ENDS: [&str; 3] = ["/v1/logs", "/v1/traces", "/v1/metrics"];
 
 /// The beginning of what a server says, on one line, without what is secret: some send back what they got, in
 /// whole or in parts, escaped in the way of JSON, HTML or URLs, or unescaped.
 ///
-/// Escapes change no ASCII letter and no digit, so runs of those are looked for, besides the wholes.
+/// Escapes change no ASCII letter and no digit, so runs of those are looked for, besides the wholes. Of an address, words
+/// that all addresses have are no secret.
 pub(crate) fn words(body: &[u8], uri: &Uri, secrets: &[Zeroizing<String>]) -> String {
-    let address = uri.path_and_query().map_or("", |it| it.as_str());
     let mut wholes: Vec<&str> = secrets.iter().map(|secret| secret.as_str()).collect();
-    wholes.push(address);
+    wholes.extend(secret_parts(uri));
     let decoded: Vec<_> = wholes.iter().map(|whole| percent_decoded(whole)).collect();
     wholes.extend(decoded.iter().map(|whole| whole.as_str()));
-    let line = shown(hidden(String::from_utf8_lossy(body).into_owned(), &wholes, address));
+    let line = shown(hidden(String::from_utf8_lossy(body).into_owned(), &wholes));
     let short: String = line.chars().take(MAX_WORDS_CHARS).collect();
     if short.len() < line.len() { format!("{short}…") } else { short }
 }
 
-/// `text` without these and their parts.
-fn hidden(mut text: String, wholes: &[&str], address: &str) -> String {
-    // Of an address such as `/` nothing is secret.
-    let is_secret = |it: &&str| !it.is_empty() && (*it != address || it.len() >= MIN_PART_BYTES);
-    let is_part = |it: &&str| {
-        it.len() >= MIN_PART_BYTES && !SCHEMES.iter().any(|scheme| scheme.eq_ignore_ascii_case(it))
+/// What of an address may be secret: the path, without an end that is no person's, and the query.
+fn secret_parts(uri: &Uri) -> impl Iterator<Item = &str> {
+    let (path, query) = (uri.path(), uri.query());
+    let whole = uri.path_and_query().filter(|_| query.is_some()).map(PathAndQuery::as_str);
+    let bare = path.trim_end_matches('/');
+    let bare = ENDS.iter().find_map(|end| bare.strip_suffix(end)).unwrap_or(path);
+    let is_told = |it: &&str| {
+        let mut words = pieces(it).filter(|it| !it.is_empty());
+        it.len() >= MIN_PART_BYTES && !words.all(|word| is_one_of(&COMMON, word))
     };
-    let is_joint = |char: char| !char.is_ascii_alphanumeric();
-    let parts = wholes.iter().flat_map(|it| it.split(is_joint)).filter(is_part);
-    let mut secrets: Vec<&str> = wholes.iter().copied().filter(is_secret).chain(parts).collect();
+    [whole, Some(bare), query].into_iter().flatten().filter(is_told)
+}
+
+fn pieces(text: &str) -> impl Iterator<Item = &str> {
+    text.split(|char: char| !char.is_ascii_alphanumeric())
+}
+
+fn is_one_of(words: &[&str], text: &str) -> bool {
+    words.iter().any(|word| word.eq_ignore_ascii_case(text))
+}
+
+/// `text` without these and their parts.
+fn hidden(mut text: String, wholes: &[&str]) -> String {
+    let is_part = |it: &&str| {
+        it.len() >= MIN_PART_BYTES && !is_one_of(&SCHEMES, it) && !is_one_of(&COMMON, it)
+    };
+    let parts = wholes.iter().flat_map(|it| pieces(it)).filter(is_part);
+    let is_there = |it: &&str| !it.is_empty();
+    let mut secrets: Vec<&str> = wholes.iter().copied().filter(is_there).chain(parts).collect();
     // The longest first, which have the others in them.
     secrets.sort_by_key(|it| (Reverse(it.len()), *it));
     secrets.dedup();
@@ -117,6 +164,24 @@ mod tests {
         }
         // What is no escape is no fault.
         assert_eq!(*percent_decoded("%zz%4%C3%BC%2"), "%zz%4ü%2");
+    }
+
+    #[test]
+    fn what_all_addresses_have_is_no_secret_and_what_a_person_put_before_it_is() {
+        let body = "path /v1/traces: no pipeline for traces; see http://127.0.0.1:4319/otlp/v1/traces or /api/public/otel";
+        for address in
+            ["/v1/traces", "/otlp/v1/traces", "/api/public/otel/v1/traces", "/v1/logs/", "/otlp"]
+        {
+            assert_eq!(said(body, address, "none"), body, "{address}");
+        }
+        for (address, expected) in [
+            ("/hunter2/v1/traces", "no ***/v1/traces here, nor ***"),
+            ("/hunter2/v1/traces?key=hunter3", "no *** here, nor ***"),
+        ] {
+            let body = format!("no {address} here, nor hunter2");
+            assert_eq!(said(&body, address, "none"), expected);
+        }
+        assert_eq!(said("no hunter3 for logs", "/otlp?logs=hunter3", "none"), "no *** for logs");
     }
 
     #[test]

@@ -244,6 +244,8 @@ impl Carried {
         let mut common = read_headers(&config.connection.headers, &mut texts)?;
         if let Some((scheme, secret)) = &config.api_key {
             let text = secret.read()?;
+            let unusable = |reason| SetupError::Key { place: secret.to_string(), reason };
+            scheme.check(&text).map_err(unusable)?;
             let (name, value) = scheme.header(&text);
             texts.push(text);
             let failed = |reason| SetupError::Header { name: name.to_string(), reason };

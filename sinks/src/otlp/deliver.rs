@@ -7,8 +7,8 @@ use hookring_journal::Batch;
 
 use super::answer::Signal;
 use super::config::{Carried, OtlpConfig};
-use super::metrics::{MetricSource, Metrics};
-use super::post::Post;
+use super::metrics::{MetricSource, Metrics, Standing};
+use super::post::{Post, Request};
 use super::signals::Signals;
 use crate::http::{Ready, Reloads};
 use crate::sink::{Outcome, Sink, SinkError};
@@ -26,6 +26,8 @@ pub struct OtlpSink {
     signals: Signals,
     /// `None`: they are not wanted, or there are none.
     metrics: Option<Metrics>,
+    /// What became of events, which says whether metrics are worth a request.
+    standing: Standing,
 }
 
 impl OtlpSink {
@@ -42,7 +44,8 @@ impl OtlpSink {
     ) -> OtlpSink {
         let signals = Signals::new(config.making());
         let post = Post::new(Arc::new(config), clock);
-        OtlpSink { post, ready: Ready::new(reloads), signals, metrics: None }
+        let ready = Ready::new(reloads);
+        OtlpSink { post, ready, signals, metrics: None, standing: Standing::default() }
     }
 
     /// Sends metrics, too, if the settings say where to.
@@ -53,16 +56,30 @@ impl OtlpSink {
 
     fn send(&mut self, batch: &Batch, is_replay: bool) -> Outcome {
         let (ready, post) = (&mut self.ready, &mut self.post);
-        self.signals.deliver(batch, is_replay, |signal, body| sent(ready, post, signal, body))
+        let mut is_asked = false;
+        let outcome = self.signals.deliver(batch, is_replay, |signal, body, items| {
+            is_asked = true;
+            sent(ready, post, Request { signal, body, items })
+        });
+        if is_asked {
+            self.standing.note(&outcome);
+        }
+        outcome
     }
 
     /// Sends metrics if their interval is over. What becomes of them is shown and counted, and changes nothing else.
     fn send_metrics(&mut self) {
+        if !self.standing.has_metrics() {
+            return;
+        }
         let Some(metrics) = self.metrics.as_mut().filter(|it| it.is_due(Instant::now())) else {
             return;
         };
         let outcome = match metrics.make((self.post.clock)()) {
-            Ok(body) => sent(&mut self.ready, &mut self.post, Signal::Metrics, body),
+            Ok((body, items)) => {
+                let request = Request { signal: Signal::Metrics, body, items };
+                sent(&mut self.ready, &mut self.post, request)
+            }
             Err(error) => Outcome::Failed { error },
         };
         // From when it ended: what waits in between is for events.
@@ -73,12 +90,16 @@ impl OtlpSink {
 
     /// Sends metrics a last time, with what was read before: to read secrets anew may take long.
     fn send_last_metrics(&mut self, limit: Duration) {
+        if !self.standing.has_metrics() {
+            return;
+        }
         let may = |it: &&mut Metrics| it.may_be_last(Instant::now());
         let Some(metrics) = self.metrics.as_mut().filter(may) else { return };
         let post = &mut self.post;
         let outcome = match metrics.make((post.clock)()) {
-            Ok(body) => self.ready.send_once(|carried, secrets| {
-                post.post(carried, secrets, Signal::Metrics, body, Some(limit))
+            Ok((body, items)) => self.ready.send_once(|carried, secrets| {
+                let request = Request { signal: Signal::Metrics, body, items };
+                post.post(carried, secrets, request, Some(limit))
             }),
             Err(error) => Some(Outcome::Failed { error }),
         };
@@ -89,11 +110,11 @@ impl OtlpSink {
     }
 }
 
-fn sent(ready: &mut Ready<Carried>, post: &mut Post, signal: Signal, body: &[u8]) -> Outcome {
+fn sent(ready: &mut Ready<Carried>, post: &mut Post, request: Request<'_>) -> Outcome {
     let config = Arc::clone(&post.config);
     ready.send(
         || Carried::make(&config),
-        |carried, secrets| post.post(carried, secrets, signal, body, None),
+        |carried, secrets| post.post(carried, secrets, request, None),
     )
 }
 

@@ -87,6 +87,7 @@ impl Given {
         if faults.iter().any(|it: &SettingError| it.setting != Setting::Signals) {
             faults.retain(|it| it.setting != Setting::Signals);
         }
+        self.check_signals(&mut faults);
         self.add_key(&mut config, &mut faults);
         config.connection = self.connection;
         let headers = &mut config.connection.headers;
@@ -111,6 +112,18 @@ impl Given {
             _ => env.temporality(&mut faults),
         };
         if faults.is_empty() { Ok(config) } else { Err(distinct(faults)) }
+    }
+
+    /// What a known place does not take.
+    fn check_signals(&self, faults: &mut Vec<SettingError>) {
+        let Some(preset) = self.preset else { return };
+        let taken = preset.signals();
+        if let Some(signal) = self.signals.iter().find(|it| !taken.contains(it)) {
+            let names: Vec<_> = taken.iter().map(|it| format!("{:?}", it.name())).collect();
+            let message = format!("this place does not take {}", signal.name());
+            let help = format!("leave `signals` out, or say `signals = [{}]`", names.join(", "));
+            faults.push(fault(Setting::Signals, &message, &help));
+        }
     }
 
     fn add_key(&self, config: &mut OtlpConfig, faults: &mut Vec<SettingError>) {
@@ -147,7 +160,10 @@ impl Given {
             return endpoint(signal, own, setting);
         }
         if let Some(base) = &self.endpoint {
-            return endpoint(signal, &below(base, signal)?, Setting::Url);
+            let found = endpoint(signal, &below(base, signal)?, Setting::Url)?;
+            let checked = self.preset.map_or(Ok(()), |it| it.check_endpoint(base));
+            checked.map_err(|(message, help)| fault(Setting::Url, message, help))?;
+            return Ok(found);
         }
         if let Some(preset) = self.preset {
             let base = preset.endpoint(self.region.as_deref());
@@ -187,7 +203,17 @@ fn below(base: &str, signal: Signal) -> Result<String, SettingError> {
         let help = "give it as `logs_endpoint`, `traces_endpoint` and `metrics_endpoint`, which are used as they are";
         return Err(fault(Setting::Url, "nothing can be below an address with a query", help));
     }
-    Ok(format!("{}/v1/{}", base.trim_end_matches('/'), signal.name()))
+    let base = base.trim_end_matches('/');
+    let path = |signal: Signal| format!("/v1/{}", signal.name());
+    if let Some(own) = Signal::ALL.into_iter().find(|it| base.ends_with(&path(*it))) {
+        let (name, path) = (own.name(), path(own));
+        let message =
+            format!("this is the address of {name} alone: `{path}` would stand in it twice");
+        let help =
+            format!("leave `{path}` out, or give it as `{name}_endpoint`, which is used as it is");
+        return Err(fault(Setting::Url, &message, &help));
+    }
+    Ok(format!("{base}{}", path(signal)))
 }
 
 fn endpoint(signal: Signal, text: &str, setting: Setting) -> Result<Endpoint, SettingError> {

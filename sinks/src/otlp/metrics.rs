@@ -55,6 +55,31 @@ struct NotTaken {
     source: SinkError,
 }
 
+/// How a sink stands with its events. Where they are refused, and before any was taken if they fail, metrics would
+/// be one more request that cannot help.
+#[derive(Copy, Clone, Debug, Default)]
+pub(super) struct Standing {
+    has_worked: bool,
+    holds_metrics: bool,
+}
+
+impl Standing {
+    /// Notes what became of a request with events.
+    pub(super) fn note(&mut self, outcome: &Outcome) {
+        match outcome {
+            Outcome::Accepted => *self = Standing { has_worked: true, holds_metrics: false },
+            Outcome::Refused { .. } | Outcome::Gone { .. } => self.holds_metrics = true,
+            // Of one that is held up for a while it is good to know how it fares.
+            _ => self.holds_metrics |= !self.has_worked,
+        }
+    }
+
+    /// Whether metrics may be sent: also if nothing was tried yet, since a daemon without events is worth a word.
+    pub(super) fn has_metrics(self) -> bool {
+        !self.holds_metrics
+    }
+}
+
 /// The requests with metrics that a sink makes.
 pub(super) struct Metrics {
     source: MetricSource,
@@ -104,12 +129,12 @@ impl Metrics {
         self.failed
     }
 
-    /// Makes the body of a request with what there is `now`.
+    /// Makes the body of a request with what there is `now`, and says how many points it has.
     ///
     /// # Errors
     ///
     /// If the text cannot be read, which is a bug.
-    pub(super) fn make(&mut self, now: SystemTime) -> Result<&[u8], SinkError> {
+    pub(super) fn make(&mut self, now: SystemTime) -> Result<(&[u8], u64), SinkError> {
         self.pending = None;
         let start_ns = unix_ns(self.source.start);
         let mut span = metrics::Span { start_ns, now_ns: unix_ns(now).max(start_ns) };
@@ -130,7 +155,7 @@ impl Metrics {
         let request = metrics::request(shown, resource, self.temporality, span);
         self.encoding.write(&request, &mut self.body)?;
         self.pending = Some(Told { families, at_ns: span.now_ns });
-        Ok(&self.body)
+        Ok((&self.body, metrics::points(&request)))
     }
 
     /// Notes what became of a request at `now`: the next one is an interval later at least, whatever it was. `Some`:

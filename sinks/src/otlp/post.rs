@@ -16,6 +16,15 @@ use crate::sink::{Outcome, SinkError};
 /// A buffer for bodies that has grown beyond this is not kept, in bytes.
 const MAX_KEPT_BYTES: usize = 2 << 20;
 
+/// What is to be sent.
+#[derive(Copy, Clone)]
+pub(super) struct Request<'b> {
+    pub(super) signal: Signal,
+    pub(super) body: &'b [u8],
+    /// Records, spans or data points in it.
+    pub(super) items: u64,
+}
+
 /// Makes requests of what is ready.
 pub(super) struct Post {
     pub(super) config: Arc<OtlpConfig>,
@@ -35,10 +44,26 @@ enum TakenError {
     Rejected { target: Target, signal: &'static str, rejected: u64, words: Words },
     #[error("{target} took the {signal} with a warning{words}")]
     Warning { target: Target, signal: &'static str, words: Words },
-    #[error("cannot send to {target}: it answered {status}, but {source}")]
+    #[error("cannot send to {target}, which answered {status}")]
     Answer { target: Target, status: StatusCode, source: answer::AnswerError },
     #[error("cannot send to {target}: its answer broke off")]
     BrokenOff { target: Target },
+}
+
+/// An error with the signal that it is of before it.
+#[derive(Debug)]
+struct OfSignal(Signal, SinkError);
+
+impl std::fmt::Display for OfSignal {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}: {}", self.0.name(), self.1)
+    }
+}
+
+impl std::error::Error for OfSignal {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        self.1.source()
+    }
 }
 
 /// What a receiver says, behind `: `; nothing if it says nothing.
@@ -64,11 +89,11 @@ impl Post {
         &mut self,
         carried: &Carried,
         secrets: &[Zeroizing<String>],
-        signal: Signal,
-        body: &[u8],
+        request: Request<'_>,
         limit: Option<Duration>,
     ) -> (Option<StatusCode>, Outcome) {
         let config = Arc::clone(&self.config);
+        let Request { signal, body, items } = request;
         // Only these signals are made.
         let Some((at, endpoint)) = config.endpoint(signal) else {
             return (None, Outcome::Accepted);
@@ -90,15 +115,16 @@ impl Post {
         if self.compressed.capacity() > MAX_KEPT_BYTES {
             self.compressed = Vec::new();
         }
-        match sent {
-            Ok(response) => self.answered(endpoint, response, secrets),
+        let (status, outcome) = match sent {
+            Ok(response) => self.answered((endpoint, items), response, secrets),
             Err(error) => (None, http_answer::failed(url, &error)),
-        }
+        };
+        (status, outcome.map_error(|error| OfSignal(signal, error).into()))
     }
 
     fn answered(
         &mut self,
-        endpoint: &Endpoint,
+        (endpoint, items): (&Endpoint, u64),
         response: Response<Body>,
         secrets: &[Zeroizing<String>],
     ) -> (Option<StatusCode>, Outcome) {
@@ -114,7 +140,8 @@ impl Post {
             match (answer::read(*signal, content_type, encoding, &bytes), read) {
                 (Ok(taken), Ok(_)) => {
                     let words = http::words(taken.words.as_bytes(), url.uri(), secrets);
-                    self.taken(url, *signal, taken.rejected, Words(words));
+                    // A receiver cannot reject more than it got.
+                    self.taken(url, *signal, taken.rejected.min(items), Words(words));
                     Outcome::Accepted
                 }
                 (Err(source), read) if read.is_ok() || source == answer::AnswerError::TooLong => {
@@ -133,7 +160,8 @@ impl Post {
 
     /// It took the request, and may have said something.
     fn taken(&mut self, url: &Target, signal: Signal, rejected: u64, words: Words) {
-        self.rejected[signal as usize] += rejected;
+        let all = &mut self.rejected[signal as usize];
+        *all = all.saturating_add(rejected);
         let (target, signal) = (url.clone(), signal.name());
         if rejected > 0 {
             self.warning = Some(TakenError::Rejected { target, signal, rejected, words }.into());

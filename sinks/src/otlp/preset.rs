@@ -90,6 +90,22 @@ impl Preset {
         }
     }
 
+    /// Whether its own address, as a person gives it, can be right.
+    ///
+    /// # Errors
+    ///
+    /// What is wrong with it, and what to do about it.
+    pub(super) fn check_endpoint(self, base: &str) -> Result<(), (&'static str, &'static str)> {
+        if self == Preset::Langfuse && !base.trim_end_matches('/').ends_with(LANGFUSE_PATH) {
+            return Err((
+                "Langfuse takes nothing there: its OTLP is below `/api/public/otel`",
+                "for instance `endpoint = \"https://langfuse.example.com/api/public/otel\"`, or say the whole address \
+                 as `traces_endpoint`",
+            ));
+        }
+        Ok(())
+    }
+
     /// The regions that it has, with their endpoints. Empty: any text is one, see [`Preset::endpoint`].
     fn regions(self) -> &'static [(&'static str, &'static str)] {
         match self {
@@ -134,7 +150,12 @@ impl Preset {
         }
         match (self, region) {
             (Preset::Datadog, site) => {
-                Ok(format!("https://otlp.{}", site.unwrap_or("datadoghq.com")))
+                let site = site.unwrap_or("datadoghq.com");
+                if is_datadog(site) {
+                    Ok(format!("https://otlp.{site}"))
+                } else {
+                    Err(SITES.to_owned())
+                }
             }
             (Preset::Grafana, Some(zone)) => {
                 Ok(format!("https://otlp-gateway-{zone}.grafana.net/otlp"))
@@ -151,7 +172,41 @@ impl Preset {
     }
 }
 
+/// Where Langfuse has OTLP.
+const LANGFUSE_PATH: &str = "/api/public/otel";
+
+/// What Datadog's sites end with.
+const DATADOG: [&str; 3] = ["datadoghq.com", "datadoghq.eu", "ddog-gov.com"];
+const SITES: &str = "give your site, as Datadog's documents have it: `datadoghq.com`, `datadoghq.eu`, \
+                     `us3.datadoghq.com`, `us5.datadoghq.com`, `ap1.datadoghq.com`, `ddog-gov.com` …";
+
+/// Whether it can be one of Datadog's sites, of which there are new ones now and then. `app.` is no part of one, though
+/// it stands in browsers.
+fn is_datadog(site: &str) -> bool {
+    let is_in = |domain: &&str| {
+        let before = site.strip_suffix(*domain);
+        before.is_some_and(|it| it.is_empty() || it.ends_with('.') && it.len() > 1)
+    };
+    DATADOG.iter().any(is_in) && !site.starts_with("app.")
+}
+
 impl Scheme {
+    /// Whether a key can be right.
+    ///
+    /// # Errors
+    ///
+    /// What is wrong with it, without it.
+    pub fn check(self, key: &str) -> Result<(), &'static str> {
+        let is_pair = key.split_once(':').is_some_and(|it| !it.0.is_empty() && !it.1.is_empty());
+        if self == Scheme::Basic && !is_pair {
+            return Err(
+                "it must have two parts with a colon between them: for Grafana Cloud the instance's number and \
+                        the token, for Langfuse the public and the secret key",
+            );
+        }
+        Ok(())
+    }
+
     /// The header that a key makes.
     pub(super) fn header(self, key: &str) -> (HeaderName, Zeroizing<String>) {
         match self {
@@ -174,6 +229,8 @@ mod tests {
         for (preset, region, endpoint) in [
             (Preset::Datadog, None, "https://otlp.datadoghq.com"),
             (Preset::Datadog, Some("datadoghq.eu"), "https://otlp.datadoghq.eu"),
+            (Preset::Datadog, Some("ap2.datadoghq.com"), "https://otlp.ap2.datadoghq.com"),
+            (Preset::Datadog, Some("ddog-gov.com"), "https://otlp.ddog-gov.com"),
             (Preset::NewRelic, Some("eu"), "https://otlp.eu01.nr-data.net"),
             (Preset::Honeycomb, None, "https://api.honeycomb.io"),
             (
@@ -193,6 +250,10 @@ mod tests {
             (Preset::Elastic, Some("eu")),
             (Preset::Local, Some("eu")),
             (Preset::Datadog, Some("evil.example/x?")),
+            (Preset::Datadog, Some("eu")),
+            (Preset::Datadog, Some("app.datadoghq.com")),
+            (Preset::Datadog, Some("evildatadoghq.com")),
+            (Preset::Datadog, Some(".datadoghq.com")),
         ] {
             assert!(preset.endpoint(region).is_err(), "{preset:?} {region:?}");
         }
@@ -203,6 +264,16 @@ mod tests {
         let delta = Preset::ALL.iter().filter(|it| it.1.temporality() == Temporality::Delta);
         let delta: Vec<_> = delta.map(|it| it.0).collect();
         assert_eq!(delta, ["datadog", "newrelic", "elastic"]);
+    }
+
+    #[test]
+    fn a_pair_has_two_parts() {
+        for (key, is_good) in
+            [("pk:sk", true), ("1:a:b", true), ("sk", false), (":sk", false), ("pk:", false)]
+        {
+            assert_eq!(Scheme::Basic.check(key).is_ok(), is_good, "{key}");
+            assert_eq!(Scheme::ApiKey.check(key), Ok(()));
+        }
     }
 
     #[test]

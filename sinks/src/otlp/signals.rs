@@ -28,7 +28,7 @@ impl Preview {
     /// Makes the bodies of a batch, as for one that is accepted.
     pub fn make(&mut self, batch: &Batch, mut take: impl FnMut(Signal, &[u8])) {
         // Only an event that cannot be read has another outcome; it is in no body.
-        let _ = self.0.deliver(batch, false, |signal, body| {
+        let _ = self.0.deliver(batch, false, |signal, body, _| {
             take(signal, body);
             Outcome::Accepted
         });
@@ -63,6 +63,8 @@ pub(super) struct Signals {
 /// How far the events of one sequence are.
 struct Memory {
     spans: Spans,
+    /// What was counted of events that were only shown again.
+    recalled: Counts,
     /// Accepted up to there, by signal.
     through: [Seq; Signal::OF_EVENTS.len()],
     /// Accepted up to there by all.
@@ -71,7 +73,12 @@ struct Memory {
 
 impl Memory {
     fn new(span_timeout: Duration) -> Memory {
-        Memory { spans: Spans::new(span_timeout), through: [0; Signal::OF_EVENTS.len()], done: 0 }
+        Memory {
+            spans: Spans::new(span_timeout),
+            recalled: Counts::default(),
+            through: [0; Signal::OF_EVENTS.len()],
+            done: 0,
+        }
     }
 }
 
@@ -86,7 +93,7 @@ impl Signals {
 
     /// What was done to have valid spans, of what was sent for the first time; and what was cut in records.
     pub(super) fn counts(&self) -> (Counts, u64) {
-        (self.live.spans.counts(), self.cut)
+        (since(self.live.recalled, self.live.spans.counts()), self.cut)
     }
 
     /// Begins anew: what is open comes from events that are [shown again](Signals::recall).
@@ -109,15 +116,17 @@ impl Signals {
             }
         }
         memory.spans.forget(batch.last());
+        memory.recalled = memory.spans.counts();
         memory.done = memory.done.max(batch.last());
     }
 
-    /// Sends a batch, or as much of it as was not accepted before.
+    /// Sends a batch, or as much of it as was not accepted before. `send` gets the signal, the request, and how many
+    /// records or spans are in it.
     pub(super) fn deliver(
         &mut self,
         batch: &Batch,
         is_replay: bool,
-        mut send: impl FnMut(Signal, &[u8]) -> Outcome,
+        mut send: impl FnMut(Signal, &[u8], u64) -> Outcome,
     ) -> Outcome {
         let events = batch.lines().map(|line| Event::read(&line, self.making.has_content));
         let events: Vec<Event<'_>> = match events.collect() {
@@ -140,8 +149,8 @@ impl Signals {
         let mut worst = Outcome::Accepted;
         for (signal, encoding) in self.making.signals.clone() {
             let outcome = match self.write((signal, encoding), batch, &events, is_replay) {
-                Ok(false) => Outcome::Accepted,
-                Ok(true) => send(signal, &self.body),
+                Ok(0) => Outcome::Accepted,
+                Ok(items) => send(signal, &self.body, items),
                 Err(error) => Outcome::Rejected { status: None, error },
             };
             match outcome {
@@ -166,14 +175,14 @@ impl Signals {
         worst
     }
 
-    /// Writes what of the batch was not accepted. `false`: there is nothing.
+    /// Writes what of the batch was not accepted: so many records or spans.
     fn write(
         &mut self,
         (signal, encoding): (Signal, Encoding),
         batch: &Batch,
         events: &[(Event<'_>, Context)],
         is_replay: bool,
-    ) -> Result<bool, SinkError> {
+    ) -> Result<u64, SinkError> {
         let resources = &self.making.resources;
         let memory = if is_replay { &mut self.again } else { &mut self.live };
         let through = memory.through[signal as usize];
@@ -181,26 +190,37 @@ impl Signals {
             Signal::Logs => {
                 let left = events.partition_point(|(event, _)| event.seq <= through);
                 let left = &events[left..];
-                if left.is_empty() {
-                    return Ok(false);
+                if !left.is_empty() {
+                    self.cut += logs::write(left, is_replay, resources, encoding, &mut self.body)?;
                 }
-                self.cut += logs::write(left, is_replay, resources, encoding, &mut self.body)?;
+                Ok(left.len() as u64)
             }
             Signal::Traces => {
                 let first = batch.first().max(through + 1);
                 let spans = memory.spans.finished(first, batch.last());
-                if spans.is_empty() {
-                    return Ok(false);
+                if !spans.is_empty() {
+                    traces::write(spans, resources, encoding, &mut self.body)?;
                 }
-                traces::write(spans, resources, encoding, &mut self.body)?;
+                Ok(spans.len() as u64)
             }
             // They are of no event.
-            Signal::Metrics => return Ok(false),
+            Signal::Metrics => Ok(0),
         }
-        Ok(true)
     }
 
     fn memory(&mut self, is_replay: bool) -> &mut Memory {
         if is_replay { &mut self.again } else { &mut self.live }
+    }
+}
+
+/// What was counted between two looks.
+fn since(before: Counts, now: Counts) -> Counts {
+    Counts {
+        finished: now.finished - before.finished,
+        unfinished: now.unfinished - before.unfinished,
+        repaired: now.repaired - before.repaired,
+        late: now.late - before.late,
+        evicted: now.evicted - before.evicted,
+        cut: now.cut - before.cut,
     }
 }

@@ -115,6 +115,37 @@ fn what_is_sent_beside_events_is_shown_without_one_and_stops_while_the_sink_is_o
     wait_for("more", || (count(1) > told).then_some(()));
 }
 
+/// Refuses what it gets, and speaks of something else.
+struct Grumbling;
+
+impl Sink for Grumbling {
+    fn deliver(&mut self, _: &hookring_journal::Batch) -> Outcome {
+        Outcome::Refused { error: "told to refuse".into() }
+    }
+
+    fn take_warning(&mut self) -> Option<SinkError> {
+        Some("told to warn".into())
+    }
+}
+
+#[test]
+fn why_a_sink_fails_is_shown_whatever_else_it_says() {
+    let mut journal = TestJournal::new();
+    journal.write_many(1);
+    let patient = |pump: &mut Pump| pump.jitter = Box::new(|ceiling| ceiling);
+    let handle = journal.start_with("s", Grumbling, patient);
+    for _ in 0..2 {
+        let stats = wait_until(&handle, |stats| {
+            stats.waiting.is_some()
+                && stats.last_error.as_ref().is_some_and(|it| it.message.contains("warn"))
+        });
+        let shown = stats.last_error.expect("an error").message;
+        assert_eq!(shown, "told to refuse; beside that, told to warn");
+        switch(&journal).ask_try_now().expect("asked");
+        wait_until(&handle, |now| now.retries > stats.retries);
+    }
+}
+
 #[test]
 fn a_place_that_is_gone_switches_the_sink_off_until_a_person_switches_it_on() {
     let mut journal = TestJournal::new();

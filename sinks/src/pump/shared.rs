@@ -47,6 +47,10 @@ struct State {
     complaints: Complaints,
     /// The same of our own files.
     troubles: Complaints,
+    /// Why the last attempt failed, if it did.
+    failure: Option<String>,
+    /// What the sink said beside its answers since it fails.
+    beside: Option<String>,
     /// When a line was logged of what the sink said beside taking something.
     warned_at: Option<Instant>,
     stop: Option<Stop>,
@@ -67,6 +71,8 @@ impl Shared {
                 gone_to: 1,
                 complaints: Complaints::default(),
                 troubles: Complaints::default(),
+                failure: None,
+                beside: None,
                 warned_at: None,
                 stop: None,
                 ended: false,
@@ -182,7 +188,7 @@ impl Shared {
         }
     }
 
-    /// The sink took something, and said more.
+    /// The sink said more than its answer. While it fails, that stands beside why.
     pub(super) fn warned(&self, warning: &(dyn Error + 'static)) {
         let message = in_words(warning);
         let (mut state, now) = (self.lock(), Instant::now());
@@ -190,7 +196,13 @@ impl Shared {
             tracing::warn!(sink = state.stats.name, "{message}");
             state.warned_at = Some(now);
         }
-        state.stats.last_error = Some(LastError { message, at: SystemTime::now() });
+        match state.failure.clone() {
+            Some(failure) => {
+                state.beside = Some(message);
+                state.show_failure(failure);
+            }
+            None => state.stats.last_error = Some(LastError { message, at: SystemTime::now() }),
+        }
     }
 
     /// So many events, from this one on, are dead letters now, and older ones were given up for them.
@@ -324,6 +336,7 @@ impl Shared {
 impl State {
     fn works(&mut self, delivery: &Delivery) {
         self.stats.state = SinkState::Running;
+        (self.failure, self.beside) = (None, None);
         self.stats.show(delivery);
         if let Some(line) = self.complaints.works(Instant::now()) {
             tracing::info!(sink = self.stats.name, "{line}");
@@ -341,9 +354,17 @@ impl State {
     }
 
     fn fails(&mut self, message: String, delivery: &Delivery) {
-        self.stats.last_error = Some(LastError { message, at: SystemTime::now() });
+        self.show_failure(message);
         self.stats.state = SinkState::Retrying;
         self.stats.show(delivery);
+    }
+
+    /// Shows why it fails, and what it said beside that.
+    fn show_failure(&mut self, failure: String) {
+        let beside = self.beside.as_ref().map(|it| format!("; beside that, {it}"));
+        let message = format!("{failure}{}", beside.unwrap_or_default());
+        self.failure = Some(failure);
+        self.stats.last_error = Some(LastError { message, at: SystemTime::now() });
     }
 
     /// It works and wants to be left alone for a while.
@@ -352,6 +373,7 @@ impl State {
             tracing::info!(sink = self.stats.name, "{line}");
         }
         self.stats.state = SinkState::Running;
+        (self.failure, self.beside) = (None, None);
         self.stats.show(delivery);
     }
 

@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::io::{BufRead as _, BufReader};
-use std::process::{Output, Stdio};
+use std::process::{Command, Output, Stdio};
 
 use hookring_tests::{Bed, HOOKS, left_out, numbers_of};
 
@@ -203,4 +203,19 @@ fn an_output_that_takes_nothing_is_named() {
             assert!(said.contains(part), "{command:?}: no `{part}` in: {said}");
         }
     }
+}
+
+/// The kernel would stop it, with every signal but one.
+#[cfg(target_os = "linux")]
+#[test]
+fn top_ends_where_another_job_has_the_terminal() {
+    let bed = Bed::new();
+    let program = bed.command("hookring").get_program().to_owned();
+    // `timeout` puts what it runs into a job of its own; `script` is the terminal.
+    let line = format!("timeout -s KILL 60 {} top; echo ended with $?", program.display());
+    let mut script = Command::new("script");
+    script.env("HOOKRING_DIR", bed.path()).args(["-qec", &line, "/dev/null"]).stdin(Stdio::null());
+    let output = script.output().expect("script, of util-linux, runs");
+    let said = text(&output.stdout);
+    assert!(said.contains("another job has") && said.contains("ended with 1"), "{said}");
 }

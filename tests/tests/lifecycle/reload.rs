@@ -84,6 +84,31 @@ fn a_sink_that_stays_as_it_is_does_not_notice_and_one_that_changes_counts_on() {
 }
 
 #[test]
+fn a_sink_that_changes_with_events_to_go_loses_none_and_nobody_is_alarmed() {
+    let (bed, elsewhere) = (Bed::new(), tempfile::tempdir().expect("a folder"));
+    let archive = |file: &str| {
+        let path = elsewhere.path().join(file);
+        format!("[sinks.archive]\ntype = \"jsonl\"\npath = \"{}\"\n", path.display())
+    };
+    fs::create_dir(elsewhere.path().join("folder"))
+        .expect("a folder, which is no file to write to");
+    bed.configure(&archive("folder"));
+    let daemon = bed.start();
+    bed.emit(br#"{"n":0}"#);
+    bed.wait_for_events(1);
+    wait_for("a failure", || bed.status()["sinks"][0]["last_error"].as_str().map(drop));
+    reconfigure(&bed, &daemon, &archive("file.jsonl"));
+    wait_for("the event", || {
+        (numbers_in(&elsewhere.path().join("file.jsonl")) == [0]).then_some(())
+    });
+    let log = bed.log();
+    let line = log.lines().find(|line| line.contains("with its new settings")).expect(&log);
+    assert!(line.contains("INFO") && line.contains("goes on from there"), "{line}");
+    assert!(!log.contains("stopped with"), "{log}");
+    assert_eq!(daemon.stop(), 0);
+}
+
+#[test]
 fn an_invalid_configuration_leaves_the_running_one_in_force_and_says_so() {
     let bed = Bed::new();
     bed.configure("[sinks.file]\ntype = \"jsonl\"\n");
@@ -199,11 +224,12 @@ fn reload_waits_until_the_configuration_is_in_force() {
     let output = reload(&bed);
     assert_eq!(text(&output.stdout), format!("reloaded: {file} is in force\nsink a added\n"));
     assert!(sink(&bed, "a").is_some(), "it is there when the command ends");
-    // What only may go wrong is said and changes nothing.
+    // What only may go wrong is said and changes nothing: by the log, and by `config check`.
     fs::set_permissions(&file, fs::Permissions::from_mode(0o644)).expect("its mode");
     let output = reload(&bed);
     assert_eq!(output.status.code(), Some(0));
-    assert!(text(&output.stderr).contains("run `chmod 600"), "{}", text(&output.stderr));
+    assert_eq!(text(&output.stderr), "", "`config check` says it, which comes before");
+    assert!(text(&bed.hookring(&["config", "check"]).stderr).contains("run `chmod 600"));
     assert!(bed.log().contains("run `chmod 600"), "{}", bed.log());
     assert_eq!(daemon.stop(), 0);
     assert!(bystander.try_wait().expect("its state").is_none(), "a bystander was hit");

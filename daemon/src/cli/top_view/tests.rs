@@ -85,6 +85,23 @@ fn two_looks_make_a_screen() {
     ");
 }
 
+/// The way out stands at the end.
+#[test]
+fn what_needs_attention_is_shown_to_its_end_or_where_that_is() {
+    let (before, after) = two_looks();
+    let problem =
+        format!("sink hooks: {}; `hookring sink resume hooks` tries at once", "no way ".repeat(30));
+    let problems = [problem.clone()];
+    let whole = shown(&before, &after, &problems, SCREEN);
+    let begin = whole.iter().position(|line| line.starts_with("sink hooks")).expect("the problem");
+    let words = whole[begin..].concat();
+    let words: Vec<_> = words.split_whitespace().collect();
+    assert!(words.concat().ends_with("triesatonce"), "{whole:?}");
+    assert!(whole.iter().all(|line| !line.contains('~') && line.width() <= 80), "{whole:?}");
+    let cut = shown(&before, &after, &problems, Screen { lines: 14, ..SCREEN });
+    assert_eq!(cut.last().map(String::as_str), Some("`hookring status` has the rest"));
+}
+
 #[test]
 fn colours_and_characters_are_left_out_where_a_terminal_has_none_and_change_nothing_else() {
     let (before, after) = two_looks();

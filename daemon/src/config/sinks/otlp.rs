@@ -44,10 +44,15 @@ pub(super) const KIND: Kind = Kind {
 
 fn read(section: &mut Section<'_, '_>) -> OtlpConfig {
     let given = given(section);
+    check_key(section, &given);
+    // What is wrong with a key that is there was told.
+    let is_key_there = section.has("api_key") && given.api_key.is_none()
+        || section.has("headers") && given.connection.headers.is_empty();
     let env = |name: &str| section.env(name);
     let found = given.settings(&env);
     let is_found = found.is_ok();
-    let mut config = found.unwrap_or_else(|faults| {
+    let mut config = found.unwrap_or_else(|mut faults| {
+        faults.retain(|it| !(is_key_there && it.setting == Setting::ApiKey));
         fail(section, faults);
         // The rest is looked at as if it was this one.
         OtlpConfig::new(Vec::new())
@@ -70,6 +75,15 @@ fn read(section: &mut Section<'_, '_>) -> OtlpConfig {
         );
     }
     config
+}
+
+/// Says at once what the sink would say when it opens: of what a program has to say, only that can be known.
+fn check_key(section: &mut Section<'_, '_>, given: &Given) {
+    let scheme = given.preset.and_then(Preset::scheme);
+    let (Some(scheme), Some(key)) = (scheme, &given.api_key) else { return };
+    if let Some(Err(reason)) = section.try_secret(key, |key| scheme.check(key)) {
+        section.fail("api_key", reason.to_owned(), None);
+    }
 }
 
 /// What other settings hang on. What is not there is for a known place or the environment to say.

@@ -74,6 +74,14 @@ fn what_is_wrong_is_told_at_its_place() {
          headers = { Authorization = { env = \"SECRET\" } }\n\
          [sinks.f]\ntype = \"otlp\"\npreset = \"grafana\"\napi_key = { env = \"SECRET\" }\n\
          [sinks.g]\ntype = \"otlp\"\nlogs_endpoint = \"https://example.com/v1/logs\"\nurl = \"x\"\n\
+         [sinks.i]\ntype = \"otlp\"\npreset = \"honeycomb\"\napi_key = \"hunter2\"\n\
+         [sinks.j]\ntype = \"otlp\"\npreset = \"honeycomb\"\napi_key = { file = \"/no/such/key\" }\n\
+         [sinks.k]\ntype = \"otlp\"\npreset = \"elastic\"\nendpoint = \"https://a.test\"\n\
+         headers = { Authorization = { file = \"/no/such/key\" } }\n\
+         [sinks.l]\ntype = \"otlp\"\npreset = \"langfuse\"\nendpoint = \"https://langfuse.test\"\n\
+         signals = [\"logs\"]\napi_key = { env = \"SECRET\" }\n\
+         [sinks.m]\ntype = \"otlp\"\npreset = \"datadog\"\nregion = \"eu\"\napi_key = { env = \"SECRET\" }\n\
+         [sinks.n]\ntype = \"otlp\"\nendpoint = \"http://127.0.0.1:4319/v1/logs\"\n\
          [sinks.h]\ntype = \"otlp\"\nresource = { team = { env = \"SECRET\" } }\n"
     ));
 }

@@ -42,12 +42,18 @@ pub(in crate::otlp) fn request(
 ) -> ExportMetricsServiceRequest {
     // Of what never happened there is nothing to tell.
     let metrics = families.iter().map(|family| metric(family, temporality, span));
-    let metrics = metrics.filter(|metric| !is_empty(metric)).collect();
+    let metrics = metrics.filter(|metric| count(metric) > 0).collect();
     let scope_metrics =
         vec![ScopeMetrics { scope: Some(scope()), metrics, ..ScopeMetrics::default() }];
     let resource = Some(resource);
     let of_resource = ResourceMetrics { resource, scope_metrics, ..ResourceMetrics::default() };
     ExportMetricsServiceRequest { resource_metrics: vec![of_resource] }
+}
+
+/// How many points a request has.
+pub(in crate::otlp) fn points(request: &ExportMetricsServiceRequest) -> u64 {
+    let scopes = request.resource_metrics.iter().flat_map(|it| &it.scope_metrics);
+    scopes.flat_map(|it| &it.metrics).map(|metric| count(metric) as u64).sum()
 }
 
 /// What came since `before`. What was less than now began anew.
@@ -125,12 +131,12 @@ fn metric(family: &Family, temporality: Temporality, span: Span) -> Metric {
     }
 }
 
-fn is_empty(metric: &Metric) -> bool {
+fn count(metric: &Metric) -> usize {
     match &metric.data {
-        Some(Data::Sum(sum)) => sum.data_points.is_empty(),
-        Some(Data::Gauge(gauge)) => gauge.data_points.is_empty(),
-        Some(Data::Histogram(histogram)) => histogram.data_points.is_empty(),
-        _ => true,
+        Some(Data::Sum(sum)) => sum.data_points.len(),
+        Some(Data::Gauge(gauge)) => gauge.data_points.len(),
+        Some(Data::Histogram(histogram)) => histogram.data_points.len(),
+        _ => 0,
     }
 }
 

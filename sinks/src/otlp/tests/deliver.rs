@@ -149,15 +149,45 @@ fn an_answer_that_is_none_of_otlp_is_refused() {
         let outcome = sink(config(&server)).deliver(&batch);
         assert!(matches!(outcome, Outcome::Refused { .. }), "{outcome:?}");
         let said = said(&outcome);
-        assert!(
-            said.starts_with("cannot send to http://127.0.0.1") && said.contains(word),
-            "{said}"
-        );
+        assert!(said.starts_with("logs: cannot send to http://127.0.0.1"), "{said}");
+        assert_eq!(said.matches(word).count(), 1, "{said}");
     }
     for reply in [Reply::bad_chunks(200), Reply::wrong_length(200, 1000, "x")] {
         server.next([reply]);
         let outcome = sink(config(&server)).deliver(&batch);
         assert!(matches!(outcome, Outcome::Failed { .. }), "{outcome:?}");
+    }
+}
+
+#[test]
+fn an_error_names_its_signal_and_the_receivers_words_stay_readable() {
+    let (_journal, batch) = batch();
+    let server = FaultServer::start();
+    let words = "path /v1/traces: no pipeline for traces";
+    server.next([Reply::ok(), Reply::with(404, &[], words)]);
+    let said = said(&sink(config(&server)).deliver(&batch));
+    let url = server.url("");
+    assert_eq!(
+        said,
+        format!("traces: {} answered 404 Not Found: {words}", url.trim_end_matches('/'))
+    );
+}
+
+/// A receiver that lies does not have the figures lie.
+#[test]
+fn no_more_is_counted_as_rejected_than_was_sent() {
+    let (_journal, batch) = batch();
+    let server = FaultServer::start();
+    let is_json = [("Content-Type", "application/json")];
+    let mut sink = sink(config(&server));
+    for times in 1..=4 {
+        let logs = r#"{"partialSuccess":{"rejectedLogRecords":"9223372036854775807"}}"#;
+        let spans = r#"{"partialSuccess":{"rejectedSpans":"1000000000000000"}}"#;
+        server.next([logs, spans].map(|body| Reply::with(200, &is_json, body)));
+        assert!(matches!(sink.deliver(&batch), Outcome::Accepted));
+        let counts = sink.counts();
+        assert!(counts.contains(&("rejected_log_records", 2 * times)), "{counts:?}");
+        assert!(counts.contains(&("rejected_spans", times)), "{counts:?}");
     }
 }
 
@@ -246,6 +276,10 @@ fn what_cannot_be_used_is_told() {
     let many = vec![(String::new(), String::new()); super::super::MAX_RESOURCE_ATTRIBUTES + 1];
     let faults = OtlpConfig { resource: many, ..config(&server) }.faults();
     assert_eq!(faults[0].setting, Setting::Resource);
+    let api_key = Some((Scheme::Basic, text("hunter2")));
+    let pair = OtlpConfig { api_key, ..config(&server) };
+    let error = OtlpSink::new(pair, Reloads::default()).open().expect_err("no pair").to_string();
+    assert!(error.contains("a colon between them") && !error.contains("hunter2"), "{error}");
 }
 
 #[test]

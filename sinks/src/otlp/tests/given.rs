@@ -298,6 +298,23 @@ fn a_known_place_has_its_address_key_and_signals() {
     assert_eq!(config.api_key.map(|it| it.0), Some(Scheme::ApiKey));
 }
 
+fn langfuse() -> Given {
+    Given { preset: Some(Preset::Langfuse), api_key: key(), ..Given::default() }
+}
+
+#[test]
+fn a_langfuse_of_ones_own_has_an_address_of_its_own() {
+    for (given, url) in [
+        (
+            Given { endpoint: some("https://a.test/api/public/otel/"), ..langfuse() },
+            "https://a.test/api/public/otel/v1/traces",
+        ),
+        (Given { traces_endpoint: some("https://a.test/x"), ..langfuse() }, "https://a.test/x"),
+    ] {
+        assert_eq!(urls(&good(given, &[])), [url]);
+    }
+}
+
 #[test]
 fn what_is_wrong_is_told_with_a_way_out() {
     let text = |text: &str| Some(Secret::Text(Zeroizing::new(text.to_owned())));
@@ -328,6 +345,36 @@ fn what_is_wrong_is_told_with_a_way_out() {
             &[],
             Setting::Signals,
             "traces",
+        ),
+        (
+            Given { endpoint: some("https://a.test/x/v1/traces/"), ..Given::default() },
+            &[],
+            Setting::Url,
+            "address of traces alone",
+        ),
+        (
+            Given::default(),
+            &[("OTEL_EXPORTER_OTLP_ENDPOINT", "https://a.test/v1/logs")],
+            Setting::Environment,
+            "OTEL_EXPORTER_OTLP_ENDPOINT: this is the address of logs alone",
+        ),
+        (
+            Given { signals: vec![Signal::Logs, Signal::Traces], ..langfuse() },
+            &[],
+            Setting::Signals,
+            "does not take logs",
+        ),
+        (
+            Given { endpoint: some("https://langfuse.a.test"), ..langfuse() },
+            &[],
+            Setting::Url,
+            "below `/api/public/otel`",
+        ),
+        (
+            Given { preset: Some(Preset::Datadog), region: some("eu"), ..langfuse() },
+            &[],
+            Setting::Region,
+            "not known where",
         ),
         (
             Given::default(),

@@ -149,6 +149,39 @@ fn a_failure_is_shown_and_counted_and_holds_no_event_up() {
     assert_eq!(count(&sink, "failed_metric_requests"), 3);
 }
 
+#[test]
+fn a_place_that_takes_no_events_is_sent_no_metrics() {
+    let (_journal, batch) = batch();
+    let server = FaultServer::start();
+    let mut sink = sink(config(&server, Temporality::Cumulative), source().1);
+    let of_metrics = || {
+        let received = server.received();
+        received.iter().filter(|it| it.line.ends_with("/v1/metrics")).count()
+    };
+    sink.send_beside();
+    assert_eq!(of_metrics(), 1, "nothing was tried");
+    for (statuses, are_sent) in [
+        (&[503][..], false),
+        (&[403], false),
+        (&[429], false),
+        (&[200, 200, 200], true),
+        (&[503], true),
+        (&[403], false),
+        (&[503], false),
+        (&[200, 200, 200], true),
+    ] {
+        server.next(statuses.iter().map(|status| Reply::status(*status)));
+        let before = of_metrics();
+        let is_taken = matches!(sink.deliver(&batch), Outcome::Accepted);
+        assert_eq!(is_taken, statuses[0] == 200);
+        sink.send_beside();
+        sink.send_last(LONG);
+        let sent = of_metrics() - before;
+        assert_eq!(sent, if is_taken { 3 } else { 2 * usize::from(are_sent) }, "{statuses:?}");
+    }
+    assert_eq!(count(&sink, "failed_metric_requests"), 0);
+}
+
 /// It gives them up before it would give an event up.
 #[test]
 fn a_place_that_is_slow_with_metrics_holds_events_up_for_less_than_a_request_may_take() {
@@ -178,7 +211,7 @@ fn rejected_points_are_counted() {
     server.next([Reply::with(200, &[("Content-Type", "application/json")], said)]);
     let mut sink = sink(config(&server, Temporality::Cumulative), source().1);
     sink.send_beside();
-    assert_eq!(count(&sink, "rejected_data_points"), 2);
+    assert_eq!(count(&sink, "rejected_data_points"), 1, "there was no other");
     assert_eq!(count(&sink, "failed_metric_requests"), 0);
     assert!(sink.take_warning().expect("a warning").to_string().contains("too many"));
 }

@@ -9,6 +9,7 @@ use serde_json::json;
 use super::super::answer::Signal;
 use super::super::encode::{Encoding, Resources};
 use super::super::signals::{Making, Signals};
+use super::super::spans::Counts;
 use super::*;
 use crate::sink::Outcome;
 use crate::testing::TestJournal;
@@ -87,7 +88,7 @@ fn journal() -> TestJournal {
 }
 
 fn deliver(signals: &mut Signals, receiver: &mut Receiver, batch: &Batch) -> Outcome {
-    signals.deliver(batch, false, |signal, body| receiver.take(signal, body))
+    signals.deliver(batch, false, |signal, body, _| receiver.take(signal, body))
 }
 
 fn failed() -> Outcome {
@@ -209,7 +210,7 @@ fn what_is_recalled_has_what_was_said() {
         let mut signals = Signals::new(Making { has_content: true, ..making(&Signal::OF_EVENTS) });
         let mut last = Vec::new();
         let mut send = |signals: &mut Signals, batch: &Batch| {
-            let outcome = signals.deliver(batch, false, |_, body| {
+            let outcome = signals.deliver(batch, false, |_, body, _| {
                 last = body.to_vec();
                 Outcome::Accepted
             });
@@ -227,6 +228,20 @@ fn what_is_recalled_has_what_was_said() {
     assert!(body.windows(5).any(|it| it == b"xyzzy"));
 }
 
+#[test]
+fn what_was_repaired_of_what_is_recalled_is_not_counted() {
+    let journal = journal();
+    let mut signals = Signals::new(making(&Signal::OF_EVENTS));
+    // The end of a call whose beginning is too far back.
+    signals.recall(&journal.batch(3, 2), false);
+    assert_eq!(signals.counts().0, Counts::default());
+    assert!(matches!(
+        deliver(&mut signals, &mut Receiver::default(), &journal.batch(5, 1)),
+        Outcome::Accepted
+    ));
+    assert_eq!(signals.counts().0, Counts { finished: 1, ..Counts::default() });
+}
+
 /// A replay has its own memory, and its records are marked.
 #[test]
 fn a_replay_has_the_same_spans_and_changes_nothing_else() {
@@ -235,7 +250,7 @@ fn a_replay_has_the_same_spans_and_changes_nothing_else() {
     let mut bodies = Vec::new();
     let mut deliver = |signals: &mut Signals, first, count, is_replay| {
         let batch = journal.batch(first, count);
-        let outcome = signals.deliver(&batch, is_replay, |signal, body| {
+        let outcome = signals.deliver(&batch, is_replay, |signal, body, _| {
             bodies.push((signal, body.to_vec()));
             Outcome::Accepted
         });
