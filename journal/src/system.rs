@@ -209,7 +209,7 @@ pub struct SessionSilent {
     pub silent_s: u64,
 }
 
-/// In the last five minutes hooks took longer than `health.hook_p99` allows, or they do not any more.
+/// Of 100 hooks or more in five minutes, one in 100 took longer than `health.hook_p99`; or that was not so for five.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct HooksSlow {

@@ -72,7 +72,8 @@ fn how(data: &Value) -> String {
     format!("{rising}{temporality}")
 }
 
-/// `None`: it is of the daemon's own events, whose number depends on its fortune.
+/// `None`: it is of the daemon's own events, whose number depends on its fortune, or of what never happened: sums that
+/// begin at 0.
 fn point(point: &Value, kind: &str, name: &str) -> Option<String> {
     let at_ns = number(point, "timeUnixNano");
     let start_ns = number(point, "startTimeUnixNano");
@@ -89,7 +90,8 @@ fn point(point: &Value, kind: &str, name: &str) -> Option<String> {
         "histogram" => format!("count {}", count(point)),
         _ => point["asDouble"].as_f64().expect("a number").to_string(),
     };
-    (!is_own).then(|| format!("{{{}}} {value}", labels.join(", ")))
+    let never_happened = kind == "sum" && value == "0";
+    (!is_own && !never_happened).then(|| format!("{{{}}} {value}", labels.join(", ")))
 }
 
 /// How many values a histogram has, in all of its buckets.
