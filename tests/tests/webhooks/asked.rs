@@ -146,7 +146,7 @@ fn a_server_that_rejects_everything_costs_ten_dead_letters_whatever_is_reloaded_
     bed.configure(&hook(&server, ""));
     bed.emit_numbers(0..60);
     let mut daemon = bed.start();
-    // Of this worker alone.
+    // Of this daemon alone.
     let wait_for_rejected = |calls: u64| {
         wait_for("the refusal", || {
             let sink = sink(&bed);
@@ -155,10 +155,10 @@ fn a_server_that_rejects_everything_costs_ten_dead_letters_whatever_is_reloaded_
         });
     };
     wait_for_rejected(11);
-    for events in [7, 8] {
+    for (events, calls) in [(7, 12), (8, 13)] {
         bed.configure(&hook(&server, &format!("batch_events = {events}")));
         assert!(done(&bed, &["reload"]).contains("sink hook changed"));
-        wait_for_rejected(1);
+        wait_for_rejected(calls);
     }
     assert_eq!(daemon.stop(), 0);
     daemon = bed.start_again();
