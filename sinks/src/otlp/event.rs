@@ -173,7 +173,11 @@ impl<'a> Event<'a> {
         event.content = has_content.then(Content::default);
         let mut is_whole = false;
         let reader = Reader { event: &mut event, is_whole: &mut is_whole };
-        let read = serde_json::Deserializer::from_slice(line.bytes).deserialize_map(reader);
+        let read = match has_content.then(|| std::str::from_utf8(line.bytes)) {
+            // All of it is looked at: faster at once than text by text.
+            Some(Ok(line)) => serde_json::Deserializer::from_str(line).deserialize_map(reader),
+            _ => serde_json::Deserializer::from_slice(line.bytes).deserialize_map(reader),
+        };
         match read {
             Err(source) if !is_whole => Err(UnreadableError { seq: line.seq, source }),
             _ => Ok(event),
