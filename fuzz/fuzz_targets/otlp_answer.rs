@@ -4,17 +4,13 @@
 use hookring_sinks::otlp::{AnswerError, Encoding, MAX_ANSWER_BYTES, Signal, read_answer};
 use libfuzzer_sys::fuzz_target;
 
-/// The longest words that are kept, in bytes: 300 characters, and a mark that there were more.
-const MAX_WORDS_BYTES: usize = 301 * 4;
-
 fuzz_target!(|input: (bool, u8, Option<&str>, &[u8])| {
     let (is_json, signal, content_type, body) = input;
     let sent = if is_json { Encoding::Json } else { Encoding::Protobuf };
     let signal = Signal::ALL[usize::from(signal) % Signal::ALL.len()];
     match read_answer(signal, content_type, sent, body) {
         Ok(taken) => {
-            assert!(taken.words.len() <= MAX_WORDS_BYTES, "{taken:?}");
-            assert!(!taken.words.contains(char::is_control), "{taken:?}");
+            assert!(taken.words.len() <= body.len(), "{taken:?}");
             let is_empty = body.iter().all(u8::is_ascii_whitespace);
             assert!(!is_empty || (taken.rejected, &*taken.words) == (0, ""), "{taken:?}");
         }

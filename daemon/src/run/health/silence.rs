@@ -112,7 +112,9 @@ impl Agents {
             let silent = now.since(agent.last);
             let is_forgotten = silent > limit.saturating_add(FORGET);
             let is_beyond = !limit.is_zero() && !is_forgotten && silent > limit;
-            let is_silent = is_beyond && agent.events >= MIN_EVENTS;
+            // Of one that was told silent before this daemon, perhaps not all that it sent is known.
+            let is_known = agent.is_silent || agent.events >= MIN_EVENTS;
+            let is_silent = is_beyond && is_known;
             if is_silent != agent.is_silent {
                 agent.is_silent = is_silent;
                 let state = if is_silent { SilenceState::Silent } else { SilenceState::Cleared };
@@ -133,7 +135,8 @@ impl Agents {
 
     /// Those that can be silent.
     pub(super) fn watched(&self) -> Vec<String> {
-        let watched = self.known.iter().filter(|agent| agent.events >= MIN_EVENTS);
+        let is_watched = |it: &&Agent| it.is_silent || it.events >= MIN_EVENTS;
+        let watched = self.known.iter().filter(is_watched);
         watched.map(|agent| agent.name.to_string()).collect()
     }
 

@@ -166,6 +166,23 @@ fn a_limit_that_is_raised_or_switched_off_holds_for_agents_that_are_silent_alrea
     }
 }
 
+/// Only the last events are read again at a start.
+#[test]
+fn one_that_was_told_silent_stays_so_whatever_is_remembered_of_it() {
+    let mut bed = Bed::default();
+    let agent = silence::Agent {
+        name: "droid".into(),
+        events: MIN_EVENTS - 1,
+        last_seq: 9,
+        last: at(0),
+        is_silent: true,
+    };
+    bed.health.remember(Past { agents: vec![agent], ..Past::default() });
+    assert_eq!(agents(bed.look(LIMIT_S + 1)), []);
+    let Figures { silent_agents, watched_agents, .. } = bed.health.figures();
+    assert_eq!((silent_agents.len(), watched_agents), (1, vec!["droid".to_owned()]));
+}
+
 #[test]
 fn an_agent_that_stays_silent_is_forgotten_and_begins_anew_if_it_comes_again() {
     let mut bed = Bed::default();

@@ -173,6 +173,25 @@ fn an_error_names_its_signal_and_the_receivers_words_stay_readable() {
     );
 }
 
+/// Wherever what is shown ends.
+#[test]
+fn words_are_cut_after_secrets_are_taken_out() {
+    let (_journal, batch) = batch();
+    let server = FaultServer::start();
+    let secret = "4f9c1e77aa02b36d58e1c0ffee99d0ab";
+    let headers = vec![("x-token".to_owned(), text(secret))];
+    let mut sink = sink(OtlpConfig { connection: with_headers(headers), ..config(&server) });
+    let is_json = [("Content-Type", "application/json")];
+    for before in 260..305 {
+        let words = format!("{}{secret}", "x ".repeat(before / 2));
+        let body = json!({"partialSuccess": {"errorMessage": words}}).to_string();
+        server.next([Reply::with(200, &is_json, &body), Reply::ok()]);
+        assert!(matches!(sink.deliver(&batch), Outcome::Accepted));
+        let warning = crate::stats::in_words(&*sink.take_warning().expect("a warning"));
+        assert!(!warning.contains("4f9c"), "{before}: {warning}");
+    }
+}
+
 /// A receiver that lies does not have the figures lie.
 #[test]
 fn no_more_is_counted_as_rejected_than_was_sent() {
