@@ -12,7 +12,7 @@ use crate::paths::Paths;
 use crate::run::status::PlaceStatus;
 
 /// What the bus calls a place that is not there.
-const MISSING: &str = "missing";
+pub const MISSING: &str = "missing";
 
 /// Looks into each place. Nothing is created, locked or changed. What only the last daemon knew is
 /// taken from what it `said`: damage that it found, entries that it could not remove, and what was

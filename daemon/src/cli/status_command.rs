@@ -93,6 +93,16 @@ fn waits(paths: &Paths, status: &Status) -> bool {
     places.iter().any(|place| is_taken(&place.path) && place.used_bytes + place.spool_bytes > 0)
 }
 
+/// Sees of each place whether it can be used: where it cannot, a daemon does not say so, since it says everything there.
+fn see_refused(paths: &Paths, status: &mut Status) {
+    for now in places_now::look(paths, &status.places) {
+        let said = status.places.iter_mut().find(|said| said.path == now.path);
+        if let Some(said) = said.filter(|said| said.refused.is_none()) {
+            said.refused = now.refused.filter(|reason| reason != places_now::MISSING);
+        }
+    }
+}
+
 impl Look {
     fn take(paths: &Paths, now: Timestamp) -> Result<Look> {
         let journal = &paths.journal;
@@ -112,6 +122,8 @@ impl Look {
         if !running {
             // What the daemon said of the places is over; hooks go on there without it.
             status.places = places_now::look(paths, &status.places);
+        } else if is_said {
+            see_refused(paths, &mut status);
         }
         let mut problems: Vec<_> = unreadable.iter().cloned().collect();
         if running && !is_said && unreadable.is_none() {

@@ -1,6 +1,7 @@
 //! What `hookring status` says: figures of one moment, and what somebody should do something about.
 
 use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
 
 use hookring_tests::{Bed, make_private_dir, wait_for};
 use serde_json::Value;
@@ -180,6 +181,27 @@ fn a_new_sink_is_behind_by_what_the_journal_has() {
         crate::sink(&bed, "new").filter(is_behind)
     });
     assert_eq!(new["lost_events"], 0, "{new}");
+    assert_eq!(daemon.stop(), 0);
+}
+
+/// The daemon's own file says nothing of it: it stands there.
+#[test]
+fn a_place_that_was_opened_to_others_is_told_while_the_daemon_runs() {
+    let bed = Bed::new();
+    let daemon = bed.start();
+    bed.emit_numbers(1..2);
+    bed.wait_for_events(1);
+    let set_mode = |mode| {
+        fs::set_permissions(bed.path(), fs::Permissions::from_mode(mode)).expect("its mode");
+    };
+    assert_eq!(exit(&bed, &["status", "--check"]), Some(0));
+    set_mode(0o755);
+    assert_eq!(exit(&bed, &["status", "--check"]), Some(1));
+    let text = shown(&bed);
+    let path = bed.path().display();
+    assert!(text.contains(&format!("{path} is not used: ")), "{text}");
+    set_mode(0o700);
+    wait_for("all to be well", || (exit(&bed, &["status", "--check"]) == Some(0)).then_some(()));
     assert_eq!(daemon.stop(), 0);
 }
 
