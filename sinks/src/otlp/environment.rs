@@ -7,6 +7,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use ureq::http::{HeaderName, HeaderValue};
 use zeroize::Zeroizing;
 
 use super::answer::Signal;
@@ -51,10 +52,7 @@ impl Variables<'_> {
 
     /// What it says of a signal's requests, and nobody else does.
     pub(super) fn own(&self, signal: Signal, given: &Given, faults: &mut Vec<SettingError>) -> Own {
-        let headers = self.of(signal, "HEADERS").map(|it| pairs(&Zeroizing::new(it.text)));
-        let said = &given.connection.headers;
-        let is_new = |name: &str| !said.iter().any(|it| it.0.eq_ignore_ascii_case(name));
-        let headers = headers.into_iter().flatten().filter(|it| is_new(&it.0));
+        let headers = self.headers(signal, &given.connection.headers, faults);
         let file = |what, said: &Option<PathBuf>| {
             let found = self.of(signal, what).filter(|_| said.is_none());
             found.map(|it| NamedFile { path: PathBuf::from(it.text), variable: it.name })
@@ -65,7 +63,7 @@ impl Variables<'_> {
         let is_own_limit = self.of(signal, "TIMEOUT").is_some_and(|it| it.is_own);
         let count = "it is a number of milliseconds, above 0";
         Own {
-            headers: headers.map(|(name, value)| (name, Secret::Text(value))).collect(),
+            headers,
             encoding: match given.encoding {
                 None => self.read(signal, "PROTOCOL", speak, faults, protocol),
                 Some(_) => None,
@@ -85,6 +83,30 @@ impl Variables<'_> {
             client_cert: file("CLIENT_CERTIFICATE", &given.connection.client_cert),
             client_key: file("CLIENT_KEY", &given.connection.client_key),
         }
+    }
+
+    /// The headers that nobody `said` otherwise. What they hold is not shown: it may be a key.
+    fn headers(
+        &self,
+        signal: Signal,
+        said: &[(String, Secret)],
+        faults: &mut Vec<SettingError>,
+    ) -> Vec<(String, Secret)> {
+        let Some(Variable { name: variable, text, .. }) = self.of(signal, "HEADERS") else {
+            return Vec::new();
+        };
+        let mut headers = Vec::new();
+        for (name, value) in pairs(&Zeroizing::new(text)) {
+            let is_header = HeaderName::try_from(&name).is_ok();
+            if !is_header || HeaderValue::from_str(&value).is_err() {
+                let message = format!("{variable} has a name or a value that no header can have");
+                let help = "it is `name=value,name=value`, with `%20` for a space in a value";
+                faults.push(fault(Setting::Environment, &message, help));
+            } else if !said.iter().any(|it| it.0.eq_ignore_ascii_case(&name)) {
+                headers.push((name, Secret::Text(value)));
+            }
+        }
+        headers
     }
 
     /// What a signal's variable means; a fault with this help if it means nothing.

@@ -359,6 +359,18 @@ fn what_is_wrong_is_told_with_a_way_out() {
             "OTEL_EXPORTER_OTLP_ENDPOINT: this is the address of logs alone",
         ),
         (
+            Given::default(),
+            &[("OTEL_EXPORTER_OTLP_HEADERS", "x a=1")],
+            Setting::Environment,
+            "OTEL_EXPORTER_OTLP_HEADERS has a name or a value that no header can have",
+        ),
+        (
+            Given::default(),
+            &[("OTEL_EXPORTER_OTLP_LOGS_HEADERS", "x-a=hunter2%0d%0Ax")],
+            Setting::Environment,
+            "OTEL_EXPORTER_OTLP_LOGS_HEADERS has a name or a value that no header can have",
+        ),
+        (
             Given { signals: vec![Signal::Logs, Signal::Traces], ..langfuse() },
             &[],
             Setting::Signals,
