@@ -154,8 +154,8 @@ MUTATIONS = [
     Mutation(
         "the environment's headers go before the configuration's",
         "sinks/src/otlp/environment.rs",
-        ".filter(|it| is_new(&it.0));",
-        ".filter(|it| is_new(&it.0) || true);",
+        "            } else if !said.iter().any(|it| it.0.eq_ignore_ascii_case(&name)) {\n",
+        "            } else {\n",
         sinks("what_a_person_says_goes_first"),
     ),
     Mutation(
