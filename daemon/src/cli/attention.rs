@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
+use super::places_now::MISSING;
 use super::status_health::problems as health_problems;
 use super::table::human_duration;
 use crate::config::{ConfigReport, ProblemReport};
@@ -62,7 +63,7 @@ pub(super) fn config_problem(report: &ConfigReport) -> String {
 
 fn place_problems(place: &PlaceStatus) -> [Option<String>; 4] {
     // One that is simply not there is no news.
-    let refused = place.refused.clone().filter(|reason| reason != "missing");
+    let refused = place.refused.clone().filter(|reason| reason != MISSING);
     [
         ("is not used", &refused),
         ("has no ring", &place.ring_error),

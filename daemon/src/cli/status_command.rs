@@ -284,7 +284,7 @@ fn show_places(status: &Status, out: &mut dyn Write) -> io::Result<()> {
     for place in &status.places {
         if let Some(reason) = &place.refused {
             // A place that is simply not there is no news.
-            if reason != "missing" {
+            if reason != places_now::MISSING {
                 let reason = Cell::styled(&format!("not used: {reason}"), WARNING);
                 table.row([
                     Cell::from(&place.path),

@@ -8,6 +8,15 @@ use serde_json::json;
 use crate::asking::{FILE, done, refused, said};
 use crate::{numbers_in, wait_for_delivery};
 
+/// A daemon with these sinks, of which `file` gets three events, from its start to its end.
+fn deliver_three(bed: &Bed, sinks: &str) {
+    bed.configure(sinks);
+    let daemon = bed.start();
+    bed.emit_numbers(0..3);
+    wait_for_delivery(bed, "file", 3);
+    assert_eq!(daemon.stop(), 0);
+}
+
 #[test]
 fn a_cursor_is_moved_under_the_running_daemon_and_at_the_next_start() {
     let bed = Bed::new();
@@ -137,11 +146,7 @@ fn many_cursors_without_a_sink_are_one_line() {
 #[test]
 fn a_damaged_cursor_is_told_in_the_status() {
     let bed = Bed::new();
-    bed.configure(FILE);
-    let daemon = bed.start();
-    bed.emit_numbers(0..3);
-    wait_for_delivery(&bed, "file", 3);
-    assert_eq!(daemon.stop(), 0);
+    deliver_three(&bed, FILE);
     fs::write(bed.path().join("cursors/file.cursor"), [0xA5; 8192]).expect("noise");
     let daemon = bed.start();
     let text = wait_for("the status", || {
@@ -162,11 +167,7 @@ fn a_damaged_cursor_is_told_in_the_status() {
 fn a_sink_whose_cursor_is_gone_never_begins_with_the_next_event() {
     let bed = Bed::new();
     let sinks = "[sinks.file]\ntype = \"jsonl\"\nstart = \"now\"\n";
-    bed.configure(sinks);
-    let daemon = bed.start();
-    bed.emit_numbers(0..3);
-    wait_for_delivery(&bed, "file", 3);
-    assert_eq!(daemon.stop(), 0);
+    deliver_three(&bed, sinks);
     fs::remove_dir_all(bed.path().join("cursors")).expect("the cursors");
     fs::remove_file(bed.path().join("sinks/file.jsonl")).expect("the file");
     // One beside it is new.
@@ -200,11 +201,7 @@ fn a_sink_whose_cursor_is_gone_never_begins_with_the_next_event() {
 fn a_sink_that_was_disabled_over_a_restart_is_known_to_have_had_a_cursor() {
     let bed = Bed::new();
     let sinks = "[sinks.file]\ntype = \"jsonl\"\nstart = \"now\"\n";
-    bed.configure(sinks);
-    let daemon = bed.start();
-    bed.emit_numbers(0..3);
-    wait_for_delivery(&bed, "file", 3);
-    assert_eq!(daemon.stop(), 0);
+    deliver_three(&bed, sinks);
     bed.configure(&format!("{sinks}enabled = false\n"));
     for _ in 0..2 {
         assert_eq!(bed.start_again().stop(), 0);
