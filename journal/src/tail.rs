@@ -21,6 +21,7 @@ pub struct Tail {
     oldest: AtomicU64,
     cache_bytes: usize,
     state: Mutex<State>,
+    /// More is written or synced, or nothing will be.
     grown: Condvar,
 }
 
@@ -85,6 +86,14 @@ impl Tail {
         self.written()
     }
 
+    /// Blocks until [`Self::synced`] has reached `seq`, `timeout` is over or the tail is closed;
+    /// returns [`Self::synced`].
+    pub fn wait_synced(&self, seq: Seq, timeout: Duration) -> Seq {
+        let is_waiting = |state: &mut State| self.synced() < seq && !state.closed;
+        drop(self.grown.wait_timeout_while(self.lock(), timeout, is_waiting));
+        self.synced()
+    }
+
     /// Whether the writer is gone: nothing will be added.
     pub fn is_closed(&self) -> bool {
         self.lock().closed
@@ -143,8 +152,11 @@ impl Tail {
     }
 
     pub(crate) fn set_synced(&self, seq: Seq) {
+        let state = self.lock();
         // SYNC POINT: with the acquire in `synced`.
         self.synced.store(seq, Ordering::Release);
+        drop(state);
+        self.grown.notify_all();
     }
 
     pub(crate) fn set_oldest(&self, seq: Seq) {

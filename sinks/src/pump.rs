@@ -257,7 +257,8 @@ impl PumpHandle {
     /// not begin another batch after `deadline`, and it gives up at the first failure. Does not
     /// wait, so that several workers can be stopped at the same time.
     ///
-    /// The cursor is not stored beyond what the journal has synced: sync it first.
+    /// The cursor is not stored beyond what the journal has synced, which it waits for, a few seconds at most: sync
+    /// it first.
     pub fn begin_stop(&self, deadline: Instant) {
         self.shared.stop(deadline, self.tail.written());
     }

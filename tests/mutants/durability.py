@@ -380,6 +380,13 @@ MUTATIONS = [
         sinks("after_a_failed_flush_everything_since_the_cursor_is_sent_again"),
     ),
     Mutation(
+        "a changed sink gets again what was not synced yet",
+        WORKER,
+        "        self.await_sync();\n",
+        "",
+        system("lifecycle", "reload::a_sink_that_changes_before_its_events_are_synced_gets_none_of_them_again"),
+    ),
+    Mutation(
         "a batch is delivered before it is remembered",
         WORKER,
         "            self.cursor.begin(begun.first(), begun.last())?;\n",

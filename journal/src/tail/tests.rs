@@ -91,6 +91,22 @@ fn a_waiting_reader_is_woken_by_a_chunk_and_by_the_end() {
 }
 
 #[test]
+fn whoever_waits_for_a_sync_is_woken_by_it_and_by_the_end() {
+    let tail = Tail::new(0, 10_000);
+    tail.publish(chunk(1, 3));
+    assert_eq!(tail.wait_synced(1, Duration::ZERO), 0);
+    std::thread::scope(|scope| {
+        let waiting = scope.spawn(|| tail.wait_synced(2, Duration::MAX));
+        tail.set_synced(1);
+        tail.set_synced(3);
+        assert_eq!(waiting.join().unwrap(), 3);
+        let waiting = scope.spawn(|| tail.wait_synced(4, Duration::MAX));
+        tail.close();
+        assert_eq!(waiting.join().unwrap(), 3);
+    });
+}
+
+#[test]
 fn what_every_reader_has_leaves_the_cache() {
     let tail = Tail::new(0, 10_000);
     for first in [1, 3, 5] {

@@ -24,6 +24,9 @@ pub type Env<'e> = &'e dyn Fn(&str) -> Option<String>;
 /// A request may take so long at most, in milliseconds, whatever a variable says.
 const MAX_TIMEOUT_MS: u64 = 3_600_000;
 
+const PAIRS_HELP: &str =
+    "it is `name=value,name=value`, with `%20` for a space in a value, `%2C` for a comma";
+
 /// The environment. An empty variable is none.
 pub(super) struct Variables<'e>(pub(super) Env<'e>);
 
@@ -96,12 +99,11 @@ impl Variables<'_> {
             return Vec::new();
         };
         let mut headers = Vec::new();
-        for (name, value) in pairs(&Zeroizing::new(text)) {
+        for (name, value) in pairs_or_faults(&variable, Zeroizing::new(text), faults) {
             let is_header = HeaderName::try_from(&name).is_ok();
             if !is_header || HeaderValue::from_str(&value).is_err() {
                 let message = format!("{variable} has a name or a value that no header can have");
-                let help = "it is `name=value,name=value`, with `%20` for a space in a value";
-                faults.push(fault(Setting::Environment, &message, help));
+                faults.push(fault(Setting::Environment, &message, PAIRS_HELP));
             } else if !said.iter().any(|it| it.0.eq_ignore_ascii_case(&name)) {
                 headers.push((name, Secret::Text(value)));
             }
@@ -141,9 +143,26 @@ impl Variables<'_> {
     }
 
     /// The pairs of a variable.
-    pub(super) fn pairs(&self, name: &str) -> Vec<(String, Zeroizing<String>)> {
-        pairs(&Zeroizing::new(self.get(name).unwrap_or_default()))
+    pub(super) fn pairs(
+        &self,
+        name: &str,
+        faults: &mut Vec<SettingError>,
+    ) -> Vec<(String, Zeroizing<String>)> {
+        pairs_or_faults(name, Zeroizing::new(self.get(name).unwrap_or_default()), faults)
     }
+}
+
+/// The pairs of the text of a variable, which is not shown: it may hold a key.
+fn pairs_or_faults(
+    variable: &str,
+    text: Zeroizing<String>,
+    faults: &mut Vec<SettingError>,
+) -> Vec<(String, Zeroizing<String>)> {
+    pairs(&text).unwrap_or_else(|NotAPair| {
+        let message = format!("{variable} has a part that is no `name=value`");
+        faults.push(fault(Setting::Environment, &message, PAIRS_HELP));
+        Vec::new()
+    })
 }
 
 fn unusable(name: &str, text: &str, help: &str) -> SettingError {
@@ -172,11 +191,21 @@ fn timeout(text: &str) -> Option<Duration> {
     Some(Duration::from_millis(ms.min(MAX_TIMEOUT_MS)))
 }
 
-/// `a=b,c=d`, with what is percent-encoded in values decoded. What is no pair is left out.
-fn pairs(text: &str) -> Vec<(String, Zeroizing<String>)> {
-    let pairs = text.split(',').filter_map(|pair| pair.split_once('='));
-    let pairs = pairs.map(|(name, value)| (name.trim().to_owned(), decoded(value.trim())));
-    pairs.filter(|(name, _)| !name.is_empty()).collect()
+/// Something between two commas that is no name with a value.
+struct NotAPair;
+
+/// `a=b,c=d`, with what is percent-encoded in values decoded. A comma may stand at the end.
+fn pairs(text: &str) -> Result<Vec<(String, Zeroizing<String>)>, NotAPair> {
+    let parts = text.split(',').map(str::trim).filter(|part| !part.is_empty());
+    let pair = |part: &str| {
+        let (name, value) = part.split_once('=').ok_or(NotAPair)?;
+        let name = name.trim();
+        if name.is_empty() {
+            return Err(NotAPair);
+        }
+        Ok((name.to_owned(), decoded(value.trim())))
+    };
+    parts.map(pair).collect()
 }
 
 /// A text with its `%20`s decoded. What is no such escape stays.

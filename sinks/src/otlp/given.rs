@@ -88,6 +88,7 @@ impl Given {
             faults.retain(|it| it.setting != Setting::Signals);
         }
         self.check_signals(&mut faults);
+        self.check_region(&mut faults);
         self.add_key(&mut config, &mut faults);
         config.connection = self.connection;
         let headers = &mut config.connection.headers;
@@ -99,7 +100,7 @@ impl Given {
         }
         config.service_name = self.service_name.or_else(|| env.get("OTEL_SERVICE_NAME"));
         config.resource = self.resource;
-        for (name, value) in env.pairs("OTEL_RESOURCE_ATTRIBUTES") {
+        for (name, value) in env.pairs("OTEL_RESOURCE_ATTRIBUTES", &mut faults) {
             if !config.resource.iter().any(|it| it.0 == name) {
                 config.resource.push((name, value.to_string()));
             }
@@ -124,6 +125,17 @@ impl Given {
             let help = format!("leave `signals` out, or say `signals = [{}]`", names.join(", "));
             faults.push(fault(Setting::Signals, &message, &help));
         }
+    }
+
+    /// A region is where a known place is, for whoever does not say that otherwise.
+    fn check_region(&self, faults: &mut Vec<SettingError>) {
+        let message = match (&self.region, self.preset, &self.endpoint) {
+            (None, ..) | (Some(_), Some(_), None) => return,
+            (Some(_), _, Some(_)) => "`endpoint` says where to already",
+            (Some(_), None, None) => "no place is known whose region this is",
+        };
+        let help = "leave `region` out, or give a `preset` without an `endpoint`";
+        faults.push(fault(Setting::Region, message, help));
     }
 
     fn add_key(&self, config: &mut OtlpConfig, faults: &mut Vec<SettingError>) {

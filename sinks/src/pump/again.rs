@@ -244,11 +244,12 @@ impl Worker {
     fn write_end_of(&mut self, job: &Job) -> Result<(), SinkError> {
         match job {
             Job::Replay(job) => {
-                self.shared.update(|stats| stats.replay = None);
                 if let Err(error) = self.replay_file.write(&job.replay) {
                     self.tell(&job.replay);
                     return Err(error.into());
                 }
+                // Behind the file: whoever sees it over here may begin another.
+                self.shared.update(|stats| stats.replay = None);
                 let Replay { sent_events, next, end, .. } = &job.replay;
                 tracing::info!(
                     sink = self.name,

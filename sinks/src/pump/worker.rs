@@ -23,6 +23,10 @@ use crate::sink::{Outcome, Sink, SinkError};
 use crate::stats::in_words;
 use crate::switch::{Off, OffBy, Switch};
 
+/// How long a worker that is stopped waits for what its sink accepted to be synced, at most. Journals are synced
+/// several times a second, unless somebody wants it otherwise.
+const SYNC_PATIENCE: Duration = Duration::from_secs(3);
+
 /// The state of a worker. Only `cursor` outlives it.
 pub(super) struct Worker {
     pub(super) name: String,
@@ -111,6 +115,7 @@ impl Worker {
             }
         }
         self.leave_again();
+        self.await_sync();
         if let Err(error) = self.settle() {
             self.note_failure(&*error);
         }
@@ -373,6 +378,13 @@ impl Worker {
         self.cursor.advance(next)?;
         self.shared.update(|stats| stats.stored_seq = next);
         Ok(())
+    }
+
+    /// Whoever goes on from the cursor need not send what was accepted again, if that is synced soon.
+    fn await_sync(&self) {
+        let Some(stop) = self.shared.stop_order() else { return };
+        let left = stop.deadline.saturating_duration_since(Instant::now());
+        self.tail.wait_synced(self.next.saturating_sub(1), left.min(SYNC_PATIENCE));
     }
 
     /// Goes back to the cursor: what lies beyond may be lost on the sink's side.

@@ -29,7 +29,7 @@ fn a_second_daemon_says_so_and_ends_and_the_first_goes_on() {
 fn sigterm_and_sigint_finish_what_was_published() {
     for signal in ["TERM", "INT"] {
         let bed = Bed::new();
-        bed.configure("[sinks.file]\ntype = \"jsonl\"\n");
+        bed.configure("[sinks.file]\ntype = \"jsonl\"\n[health]\nhook_p99 = \"0ms\"\n");
         let mut daemon = bed.start();
         bed.emit_numbers(0..200);
         daemon.signal(signal);
@@ -50,6 +50,7 @@ fn sigterm_and_sigint_finish_what_was_published() {
 #[test]
 fn its_first_event_is_before_and_its_last_behind_all_that_it_journals() {
     let bed = Bed::new();
+    bed.configure("[health]\nhook_p99 = \"0ms\"\n");
     bed.emit_numbers(0..20);
     for _ in 0..3 {
         let before = bed.all_lines().len();

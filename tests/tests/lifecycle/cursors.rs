@@ -17,6 +17,18 @@ fn deliver_three(bed: &Bed, sinks: &str) {
     assert_eq!(daemon.stop(), 0);
 }
 
+/// Where another sink is advised to go on, once the sink `before` has had all events for sure.
+fn place_behind_all(bed: &Bed) -> String {
+    let last = bed.events().last().expect("an event")["seq"].as_u64().expect("a number");
+    let advice = "there is a cursor of sink before, which is not configured: if it has another name now, run `hookring \
+                  sink reset NAME --to ";
+    wait_for("the cursor", || {
+        let said = said(&bed.hookring(&["config", "check"]));
+        let number = said.split_once(advice)?.1.split_once('`')?.0.to_owned();
+        (number.parse::<u64>().expect("a number") > last).then_some(number)
+    })
+}
+
 #[test]
 fn a_cursor_is_moved_under_the_running_daemon_and_at_the_next_start() {
     let bed = Bed::new();
@@ -61,11 +73,7 @@ fn a_renamed_sink_is_told_with_how_to_go_on_or_forget() {
     bed.emit_numbers(0..3);
     wait_for_delivery(&bed, "before", 3);
     bed.configure("[sinks.after]\ntype = \"jsonl\"\nstart = \"now\"\n");
-    let position = wait_for("the cursor", || {
-        let said = said(&bed.hookring(&["config", "check"]));
-        let rest = said.split_once("`hookring sink reset NAME --to ")?.1.to_owned();
-        rest.split_once('`').map(|(number, _)| number.to_owned())
-    });
+    let position = place_behind_all(&bed);
     let text = done(&bed, &["reload"]);
     assert!(text.contains("there is a cursor of sink before, which is not configured"), "{text}");
     assert!(text.contains("sink after added") && text.contains("sink before removed"), "{text}");
@@ -97,13 +105,7 @@ fn a_renamed_sink_that_was_told_where_to_go_on_is_advised_nothing_more() {
     bed.emit_numbers(0..3);
     wait_for_delivery(&bed, "before", 3);
     bed.configure("[sinks.after]\ntype = \"jsonl\"\nstart = \"now\"\n");
-    let advice =
-        "there is a cursor of sink before, which is not configured: if it has another name now";
-    let position = wait_for("the cursor", || {
-        let said = said(&bed.hookring(&["config", "check"]));
-        let rest = said.split_once(advice)?.1.split_once("reset NAME --to ")?.1.to_owned();
-        rest.split_once('`').map(|(number, _)| number.to_owned())
-    });
+    let position = place_behind_all(&bed);
     assert!(done(&bed, &["sink", "reset", "after", "--to", &position]).starts_with("noted: after"));
     let followed = "there is a cursor of sink before, which is not configured: after goes on where it was; \
                     `hookring sink forget before` removes the cursor";

@@ -157,6 +157,7 @@ fn a_retry_on_a_full_disk_leaves_nothing_half_written_and_can_be_stopped() {
     bed.emit_numbers(0..3);
     wait_for_delivery(&bed, "file", 3);
     let events: Vec<_> = (0..3).map(|number| bury(&bed, "file", number)).collect();
+    wait_for("the count", || (sink(&bed, "file")?["kept_dead_letters"] == 3).then_some(()));
     let folder = bed.path().join("dead_letters");
     let args = ["dlq", "retry", "--id", &events[1]["seq"].to_string()];
     fill_up(&folder, 0);

@@ -188,11 +188,14 @@ fn a_sink_that_fails_and_works_again_is_told_once_each() {
     let error = crate::sink(&bed, "file").expect("the sink")["last_error"].clone();
     assert_eq!(daemon.stop(), 0);
     assert!(error.as_str().is_some_and(|error| error.contains("file.jsonl")), "{error}");
+    let mut changes = changes();
+    // By the first look it may have failed so often that this is open, which is told as well.
+    changes[0].as_object_mut().expect("an object").remove("breaker");
     let expected = [
         json!({"sink": "file", "state": "retrying", "before": "opening", "error": error}),
         json!({"sink": "file", "state": "running", "before": "retrying"}),
     ];
-    assert_eq!(changes(), expected);
+    assert_eq!(changes, expected);
 }
 
 #[test]

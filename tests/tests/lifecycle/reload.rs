@@ -84,6 +84,27 @@ fn a_sink_that_stays_as_it_is_does_not_notice_and_one_that_changes_counts_on() {
 }
 
 #[test]
+fn a_sink_that_changes_before_its_events_are_synced_gets_none_of_them_again() {
+    let bed = Bed::new();
+    let file = bed.path().join("sinks/file.jsonl");
+    let settings = |path: &str| {
+        format!(
+            "[journal]\nsync_interval = \"1s\"\n[sinks.file]\ntype = \"jsonl\"\npath = \"{path}\"\n"
+        )
+    };
+    bed.configure(&settings(&file.display().to_string()));
+    let daemon = bed.start();
+    bed.emit_numbers(0..3);
+    wait_for("the events", || (numbers_in(&file) == [0, 1, 2]).then_some(()));
+    let moved = bed.path().join("sinks/moved.jsonl");
+    reconfigure(&bed, &daemon, &settings(&moved.display().to_string()));
+    bed.emit_numbers(3..4);
+    wait_for("the next", || numbers_in(&moved).contains(&3).then_some(()));
+    assert_eq!(numbers_in(&moved), [3]);
+    assert_eq!(daemon.stop(), 0);
+}
+
+#[test]
 fn a_sink_that_changes_with_events_to_go_loses_none_and_nobody_is_alarmed() {
     let (bed, elsewhere) = (Bed::new(), tempfile::tempdir().expect("a folder"));
     let archive = |file: &str| {

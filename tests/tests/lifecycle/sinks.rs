@@ -108,7 +108,7 @@ fn the_stdout_sink_says_each_event_from_now_on() {
 #[test]
 fn a_sink_that_cannot_start_is_shown_keeps_its_events_and_starts_when_it_can() {
     let bed = Bed::new();
-    bed.configure("[journal]\nsegment_bytes = \"64KiB\"\nretention_bytes = \"64KiB\"\nhard_limit_bytes = \"64MiB\"\n[sinks.file]\ntype = \"jsonl\"\n");
+    bed.configure("[journal]\nsegment_bytes = \"64KiB\"\nretention_bytes = \"64KiB\"\nhard_limit_bytes = \"64MiB\"\n[sinks.file]\ntype = \"jsonl\"\n[health]\nhook_p99 = \"0ms\"\n");
     let cursor = bed.path().join("cursors/file.cursor");
     fs::create_dir_all(&cursor).expect("a directory in the cursor's place");
     for dir in [bed.path().join("cursors"), cursor.clone()] {

@@ -86,12 +86,14 @@ fn of_several_daemons_one_collects_whatever_becomes_of_it() {
         }
     });
     // The last one may be on its way out.
-    let daemon = wait_for("a daemon", || {
-        let mut daemon = start(&bed);
-        thread::sleep(Duration::from_millis(100));
-        (!has_given_way(&mut daemon)).then_some(bed.adopt(daemon))
+    let mut daemon = start(&bed);
+    wait_for("one to collect", || {
+        if has_given_way(&mut daemon) {
+            daemon = start(&bed);
+        }
+        (bed.status()["pid"] == daemon.id()).then_some(())
     });
-    wait_for("it to collect", || (bed.status()["pid"] == daemon.id()).then_some(()));
+    let daemon = bed.adopt(daemon);
     let (account, status) = calm(&bed, daemon);
     account.settle(&hooked.acknowledged);
     assert_eq!(dropped(&status), 0, "{status}");

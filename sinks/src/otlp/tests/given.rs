@@ -109,7 +109,7 @@ fn what_a_person_says_goes_first() {
         ("OTEL_EXPORTER_OTLP_TRACES_COMPRESSION", "zstd"),
         ("OTEL_EXPORTER_OTLP_TRACES_TIMEOUT", "0"),
         ("OTEL_SERVICE_NAME", "agents"),
-        ("OTEL_RESOURCE_ATTRIBUTES", "team=core"),
+        ("OTEL_RESOURCE_ATTRIBUTES", "team=core,"),
     ];
     let headers = vec![("Api-Key".to_owned(), Secret::Env("KEY".to_owned()))];
     let given = Given {
@@ -369,6 +369,30 @@ fn what_is_wrong_is_told_with_a_way_out() {
             &[("OTEL_EXPORTER_OTLP_LOGS_HEADERS", "x-a=hunter2%0d%0Ax")],
             Setting::Environment,
             "OTEL_EXPORTER_OTLP_LOGS_HEADERS has a name or a value that no header can have",
+        ),
+        (
+            Given::default(),
+            &[("OTEL_EXPORTER_OTLP_HEADERS", "api-key: hunter2")],
+            Setting::Environment,
+            "OTEL_EXPORTER_OTLP_HEADERS has a part that is no `name=value`",
+        ),
+        (
+            Given { endpoint: some("https://a.test"), ..Given::default() },
+            &[("OTEL_RESOURCE_ATTRIBUTES", "team=core,=x")],
+            Setting::Environment,
+            "OTEL_RESOURCE_ATTRIBUTES has a part that is no `name=value`",
+        ),
+        (
+            Given { endpoint: some("https://a.test"), region: some("eu"), ..Given::default() },
+            &[],
+            Setting::Region,
+            "`endpoint` says where to already",
+        ),
+        (
+            Given { region: some("eu"), ..Given::default() },
+            &[],
+            Setting::Region,
+            "no place is known",
         ),
         (
             Given { signals: vec![Signal::Logs, Signal::Traces], ..langfuse() },
