@@ -159,7 +159,8 @@ fn a_replay_whose_end_cannot_be_written_is_told_all_the_same() {
     wait_for("the second event", is_waiting);
     // In its way, as a disk that is full.
     let in_its_way = bed.path().join("cursors/file.replay.new");
-    fs::create_dir(&in_its_way).expect("a folder");
+    // Between two writes of how far it is.
+    wait_for("a folder", || fs::create_dir(&in_its_way).ok());
     interrupt(&following);
     let text = failed(following);
     assert!(text.contains("stopped: 1 event sent again, the next is "), "{text}");
