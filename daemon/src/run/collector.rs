@@ -171,6 +171,8 @@ impl Collector {
             self.keep_house();
         }
         if self.shared.wants_report() {
+            // `hookring reload` waits for the status, and what is published after it has the new settings.
+            self.take_settings();
             self.report();
         }
     }
@@ -335,11 +337,11 @@ impl Collector {
     /// What does not wait for the batch that the journal does not take: new settings, which may be
     /// what helps, the limits, and the counters by which hooks know whether the spool is full.
     fn keep_house_while_paused(&mut self) {
+        self.take_settings();
         if Instant::now() < self.next_housekeeping {
             return;
         }
         self.next_housekeeping = Instant::now() + HOUSEKEEPING;
-        self.take_settings();
         self.drain.look_after_counters();
         self.retain();
     }

@@ -127,6 +127,8 @@ struct Daemon {
     oldest: Oldest,
     signals: Receiver<i32>,
     status: Status,
+    /// When a configuration was read that the collector may not have yet.
+    config_read: Option<Timestamp>,
     /// The collector's thread was not told to end yet.
     collects: bool,
     written: Status,
@@ -185,7 +187,7 @@ impl Daemon {
     /// Reads the configuration again. An invalid one changes nothing.
     fn reload(&mut self) {
         // Before it is read: `hookring reload` waits for a reading that began after its signal.
-        self.status.config_read = Timestamp::now();
+        self.config_read = Some(Timestamp::now());
         tracing::debug!("reading the configuration again");
         let env = |name: &str| std::env::var(name).ok();
         let read = self.config.reload(self.named_config.as_deref(), &self.paths, &env);
@@ -257,6 +259,10 @@ impl Daemon {
         } else {
             (self.shared.bus_status(), false)
         };
+        // A report comes behind the settings that were there before it.
+        if let Some(read) = self.config_read.take_if(|_| is_collecting) {
+            self.status.config_read = read;
+        }
         self.status.set_bus(&bus);
         let journal = &mut self.status.journal;
         journal.oldest_at = self.oldest.at(&self.paths.journal, journal.oldest_seq);

@@ -106,9 +106,10 @@ impl Shared {
         lock(&self.past).take()
     }
 
-    /// Whether a report is waited for.
+    /// Whether a report is waited for. Settings that were set before somebody wanted it are there to be taken.
     pub(super) fn wants_report(&self) -> bool {
-        self.report_wanted.load(Ordering::Relaxed)
+        // SYNC POINT: with the release in `fresh_bus_status`.
+        self.report_wanted.load(Ordering::Acquire)
     }
 
     /// Hands over figures that are collected from now on.
@@ -130,6 +131,7 @@ impl Shared {
     pub(super) fn fresh_bus_status(&self, limit: Duration) -> (BusStatus, bool) {
         let report = lock(&self.report);
         let before = report.answers;
+        // SYNC POINT: with the acquire in `wants_report`.
         self.report_wanted.store(true, Ordering::Release);
         let waited =
             self.reported.wait_timeout_while(report, limit, |report| report.answers == before);

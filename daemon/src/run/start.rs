@@ -97,6 +97,7 @@ impl Daemon {
             oldest: Oldest::default(),
             signals,
             status,
+            config_read: None,
             collects: true,
             written: Status::default(),
             status_error: None,

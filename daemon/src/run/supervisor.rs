@@ -9,7 +9,7 @@ use hookring_journal::{OLDEST, Seq, Tail};
 use hookring_sinks::webhook::Reloads;
 use hookring_sinks::{
     BreakerState, Compression, ExecSink, Filter, JsonlConfig, JsonlSink, LastError, OtlpSink, Pump,
-    PumpHandle, Sink, SinkState, SinkStats, Start, StdoutSink, WaitCause, WebhookSink,
+    PumpHandle, Sink, SinkState, SinkStats, Start, StdoutSink, Switch, WaitCause, WebhookSink,
 };
 
 use super::collector::describe;
@@ -62,8 +62,8 @@ impl Supervisor {
     }
 
     /// Stops the sinks that are gone or changed, and starts those that are new or changed. A sink
-    /// that stays as it is does not notice, but for its secrets. A changed sink goes on from its cursor, and counts
-    /// on.
+    /// that stays as it is does not notice, but for its secrets, and that it is tried at once if it was refused. A
+    /// changed sink goes on from its cursor, and counts on.
     pub(super) fn apply(&mut self, wanted: &[SinkConfig]) {
         self.reloads.raise();
         // Who comes back later is new: its cursor may have been removed as one of nobody.
@@ -77,6 +77,7 @@ impl Supervisor {
         let counted: Vec<_> = go.iter().map(|entry| self.stats_of(entry)).collect();
         self.known = self.known_by(&counted);
         self.ending.extend(go.into_iter().filter_map(Entry::into_busy));
+        stay.iter().for_each(|entry| self.try_refused(entry));
         self.sinks = stay;
         for config in wanted {
             if !self.sinks.iter().any(|entry| entry.config.name == config.name) {
@@ -87,6 +88,19 @@ impl Supervisor {
             }
         }
         self.start_waiting();
+    }
+
+    /// Whoever reloads may have set right what only a person can: a secret, a certificate.
+    fn try_refused(&self, entry: &Entry) {
+        let waiting = entry.handle().and_then(|handle| handle.stats().waiting);
+        if waiting.is_none_or(|waiting| waiting.cause != WaitCause::Refused) {
+            return;
+        }
+        let name = &entry.config.name;
+        match Switch::new(&self.cursor_dir, name).ask_try_now() {
+            Ok(()) => tracing::info!("sink {name} was refused, and is tried now"),
+            Err(error) => tracing::error!("sink {name}: {}", describe(&error)),
+        }
     }
 
     /// Starts what could not be started before, as far as that is possible now.

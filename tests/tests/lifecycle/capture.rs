@@ -68,21 +68,10 @@ fn publish(bed: &Bed) -> Vec<(String, Value)> {
     given.into_iter().zip(hooks_events(bed)).collect()
 }
 
-/// Reloads, and waits until what is collected is made by the new configuration.
+/// Reloads: what is published from now on is made by the new configuration.
 fn capture(bed: &Bed, prompts: bool, tool_output: bool) {
     bed.configure(&format!("[capture]\nprompts = {prompts}\ntool_output = {tool_output}\n"));
     assert_eq!(bed.hookring(&["reload"]).status.code(), Some(0));
-    let probe = json!({"hook_event_name": "PostToolUse", "session_id": "probe", "prompt": "probed",
-        "tool_name": "T", "tool_response": "answered"});
-    let wanted = (prompts && tool_output, prompts, tool_output);
-    wait_for("the new configuration", || {
-        let before = bed.lines().len();
-        bed.emit(probe.to_string().as_bytes());
-        wait_for("the probe", || (bed.lines().len() > before).then_some(()));
-        let event = bed.events().pop().expect("an event").to_string();
-        let is = (event.contains("probed"), event.contains("answered"));
-        (is == (wanted.1, wanted.2)).then_some(())
-    });
 }
 
 #[test]

@@ -222,6 +222,34 @@ fn a_reload_has_a_changed_secret_read_though_the_configuration_is_the_same() {
 }
 
 #[test]
+fn a_reload_has_a_refused_sink_tried_at_once() {
+    let server = FaultServer::start();
+    server.set_rule(|request| match request.header("x-key") {
+        Some("two") => Reply::ok(),
+        _ => Reply::status(401),
+    });
+    let bed = Bed::new();
+    let token = bed.path().join("token");
+    fs::write(&token, "one").expect("a token");
+    bed.configure(&hook(
+        &server,
+        &format!("headers = {{ X-Key = {{ file = \"{}\" }} }}", token.display()),
+    ));
+    let daemon = bed.start();
+    bed.emit_numbers(0..1);
+    wait_for("the refusal", || (sink(&bed)["waits_because"] == "refused").then_some(()));
+    let reload = || assert!(bed.hookring(&["reload"]).status.success());
+    wait_for("it to be tried", || {
+        reload();
+        bed.log().contains("sink hook was refused, and is tried now").then_some(())
+    });
+    fs::write(&token, "two").expect("a token");
+    reload();
+    wait_for("the event", || (taken(&server).len() == 1).then_some(()));
+    assert_eq!(daemon.stop(), 0);
+}
+
+#[test]
 fn a_server_that_is_wrong_is_told_and_holds_up_nobody_else() {
     let server = FaultServer::start();
     let bed = Bed::new();
