@@ -387,6 +387,27 @@ MUTATIONS = [
         system("lifecycle", "reload::a_sink_that_changes_before_its_events_are_synced_gets_none_of_them_again"),
     ),
     Mutation(
+        "what is written is not synced while the journal is paused",
+        COLLECTOR,
+        "            self.sync_if_due();\n            // Only what",
+        "            // Only what",
+        system("known_errors", "disks::a_full_disk_pauses_the_journal_and_no_hook"),
+    ),
+    Mutation(
+        "a reload is in force before the collector has it",
+        COLLECTOR,
+        "            self.take_settings();\n            self.report();\n",
+        "            self.report();\n",
+        system("lifecycle", "capture::what_is_not_to_be_kept_is_left_out_from_the_next_reload_on"),
+    ),
+    Mutation(
+        "a reload leaves a sink alone that was refused",
+        "daemon/src/run/supervisor.rs",
+        "        stay.iter().for_each(|entry| self.try_refused(entry));\n",
+        "",
+        system("webhooks", "a_reload_has_a_refused_sink_tried_at_once"),
+    ),
+    Mutation(
         "a batch is delivered before it is remembered",
         WORKER,
         "            self.cursor.begin(begun.first(), begun.last())?;\n",

@@ -194,6 +194,27 @@ MUTATIONS = [
         sinks("why_a_sink_fails_is_shown_whatever_else_it_says"),
     ),
     Mutation(
+        "who wants to be sent no metrics for ever is obeyed",
+        "sinks/src/otlp/metrics.rs",
+        "let wanted = wanted.map(|it| it.min(THROTTLE_CAP));",
+        "let wanted = wanted.map(|it| it.min(Duration::MAX));",
+        sinks("nothing_is_sent_before_the_interval_is_over_whatever_the_answer"),
+    ),
+    Mutation(
+        "two prompts of one id are two attributes of one name",
+        "sinks/src/otlp/spans/describe.rs",
+        "to.add_to_content(names::INPUT_MESSAGES, &messages);",
+        "to.content(names::INPUT_MESSAGES, &messages);",
+        sinks("spans_are_valid"),
+    ),
+    Mutation(
+        "the service's name in another variable goes before its own",
+        "sinks/src/otlp/given.rs",
+        "            if !is_said && !config.resource",
+        "            let _ = is_said;\n            if !config.resource",
+        sinks("what_a_person_says_goes_first"),
+    ),
+    Mutation(
         "more is counted as rejected than was sent",
         "sinks/src/otlp/post.rs",
         "taken.rejected.min(items)",

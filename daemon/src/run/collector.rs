@@ -228,7 +228,8 @@ impl Collector {
             if self.shared.is_stopping() {
                 return false;
             }
-            self.rotate_if_wanted();
+            // What is written already is kept from a loss of power, and sinks' cursors may pass it.
+            self.sync_if_due();
             // Only what a deletion can mend may cost old events.
             if error.is_disk_full() {
                 self.make_room();
@@ -282,10 +283,16 @@ impl Collector {
     }
 
     fn sync_if_due(&mut self) {
-        match self.journal.sync_if_due(Instant::now()) {
+        let synced = self.journal.sync_if_due(Instant::now());
+        self.note_sync(synced);
+    }
+
+    fn note_sync(&mut self, synced: Result<(), SyncError>) {
+        match synced {
             Err(SyncError::Removed { .. }) => self.say_removed(),
+            // Said when it was; that it cannot be rotated, too.
+            Err(SyncError::Sealed { .. }) | Ok(()) => {}
             Err(error) => tracing::error!("{}", describe(&error)),
-            Ok(()) => {}
         }
         self.rotate_if_wanted();
     }
@@ -353,6 +360,9 @@ impl Collector {
             self.journal.set_options(settings.journal);
             self.intake.set_options(settings.pipeline);
             self.shared.metrics.set_rules(self.intake.redaction_rules());
+            // Sinks that a reload ends wait for it, and the interval may be an hour.
+            let synced = self.journal.sync();
+            self.note_sync(synced);
         }
     }
 

@@ -45,6 +45,25 @@ impl Attributes {
         self.add(name, Value::StringValue(text));
     }
 
+    /// A text of JSON, an array, whose members come behind those of the one that is there, if there is one. It is left
+    /// out where both together would be too long.
+    pub(super) fn add_to_content(&mut self, name: &str, array: &str) {
+        let Some(before) = self.list.iter_mut().find(|it| it.key == name) else {
+            return self.content(name, array);
+        };
+        let value = before.value.as_mut().and_then(|it| it.value.as_mut());
+        let Some(Value::StringValue(before)) = value else { return };
+        let members = array.strip_prefix('[').filter(|_| before.ends_with(']'));
+        match members.filter(|it| before.len() + it.len() <= MAX_CONTENT_BYTES) {
+            Some(members) => {
+                before.pop();
+                before.push(',');
+                before.push_str(members);
+            }
+            None => self.cut += 1,
+        }
+    }
+
     pub(super) fn number(&mut self, name: &str, number: i64) {
         self.add(name, Value::IntValue(number));
     }

@@ -101,7 +101,9 @@ impl Given {
         config.service_name = self.service_name.or_else(|| env.get("OTEL_SERVICE_NAME"));
         config.resource = self.resource;
         for (name, value) in env.pairs("OTEL_RESOURCE_ATTRIBUTES", &mut faults) {
-            if !config.resource.iter().any(|it| it.0 == name) {
+            // The name of the service has a variable of its own, which goes before this one.
+            let is_said = name == "service.name" && config.service_name.is_some();
+            if !is_said && !config.resource.iter().any(|it| it.0 == name) {
                 config.resource.push((name, value.to_string()));
             }
         }

@@ -7,6 +7,7 @@ use super::answer::Signal;
 use super::config::OtlpConfig;
 use super::encode::{Encoding, Resources, metrics};
 use super::exposition::{Family, read};
+use crate::delivery::THROTTLE_CAP;
 use crate::sink::{Outcome, SinkError};
 
 pub use super::encode::metrics::Temporality;
@@ -173,6 +174,7 @@ impl Metrics {
                 return None;
             }
             Outcome::Throttled { wait: wanted, error } => {
+                let wanted = wanted.map(|it| it.min(THROTTLE_CAP));
                 self.not_before = wanted.map(|it| now + it);
                 wait = wait.max(wanted.unwrap_or_default());
                 error

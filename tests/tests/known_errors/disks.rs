@@ -50,6 +50,12 @@ fn a_full_disk_pauses_the_journal_and_no_hook() {
         status["running"] == true && status["journal"]["pauses"].as_u64() >= Some(1),
         "{status}"
     );
+    // What was written before is safe all the same.
+    wait_for("a sync", || {
+        let journal = bed.status()["journal"].clone();
+        (journal["paused"].is_string() && journal["synced_seq"] == journal["written_seq"])
+            .then_some(())
+    });
     emit(&bed, 1000..1100);
     fs::remove_file(filler).expect("room is made");
     wait_for("the journal to go on", || bed.status()["journal"]["paused"].is_null().then_some(()));

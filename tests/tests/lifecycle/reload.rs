@@ -89,7 +89,7 @@ fn a_sink_that_changes_before_its_events_are_synced_gets_none_of_them_again() {
     let file = bed.path().join("sinks/file.jsonl");
     let settings = |path: &str| {
         format!(
-            "[journal]\nsync_interval = \"1s\"\n[sinks.file]\ntype = \"jsonl\"\npath = \"{path}\"\n"
+            "[journal]\nsync_interval = \"1h\"\n[sinks.file]\ntype = \"jsonl\"\npath = \"{path}\"\n"
         )
     };
     bed.configure(&settings(&file.display().to_string()));

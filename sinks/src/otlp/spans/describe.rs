@@ -45,10 +45,10 @@ pub(super) fn root(to: &mut Attributes, event: &Event<'_>, model: Option<&str>) 
     to.some(names::PERMISSION_MODE, event.permission_mode.as_deref());
 }
 
-/// What was asked.
+/// What was asked, behind what was asked before under the same id.
 pub(super) fn prompt(to: &mut Attributes, event: &Event<'_>) {
     if let Some(messages) = event.content.as_ref().and_then(content::input_messages) {
-        to.content(names::INPUT_MESSAGES, &messages);
+        to.add_to_content(names::INPUT_MESSAGES, &messages);
     }
 }
 

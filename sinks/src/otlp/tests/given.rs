@@ -109,7 +109,7 @@ fn what_a_person_says_goes_first() {
         ("OTEL_EXPORTER_OTLP_TRACES_COMPRESSION", "zstd"),
         ("OTEL_EXPORTER_OTLP_TRACES_TIMEOUT", "0"),
         ("OTEL_SERVICE_NAME", "agents"),
-        ("OTEL_RESOURCE_ATTRIBUTES", "team=core,"),
+        ("OTEL_RESOURCE_ATTRIBUTES", "team=core,service.name=theirs,"),
     ];
     let headers = vec![("Api-Key".to_owned(), Secret::Env("KEY".to_owned()))];
     let given = Given {

@@ -125,7 +125,11 @@ fn nothing_is_sent_before_the_interval_is_over_whatever_the_answer() {
     assert_eq!((is_due(&metrics, 209), is_due(&metrics, 210)), (false, true));
     assert!(metrics.answered(Outcome::Accepted, begin + 4 * interval).is_none());
     assert_eq!((is_due(&metrics, 299), is_due(&metrics, 300)), (false, true));
-    assert_eq!(metrics.failed(), 2);
+    // Whoever wants to be left alone for ever is asked again an hour later, as with events.
+    let throttled = Outcome::Throttled { wait: Some(Duration::MAX), error: "no".into() };
+    assert!(metrics.answered(throttled, begin).is_some());
+    assert_eq!((is_due(&metrics, 3599), is_due(&metrics, 3600)), (false, true));
+    assert_eq!(metrics.failed(), 3);
 }
 
 #[test]

@@ -4,6 +4,7 @@ use serde_json::json;
 
 use super::super::spans::MAX_OPEN;
 use super::*;
+use crate::otlp::attributes::MAX_CONTENT_BYTES;
 
 fn tool(name: &str, call: &str) -> serde_json::Value {
     json!({"tool_name": name, "tool_use_id": call, "correlation_id": call, "prompt_id": "p1"})
@@ -115,6 +116,24 @@ fn content_comes_only_if_it_is_asked_for() {
         let text = attribute(&root.span.attributes, name).expect(name);
         assert!(text.contains(secret), "{name}: {text}");
     }
+}
+
+#[test]
+fn prompts_of_one_id_are_one_list_of_messages_as_far_as_there_is_room() {
+    let mut script = Script::default();
+    for (at, prompt) in ["one", "two", &"x".repeat(MAX_CONTENT_BYTES)].into_iter().enumerate() {
+        let prompt = json!({"prompt_id": "p", "payload": {"prompt": prompt}});
+        script.add(at as u64, "prompt.submit", prompt);
+    }
+    script.add(5, "turn.end", json!({"prompt_id": "p"}));
+    let (spans, finished) = run(&script.events(true));
+    let attributes = &finished.last().expect("a root").span.attributes;
+    assert_eq!(attributes.iter().filter(|it| it.key == names::INPUT_MESSAGES).count(), 1);
+    let text = attribute(attributes, names::INPUT_MESSAGES).expect("messages");
+    let messages: serde_json::Value = serde_json::from_str(&text).expect("JSON");
+    let words = |at: usize| &messages[at]["parts"][0]["content"];
+    assert_eq!((words(0), words(1), &messages[2]), (&json!("one"), &json!("two"), &json!(null)));
+    assert_eq!(spans.counts().cut, 1);
 }
 
 #[test]

@@ -47,6 +47,7 @@ fn scripts() -> impl Strategy<Value = Script> {
                 "prompt_id": named('p', prompt),
                 "tool_use_id": named('t', call),
                 "agent_id": named('a', agent),
+                "payload": {"prompt": "do", "last_assistant_message": "done", "tool_response": "so"},
                 "tool_name": if is_task { "Task" } else { "Bash" },
                 "duration_ms": duration_ms,
             });
@@ -101,7 +102,7 @@ fn parts(finished: &[Finished]) -> Vec<(Seq, Span)> {
 proptest! {
     #[test]
     fn spans_are_valid(script in scripts()) {
-        let (_, finished) = script.run();
+        let (_, finished) = run(&script.events(true));
         let mut ids: BTreeMap<&[u8], BTreeSet<&[u8]>> = BTreeMap::new();
         for Finished { span, .. } in &finished {
             prop_assert!(span.start_time_unix_nano <= span.end_time_unix_nano, "{span:?}");
@@ -110,6 +111,8 @@ proptest! {
             prop_assert!(span.span_id != span.parent_span_id);
             let is_new = ids.entry(&span.trace_id).or_default().insert(&span.span_id);
             prop_assert!(is_new, "a second span of the same id: {span:?}");
+            let keys: BTreeSet<_> = span.attributes.iter().map(|it| &it.key).collect();
+            prop_assert_eq!(keys.len(), span.attributes.len(), "a key twice: {:?}", span);
         }
         let starts: BTreeMap<_, _> = finished.iter().map(|Finished { span, .. }| {
             ((&span.trace_id, &span.span_id), span.start_time_unix_nano)
