@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 use std::collections::BTreeSet;
 use std::io::{self, Write};
+use std::ops::RangeInclusive;
 use std::path::Path;
 
 use jiff::{SignedDuration, Timestamp};
@@ -136,6 +137,43 @@ pub fn sessions(
     }
 }
 
+/// When the first and the last of the events with these numbers were published that pass the filter. `None`: none
+/// does, or none that can be read. What is to be looked at is the journal from the filter's beginning on, if need be.
+///
+/// # Errors
+///
+/// The journal could not be read.
+pub fn times(
+    dir: &Path,
+    filter: &Filter,
+    numbers: RangeInclusive<Seq>,
+) -> Result<Option<(Timestamp, Timestamp)>, ReadError> {
+    let (from, last) = (*numbers.start().max(&begin(dir, filter)?.0), *numbers.end());
+    let mut reader = Reader::open(dir, from)?;
+    let mut found: Option<(Timestamp, Timestamp)> = None;
+    loop {
+        let batch = reader.next_batch(BATCH_EVENTS, BATCH_BYTES)?;
+        let lines = batch.lines().take_while(|line| line.seq <= last);
+        for at in lines.filter_map(|line| filter.time_if_passes(line)) {
+            match &mut found {
+                Some((_, end)) => *end = at,
+                None => {
+                    // Mostly nothing between has to be read.
+                    let end = Reader::open(dir, last)?.next_batch(1, BATCH_BYTES)?;
+                    let end = end.lines().next().filter(|line| line.seq == last);
+                    if let Some(end) = end.and_then(|line| filter.time_if_passes(line)) {
+                        return Ok(Some((at, end)));
+                    }
+                    found = Some((at, at));
+                }
+            }
+        }
+        if batch.is_empty() || batch.last() >= last {
+            return Ok(found);
+        }
+    }
+}
+
 /// A number before which no event is within the times of `filter`; [`OLDEST`]: any may be.
 ///
 /// # Errors
@@ -199,6 +237,15 @@ impl Filter {
         let fields: Fields<'_> = serde_json::from_slice(line.bytes)?;
         Ok(self.passes_at(fields.timestamp)
             && self.session.as_deref().is_none_or(|id| fields.session_id.as_deref() == Some(id)))
+    }
+
+    /// When an event was published that passes; `None` also for one that cannot be read.
+    fn time_if_passes(&self, line: Line<'_>) -> Option<Timestamp> {
+        if !self.passes(line).ok()? {
+            return None;
+        }
+        let parsed = || Some(serde_json::from_slice::<Fields<'_>>(line.bytes).ok()?.timestamp);
+        line.timestamp().or_else(parsed)
     }
 
     fn passes_at(&self, time: Timestamp) -> bool {

@@ -115,7 +115,8 @@ pub enum Command {
     Dlq(DlqCommand),
     /// Send events to a sink once more, through the running daemon, under the same ids
     ///
-    /// With the spacing that they had, unless --speed or --max say otherwise. What comes meanwhile goes first. The
+    /// Say which: --since, --until, --from, --session, or several of these; --from 1 is all that the journal has. They
+    /// come with the spacing that they had, unless --speed or --max say otherwise. What comes meanwhile goes first. The
     /// sink's filter, rate limit and breaker hold, and formats that can say so mark it as a replay. Ctrl-C ends it,
     /// and says how to go on. A replay outlives a restart of the daemon.
     #[command(after_help = "Example:\n  hookring replay --sink archive --since 2h --max")]

@@ -16,6 +16,7 @@ pub mod places_now;
 mod progress;
 pub mod reload_command;
 pub mod replay_command;
+mod replay_range;
 mod session;
 pub mod sink_args;
 pub mod sink_commands;

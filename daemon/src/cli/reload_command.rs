@@ -5,7 +5,7 @@ use std::fs;
 use std::io::Write;
 use std::os::fd::OwnedFd;
 use std::os::unix::ffi::OsStrExt as _;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -20,12 +20,16 @@ use super::config_commands::{load_and_look, write_warnings};
 use super::style::{ERROR, GOOD, printable};
 use crate::config::Warning;
 use crate::paths::Paths;
+use crate::run::holder::holds_lock;
 use crate::run::status::Status;
 
 /// How long the daemon may take to answer; it does within milliseconds, unless its disk hangs.
 const PATIENCE: Duration = Duration::from_secs(30);
 /// How often its answer is looked for.
 const POLL: Duration = Duration::from_millis(10);
+/// What a wrong configuration means for the daemon.
+const EARLIER_STAYS: &str =
+    "the daemon goes on as before: the earlier configuration stays in force";
 
 /// Checks the configuration that the daemon of this directory would read, and only if that is valid
 /// has it read. A wrong one is exit code 78.
@@ -45,6 +49,7 @@ pub fn reload(paths: &Paths, out: &mut dyn Write, err: &mut dyn Write) -> Result
         Err(errors) => {
             write_warnings(err, &told_here(errors.warnings.clone()))?;
             write!(err, "{}", errors.styled())?;
+            writeln!(err, "{EARLIER_STAYS}")?;
             return Ok(Exit::BadConfig);
         }
     };
@@ -55,6 +60,7 @@ pub fn reload(paths: &Paths, out: &mut dyn Write, err: &mut dyn Write) -> Result
         let problem = config_problem(error);
         let lines: Vec<_> = problem.lines().map(printable).collect();
         writeln!(err, "{ERROR}error{ERROR:#}: {}", lines.join("\n"))?;
+        writeln!(err, "{EARLIER_STAYS}")?;
         return Ok(Exit::BadConfig);
     }
     write!(out, "{GOOD}reloaded{GOOD:#}: ")?;
@@ -187,20 +193,4 @@ fn handle_of(pid: Pid) -> Option<OwnedFd> {
 #[cfg(not(target_os = "linux"))]
 fn handle_of(_pid: Pid) -> Option<OwnedFd> {
     None
-}
-
-/// Whether the process holds the lock of this journal, by what the kernel says of its descriptors.
-/// Where that is not told, as on systems other than Linux, nobody does.
-fn holds_lock(pid: Pid, journal: &Path) -> bool {
-    use std::os::unix::fs::MetadataExt as _;
-    let process = PathBuf::from(format!("/proc/{}", pid.as_raw_nonzero()));
-    let id = |it: fs::Metadata| (it.dev(), it.ino());
-    let Ok(lock) = fs::metadata(journal.join(journal::LOCK_NAME)).map(id) else { return false };
-    let Ok(descriptors) = fs::read_dir(process.join("fd")) else { return false };
-    descriptors.flatten().any(|descriptor| {
-        let is_lock = fs::metadata(descriptor.path()).is_ok_and(|it| id(it) == lock);
-        let told = || fs::read_to_string(process.join("fdinfo").join(descriptor.file_name()));
-        let is_writer = |line: &str| line.starts_with("lock:") && line.contains("WRITE");
-        is_lock && told().is_ok_and(|told| told.lines().any(is_writer))
-    })
 }

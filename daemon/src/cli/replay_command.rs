@@ -5,7 +5,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, bail};
-use hookring_journal::{self as journal, Filter, OLDEST, Reader, Seq};
+use hookring_journal::{self as journal, Filter, OLDEST};
 use hookring_sinks::{Replay, ReplayEnd, ReplayFile, Switch};
 use jiff::Timestamp;
 use serde::Serialize;
@@ -15,6 +15,7 @@ use super::export_command::is_empty_range;
 use super::held_up::{HeldUp, Watch};
 use super::interrupt::Interrupt;
 use super::progress::Progress;
+use super::replay_range::{self, Range, Rest};
 use super::session::HINT;
 use super::sink_args::ReplayArgs;
 use super::sink_commands::{Gone, Known, is_run, is_running, status_of};
@@ -55,6 +56,9 @@ pub fn replay(
         }
         return asked.stop(&known, paths, out);
     }
+    if replay_range::is_missing(args, err)? {
+        return Ok(Exit::Usage);
+    }
     known.require(&args.sink)?;
     if !known.is_running {
         bail!("no daemon runs that could send anything; `hookring run` starts one");
@@ -72,11 +76,11 @@ pub fn replay(
         let none = || format!("{} is in the journal: {HINT}", session::none_of(given));
         filter.session = Some(found.with_context(none)?);
     }
-    let (first, last) = numbers(args, &filter, paths, err)?;
+    let range = Range::find(args, &filter, paths, err)?;
     let replay = Replay {
         id: uuid::Uuid::new_v4().to_string(),
-        first,
-        last,
+        first: range.first,
+        last: range.last,
         since: filter.since,
         until: filter.until,
         session: filter.session,
@@ -86,31 +90,8 @@ pub fn replay(
     // One of earlier would end this.
     asked.switch.take_stop()?;
     asked.file.ask(&replay)?;
-    asked.follow(&replay, args, paths, out, err)
-}
-
-/// The first and the last number that are asked for and that there are. Those that are gone are told.
-fn numbers(
-    args: &ReplayArgs,
-    filter: &Filter,
-    paths: &Paths,
-    err: &mut dyn Write,
-) -> Result<(Seq, Seq)> {
-    const ONE_BYTES: usize = 1 << 20;
-    let begins = journal::export::begins_with(&paths.journal, filter)?.max(OLDEST + 1);
-    let asked = args.from.map_or(begins, |from| from.max(begins));
-    let last = journal::last_seq(&paths.journal).context("cannot read the end of the journal")?;
-    if asked > last {
-        bail!("the journal ends with event {last}: there is nothing from {asked} on");
-    }
-    let batch = Reader::open(&paths.journal, asked)?.next_batch(1, ONE_BYTES)?;
-    let first = batch.lines().next().map_or(asked, |line| line.seq);
-    let gone = args.from.map_or(0, |from| first.saturating_sub(from.max(asked)));
-    if gone > 0 {
-        let gone = counted(gone, "number");
-        writeln!(err, "{WARNING}{gone} gone{WARNING:#}: what is left begins with event {first}")?;
-    }
-    Ok((first, last))
+    let rest = Rest::new(&range, replay.speed, paths);
+    asked.follow((&replay, rest), args, paths, out, err)
 }
 
 /// A replay to one sink.
@@ -146,7 +127,7 @@ impl Asked<'_> {
 
     fn follow(
         &self,
-        asked: &Replay,
+        (asked, mut rest): (&Replay, Option<Rest>),
         args: &ReplayArgs,
         paths: &Paths,
         out: &mut dyn Write,
@@ -203,18 +184,19 @@ impl Asked<'_> {
                     self.name
                 );
             }
+            let mut line = || {
+                let at = Timestamp::now();
+                let rest = rest.as_mut().and_then(|rest| rest.of(&now, at));
+                with_state(bar(&now, at, rest), held.as_ref())
+            };
             if progress.is_shown() && !args.json {
-                progress.show_text(&with_state(bar(&now, Timestamp::now()), held.as_ref()));
+                progress.show_text(&line());
             } else if said_at.is_none_or(|at| at.elapsed() >= LINE_INTERVAL) {
                 said_at = Some(Instant::now());
                 match args.json {
                     true => say_json(&now, asked, held.as_ref(), out)?,
                     false => {
-                        writeln!(
-                            out,
-                            "{}",
-                            with_state(bar(&now, Timestamp::now()), held.as_ref())
-                        )?;
+                        writeln!(out, "{}", line())?;
                         out.flush()?;
                     }
                 }
@@ -295,7 +277,7 @@ fn unwritten_end(sink: &SinkStatus, id: &str) -> Option<Replay> {
 }
 
 /// A line for people.
-fn bar(replay: &Replay, now: Timestamp) -> String {
+fn bar(replay: &Replay, now: Timestamp, rest: Option<Duration>) -> String {
     const WIDTH: usize = 24;
     let first = replay.first.max(OLDEST + 1);
     let last = replay.last.max(first);
@@ -308,14 +290,17 @@ fn bar(replay: &Replay, now: Timestamp) -> String {
     let at = if at <= last { format!("at event {at}, ") } else { String::new() };
     let next = replay.next_at.map(|at| since(now, at)).filter(|wait| !wait.is_zero());
     let next = next.map(|wait| format!(", the next in {}", human_duration(wait)));
+    let rest = rest.filter(|rest| !rest.is_zero());
+    let rest = rest.map(|rest| format!(", about {} to go", human_duration(rest)));
     format!(
-        "[{}{}] {} % of {}, {at}{} sent{}",
+        "[{}{}] {} % of {}, {at}{} sent{}{}",
         "#".repeat(filled),
         ".".repeat(blank),
         (part * 100.0) as u64,
         Replay { first, last, ..Replay::default() }.range(),
         replay.sent_events,
-        next.unwrap_or_default()
+        next.unwrap_or_default(),
+        rest.unwrap_or_default()
     )
 }
 
@@ -362,14 +347,19 @@ mod tests {
     fn a_bar_says_how_far_it_is_whatever_stands_in_the_file() {
         let replay = Replay { first: 1, last: 100, next: 51, sent_events: 20, ..Replay::default() };
         let half = "[############............] 50 % of events 1 to 100, at event 51, 20 sent";
-        assert_eq!(bar(&replay, at(0)), half);
+        assert_eq!(bar(&replay, at(0), None), half);
         let one = Replay { first: 5, last: 5, next: 6, sent_events: 1, ..Replay::default() };
-        assert_eq!(bar(&one, at(0)), "[########################] 100 % of event 5, 1 sent");
+        assert_eq!(bar(&one, at(0), None), "[########################] 100 % of event 5, 1 sent");
         let waiting = Replay { next_at: Some(at(90)), ..replay.clone() };
-        assert_eq!(bar(&waiting, at(0)), format!("{half}, the next in 1m 30s"));
-        assert_eq!(bar(&waiting, at(100)), half);
+        assert_eq!(bar(&waiting, at(0), None), format!("{half}, the next in 1m 30s"));
+        assert_eq!(bar(&waiting, at(100), Some(Duration::ZERO)), half);
+        let rest = Some(Duration::from_secs(7800));
+        assert_eq!(
+            bar(&waiting, at(0), rest),
+            format!("{half}, the next in 1m 30s, about 2h 10m to go")
+        );
         for (first, last, next) in [(0, 0, 0), (5, 3, 9), (7, 9, u64::MAX), (1, u64::MAX - 1, 3)] {
-            let bar = bar(&Replay { first, last, next, ..replay.clone() }, at(0));
+            let bar = bar(&Replay { first, last, next, ..replay.clone() }, at(0), None);
             assert!(bar.starts_with('['), "{bar}");
         }
     }

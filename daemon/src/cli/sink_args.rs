@@ -175,7 +175,7 @@ pub struct ReplayArgs {
     /// Only events before this time, in the same forms
     #[arg(long, value_name = "TIME", value_parser = parse_time)]
     pub until: Option<Timestamp>,
-    /// Only events from this number on
+    /// Only events from this number on; 1 is all that the journal has
     #[arg(long, value_name = "SEQ")]
     pub from: Option<u64>,
     /// Only events of this session: its id, or the beginning of it that `hookring tail` shows

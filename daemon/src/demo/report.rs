@@ -76,6 +76,12 @@ impl Report {
         places.row([Cell::from("ring, spool, status"), Cell::from(&self.directory)]);
         places.row([Cell::from("the daemon's messages"), Cell::from(&self.daemon_log)]);
         write!(out, "{HEADING}Look around{HEADING:#}\n{places}")?;
+        writeln!(
+            out,
+            "{FAINT}The demo's daemon has ended, so its status says that it is not running. Among the counts are the \
+             {} events that timed the hook: the session over and over, so that many count as reported twice.{FAINT:#}",
+            self.repeated()
+        )?;
         // By its path: it may not be installed yet.
         writeln!(out, "HOOKRING_DIR={} {} status", self.directory, self.program)?;
         writeln!(out, "{HEADING}And then{HEADING:#}\nrm -r {}", self.directory)?;
@@ -87,11 +93,16 @@ impl Report {
         Ok(())
     }
 
+    /// Events that were sent to time the hook alone.
+    fn repeated(&self) -> usize {
+        self.sent.saturating_sub(self.session_events)
+    }
+
     fn figures(&self) -> Table {
         let time = |ns| human_duration(Duration::from_nanos(ns));
         let mut table = Table::new([Align::Left, Align::Right]);
         let mut row = |what: &str, value: Cell| table.row([Cell::from(what), value]);
-        let (session, again) = (self.session_events, self.sent - self.session_events);
+        let (session, again) = (self.session_events, self.repeated());
         let sent = format!("events sent ({session} shown, {again} more to time the hook)");
         row(&sent, Cell::from(self.sent));
         row("events journaled", Cell::from(self.journaled));

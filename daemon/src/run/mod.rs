@@ -10,6 +10,7 @@ mod figures;
 mod gaps;
 mod happenings;
 mod health;
+pub mod holder;
 mod homes;
 mod memory;
 mod oldest;

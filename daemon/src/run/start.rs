@@ -8,7 +8,7 @@ use std::sync::atomic::Ordering;
 use std::sync::mpsc::{self, Receiver};
 use std::time::{Duration, Instant};
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, anyhow};
 use hookring_bus::drain::Drain;
 use hookring_bus::{place::Places, sys};
 use hookring_journal::{self as journal, Journal, Recovery, Tail};
@@ -24,7 +24,9 @@ use super::shared::Shared;
 use super::sink_watch::SinkWatch;
 use super::status::Status;
 use super::supervisor::Supervisor;
-use super::{Daemon, LevelHandle, bus_options, descriptors, homes, journal_options, orphans};
+use super::{
+    Daemon, LevelHandle, bus_options, descriptors, holder, homes, journal_options, orphans,
+};
 use crate::config::Config;
 use crate::http::Http;
 use crate::paths::{Paths, ensure_private_dir};
@@ -129,9 +131,21 @@ fn open_journal(paths: &Paths, config: &Config) -> Result<(Journal, journal::Rec
             Err(journal::OpenError::Locked { .. }) if Instant::now() < end => {
                 std::thread::sleep(LOCK_PAUSE);
             }
+            Err(error @ journal::OpenError::Locked { .. }) => return Err(in_use(paths, error)),
             opened => return Ok(opened?),
         }
     }
+}
+
+/// Why the journal cannot be had: by name, where a daemon has it.
+fn in_use(paths: &Paths, error: journal::OpenError) -> anyhow::Error {
+    let Some(pid) = holder::running_daemon(paths) else { return error.into() };
+    anyhow!(
+        "a daemon runs already, as process {}, and has the journal in {} in use; `hookring status` shows what it \
+         does, stop it before you start another",
+        pid.as_raw_nonzero(),
+        paths.journal.display()
+    )
 }
 
 /// Ring and spool, with what the journal has of them left out.

@@ -52,6 +52,16 @@ fn filters_by_time_and_session() {
         (Filter { session: session("none"), ..Filter::default() }, &[]),
     ] {
         assert_eq!(exported(dir.path(), &filter).0, expected, "{filter:?}");
+        let of = |number: &u64| at(i64::try_from(*number).unwrap());
+        let times = |numbers| times(dir.path(), &filter, numbers).unwrap();
+        let ends = expected.first().and_then(of).zip(expected.last().and_then(of));
+        assert_eq!(times(0..=6), ends, "{filter:?}");
+        assert_eq!(times(0..=Seq::MAX), ends, "{filter:?}");
+        // Not those before and behind.
+        let inner: Vec<_> = expected.iter().filter(|number| (2..=4).contains(*number)).collect();
+        let ends = inner.first().copied().and_then(of).zip(inner.last().copied().and_then(of));
+        assert_eq!(times(2..=4), ends, "{filter:?}");
+        assert_eq!(times(7..=9), None, "{filter:?}");
     }
 }
 

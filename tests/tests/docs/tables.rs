@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
-use std::process::Output;
+use std::process::{Output, Stdio};
 
 use hookring_bus::names::AGENTS;
 use hookring_faults::Authority;
@@ -84,11 +84,24 @@ fn settings(document: &Document) -> Vec<Setting> {
     settings
 }
 
+/// Variables that the documentation's configurations name without a default.
+const VARIABLES: [(&str, &str); 2] =
+    [("SLACK_URL", "https://hooks.slack.example/services/T0/B0/some"), ("TOKEN", "some-token")];
+
 fn config(bed: &Bed, command: &[&str], toml: &str) -> Output {
+    config_with(&VARIABLES, bed, command, toml)
+}
+
+fn config_with(variables: &[(&str, &str)], bed: &Bed, command: &[&str], toml: &str) -> Output {
     let path = bed.path().join("some.toml");
     fs::write(&path, toml).expect("a configuration");
     fs::set_permissions(&path, fs::Permissions::from_mode(0o600)).expect("its mode");
-    bed.hookring(&[&["config"], command, &[path.to_str().expect("text")]].concat())
+    let mut hookring = bed.command("hookring");
+    for (name, _) in VARIABLES {
+        hookring.env_remove(name);
+    }
+    hookring.envs(variables.iter().copied()).arg("config").args(command).arg(path);
+    hookring.stdin(Stdio::null()).output().expect("hookring runs")
 }
 
 /// What `config show` says of a configuration: section and key to value.
@@ -210,7 +223,9 @@ fn every_setting_is_listed_with_its_range() {
 #[test]
 fn configurations_are_valid() {
     let bed = Bed::new();
-    for name in ["docs/configuration.md", "docs/metrics.md", "docs/sinks/otlp.md"] {
+    for name in
+        ["docs/configuration.md", "docs/metrics.md", "docs/sinks/otlp.md", "docs/sinks/webhook.md"]
+    {
         let document = Document::read(name);
         let blocks = document.blocks("toml");
         assert!(!blocks.is_empty());
@@ -229,9 +244,19 @@ fn configurations_are_valid() {
 }
 
 fn is_valid(bed: &Bed, toml: &str) {
+    // Where to, and with which secret, is for the reader to say: nothing is sent to somebody else if that is missing.
+    assert!(!toml.contains(":-http"), "{toml}");
+    if VARIABLES.iter().any(|(name, _)| toml.contains(&format!("${{{name}}}"))) {
+        let output = config_with(&[], bed, &["check"], toml);
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(78), "{said}\n{toml}");
+        assert!(said.contains("is not set"), "{said}");
+    }
     // Files of keys are those of the reader's home.
     let key = bed.path().join("key");
-    fs::write(&key, "user:key").expect("a key");
+    let is_signed = toml.contains("standard-webhooks");
+    let signed = || format!("whsec_{}", "A".repeat(32));
+    fs::write(&key, if is_signed { signed() } else { "user:key".to_owned() }).expect("a key");
     let home = |part: &str| match part.split_once('"') {
         Some((_, rest)) => format!("\"{}\"{rest}", key.display()),
         None => part.to_owned(),

@@ -15,7 +15,8 @@ fn a_second_daemon_says_so_and_ends_and_the_first_goes_on() {
     bed.emit_numbers(0..10);
     let (code, said) = bed.start_refused();
     assert_eq!(code, 1);
-    assert!(said.contains("in use") || said.contains("another"), "{said}");
+    let named = format!("a daemon runs already, as process {}, ", daemon.id());
+    assert!(said.contains(&named), "{said}");
     assert!(said.contains(&bed.path().display().to_string()), "it names the place: {said}");
     assert!(daemon.is_alive());
     let status = bed.status();
@@ -23,6 +24,21 @@ fn a_second_daemon_says_so_and_ends_and_the_first_goes_on() {
     bed.emit_numbers(10..20);
     assert_eq!(daemon.stop(), 0);
     assert_eq!(bed.numbers(), Vec::from_iter(0..20));
+}
+
+/// A number in the status file alone says nothing: it may be another process by now.
+#[test]
+fn a_second_daemon_names_nobody_who_does_not_have_the_journal() {
+    let bed = Bed::new();
+    let daemon = bed.start();
+    daemon.signal("STOP");
+    let status = format!("{{\"pid\":{}}}", std::process::id());
+    fs::write(bed.path().join("status.json"), status).expect("the status file");
+    let (code, said) = bed.start_refused();
+    assert_eq!(code, 1);
+    assert!(said.contains("is in use; stop the other daemon"), "{said}");
+    daemon.signal("CONT");
+    assert_eq!(daemon.stop(), 0);
 }
 
 #[test]

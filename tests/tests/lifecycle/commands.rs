@@ -347,6 +347,20 @@ fn the_demo_runs_where_it_is_installed() {
     let rest = said.split_once("HOOKRING_DIR=").expect("the closing hint").1;
     let (directory, command) = rest.lines().next().expect("a line").split_once(' ').expect("both");
     assert_eq!(command, format!("{} status", program.display()));
+    // What of that command's output is of the demo's making.
+    let word = |end: &str| {
+        let count = said.split_once(end).unwrap_or_else(|| panic!("{said}")).0.rsplit(' ').next();
+        count.and_then(|it| it.trim_start_matches('(').parse::<u64>().ok()).expect("a number")
+    };
+    let repeated = word(" events that timed the hook");
+    assert_eq!(repeated, word(" more to time the hook"), "{said}");
+    let mut status = Command::new(&program);
+    let status = status.env("HOOKRING_DIR", directory).args(["status", "--json"]).output();
+    let status = json(&status.expect("status runs"));
+    assert_eq!(status["running"], false);
+    // Those of them that have an id.
+    let told_twice = status["counts"]["duplicate_events"].as_u64().expect("a number");
+    assert!((1..=repeated).contains(&told_twice), "{status}");
     let mut removals = said.lines().filter(|line| line.starts_with("rm "));
     assert!(removals.all(|line| !line.contains('*')), "no pattern is to be removed:\n{said}");
     fs::remove_dir_all(directory).expect("the removal");

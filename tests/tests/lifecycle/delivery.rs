@@ -79,26 +79,29 @@ fn a_place_that_wants_nothing_is_off_until_a_person_resumes_it() {
 #[test]
 fn a_name_that_no_sink_has_is_refused_with_those_that_there_are() {
     let bed = Bed::new();
-    for args in [&["sink", "pause", "x"][..], &["sink", "resume", "x"], &["replay", "--sink", "x"]]
-    {
+    for args in [
+        &["sink", "pause", "x"][..],
+        &["sink", "resume", "x"],
+        &["replay", "--sink", "x", "--from", "1"],
+    ] {
         assert!(refused(&bed, args).contains("there is no sink x; none is configured"), "{args:?}");
     }
     bed.configure("[sinks.a]\ntype = \"jsonl\"\n[sinks.b]\ntype = \"jsonl\"\nenabled = false\n");
     for args in [
         &["sink", "pause", "x"][..],
         &["sink", "reset", "x", "--to", "now"],
-        &["replay", "--sink", "x"],
+        &["replay", "--sink", "x", "--from", "1"],
     ] {
         assert!(refused(&bed, args).contains("there is no sink x; there are a, b"), "{args:?}");
     }
-    assert!(refused(&bed, &["replay", "--sink", "a"]).contains("no daemon runs"));
+    assert!(refused(&bed, &["replay", "--sink", "a", "--from", "1"]).contains("no daemon runs"));
     bed.configure("[sinks.a]\ntype = \"none\"\n");
     let text = refused(&bed, &["sink", "pause", "a"]);
     assert!(text.starts_with("error: sinks.a.type: "), "{text}");
     bed.configure("[sinks.a]\ntype = \"jsonl\"\n[sinks.b]\ntype = \"jsonl\"\nenabled = false\n");
     assert!(refused(&bed, &["top"]).contains("`hookring status --json` is for programs"));
     let daemon = bed.start();
-    assert!(refused(&bed, &["replay", "--sink", "b"]).contains("b does not run"));
+    assert!(refused(&bed, &["replay", "--sink", "b", "--from", "1"]).contains("b does not run"));
     assert_eq!(daemon.stop(), 0);
 }
 

@@ -77,7 +77,19 @@ fn a_replay_sends_what_was_asked_for_marked_and_under_the_same_ids() {
     assert!(
         refused(&bed, &["replay", "--sink", "file", "--from", "9999"]).contains("there is nothing")
     );
+    for range in
+        [&["--until", "2020-01-02"][..], &["--since", "2020-01-01", "--until", "2020-01-02"]]
+    {
+        let text = refused(&bed, &[&["replay", "--sink", "file"], range].concat());
+        assert!(text.contains("there is nothing to send again: none of events 1 to "), "{text}");
+    }
+    let of_another = ["--session", "odd-session", "--from", &events[5]["seq"].to_string(), "--max"];
+    let text = done(&bed, &[&["replay", "--sink", "file"], &of_another[..]].concat());
+    assert!(text.contains("done: 1 event sent again"), "{text}");
     // What cannot be is refused.
+    let all = bed.hookring(&["replay", "--sink", "file", "--max"]);
+    assert_eq!(all.status.code(), Some(2));
+    assert!(said(&all).contains("`--from 1` is all that the journal has"), "{}", said(&all));
     let empty = bed.hookring(&["replay", "--sink", "file", "--since", "10m", "--until", "20m"]);
     assert_eq!(empty.status.code(), Some(2));
     assert!(said(&empty).contains("the range is empty"), "{}", said(&empty));
@@ -103,6 +115,8 @@ fn a_replay_that_is_interrupted_says_how_to_go_on_and_one_that_is_not_survives_a
     let text = failed(following);
     let next = format!("`hookring replay --sink file --from {second} --speed 0.000001` goes on");
     assert!(text.contains(&next), "{text}");
+    // A millionth of the speed makes days of seconds.
+    assert!(text.contains(", about ") && text.contains(" to go\n"), "{text}");
     // Nobody follows this one.
     let mut following = follower(&bed, &args);
     wait_for("the replay", || replay(&bed).filter(|it| it["sent_events"] == 1));
