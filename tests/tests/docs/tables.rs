@@ -149,7 +149,7 @@ fn every_setting_is_listed_with_its_range() {
         let Setting { section, kind, key, default, range } = &setting;
         let is_text = default.starts_with('"') || range.contains(", ") || range.contains('m');
         let wrong = match (key.as_str(), is_text) {
-            _ if range == "an address with a port" => "\"relative\"",
+            _ if range == "an IP address with a port" => "\"relative\"",
             ("hook_p99", _) => "\"99999d\"",
             _ if range == "true, false" || range == "names" || range == "strings" => "7",
             _ if range == "a secret" || range == "secrets by name" => "7",
@@ -196,7 +196,7 @@ fn every_setting_is_listed_with_its_range() {
                 let said = match range.as_str() {
                     "a path" | "a directory" => "absolute",
                     "an address" => "URL",
-                    "an address with a port" => "not an address with a port",
+                    "an IP address with a port" => "not an IP address with a port",
                     "a secret" => "expected a secret",
                     "a string" => "expected a string",
                     _ => "expected a table",
