@@ -101,7 +101,7 @@ fn shown(bed: &Bed, toml: &str) -> BTreeMap<(String, String), String> {
         if let Some(heading) = line.strip_prefix('[') {
             section = kind_of(heading, "name");
         } else if let Some(key) =
-            line.strip_prefix("# ").and_then(|it| it.strip_suffix(" is not set"))
+            line.strip_prefix("# ").and_then(|it| Some(it.split_once(" is not set")?.0))
         {
             values.insert((section.clone(), key.to_owned()), "not set".to_owned());
         } else if let Some((key, value)) = line.split_once(" = ") {
