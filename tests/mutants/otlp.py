@@ -140,9 +140,16 @@ MUTATIONS = [
     Mutation(
         "what has no address of its own goes where the environment says",
         "sinks/src/otlp/given.rs",
-        "        if !is_env {\n",
+        "        if !places.is_env {\n",
         "        if false {\n",
         sinks("what_is_wrong_is_told_with_a_way_out"),
+    ),
+    Mutation(
+        "what the environment names no endpoint for goes to the default though it names others",
+        "sinks/src/otlp/given.rs",
+        "            None if places.is_one_by_one() => {\n",
+        "            None if false => {\n",
+        sinks("where_the_environment_names_one_place_the_rest_goes_to_no_default"),
     ),
     Mutation(
         "what is said for all signals goes before what is said for one",

@@ -163,6 +163,8 @@ fn what_a_receiver_rejects_for_good_is_shown() {
     let shown = String::from_utf8(bed.hookring(&["status"]).stdout).expect("text");
     assert!(shown.contains("rejected log records 1"), "{shown}");
     assert_eq!(server.requests(), 1, "nothing of it is sent again");
+    let where_to = format!("sink apm sends logs to {} as JSON, not compressed", server.url(""));
+    assert!(bed.log().contains(&where_to), "{}", bed.log());
     assert_eq!(daemon.stop(), 0);
 }
 

@@ -268,7 +268,7 @@ fn forget(args: &SinkName, known: &Known, paths: &Paths, out: &mut dyn Write) ->
         let others: Vec<_> =
             cursors.into_iter().map(|it| it.0).filter(|it| !known.contains(it)).collect();
         match &others[..] {
-            [] => bail!("there is no cursor without a sink"),
+            [] => bail!("there is no cursor of {}, nor any other without a sink", printable(name)),
             some => bail!(
                 "there is no cursor of {}; without a sink are {}",
                 printable(name),

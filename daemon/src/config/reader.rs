@@ -400,7 +400,15 @@ impl<'r, 'd> Section<'r, 'd> {
 
     fn shown(&mut self, key: &'static str, value: Option<String>, origin: Origin) {
         if let Some(section) = self.reader.shown.last_mut() {
-            section.keys.push(ShownKey { key, value, origin });
+            section.keys.push(ShownKey { key, value, origin, variable: None });
+        }
+    }
+
+    /// Has it shown that a variable of the environment is asked for a key that is not there.
+    pub(super) fn asks(&mut self, key: &str, variable: &'static str) {
+        let keys = self.reader.shown.last_mut().into_iter().flat_map(|it| &mut it.keys);
+        for shown in keys.filter(|it| it.key == key && it.origin == Origin::Default) {
+            shown.variable = Some(variable);
         }
     }
 }

@@ -17,6 +17,8 @@ pub(super) struct ShownKey {
     pub(super) key: &'static str,
     pub(super) value: Option<String>,
     pub(super) origin: Origin,
+    /// The variable of the environment that is asked where the file says nothing.
+    pub(super) variable: Option<&'static str>,
 }
 
 /// Where a value comes from.
@@ -105,13 +107,14 @@ fn render_section(section: &ShownSection) -> String {
         format!("[{}]\n", section.path)
     };
     for (line, it) in lines.iter().zip(&section.keys) {
+        let asked = it.variable.map_or(String::new(), |name| format!("; {name} is asked"));
         let origin = match it.origin {
             _ if it.value.is_none() => String::new(),
-            Origin::Default => "  # default".to_owned(),
+            Origin::Default => format!("  # default{asked}"),
             Origin::Line(number) => format!("  # line {number}"),
         };
-        let width = if origin.is_empty() { 0 } else { width };
-        out.push_str(&format!("{line:width$}{origin}\n"));
+        let (width, behind) = if it.value.is_none() { (0, asked) } else { (width, origin) };
+        out.push_str(&format!("{line:width$}{behind}\n"));
     }
     out
 }

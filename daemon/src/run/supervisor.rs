@@ -113,6 +113,9 @@ impl Supervisor {
                 Ok(handle) => {
                     let next = handle.stats().next_seq;
                     tracing::debug!("sink {} begins with event {next}", config.name);
+                    if let Some(where_to) = where_to(&config.kind) {
+                        tracing::info!("sink {} {where_to}", config.name);
+                    }
                     self.known.entry(config.name.clone()).or_default();
                     *worker = Worker::Running(handle);
                 }
@@ -214,6 +217,15 @@ impl Entry {
             Worker::Running(handle) if !handle.has_ended() => Some((self.config.name, handle)),
             _ => None,
         }
+    }
+}
+
+/// Where events leave this computer to, or may: paths and queries, which can be secret, are not in it.
+fn where_to(kind: &SinkKind) -> Option<String> {
+    match kind {
+        SinkKind::Webhook(webhook) => Some(format!("posts to {}", webhook.url)),
+        SinkKind::Otlp(otlp) => Some(format!("sends {}", otlp.destinations())),
+        SinkKind::Jsonl(_) | SinkKind::Exec(_) | SinkKind::Stdout => None,
     }
 }
 

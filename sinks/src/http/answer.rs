@@ -86,8 +86,9 @@ fn location(headers: &HeaderMap) -> String {
     text.and_then(|it| Target::parse(it).ok()).map(|it| it.to_string()).unwrap_or_default()
 }
 
-/// The outcome if there was no answer that can be read.
-pub(crate) fn failed(target: &Target, error: &ureq::Error) -> Outcome {
+/// The outcome if there was no answer that can be read. `otherwise`: what else than plain HTTP the port may be for, and
+/// what to do then; it begins with `; `, or is empty.
+pub(crate) fn failed(target: &Target, error: &ureq::Error, otherwise: &str) -> Outcome {
     let target = target.clone();
     let tls = tls_error(error);
     let is_refused = tls.is_some_and(is_about_certificates) || is_local_refused(error);
@@ -96,13 +97,13 @@ pub(crate) fn failed(target: &Target, error: &ureq::Error) -> Outcome {
         (None, ureq::Error::Timeout(phase)) => timed_out(*phase).to_owned(),
         (None, ureq::Error::Io(error)) => match error.kind() {
             ErrorKind::UnexpectedEof | ErrorKind::BrokenPipe | ErrorKind::ConnectionReset => {
-                with_hint("the connection was closed", &target)
+                with_hint("the connection was closed", &target, otherwise)
             }
             _ => error.to_string(),
         },
         (None, ureq::Error::HostNotFound) => "the name has no address".to_owned(),
         (None, ureq::Error::Protocol(_) | ureq::Error::BodyStalled) => {
-            with_hint("what came back is not HTTP", &target)
+            with_hint("what came back is not HTTP", &target, otherwise)
         }
         (None, ureq::Error::LargeResponseHeader(..)) => {
             format!("the head of the answer is longer than {MAX_HEAD_BYTES} bytes")
@@ -118,9 +119,9 @@ pub(crate) fn failed(target: &Target, error: &ureq::Error) -> Outcome {
 }
 
 /// What a port that speaks TLS does with plain HTTP is to close, or to send what is no HTTP.
-fn with_hint(reason: &str, target: &Target) -> String {
+fn with_hint(reason: &str, target: &Target, otherwise: &str) -> String {
     let hint = "; if this port speaks TLS, its address begins with `https://`";
-    format!("{reason}{}", if target.is_encrypted() { "" } else { hint })
+    format!("{reason}{}{otherwise}", if target.is_encrypted() { "" } else { hint })
 }
 
 fn timed_out(phase: Timeout) -> &'static str {

@@ -155,12 +155,13 @@ impl Connection {
             "the headers' secrets would go over the network for everybody to read",
             "use `https://`",
         );
-        add(
-            !is_encrypted && (self.ca_file.is_some() || self.client_cert.is_some()),
-            setting,
-            "certificates are for `https://` alone",
-            "use that, or remove them",
-        );
+        for (file, setting) in
+            [(&self.ca_file, Setting::CaFile), (&self.client_cert, Setting::ClientCert)]
+        {
+            let message = "certificates are for addresses with `https://` alone";
+            let help = "use one, or leave this out";
+            add(!is_encrypted && file.is_some(), setting, message, help);
+        }
         add(
             self.refuse_local && url.is_local(),
             setting,

@@ -92,6 +92,11 @@ impl Target {
         self.uri.scheme_str() == Some("https")
     }
 
+    /// The port, if it has one in its text.
+    pub fn port(&self) -> Option<u16> {
+        self.uri.port_u16()
+    }
+
     /// Whether it is this computer by its very text.
     pub fn is_loopback(&self) -> bool {
         let host = self.host().trim_end_matches('.').to_ascii_lowercase();

@@ -141,6 +141,31 @@ impl OtlpConfig {
         distinct(faults)
     }
 
+    /// Where each signal goes and how it is written, such as `logs and traces to https://otel.example.com:4318 as
+    /// protobuf, gzip`. Of addresses only what is no secret.
+    pub fn destinations(&self) -> String {
+        let mut destinations: Vec<(String, Vec<&str>)> = Vec::new();
+        for endpoint in &self.endpoints {
+            let encoding = match self.encoding_of(endpoint) {
+                Encoding::Protobuf => "protobuf",
+                Encoding::Json => "JSON",
+            };
+            let packing = if self.is_gzip(endpoint) { "gzip" } else { "not compressed" };
+            let to = format!("to {} as {encoding}, {packing}", endpoint.url);
+            let signal = endpoint.signal.name();
+            match destinations.iter_mut().find(|it| it.0 == to) {
+                Some((_, signals)) => signals.push(signal),
+                None => destinations.push((to, vec![signal])),
+            }
+        }
+        let words = destinations.iter().map(|(to, signals)| {
+            let (last, others) = signals.split_last().unwrap_or((&"", &[]));
+            let and = if others.is_empty() { "" } else { " and " };
+            format!("{}{and}{last} {to}", others.join(", "))
+        });
+        words.collect::<Vec<_>>().join("; ")
+    }
+
     /// Every secret that the settings name.
     pub fn secrets(&self) -> impl Iterator<Item = &Secret> {
         let own = self.endpoints.iter().flat_map(|it| &it.own.headers);

@@ -21,7 +21,7 @@ use crate::secret::Secret;
 /// Looks a variable of the environment up.
 pub type Env<'e> = &'e dyn Fn(&str) -> Option<String>;
 
-/// A request may take so long at most, in milliseconds, whatever a variable says.
+/// A variable may let a request take so long at most, in milliseconds.
 const MAX_TIMEOUT_MS: u64 = 3_600_000;
 
 const PAIRS_HELP: &str =
@@ -38,6 +38,12 @@ pub(super) struct Variable {
     pub(super) is_own: bool,
 }
 
+/// The name of a variable, of one signal or of all.
+pub(super) fn variable(signal: Option<Signal>, what: &str) -> String {
+    let of = signal.map_or(String::new(), |it| format!("{}_", it.name().to_ascii_uppercase()));
+    format!("OTEL_EXPORTER_OTLP_{of}{what}")
+}
+
 impl Variables<'_> {
     pub(super) fn get(&self, name: &str) -> Option<String> {
         (self.0)(name).map(|it| it.trim().to_owned()).filter(|it| !it.is_empty())
@@ -45,8 +51,7 @@ impl Variables<'_> {
 
     /// The signal's own variable, else that of all.
     pub(super) fn of(&self, signal: Signal, what: &str) -> Option<Variable> {
-        let own = format!("OTEL_EXPORTER_OTLP_{}_{what}", signal.name().to_ascii_uppercase());
-        let names = [(own, true), (format!("OTEL_EXPORTER_OTLP_{what}"), false)];
+        let names = [(variable(Some(signal), what), true), (variable(None, what), false)];
         names.into_iter().find_map(|(name, is_own)| {
             let text = self.get(&name)?;
             Some(Variable { name, text, is_own })
@@ -64,7 +69,7 @@ impl Variables<'_> {
                      usually 4318; or say `encoding` and `endpoint`";
         let pack = "use `gzip` or `none`";
         let is_own_limit = self.of(signal, "TIMEOUT").is_some_and(|it| it.is_own);
-        let count = "it is a number of milliseconds, above 0";
+        let count = "it is a number of milliseconds, from 1 to 3600000, which is an hour";
         Own {
             headers,
             encoding: match given.encoding {
@@ -187,8 +192,8 @@ fn compression(text: &str) -> Option<bool> {
 }
 
 fn timeout(text: &str) -> Option<Duration> {
-    let ms = text.parse::<u64>().ok().filter(|ms| *ms > 0)?;
-    Some(Duration::from_millis(ms.min(MAX_TIMEOUT_MS)))
+    let ms = text.parse().ok().filter(|ms| (1..=MAX_TIMEOUT_MS).contains(ms))?;
+    Some(Duration::from_millis(ms))
 }
 
 /// Something between two commas that is no name with a value.

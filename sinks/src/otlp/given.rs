@@ -11,7 +11,7 @@ use zeroize::Zeroizing;
 use super::answer::Signal;
 use super::config::{Endpoint, OtlpConfig, Own, distinct};
 use super::encode::Encoding;
-use super::environment::{Env, Variable, Variables};
+use super::environment::{Env, Variable, Variables, variable};
 use super::metrics::Temporality;
 use super::preset::Preset;
 use crate::http::{Connection, DEFAULT_TIMEOUT, Setting, SettingError, Target, TargetError};
@@ -62,14 +62,11 @@ impl Given {
     pub fn settings(self, env: Env<'_>) -> Result<OtlpConfig, Vec<SettingError>> {
         let env = Variables(env);
         let mut faults = Vec::new();
-        // Whoever says where to goes elsewhere than the environment.
-        let own = [&self.logs_endpoint, &self.traces_endpoint, &self.metrics_endpoint];
-        let is_one_by_one = self.preset.is_none() && self.endpoint.is_none();
-        let is_env = is_one_by_one && own.iter().all(|it| it.is_none());
+        let places = self.places(&env);
         let usual = match self.preset {
             Some(preset) => preset.signals(),
             // Whoever says where logs and traces go, and no more, wants no metrics.
-            None if is_one_by_one && !is_env && self.metrics_endpoint.is_none() => {
+            None if places.is_one_by_one() && !places.own.contains(&Signal::Metrics) => {
                 &Signal::OF_EVENTS
             }
             None => &Signal::ALL,
@@ -77,8 +74,9 @@ impl Given {
         let signals = if self.signals.is_empty() { usual } else { &self.signals };
         let mut config = OtlpConfig::new(Vec::new());
         for signal in Signal::ALL.into_iter().filter(|it| signals.contains(it)) {
+            let is_env = places.is_env;
             let own = if is_env { env.own(signal, &self, &mut faults) } else { Own::default() };
-            match self.endpoint(signal, is_env, &env) {
+            match self.endpoint(signal, &places, &env) {
                 Ok(endpoint) => config.endpoints.push(Endpoint { own, ..endpoint }),
                 Err(error) => faults.push(error),
             }
@@ -88,7 +86,7 @@ impl Given {
             faults.retain(|it| it.setting != Setting::Signals);
         }
         self.check_signals(&mut faults);
-        self.check_region(&mut faults);
+        self.check_region(signals.iter().all(|it| places.own.contains(it)), &mut faults);
         self.add_key(&mut config, &mut faults);
         config.connection = self.connection;
         let headers = &mut config.connection.headers;
@@ -117,6 +115,32 @@ impl Given {
         if faults.is_empty() { Ok(config) } else { Err(distinct(faults)) }
     }
 
+    /// Who says where signals go. Whoever says where to goes elsewhere than the environment.
+    fn places(&self, env: &Variables<'_>) -> Places {
+        let said: Vec<_> =
+            Signal::ALL.into_iter().filter(|it| self.own_endpoint(*it).0.is_some()).collect();
+        let is_general = self.preset.is_some() || self.endpoint.is_some();
+        let is_env = said.is_empty() && !is_general;
+        if !is_env {
+            return Places { is_env, is_general, own: said };
+        }
+        let is_own = |it: &Signal| env.of(*it, "ENDPOINT").is_some_and(|it| it.is_own);
+        Places {
+            is_env,
+            is_general: env.get(&variable(None, "ENDPOINT")).is_some(),
+            own: Signal::ALL.into_iter().filter(is_own).collect(),
+        }
+    }
+
+    /// Where a signal goes, as it is, and the setting that says so.
+    fn own_endpoint(&self, signal: Signal) -> (&Option<String>, Setting) {
+        match signal {
+            Signal::Logs => (&self.logs_endpoint, Setting::LogsEndpoint),
+            Signal::Traces => (&self.traces_endpoint, Setting::TracesEndpoint),
+            Signal::Metrics => (&self.metrics_endpoint, Setting::MetricsEndpoint),
+        }
+    }
+
     /// What a known place does not take.
     fn check_signals(&self, faults: &mut Vec<SettingError>) {
         let Some(preset) = self.preset else { return };
@@ -129,9 +153,11 @@ impl Given {
         }
     }
 
-    /// A region is where a known place is, for whoever does not say that otherwise.
-    fn check_region(&self, faults: &mut Vec<SettingError>) {
+    /// A region is where a known place is, for whoever does not say that otherwise. `has_own`: each signal has an
+    /// address of its own.
+    fn check_region(&self, has_own: bool, faults: &mut Vec<SettingError>) {
         let message = match (&self.region, self.preset, &self.endpoint) {
+            (Some(_), Some(_), None) if has_own => "what is sent has addresses that say where to",
             (None, ..) | (Some(_), Some(_), None) => return,
             (Some(_), _, Some(_)) => "`endpoint` says where to already",
             (Some(_), None, None) => "no place is known whose region this is",
@@ -149,11 +175,18 @@ impl Given {
                 "this place wants a key",
                 "add `api_key = { env = \"NAME\" }`, or give it in `headers`",
             )),
-            (None, Some(_)) => faults.push(fault(
-                Setting::ApiKey,
-                "nobody knows which header this key belongs in",
-                "choose a `preset`, or give it in `headers`",
-            )),
+            (None, Some(_)) => {
+                let name = self.preset.map(Preset::name);
+                let (message, help) = match name {
+                    Some(name) => (format!("`{name}` takes no key"), "leave `api_key` out"),
+                    None => {
+                        let message = "nobody knows which header this key belongs in";
+                        (message.to_owned(), "choose a `preset`")
+                    }
+                };
+                let help = format!("{help}, or give it in `headers`");
+                faults.push(fault(Setting::ApiKey, &message, &help));
+            }
             _ => {}
         }
     }
@@ -162,19 +195,14 @@ impl Given {
     fn endpoint(
         &self,
         signal: Signal,
-        is_env: bool,
+        places: &Places,
         env: &Variables<'_>,
     ) -> Result<Endpoint, SettingError> {
-        let (own, setting) = match signal {
-            Signal::Logs => (&self.logs_endpoint, Setting::LogsEndpoint),
-            Signal::Traces => (&self.traces_endpoint, Setting::TracesEndpoint),
-            Signal::Metrics => (&self.metrics_endpoint, Setting::MetricsEndpoint),
-        };
-        if let Some(own) = own {
+        if let (Some(own), setting) = self.own_endpoint(signal) {
             return endpoint(signal, own, setting);
         }
         if let Some(base) = &self.endpoint {
-            let found = endpoint(signal, &below(base, signal)?, Setting::Url)?;
+            let found = endpoint(signal, &below(base, signal, key)?, Setting::Url)?;
             let checked = self.preset.map_or(Ok(()), |it| it.check_endpoint(base));
             checked.map_err(|(message, help)| fault(Setting::Url, message, help))?;
             return Ok(found);
@@ -182,23 +210,31 @@ impl Given {
         if let Some(preset) = self.preset {
             let base = preset.endpoint(self.region.as_deref());
             let base = base.map_err(|help| {
-                fault(Setting::Region, "it is not known where this place is", &help)
+                let setting = if preset.has_regions() || self.region.is_some() {
+                    Setting::Region
+                } else {
+                    Setting::Url
+                };
+                fault(setting, "it is not known where this place is", &help)
             })?;
-            return endpoint(signal, &below(&base, signal)?, Setting::Region);
+            return endpoint(signal, &below(&base, signal, key)?, Setting::Region);
         }
-        if !is_env {
-            let message = format!("nobody says where {} go", signal.name());
-            let help = format!(
-                "add `endpoint`, or `{0}_endpoint`, or leave `{0}` out of `signals`",
-                signal.name()
-            );
-            return Err(fault(Setting::Signals, &message, &help));
+        if !places.is_env {
+            return Err(nobody_says(signal, key, ""));
         }
         let found = env.of(signal, "ENDPOINT");
         let (name, text) = match found {
             Some(Variable { name, text, is_own: true }) => (name, Ok(text)),
-            Some(Variable { name, text, is_own: false }) => (name, below(&text, signal)),
-            None => (String::new(), below(DEFAULT_ENDPOINT, signal)),
+            Some(Variable { name, text, is_own: false }) => {
+                (name, below(&text, signal, endpoint_variable))
+            }
+            None if places.is_one_by_one() => {
+                let names: Vec<_> = places.own.iter().map(|it| it.name()).collect();
+                let but =
+                    format!(": the environment has an endpoint for {} alone", names.join(" and "));
+                return Err(nobody_says(signal, endpoint_variable, &but));
+            }
+            None => (String::new(), below(DEFAULT_ENDPOINT, signal, endpoint_variable)),
         };
         let found = text.and_then(|text| endpoint(signal, &text, Setting::Environment));
         found.map_err(|error| {
@@ -207,15 +243,55 @@ impl Given {
     }
 }
 
+/// Who says where signals go: a person or the environment.
+struct Places {
+    is_env: bool,
+    /// There is an address, or a known place, for all.
+    is_general: bool,
+    /// Those with an address of their own.
+    own: Vec<Signal>,
+}
+
+impl Places {
+    /// Nobody says where the others go.
+    fn is_one_by_one(&self) -> bool {
+        !self.is_general && !self.own.is_empty()
+    }
+}
+
+/// How an endpoint is called, of one signal or of all.
+type Naming = fn(Option<Signal>) -> String;
+
+/// The key of the configuration.
+fn key(signal: Option<Signal>) -> String {
+    signal.map_or("endpoint".to_owned(), |it| format!("{}_endpoint", it.name()))
+}
+
+fn endpoint_variable(signal: Option<Signal>) -> String {
+    variable(signal, "ENDPOINT")
+}
+
+fn nobody_says(signal: Signal, naming: Naming, but: &str) -> SettingError {
+    let name = signal.name();
+    let help = format!(
+        "add `{}`, or `{}`, or leave `{name}` out of `signals`",
+        naming(None),
+        naming(Some(signal))
+    );
+    fault(Setting::Signals, &format!("nobody says where {name} go{but}"), &help)
+}
+
 pub(super) fn fault(setting: Setting, message: &str, help: &str) -> SettingError {
     SettingError { setting, message: message.to_owned(), help: help.to_owned() }
 }
 
 /// The signal's own address below a general one.
-fn below(base: &str, signal: Signal) -> Result<String, SettingError> {
+fn below(base: &str, signal: Signal, naming: Naming) -> Result<String, SettingError> {
     if base.contains('?') {
-        let help = "give it as `logs_endpoint`, `traces_endpoint` and `metrics_endpoint`, which are used as they are";
-        return Err(fault(Setting::Url, "nothing can be below an address with a query", help));
+        let [logs, traces, metrics] = Signal::ALL.map(|it| naming(Some(it)));
+        let help =
+            format!("give it as `{logs}`, `{traces}` and `{metrics}`, which are used as they are");
+        return Err(fault(Setting::Url, "nothing can be below an address with a query", &help));
     }
     let base = base.trim_end_matches('/');
     let path = |signal: Signal| format!("/v1/{}", signal.name());
@@ -223,8 +299,10 @@ fn below(base: &str, signal: Signal) -> Result<String, SettingError> {
         let (name, path) = (own.name(), path(own));
         let message =
             format!("this is the address of {name} alone: `{path}` would stand in it twice");
-        let help =
-            format!("leave `{path}` out, or give it as `{name}_endpoint`, which is used as it is");
+        let help = format!(
+            "leave `{path}` out, or give it as `{}`, which is used as it is",
+            naming(Some(own))
+        );
         return Err(fault(Setting::Url, &message, &help));
     }
     Ok(format!("{base}{}", path(signal)))

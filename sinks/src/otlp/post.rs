@@ -16,6 +16,9 @@ use crate::sink::{Outcome, SinkError};
 /// A buffer for bodies that has grown beyond this is not kept, in bytes.
 const MAX_KEPT_BYTES: usize = 2 << 20;
 
+/// What a port that is for gRPC does with HTTP/1.1 is to close, or to send what is none.
+const NOT_GRPC: &str = "; if it is for gRPC, OTLP over HTTP usually has port 4318";
+
 /// What is to be sent.
 #[derive(Copy, Clone)]
 pub(super) struct Request<'b> {
@@ -117,7 +120,7 @@ impl Post {
         }
         let (status, outcome) = match sent {
             Ok(response) => self.answered((endpoint, items), response, secrets),
-            Err(error) => (None, http_answer::failed(url, &error)),
+            Err(error) => (None, http_answer::failed(url, &error, NOT_GRPC)),
         };
         (status, outcome.map_error(|error| OfSignal(signal, error).into()))
     }

@@ -53,6 +53,16 @@ impl Preset {
         ("local", Preset::Local),
     ];
 
+    /// Its name in the configuration.
+    pub(super) fn name(self) -> &'static str {
+        Preset::ALL.iter().find(|it| it.1 == self).map_or("", |it| it.0)
+    }
+
+    /// Whether it is known where it is once its region is.
+    pub(super) fn has_regions(self) -> bool {
+        !matches!(self, Preset::Elastic | Preset::Local)
+    }
+
     /// How its key goes into a request; `None`: it wants none.
     pub fn scheme(self) -> Option<Scheme> {
         match self {

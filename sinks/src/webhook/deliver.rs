@@ -106,7 +106,7 @@ impl Post {
         }
         match sent {
             Ok(response) => self.answered(response, secrets),
-            Err(error) => (None, answer::failed(&self.config.url, &error)),
+            Err(error) => (None, answer::failed(&self.config.url, &error, "")),
         }
     }
 

@@ -114,7 +114,7 @@ fn shown(bed: &Bed, toml: &str) -> BTreeMap<(String, String), String> {
         if let Some(heading) = line.strip_prefix('[') {
             section = kind_of(heading, "name");
         } else if let Some(key) =
-            line.strip_prefix("# ").and_then(|it| it.strip_suffix(" is not set"))
+            line.strip_prefix("# ").and_then(|it| Some(it.split_once(" is not set")?.0))
         {
             values.insert((section.clone(), key.to_owned()), "not set".to_owned());
         } else if let Some((key, value)) = line.split_once(" = ") {
@@ -162,7 +162,7 @@ fn every_setting_is_listed_with_its_range() {
         let Setting { section, kind, key, default, range } = &setting;
         let is_text = default.starts_with('"') || range.contains(", ") || range.contains('m');
         let wrong = match (key.as_str(), is_text) {
-            _ if range == "an address with a port" => "\"relative\"",
+            _ if range == "an IP address with a port" => "\"relative\"",
             ("hook_p99", _) => "\"99999d\"",
             _ if range == "true, false" || range == "names" || range == "strings" => "7",
             _ if range == "a secret" || range == "secrets by name" => "7",
@@ -209,7 +209,7 @@ fn every_setting_is_listed_with_its_range() {
                 let said = match range.as_str() {
                     "a path" | "a directory" => "absolute",
                     "an address" => "URL",
-                    "an address with a port" => "not an address with a port",
+                    "an IP address with a port" => "not an IP address with a port",
                     "a secret" => "expected a secret",
                     "a string" => "expected a string",
                     _ => "expected a table",

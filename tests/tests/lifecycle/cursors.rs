@@ -89,6 +89,8 @@ fn a_renamed_sink_is_told_with_how_to_go_on_or_forget() {
     });
     assert!(refused(&bed, &["sink", "forget", "after"]).contains("after is configured"));
     done(&bed, &["sink", "forget", "before"]);
+    let again = refused(&bed, &["sink", "forget", "before"]);
+    assert!(again.contains("there is no cursor of before, nor any other"), "{again}");
     wait_for("the status", || {
         bed.status()["orphaned_cursors"].as_array()?.is_empty().then_some(())
     });

@@ -269,6 +269,8 @@ fn a_server_that_is_wrong_is_told_and_holds_up_nobody_else() {
     wait_for("the sink to be off", || (sink(&bed)["state"] == "off").then_some(()));
     let said = String::from_utf8(status().stdout).expect("text");
     assert!(said.contains("410 Gone"), "{said}");
+    let where_to = format!("sink hook posts to {}\n", server.url(""));
+    assert!(bed.log().contains(&where_to), "{}", bed.log());
     assert_eq!(daemon.stop(), 0);
 }
 

@@ -174,7 +174,8 @@ impl<'d> Section<'_, 'd> {
         let show = |address: &SocketAddr| quote_value(&address.to_string());
         let address = self.read(key, Some(default), show, |scalar| {
             let text = scalar.text("an address with a port")?;
-            text.parse().map_err(|_| Wrong::new("this is not an address with a port", None))
+            let message = "this is not an IP address with a port; a name is not looked up";
+            text.parse().map_err(|_| Wrong::new(message, None))
         });
         if address.is_none() {
             self.unknown.push(key);

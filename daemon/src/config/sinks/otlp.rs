@@ -6,6 +6,7 @@ use hookring_sinks::webhook::{Setting, SettingError};
 
 use super::connection::connection;
 use super::{Context, Kind, SinkKind, SinkStart};
+use crate::config::names::closest;
 use crate::config::reader::Section;
 use crate::config::schema::ms;
 use crate::config::units::{DAY_MS, HOUR_MS, SECOND_MS};
@@ -42,8 +43,35 @@ pub(super) const KIND: Kind = Kind {
     read: |section, _: Context<'_>| SinkKind::Otlp(Box::new(read(section))),
 };
 
+/// The variables that are asked for keys that are not there. Each but the last two has others beside it, of one signal.
+const VARIABLES: [(&str, &str); 13] = [
+    ("endpoint", "OTEL_EXPORTER_OTLP_ENDPOINT"),
+    ("logs_endpoint", "OTEL_EXPORTER_OTLP_LOGS_ENDPOINT"),
+    ("traces_endpoint", "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT"),
+    ("metrics_endpoint", "OTEL_EXPORTER_OTLP_METRICS_ENDPOINT"),
+    ("headers", "OTEL_EXPORTER_OTLP_HEADERS"),
+    ("encoding", "OTEL_EXPORTER_OTLP_PROTOCOL"),
+    ("compression", "OTEL_EXPORTER_OTLP_COMPRESSION"),
+    ("timeout", "OTEL_EXPORTER_OTLP_TIMEOUT"),
+    ("ca_file", "OTEL_EXPORTER_OTLP_CERTIFICATE"),
+    ("client_cert", "OTEL_EXPORTER_OTLP_CLIENT_CERTIFICATE"),
+    ("client_key", "OTEL_EXPORTER_OTLP_CLIENT_KEY"),
+    ("service_name", "OTEL_SERVICE_NAME"),
+    ("resource", "OTEL_RESOURCE_ATTRIBUTES"),
+];
+/// The keys that have the environment asked for nothing but what the resource is.
+const PLACES: [&str; 5] =
+    ["preset", "endpoint", "logs_endpoint", "traces_endpoint", "metrics_endpoint"];
+/// Where gRPC is spoken, usually.
+const GRPC_PORT: u16 = 4317;
+
 fn read(section: &mut Section<'_, '_>) -> OtlpConfig {
     let given = given(section);
+    let is_env = !PLACES.iter().any(|key| section.has(key));
+    let is_asked = |name: &str| is_env || !name.starts_with("OTEL_EXPORTER_OTLP_");
+    for (key, variable) in VARIABLES.into_iter().filter(|it| is_asked(it.1)) {
+        section.asks(key, variable);
+    }
     check_key(section, &given);
     // What is wrong with a key that is there was told.
     let is_key_there = section.has("api_key") && given.api_key.is_none()
@@ -65,6 +93,12 @@ fn read(section: &mut Section<'_, '_>) -> OtlpConfig {
         section.duration("metrics_interval", config.metrics_interval, second..=ms(HOUR_MS));
     if is_found {
         fail(section, config.faults());
+    }
+    if let Some(grpc) = config.endpoints.iter().find(|it| it.url.port() == Some(GRPC_PORT)) {
+        section.doubt(
+            key_of(grpc.setting),
+            "port 4317 is usually for gRPC, which is not spoken; OTLP over HTTP usually has 4318",
+        );
     }
     let is_open =
         config.endpoints.iter().find(|it| !it.url.is_encrypted() && !it.url.is_loopback());
@@ -134,7 +168,9 @@ fn signals(section: &mut Section<'_, '_>) -> Vec<Signal> {
             Some(signal) => signals.push(signal),
             None => {
                 let message = "this must be one of \"logs\", \"traces\", \"metrics\"".to_owned();
-                section.fail_element("signals", (&list, at), message, None);
+                let meant = closest(text, &Signal::ALL.map(Signal::name));
+                let help = meant.map(|it| format!("did you mean \"{it}\"?"));
+                section.fail_element("signals", (&list, at), message, help);
             }
         }
     }

@@ -60,7 +60,7 @@ fn who_could_be_read_by_anybody_is_refused_at_its_place() {
         (&open, 2, "whoever reaches"),
         (&swapped, 2, "there is no private key in PEM in "),
         ("tls_cert = \"/no/such\"\ntls_key = \"/k\"", 3, "cannot read /k: No such file"),
-        ("listen = \"localhost:9477\"", 2, "this is not an address with a port"),
+        ("listen = \"localhost:9477\"", 2, "not an IP address with a port; a name is not"),
         ("listen = 9477", 2, "expected an address with a port"),
         ("tls_cert = \"/c\"", 2, "`tls_key` is missing beside it"),
         ("tls_key = \"/k\"", 2, "`tls_cert` is missing beside it"),

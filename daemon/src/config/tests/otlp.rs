@@ -64,9 +64,46 @@ fn every_key_is_read_and_shown_as_it_is() {
 }
 
 #[test]
+fn the_variables_that_are_asked_are_shown() {
+    let shown = |lines: &str| {
+        let shown = parse(&with(lines)).unwrap_or_else(|errors| panic!("{errors}")).to_toml();
+        let sink = shown.split("[sinks.apm]").nth(1).expect("the sink");
+        let lines = sink.lines().filter(|line| line.contains("OTEL_"));
+        lines.map(|line| line.split_whitespace().collect::<Vec<_>>().join(" ")).collect::<Vec<_>>()
+    };
+    let resource = [
+        "# service_name is not set; OTEL_SERVICE_NAME is asked",
+        "resource = {} # default; OTEL_RESOURCE_ATTRIBUTES is asked",
+    ];
+    let all = shown("compression = \"none\"\n");
+    assert_eq!(all.len(), 12, "{all:?}");
+    assert!(
+        all.contains(&"# endpoint is not set; OTEL_EXPORTER_OTLP_ENDPOINT is asked".to_owned())
+    );
+    let timeout = "timeout = \"30s\" # default; OTEL_EXPORTER_OTLP_TIMEOUT is asked".to_owned();
+    assert!(all.contains(&timeout) && all.ends_with(&resource.map(str::to_owned)), "{all:?}");
+    // Whoever says where to goes elsewhere.
+    assert_eq!(shown("endpoint = \"https://example.com\"\n"), resource);
+}
+
+#[test]
+fn a_port_that_is_for_grpc_is_doubted() {
+    let doubts = |lines: &str| -> Vec<String> {
+        let config = parse(&with(lines)).unwrap_or_else(|errors| panic!("{errors}"));
+        config.doubts.iter().map(Warning::to_string).collect()
+    };
+    let found = doubts("endpoint = \"https://otel.example.com:4317\"\n");
+    let [doubt] = &found[..] else { panic!("one: {found:?}") };
+    assert!(doubt.contains("sinks.apm.endpoint: port 4317 is usually for gRPC"), "{doubt}");
+    for lines in ["", "endpoint = \"https://otel.example.com:4318/4317\"\n"] {
+        assert_eq!(doubts(lines), [""; 0], "{lines}");
+    }
+}
+
+#[test]
 fn what_is_wrong_is_told_at_its_place() {
     assert_snapshot!(errors(
-        "[sinks.a]\ntype = \"otlp\"\npreset = \"honeycom\"\nsignals = [\"logs\", \"profiles\"]\n\
+        "[sinks.a]\ntype = \"otlp\"\npreset = \"honeycom\"\nsignals = [\"log\", \"profiles\"]\n\
          [sinks.b]\ntype = \"otlp\"\npreset = \"datadog\"\n\
          [sinks.c]\ntype = \"otlp\"\nendpoint = \"collector:4318\"\n\
          [sinks.d]\ntype = \"otlp\"\nendpoint = \"https://ada:hunter2@example.com\"\n\

@@ -92,6 +92,24 @@ fn each_signal_is_posted_to_its_address() {
     assert_eq!(logs.resource_logs[0].scope_logs[0].log_records.len(), 2);
 }
 
+/// A port that is for gRPC does so, and people have both in mind.
+#[test]
+fn what_is_no_http_may_be_grpc() {
+    let (_journal, batch) = batch();
+    let server = FaultServer::start();
+    let mut sink = sink(config(&server));
+    let hint = "; if this port speaks TLS, its address begins with `https://`; if it is for gRPC, OTLP over HTTP \
+                usually has port 4318";
+    for (reply, reason) in [
+        (Reply::not_http(), "what came back is not HTTP"),
+        (Reply::close(), "the connection was closed"),
+    ] {
+        server.set(reply.early());
+        let said = said(&sink.deliver(&batch));
+        assert!(said.ends_with(&format!("{reason}{hint}")), "{said}");
+    }
+}
+
 #[test]
 fn json_is_sent_if_that_is_wanted() {
     let (_journal, batch) = batch();

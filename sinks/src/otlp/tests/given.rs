@@ -3,8 +3,6 @@
 use std::collections::HashMap;
 use std::path::Path;
 
-use zeroize::Zeroizing;
-
 use super::super::answer::Signal;
 use super::super::config::{Endpoint, OtlpConfig, Own};
 use super::super::encode::Encoding;
@@ -15,9 +13,12 @@ use super::*;
 use crate::http::{Connection, Setting, SettingError};
 use crate::secret::Secret;
 
-const PREFERENCE: &str = "OTEL_EXPORTER_OTLP_METRICS_TEMPORALITY_PREFERENCE";
+pub(super) const PREFERENCE: &str = "OTEL_EXPORTER_OTLP_METRICS_TEMPORALITY_PREFERENCE";
 
-fn settings(given: Given, env: &[(&str, &str)]) -> Result<OtlpConfig, Vec<SettingError>> {
+pub(super) fn settings(
+    given: Given,
+    env: &[(&str, &str)],
+) -> Result<OtlpConfig, Vec<SettingError>> {
     let env: HashMap<&str, &str> = env.iter().copied().collect();
     given.settings(&|name| env.get(name).map(|it| (*it).to_owned()))
 }
@@ -32,11 +33,11 @@ fn urls(config: &OtlpConfig) -> Vec<String> {
     config.endpoints.iter().map(|it| it.url.uri().to_string()).collect()
 }
 
-fn key() -> Option<Secret> {
+pub(super) fn key() -> Option<Secret> {
     Some(Secret::Env("KEY".to_owned()))
 }
 
-fn some(text: &str) -> Option<String> {
+pub(super) fn some(text: &str) -> Option<String> {
     Some(text.to_owned())
 }
 
@@ -134,6 +135,7 @@ fn what_a_person_says_goes_first() {
 #[test]
 fn metrics_have_a_place_and_a_temporality_of_their_own() {
     let env = [
+        ("OTEL_EXPORTER_OTLP_ENDPOINT", "https://otel.example.com"),
         ("OTEL_EXPORTER_OTLP_METRICS_ENDPOINT", "https://metrics.example.com/x"),
         ("OTEL_EXPORTER_OTLP_METRICS_HEADERS", "api-key=a"),
         (PREFERENCE, "Delta"),
@@ -163,6 +165,49 @@ fn metrics_have_a_place_and_a_temporality_of_their_own() {
     assert_eq!(urls(&good(alone, &[])), ["https://a.test/metrics"]);
 }
 
+/// Whoever names places for some signals did not forget that there is a collector on this computer.
+#[test]
+fn where_the_environment_names_one_place_the_rest_goes_to_no_default() {
+    let variable = |signal: &str| format!("OTEL_EXPORTER_OTLP_{signal}_ENDPOINT");
+    let found = |signals: &[Signal], named: &[&str]| -> Result<_, Vec<SettingError>> {
+        let named: Vec<_> = named.iter().map(|it| variable(it)).collect();
+        let env: Vec<_> = named.iter().map(|it| (&**it, "https://a.test/x")).collect();
+        let config = settings(Given { signals: signals.to_vec(), ..Given::default() }, &env)?;
+        Ok(config.endpoints.iter().map(|it| it.signal).collect::<Vec<_>>())
+    };
+    assert_eq!(found(&[], &["LOGS", "TRACES"]), Ok(Signal::OF_EVENTS.to_vec()));
+    assert_eq!(found(&[], &["LOGS", "TRACES", "METRICS"]), Ok(Signal::ALL.to_vec()));
+    assert_eq!(found(&[Signal::Traces], &["TRACES"]), Ok(vec![Signal::Traces]));
+    for (signals, named, missing) in [
+        (&[][..], &["TRACES"][..], &["logs"][..]),
+        (&[], &["LOGS"], &["traces"]),
+        (&[], &["METRICS"], &["logs", "traces"]),
+        (&Signal::ALL, &["LOGS", "TRACES"], &["metrics"]),
+        (&[Signal::Logs], &["TRACES"], &["logs"]),
+    ] {
+        let faults = found(signals, named).expect_err("nobody says where");
+        let told = |name: &&str| {
+            let help = format!(
+                "add `OTEL_EXPORTER_OTLP_ENDPOINT`, or `{}`, or leave `{name}` out of `signals`",
+                variable(&name.to_ascii_uppercase())
+            );
+            let named = named.join(" and ").to_ascii_lowercase();
+            let message = format!(
+                "nobody says where {name} go: the environment has an endpoint for {named} alone"
+            );
+            SettingError { setting: Setting::Signals, message, help }
+        };
+        assert_eq!(faults, missing.iter().map(told).collect::<Vec<_>>());
+    }
+    let general = ("OTEL_EXPORTER_OTLP_ENDPOINT", "https://a.test");
+    let own = ("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "https://b.test/x");
+    let config = good(Given::default(), &[general, own]);
+    assert_eq!(
+        urls(&config),
+        ["https://a.test/v1/logs", "https://b.test/x", "https://a.test/v1/metrics"]
+    );
+}
+
 /// The variable of one signal goes before that of all, which then may be anything.
 #[test]
 fn each_signal_listens_to_variables_of_its_own() {
@@ -175,7 +220,7 @@ fn each_signal_listens_to_variables_of_its_own() {
         ("OTEL_EXPORTER_OTLP_METRICS_COMPRESSION", "gzip"),
         ("OTEL_EXPORTER_OTLP_TIMEOUT", "7000"),
         ("OTEL_EXPORTER_OTLP_LOGS_TIMEOUT", "60000"),
-        ("OTEL_EXPORTER_OTLP_METRICS_TIMEOUT", "99999999999"),
+        ("OTEL_EXPORTER_OTLP_METRICS_TIMEOUT", "3600000"),
         ("OTEL_EXPORTER_OTLP_CERTIFICATE", "/all.pem"),
         ("OTEL_EXPORTER_OTLP_TRACES_CERTIFICATE", "/traces.pem"),
         ("OTEL_EXPORTER_OTLP_TRACES_CLIENT_CERTIFICATE", "/cert.pem"),
@@ -218,11 +263,36 @@ fn a_file_that_cannot_be_used_is_told_with_its_variable() {
         let said = faults(&[(variable, bad)]);
         assert!(said.starts_with(&format!("{variable}: cannot read /no/such/file")), "{said}");
     }
+    let env = [("OTEL_EXPORTER_OTLP_CERTIFICATE", bad)];
+    let plain = settings(Given::default(), &env).expect("settings").faults();
+    let is_told = |it: &SettingError| {
+        it.message.starts_with("OTEL_EXPORTER_OTLP_CERTIFICATE: certificates are for addresses")
+    };
+    assert!(plain.iter().any(is_told), "{plain:?}");
     for name in ["CLIENT_CERTIFICATE", "CLIENT_KEY"] {
         let variable = format!("OTEL_EXPORTER_OTLP_TRACES_{name}");
         let said = faults(&[(&variable, bad)]);
         assert!(said.starts_with(&format!("{variable}: ")) && said.contains("together"), "{said}");
     }
+}
+
+#[test]
+fn where_signals_go_is_said_without_what_may_be_secret() {
+    assert_eq!(
+        good(Given::default(), &[]).destinations(),
+        "logs, traces and metrics to http://127.0.0.1:4318 as protobuf, gzip"
+    );
+    let env = [
+        ("OTEL_EXPORTER_OTLP_ENDPOINT", "https://otel.example.com/hunter2"),
+        ("OTEL_EXPORTER_OTLP_METRICS_ENDPOINT", "https://b.test:4318/x?key=hunter2"),
+        ("OTEL_EXPORTER_OTLP_METRICS_PROTOCOL", "http/json"),
+        ("OTEL_EXPORTER_OTLP_METRICS_COMPRESSION", "none"),
+    ];
+    assert_eq!(
+        good(Given::default(), &env).destinations(),
+        "logs and traces to https://otel.example.com as protobuf, gzip; metrics to https://b.test:4318 as JSON, not \
+         compressed"
+    );
 }
 
 /// Events wait for them.
@@ -298,7 +368,7 @@ fn a_known_place_has_its_address_key_and_signals() {
     assert_eq!(config.api_key.map(|it| it.0), Some(Scheme::ApiKey));
 }
 
-fn langfuse() -> Given {
+pub(super) fn langfuse() -> Given {
     Given { preset: Some(Preset::Langfuse), api_key: key(), ..Given::default() }
 }
 
@@ -312,162 +382,5 @@ fn a_langfuse_of_ones_own_has_an_address_of_its_own() {
         (Given { traces_endpoint: some("https://a.test/x"), ..langfuse() }, "https://a.test/x"),
     ] {
         assert_eq!(urls(&good(given, &[])), [url]);
-    }
-}
-
-#[test]
-fn what_is_wrong_is_told_with_a_way_out() {
-    let text = |text: &str| Some(Secret::Text(Zeroizing::new(text.to_owned())));
-    for (given, env, setting, word) in [
-        (
-            Given { preset: Some(Preset::Honeycomb), ..Given::default() },
-            &[][..],
-            Setting::ApiKey,
-            "wants a key",
-        ),
-        (Given { api_key: text("k"), ..Given::default() }, &[], Setting::ApiKey, "which header"),
-        (
-            Given { preset: Some(Preset::Grafana), api_key: key(), ..Given::default() },
-            &[],
-            Setting::Region,
-            "not known where",
-        ),
-        (Given { endpoint: some("collector:4318"), ..Given::default() }, &[], Setting::Url, ""),
-        (
-            Given { endpoint: some("https://a.test/?k=v"), ..Given::default() },
-            &[],
-            Setting::Url,
-            "query",
-        ),
-        (Given { logs_endpoint: some("x"), ..Given::default() }, &[], Setting::LogsEndpoint, ""),
-        (
-            Given { logs_endpoint: some("https://a.test/x"), ..Given::default() },
-            &[],
-            Setting::Signals,
-            "traces",
-        ),
-        (
-            Given { endpoint: some("https://a.test/x/v1/traces/"), ..Given::default() },
-            &[],
-            Setting::Url,
-            "address of traces alone",
-        ),
-        (
-            Given::default(),
-            &[("OTEL_EXPORTER_OTLP_ENDPOINT", "https://a.test/v1/logs")],
-            Setting::Environment,
-            "OTEL_EXPORTER_OTLP_ENDPOINT: this is the address of logs alone",
-        ),
-        (
-            Given::default(),
-            &[("OTEL_EXPORTER_OTLP_HEADERS", "x a=1")],
-            Setting::Environment,
-            "OTEL_EXPORTER_OTLP_HEADERS has a name or a value that no header can have",
-        ),
-        (
-            Given::default(),
-            &[("OTEL_EXPORTER_OTLP_LOGS_HEADERS", "x-a=hunter2%0d%0Ax")],
-            Setting::Environment,
-            "OTEL_EXPORTER_OTLP_LOGS_HEADERS has a name or a value that no header can have",
-        ),
-        (
-            Given::default(),
-            &[("OTEL_EXPORTER_OTLP_HEADERS", "api-key: hunter2")],
-            Setting::Environment,
-            "OTEL_EXPORTER_OTLP_HEADERS has a part that is no `name=value`",
-        ),
-        (
-            Given { endpoint: some("https://a.test"), ..Given::default() },
-            &[("OTEL_RESOURCE_ATTRIBUTES", "team=core,=x")],
-            Setting::Environment,
-            "OTEL_RESOURCE_ATTRIBUTES has a part that is no `name=value`",
-        ),
-        (
-            Given { endpoint: some("https://a.test"), region: some("eu"), ..Given::default() },
-            &[],
-            Setting::Region,
-            "`endpoint` says where to already",
-        ),
-        (
-            Given { region: some("eu"), ..Given::default() },
-            &[],
-            Setting::Region,
-            "no place is known",
-        ),
-        (
-            Given { signals: vec![Signal::Logs, Signal::Traces], ..langfuse() },
-            &[],
-            Setting::Signals,
-            "does not take logs",
-        ),
-        (
-            Given { endpoint: some("https://langfuse.a.test"), ..langfuse() },
-            &[],
-            Setting::Url,
-            "below `/api/public/otel`",
-        ),
-        (
-            Given { preset: Some(Preset::Datadog), region: some("eu"), ..langfuse() },
-            &[],
-            Setting::Region,
-            "not known where",
-        ),
-        (
-            Given::default(),
-            &[("OTEL_EXPORTER_OTLP_PROTOCOL", "grpc")],
-            Setting::Environment,
-            "grpc",
-        ),
-        (
-            Given::default(),
-            &[("OTEL_EXPORTER_OTLP_METRICS_PROTOCOL", "grpc")],
-            Setting::Environment,
-            "OTEL_EXPORTER_OTLP_METRICS_PROTOCOL is \"grpc\"",
-        ),
-        (
-            Given::default(),
-            &[("OTEL_EXPORTER_OTLP_LOGS_TIMEOUT", "0")],
-            Setting::Environment,
-            "OTEL_EXPORTER_OTLP_LOGS_TIMEOUT is \"0\"",
-        ),
-        (
-            Given::default(),
-            &[("OTEL_EXPORTER_OTLP_LOGS_ENDPOINT", "here")],
-            Setting::Environment,
-            "OTEL_EXPORTER_OTLP_LOGS_ENDPOINT: ",
-        ),
-        (
-            Given::default(),
-            &[("OTEL_EXPORTER_OTLP_ENDPOINT", "https://a.test/?k=v")],
-            Setting::Environment,
-            "OTEL_EXPORTER_OTLP_ENDPOINT: nothing can be below",
-        ),
-        (
-            Given::default(),
-            &[("OTEL_EXPORTER_OTLP_COMPRESSION", "zip")],
-            Setting::Environment,
-            "zip",
-        ),
-        (Given::default(), &[("OTEL_EXPORTER_OTLP_TIMEOUT", "soon")], Setting::Environment, "soon"),
-        (
-            Given { metrics_endpoint: some("https://a.test/x"), ..Given::default() },
-            &[],
-            Setting::Signals,
-            "logs",
-        ),
-        (Given::default(), &[(PREFERENCE, "both")], Setting::Environment, "both"),
-        (
-            Given::default(),
-            &[("OTEL_EXPORTER_OTLP_ENDPOINT", "here")],
-            Setting::Environment,
-            "ENDPOINT",
-        ),
-    ] {
-        let shown = format!("{given:?} {env:?}");
-        let faults = settings(given, env).expect_err(&shown);
-        assert_eq!(faults[0].setting, setting, "{shown}: {faults:?}");
-        let is_once = faults.len() == 1 || setting != Setting::Environment;
-        assert!(is_once, "a variable of all signals is told of once: {faults:?}");
-        assert!(faults[0].message.contains(word) && !faults[0].help.is_empty(), "{faults:?}");
     }
 }

@@ -16,6 +16,7 @@ use super::spans::{Finished, Spans};
 
 mod deliver;
 mod encode;
+mod faults;
 mod given;
 mod metrics;
 mod signals;

@@ -123,7 +123,6 @@ fn settings_that_do_not_agree_are_found() {
             Setting::Batches,
         ),
         (by(Connection { headers: token(), ..usual() }), Setting::Url),
-        (by(Connection { ca_file: Some("/x".into()), ..usual() }), Setting::Url),
         (
             WebhookConfig {
                 url: url("http://169.254.169.254/").url,
@@ -138,6 +137,16 @@ fn settings_that_do_not_agree_are_found() {
     ] {
         let faults = config.faults();
         assert!(faults.iter().any(|it| it.setting == setting), "{config:?}: {faults:?}");
+    }
+    let file = || Some("/x".into());
+    for connection in [
+        Connection { ca_file: file(), ..usual() },
+        Connection { client_cert: file(), client_key: file(), ..usual() },
+    ] {
+        let faults = by(connection).faults();
+        let is_told =
+            |it: &SettingError| it.message.contains("for addresses with `https://` alone");
+        assert!(faults.iter().any(is_told), "{faults:?}");
     }
     let harmless = vec![("X-From".to_owned(), text("ci"))];
     for (target, headers) in
