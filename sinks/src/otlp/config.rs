@@ -138,6 +138,13 @@ impl OtlpConfig {
                 help: "remove some".to_owned(),
             });
         }
+        if self.resource.iter().any(|(name, _)| name.is_empty()) {
+            faults.push(SettingError {
+                setting: Setting::Resource,
+                message: "an attribute has no name".to_owned(),
+                help: "give it one, or leave it out".to_owned(),
+            });
+        }
         distinct(faults)
     }
 

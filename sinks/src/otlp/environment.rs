@@ -199,16 +199,16 @@ fn timeout(text: &str) -> Option<Duration> {
 /// Something between two commas that is no name with a value.
 struct NotAPair;
 
-/// `a=b,c=d`, with what is percent-encoded in values decoded. A comma may stand at the end.
+/// `a=b,c=d`, with what is percent-encoded decoded. A comma may stand at the end.
 fn pairs(text: &str) -> Result<Vec<(String, Zeroizing<String>)>, NotAPair> {
     let parts = text.split(',').map(str::trim).filter(|part| !part.is_empty());
     let pair = |part: &str| {
         let (name, value) = part.split_once('=').ok_or(NotAPair)?;
-        let name = name.trim();
+        let name = decoded(name.trim());
         if name.is_empty() {
             return Err(NotAPair);
         }
-        Ok((name.to_owned(), decoded(value.trim())))
+        Ok((name.to_string(), decoded(value.trim())))
     };
     parts.map(pair).collect()
 }

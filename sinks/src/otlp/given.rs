@@ -96,7 +96,8 @@ impl Given {
                 headers.push(((*name).to_owned(), value));
             }
         }
-        config.service_name = self.service_name.or_else(|| env.get("OTEL_SERVICE_NAME"));
+        let named = self.service_name.filter(|it| !it.is_empty());
+        config.service_name = named.or_else(|| env.get("OTEL_SERVICE_NAME"));
         config.resource = self.resource;
         for (name, value) in env.pairs("OTEL_RESOURCE_ATTRIBUTES", &mut faults) {
             // The name of the service has a variable of its own, which goes before this one.

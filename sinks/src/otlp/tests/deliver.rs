@@ -310,9 +310,13 @@ fn what_cannot_be_used_is_told() {
     assert_eq!(faults.len(), 1);
     assert!(faults[0].message.contains("for everybody to read"), "{faults:?}");
     assert_eq!(with("https://collector.example.com/").faults(), []);
-    let many = vec![(String::new(), String::new()); super::super::MAX_RESOURCE_ATTRIBUTES + 1];
-    let faults = OtlpConfig { resource: many, ..config(&server) }.faults();
-    assert_eq!(faults[0].setting, Setting::Resource);
+    let pair = |name: &str| (name.to_owned(), String::new());
+    let many = vec![pair("a"); super::super::MAX_RESOURCE_ATTRIBUTES + 1];
+    for (resource, message) in [(many, "more than 32"), (vec![pair("")], "no name")] {
+        let faults = OtlpConfig { resource, ..config(&server) }.faults();
+        assert!(faults[0].setting == Setting::Resource && faults[0].message.contains(message));
+        assert_eq!(faults.len(), 1, "{faults:?}");
+    }
     let api_key = Some((Scheme::Basic, text("hunter2")));
     let pair = OtlpConfig { api_key, ..config(&server) };
     let error = OtlpSink::new(pair, Reloads::default()).open().expect_err("no pair").to_string();

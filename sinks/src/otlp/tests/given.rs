@@ -66,7 +66,7 @@ fn the_environment_is_listened_to() {
         ("OTEL_EXPORTER_OTLP_COMPRESSION", "none"),
         ("OTEL_EXPORTER_OTLP_TIMEOUT", "1500"),
         ("OTEL_SERVICE_NAME", "agents"),
-        ("OTEL_RESOURCE_ATTRIBUTES", "team=core%2Cweb,deployment.environment.name=test"),
+        ("OTEL_RESOURCE_ATTRIBUTES", "team=core%2Cweb,deployment%2Eenvironment.name=test"),
     ];
     let config = good(Given::default(), &env);
     assert_eq!(
