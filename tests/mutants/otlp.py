@@ -41,9 +41,23 @@ MUTATIONS = [
     Mutation(
         "a batch that begins before what was done finds no spans",
         SIGNALS,
-        "        if batch.first() <= memory.done {\n",
+        "        if batch.first() <= self.memory(is_replay).done {\n",
         "        if false {\n",
         sinks("a_batch_that_begins_before_what_was_done_begins_anew"),
+    ),
+    Mutation(
+        "what is counted falls when a worker goes back",
+        SIGNALS,
+        "            self.forgotten = self.counts().0;\n",
+        "            self.forgotten = Counts::default();\n",
+        sinks("a_batch_that_begins_before_what_was_done_begins_anew"),
+    ),
+    Mutation(
+        "a reload begins anew what only one kind of sink counts",
+        "sinks/src/stats.rs",
+        "                Some((_, its)) => *its += count,\n",
+        "                Some(_) => {}\n",
+        sinks("a_worker_counts_on_from_the_one_before"),
     ),
     Mutation(
         "what is shown again stands for what is sent next",
