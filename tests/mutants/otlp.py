@@ -60,6 +60,13 @@ MUTATIONS = [
         sinks("a_worker_counts_on_from_the_one_before"),
     ),
     Mutation(
+        "what a sink counts is shown once it has risen",
+        "sinks/src/pump/worker.rs",
+        "        // What it counts is there with 0 before it rises.\n        self.note_more();\n",
+        "",
+        sinks("what_a_sink_counts_is_shown_before_it_was_sent_anything"),
+    ),
+    Mutation(
         "what is shown again stands for what is sent next",
         "sinks/src/pump/recall.rs",
         "                let (before, _) = batch.split(events);\n",
