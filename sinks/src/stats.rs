@@ -143,6 +143,12 @@ impl SinkStats {
     pub fn count_on(&mut self, earlier: &SinkStats) {
         self.delivered_events += earlier.delivered_events;
         self.filtered_events += earlier.filtered_events;
+        for (name, count) in &earlier.counts {
+            match self.counts.iter_mut().find(|it| it.0 == *name) {
+                Some((_, its)) => *its += count,
+                None => self.counts.push((name, *count)),
+            }
+        }
         self.retries += earlier.retries;
         for (outcome, times) in &earlier.attempts {
             *self.attempts.entry(outcome).or_default() += times;
@@ -250,6 +256,7 @@ mod tests {
         let counted = |n: u64, outcome| SinkStats {
             delivered_events: n,
             filtered_events: 10 * n,
+            counts: vec![("rejected_spans", 7 * n), ("late_ends", 8 * n)],
             retries: 100 * n,
             attempts: [("accepted", n), (outcome, 2 * n)].into(),
             sent_events: 6 * n,
@@ -262,5 +269,12 @@ mod tests {
         stats.count_on(&counted(2, "rejected"));
         let attempts = [("accepted", 3), ("failed", 2), ("rejected", 4)].into();
         assert_eq!(stats, SinkStats { attempts, ..counted(3, "failed") });
+        // Of a worker that has not said yet what its sink counts, and of one that counts other things.
+        for counts in [vec![], vec![("told", 1)]] {
+            let mut stats = SinkStats { counts: counts.clone(), ..SinkStats::at("s", 1) };
+            stats.count_on(&counted(2, "failed"));
+            let earlier = [("rejected_spans", 14), ("late_ends", 16)];
+            assert_eq!(stats.counts, [&counts[..], &earlier].concat());
+        }
     }
 }

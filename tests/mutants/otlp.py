@@ -41,9 +41,30 @@ MUTATIONS = [
     Mutation(
         "a batch that begins before what was done finds no spans",
         SIGNALS,
-        "        if batch.first() <= memory.done {\n",
+        "        if batch.first() <= self.memory(is_replay).done {\n",
         "        if false {\n",
         sinks("a_batch_that_begins_before_what_was_done_begins_anew"),
+    ),
+    Mutation(
+        "what is counted falls when a worker goes back",
+        SIGNALS,
+        "            self.forgotten = self.counts().0;\n",
+        "            self.forgotten = Counts::default();\n",
+        sinks("a_batch_that_begins_before_what_was_done_begins_anew"),
+    ),
+    Mutation(
+        "a reload begins anew what only one kind of sink counts",
+        "sinks/src/stats.rs",
+        "                Some((_, its)) => *its += count,\n",
+        "                Some(_) => {}\n",
+        sinks("a_worker_counts_on_from_the_one_before"),
+    ),
+    Mutation(
+        "what a sink counts is shown once it has risen",
+        "sinks/src/pump/worker.rs",
+        "        // What it counts is there with 0 before it rises.\n        self.note_more();\n",
+        "",
+        sinks("what_a_sink_counts_is_shown_before_it_was_sent_anything"),
     ),
     Mutation(
         "what is shown again stands for what is sent next",

@@ -165,6 +165,15 @@ fn what_a_receiver_rejects_for_good_is_shown() {
     assert_eq!(server.requests(), 1, "nothing of it is sent again");
     let where_to = format!("sink apm sends logs to {} as JSON, not compressed", server.url(""));
     assert!(bed.log().contains(&where_to), "{}", bed.log());
+    // Another worker of the same sink counts on.
+    bed.configure(&apm(&server, "signals = [\"logs\"]\ntimeout = \"7s\""));
+    assert!(bed.hookring(&["reload"]).status.success());
+    bed.emit_with(&["--agent", "claude-code"], session()[0].as_bytes());
+    let sink = wait_for("the next event", || {
+        let sink = bed.status()["sinks"][0].clone();
+        (sink["delivered_events"] == 2).then_some(sink)
+    });
+    assert_eq!(sink["counts"]["rejected_log_records"], 1, "{sink}");
     assert_eq!(daemon.stop(), 0);
 }
 

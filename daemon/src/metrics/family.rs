@@ -119,6 +119,7 @@ families! {
     SINK_GIVEN_UP Counter "hookring_sink_given_up_dead_letters_total" ["sink" "type"] "Dead letters that were given up for later ones."
     SINK_SKIPPED Counter "hookring_sink_skipped_events_total" ["sink" "type"] "Events that the journal did not have any more before the sink had them."
     SINK_LOST Counter "hookring_sink_lost_events_total" ["sink" "type"] "The same since its cursor was made, whichever daemon ran."
+    SINK_COUNTS Counter "hookring_sink_counts_total" ["sink" "type" "count"] "What only this type of sink counts, such as what its receiver rejected for good of what it took."
     ORPHANED_CURSORS Gauge "hookring_orphaned_cursors" [] "Cursors of sinks that are not configured."
     CPU Counter "process_cpu_seconds_total" [] "User and system time of the daemon."
     RESIDENT Gauge "process_resident_memory_bytes" [] "Its memory, with what it has touched of the ring."

@@ -192,6 +192,12 @@ fn write_sinks(sinks: &[SinkStatus], now: Timestamp, text: &mut Text) {
             samples.sample(&[&sink.name, &sink.kind, outcome], times);
         }
     }
+    let mut samples = text.family(&SINK_COUNTS);
+    for sink in sinks {
+        for (count, times) in &sink.counts {
+            samples.sample(&[&sink.name, &sink.kind, count], *times);
+        }
+    }
     let states: [Word; 2] = [
         (&SINK_STATE, &SINK_STATES, |sink| &sink.state),
         (&SINK_BREAKER, &BREAKER_STATES, |sink| &sink.breaker),

@@ -37,6 +37,7 @@ fn status() -> Status {
         ..SinkStatus::default()
     };
     sink.attempts.insert("accepted".to_owned(), 7);
+    sink.counts = [("rejected_spans".to_owned(), 5), ("late_ends".to_owned(), 0)].into();
     let mut status = Status { version: "1.2".to_owned(), ..Status::default() };
     status.redactions_by_rule.insert("aws-key".to_owned(), 2);
     status.health.watched_agents = vec!["claude-code".to_owned(), "codex".to_owned()];
@@ -108,6 +109,8 @@ fn what_was_counted_is_there() {
         r#"hookring_bus_lanes{place="/run/\"x\"\n"} 32"#,
         r#"hookring_sink_lag_events{sink="file",type="jsonl"} 3"#,
         r#"hookring_sink_attempts_total{sink="file",type="jsonl",outcome="accepted"} 7"#,
+        r#"hookring_sink_counts_total{sink="file",type="jsonl",count="rejected_spans"} 5"#,
+        r#"hookring_sink_counts_total{sink="file",type="jsonl",count="late_ends"} 0"#,
         r#"hookring_sink_state{sink="file",type="jsonl",state="running"} 1"#,
         r#"hookring_sink_state{sink="file",type="jsonl",state="off"} 0"#,
         r#"hookring_sink_breaker_state{sink="file",type="jsonl",state="closed"} 1"#,

@@ -54,6 +54,8 @@ pub(super) struct Signals {
     making: Making,
     live: Memory,
     again: Memory,
+    /// What was counted of live events that are forgotten.
+    forgotten: Counts,
     /// The last body, for its memory.
     body: Vec<u8>,
     /// Texts that were cut, and attributes that were left out, in records.
@@ -88,16 +90,20 @@ const MAX_KEPT_BYTES: usize = 4 << 20;
 impl Signals {
     pub(super) fn new(making: Making) -> Signals {
         let (live, again) = (Memory::new(making.span_timeout), Memory::new(making.span_timeout));
-        Signals { making, live, again, body: Vec::new(), cut: 0 }
+        let forgotten = Counts::default();
+        Signals { making, live, again, forgotten, body: Vec::new(), cut: 0 }
     }
 
     /// What was done to have valid spans, of what was sent for the first time; and what was cut in records.
     pub(super) fn counts(&self) -> (Counts, u64) {
-        (since(self.live.recalled, self.live.spans.counts()), self.cut)
+        (sum(self.forgotten, since(self.live.recalled, self.live.spans.counts())), self.cut)
     }
 
-    /// Begins anew: what is open comes from events that are [shown again](Signals::recall).
+    /// Begins anew: what is open comes from events that are [shown again](Signals::recall). It counts on.
     pub(super) fn forget(&mut self, is_replay: bool) {
+        if !is_replay {
+            self.forgotten = self.counts().0;
+        }
         *self.memory(is_replay) = Memory::new(self.making.span_timeout);
     }
 
@@ -134,11 +140,10 @@ impl Signals {
             // Only damage can bring that about; what is damaged is never sent.
             Err(error) => return Outcome::Rejected { status: None, error: error.into() },
         };
-        let span_timeout = self.making.span_timeout;
-        let memory = self.memory(is_replay);
-        if batch.first() <= memory.done {
-            *memory = Memory::new(span_timeout);
+        if batch.first() <= self.memory(is_replay).done {
+            self.forget(is_replay);
         }
+        let memory = self.memory(is_replay);
         // What came before and is not among this became dead letters.
         memory.spans.forget(batch.first().saturating_sub(1));
         let with_context = |event| {
@@ -210,6 +215,17 @@ impl Signals {
 
     fn memory(&mut self, is_replay: bool) -> &mut Memory {
         if is_replay { &mut self.again } else { &mut self.live }
+    }
+}
+
+fn sum(a: Counts, b: Counts) -> Counts {
+    Counts {
+        finished: a.finished + b.finished,
+        unfinished: a.unfinished + b.unfinished,
+        repaired: a.repaired + b.repaired,
+        late: a.late + b.late,
+        evicted: a.evicted + b.evicted,
+        cut: a.cut + b.cut,
     }
 }
 

@@ -1,4 +1,4 @@
-//! What a sink may tell at last: when it is asked, and when it is not.
+//! What a sink may tell at last: when it is asked, and when it is not. And what it counts.
 
 use std::sync::Mutex;
 
@@ -85,6 +85,19 @@ fn a_sink_has_one_last_word_behind_all_events_and_it_is_shown() {
     assert_eq!(stopped.stats.stored_seq, 4);
     assert_eq!(stopped.stats.counts, [("words", 1)]);
     assert_eq!(stopped.stats.last_error.expect("a warning").message, "told to warn");
+}
+
+/// A metric that begins above 0 has not risen.
+#[test]
+fn what_a_sink_counts_is_shown_before_it_was_sent_anything() {
+    let mut journal = TestJournal::new();
+    journal.write_many(1);
+    let speaker = Speaker::with(Recorder::faulty([(0, Fault::Block)]));
+    let handle = speaker.start(&journal);
+    speaker.recorder.wait_until_blocked();
+    assert_eq!(handle.stats().counts, [("words", 0)]);
+    speaker.recorder.release();
+    assert!(handle.stop(deadline()).worker_ended);
 }
 
 #[test]

@@ -248,6 +248,8 @@ impl Worker {
         guarded(|| self.sink.open())?;
         (self.opened, self.is_retry) = (true, false);
         self.shared.works(&self.delivery);
+        // What it counts is there with 0 before it rises.
+        self.note_more();
         Ok(Step::Done)
     }
 

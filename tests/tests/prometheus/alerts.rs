@@ -17,12 +17,13 @@ use hookring_tests::{Bed, wait_for};
 use crate::server::{Prometheus, rules};
 
 /// Of sinks that fail, in a journal that keeps little.
-const OF_SINKS: [&str; 6] = [
+const OF_SINKS: [&str; 7] = [
     "HookringBreakerOpen",
     "HookringDeadLetters",
     "HookringDeadLettersGivenUp",
     "HookringSinkLosesEvents",
     "HookringSinkOff",
+    "HookringSinkRejected",
     "HookringJournalRemoved",
 ];
 /// Of hooks and agents, and of what a user does wrong.
@@ -62,6 +63,8 @@ fn each_alert_is_shown_here_or_it_is_said_why_not() {
 #[test]
 fn what_fails_at_sinks_fires() {
     let (bed, rejects, gone) = (Bed::new(), FaultServer::start(), FaultServer::start());
+    let takes_a_part = FaultServer::start();
+    takes_a_part.set(crate::part_rejected());
     rejects.set_rule(|_| Reply::status(400));
     gone.set_rule(|_| Reply::status(410));
     let sink = |name, url: &str| {
@@ -76,6 +79,7 @@ fn what_fails_at_sinks_fires() {
         &sink("down", "http://127.0.0.1:9/"),
         &sink("rejects", &rejects.url("/")),
         &sink("gone", &gone.url("/")),
+        &crate::otlp("takes-a-part", &takes_a_part),
     ];
     bed.configure(&config.concat());
     // A file where the folder of the one that loses should be.

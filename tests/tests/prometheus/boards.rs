@@ -12,7 +12,10 @@ use crate::server::Prometheus;
 
 /// With sinks in every state that a panel shows. Nobody listens on the port of the one that is down.
 fn start(bed: &Bed, server: &FaultServer) -> (Daemon, String) {
-    server.set_rule(|_| Reply::status(400));
+    server.set_rule(|request| match request.line.ends_with("/v1/logs") {
+        true => crate::part_rejected(),
+        false => Reply::status(400),
+    });
     let sink = |name, url: &str| {
         format!("[sinks.{name}]\ntype = \"webhook\"\nstart = \"oldest\"\nurl = \"{url}\"\n")
     };
@@ -20,6 +23,7 @@ fn start(bed: &Bed, server: &FaultServer) -> (Daemon, String) {
         "[http]\nlisten = \"127.0.0.1:0\"\n[sinks.file]\ntype = \"jsonl\"\n".to_owned(),
         sink("down", "http://127.0.0.1:9/"),
         sink("rejects", &server.url("/e")),
+        crate::otlp("takes-a-part", server),
     ];
     bed.configure_as_it_is(&config.concat());
     let daemon = bed.start();
@@ -54,6 +58,10 @@ fn every_panel_finds_data() {
         }
         // And what is wrong here is seen.
         wait_for_data(&prometheus, "ALERTS{alertname=\"HookringDeadLetters\",sink=\"rejects\"}");
+        wait_for_data(
+            &prometheus,
+            "ALERTS{alertname=\"HookringSinkRejected\",sink=\"takes-a-part\"}",
+        );
     });
 }
 

@@ -10,6 +10,7 @@ use std::fs;
 use std::io::Write as _;
 use std::process::Stdio;
 
+use hookring_faults::{FaultServer, Reply};
 use hookring_tests::{Bed, wait_for};
 use serde_json::Value;
 
@@ -39,6 +40,21 @@ fn address(bed: &Bed) -> String {
         http["error"].is_null().then_some(())?;
         Some(http["listen"].as_str()?.to_owned()).filter(|it| !it.ends_with(":0"))
     })
+}
+
+/// A sink that sends logs alone.
+fn otlp(name: &str, server: &FaultServer) -> String {
+    let endpoint = server.url("");
+    format!(
+        "[sinks.{name}]\ntype = \"otlp\"\nstart = \"oldest\"\nendpoint = \"{endpoint}\"\nencoding = \"json\"\n\
+         signals = [\"logs\"]\n"
+    )
+}
+
+/// What a receiver answers that took some records and will never take one.
+fn part_rejected() -> Reply {
+    let body = r#"{"partialSuccess":{"rejectedLogRecords":"1","errorMessage":"too old"}}"#;
+    Reply::with(200, &[("Content-Type", "application/json")], body)
 }
 
 #[test]

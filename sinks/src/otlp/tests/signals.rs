@@ -170,6 +170,15 @@ fn a_batch_that_begins_before_what_was_done_begins_anew() {
     }
     assert_eq!((receiver.logs.len(), receiver.spans.len()), (12, 6));
     assert_eq!(receiver.spans[..3], receiver.spans[3..]);
+    assert_eq!(signals.counts().0.finished, 6, "what is counted does not fall");
+    // So it is when a worker goes back.
+    signals.forget(false);
+    signals.recall(&journal.batch(1, 4), false);
+    assert!(matches!(
+        deliver(&mut signals, &mut receiver, &journal.batch(5, 2)),
+        Outcome::Accepted
+    ));
+    assert_eq!(signals.counts().0, Counts { finished: 8, ..Counts::default() });
 }
 
 #[test]
