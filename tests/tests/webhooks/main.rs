@@ -5,7 +5,7 @@ mod asked;
 use std::collections::HashSet;
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Output;
 
 use hookring_faults::{FaultServer, Reply};
@@ -194,16 +194,20 @@ fn a_daemon_that_was_told_to_ignore_its_children_gets_secrets_of_programs_all_th
     assert_eq!(daemon.stop(), 0);
 }
 
+/// Has the hook send a token of a file, which is returned.
+fn configure_with_token(bed: &Bed, server: &FaultServer, text: &str) -> PathBuf {
+    let token = bed.path().join("token");
+    fs::write(&token, text).expect("a token");
+    let headers = format!("headers = {{ X-Key = {{ file = \"{}\" }} }}", token.display());
+    bed.configure(&hook(server, &headers));
+    token
+}
+
 #[test]
 fn a_reload_has_a_changed_secret_read_though_the_configuration_is_the_same() {
     let server = FaultServer::start();
     let bed = Bed::new();
-    let token = bed.path().join("token");
-    fs::write(&token, "one").expect("a token");
-    bed.configure(&hook(
-        &server,
-        &format!("headers = {{ X-Key = {{ file = \"{}\" }} }}", token.display()),
-    ));
+    let token = configure_with_token(&bed, &server, "one");
     let daemon = bed.start();
     for (number, key) in [(0, "one"), (1, "two")] {
         fs::write(&token, key).expect("a token");
@@ -229,12 +233,7 @@ fn a_reload_has_a_refused_sink_tried_at_once() {
         _ => Reply::status(401),
     });
     let bed = Bed::new();
-    let token = bed.path().join("token");
-    fs::write(&token, "one").expect("a token");
-    bed.configure(&hook(
-        &server,
-        &format!("headers = {{ X-Key = {{ file = \"{}\" }} }}", token.display()),
-    ));
+    let token = configure_with_token(&bed, &server, "one");
     let daemon = bed.start();
     bed.emit_numbers(0..1);
     wait_for("the refusal", || (sink(&bed)["waits_because"] == "refused").then_some(()));
