@@ -102,9 +102,9 @@ fn what_is_no_http_may_be_grpc() {
                 usually has port 4318";
     for (reply, reason) in [
         (Reply::not_http(), "what came back is not HTTP"),
-        (Reply::close(), "the connection was closed"),
+        (Reply::close().early(), "the connection was closed"),
     ] {
-        server.set(reply.early());
+        server.set(reply);
         let said = said(&sink.deliver(&batch));
         assert!(said.ends_with(&format!("{reason}{hint}")), "{said}");
     }
