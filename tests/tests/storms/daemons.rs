@@ -26,7 +26,8 @@ fn has_given_way(daemon: &mut Child) -> bool {
     let mut stderr = daemon.stderr.take().expect("its stderr");
     std::io::Read::read_to_string(&mut stderr, &mut said).expect("text");
     assert_eq!(status.code(), Some(1), "{said}");
-    let reasons = ["another hookring daemon reads", "stop the other daemon", "a daemon runs already"];
+    let reasons =
+        ["another hookring daemon reads", "stop the other daemon", "a daemon runs already"];
     assert!(reasons.iter().any(|reason| said.contains(reason)), "{said}");
     true
 }
