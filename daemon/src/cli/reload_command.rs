@@ -20,7 +20,7 @@ use super::config_commands::{load_and_look, write_warnings};
 use super::style::{ERROR, GOOD, printable};
 use crate::config::Warning;
 use crate::paths::Paths;
-use crate::run::holder::holds_lock;
+use crate::run::holder::{holds_lock, writer_of};
 use crate::run::status::Status;
 
 /// How long the daemon may take to answer; it does within milliseconds, unless its disk hangs.
@@ -110,9 +110,8 @@ impl Running {
         let status = Status::read(&paths.status_file)
             .with_context(|| format!("cannot read {file}; remove it, the daemon writes it anew"))?
             .unwrap_or_default();
-        let pid = i32::try_from(status.pid).ok().and_then(Pid::from_raw);
         // The handle first: what is found out after it is about the process that it stands for.
-        let found = pid.map(|pid| (pid, handle_of(pid)));
+        let found = writer_of(&status).map(|pid| (pid, handle_of(pid)));
         let Some((pid, handle)) = found.filter(|(pid, _)| holds_lock(*pid, &paths.journal)) else {
             bail!(
                 "nobody was signalled: a daemon holds the journal in {dir}, but {file} does not name \

@@ -13,8 +13,13 @@ use crate::paths::Paths;
 /// holds it, too, and writes no status.
 pub fn running_daemon(paths: &Paths) -> Option<Pid> {
     let status = Status::read(&paths.status_file).ok().flatten()?;
-    let pid = i32::try_from(status.pid).ok().and_then(Pid::from_raw)?;
+    let pid = writer_of(&status)?;
     holds_lock(pid, &paths.journal).then_some(pid)
+}
+
+/// The process that wrote a status; somebody else may have its number by now.
+pub fn writer_of(status: &Status) -> Option<Pid> {
+    i32::try_from(status.pid).ok().and_then(Pid::from_raw)
 }
 
 /// Whether the process holds the lock of this journal, by what the kernel says of its descriptors.
